@@ -1,0 +1,90 @@
+"""Settings of where episodes run. They decide how fast a run is, never what it computes."""
+
+import re
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from metagan.config import Config
+from metagan.settings import RunConfig
+
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
+
+class ClusterConfig(Config):
+    """Ray workers, what each reserves, and how long to wait for them."""
+
+    num_workers: int = Field(2, ge=1, le=10_000, description="Ray actors that run episodes.")
+    threads_per_worker: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Threads torch uses in a worker; results on a CPU depend on it in their last "
+        "bits, so it is pinned.",
+    )
+    cpus_per_worker: float = Field(
+        1.0, gt=0, le=1024, description="Cores that Ray reserves for a worker."
+    )
+    gpus_per_worker: float = Field(
+        0.0,
+        ge=0,
+        le=64,
+        description="GPUs that Ray reserves for a worker; a fraction shares one GPU; 0: the worker "
+        "computes on the CPU.",
+    )
+    address: str | None = Field(
+        None,
+        description="null starts a Ray on this machine for this run; auto joins the one that runs "
+        "here; host:port joins that one.",
+    )
+    chunk_timeout_s: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds a worker may take for a chunk before it is replaced, and the chunk "
+        "given to another.",
+    )
+    placement_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds to wait for the first worker before saying what is missing.",
+    )
+    max_worker_restarts: int = Field(
+        20, ge=0, description="Worker restarts in a run, over all workers, before the run fails."
+    )
+    max_chunk_attempts: int = Field(
+        5, ge=1, description="Attempts at one chunk before the run fails."
+    )
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and not value.is_integer():
+            raise ValueError(f"is {value:g}; above 1 Ray reserves whole GPUs only")
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _known_form(cls, value: str | None) -> str | None:
+        if value is None or value == "auto" or _HOST_AND_PORT.fullmatch(value):
+            return value
+        if value.startswith("ray://"):
+            raise ValueError(
+                f"is {value}; Ray Client (ray://) sends every parameter through one connection, "
+                "so run on the cluster instead (ray job submit) or give host:port"
+            )
+        raise ValueError(f"is {value!r}; expected null, auto or host:port")
+
+
+class JobConfig(RunConfig):
+    """A complete run and where it runs: what the command line reads."""
+
+    cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _device_is_reserved(self) -> Self:
+        if self.device == "cpu" and self.cluster.gpus_per_worker > 0:
+            raise ValueError(
+                f"cluster.gpus_per_worker is {self.cluster.gpus_per_worker:g}, but device cpu "
+                "would leave those GPUs idle; set device auto or cluster.gpus_per_worker 0"
+            )
+        return self

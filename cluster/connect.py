@@ -1,0 +1,206 @@
+"""A Ray to run on: the one of this process, a cluster that is joined, or a private one.
+
+Ray's token authentication is always set explicitly, because Ray 2.60 otherwise turns it on or off
+by what it finds in the user's home folder. A private Ray gets a token of its own that lives only in
+this process's environment and in that of its workers: Ray's ports are open to other users of the
+machine, and whoever may talk to them may run code.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import _raylet as raylet
+
+from cluster.config import ClusterConfig
+from cluster.errors import ClusterError
+
+ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
+_AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+_CONNECT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """The Ray that is in use.
+
+    Attributes:
+        address: host:port of its control service.
+        started_here: Whether it was started for this session and ends with it.
+    """
+
+    address: str
+    started_here: bool
+
+
+@contextlib.contextmanager
+def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
+    """A Ray inside the block; afterwards all is as before.
+
+    A Ray that this process has initialised already (a notebook, a test, a Tune trial) is used as
+    it is. Otherwise `config.address` is joined, or, where that is None, what RAY_ADDRESS names,
+    as it does inside a Ray job. Otherwise a private Ray of just the size of `config` is started;
+    it keeps nothing in the home folder, reports no usage and has no dashboard.
+
+    Raises:
+        ClusterError: If it cannot be joined or started, with the likely fix.
+    """
+    _refuse_zero_copy_tensors()
+    if ray.is_initialized():
+        yield RaySession(ray.get_runtime_context().gcs_address, started_here=False)
+        return
+    address = config.address or os.environ.get("RAY_ADDRESS") or None
+    environment = _private_auth() if address is None else _joining_auth()
+    with _ray_environment(environment):
+        try:
+            with _kept_sigterm_handler():
+                if address is None:
+                    _start(config)
+                else:
+                    _join(address)
+            yield RaySession(ray.get_runtime_context().gcs_address, started_here=address is None)
+        finally:
+            # Of a cluster that was joined this only lets go.
+            ray.shutdown()
+
+
+def started_by_this_process() -> bool:
+    """Whether Ray runs here only because this process started it, so that no node can be added."""
+    node = ray._private.worker._global_node
+    return node is not None and bool(node.head)
+
+
+def _start(config: ClusterConfig) -> None:
+    try:
+        ray.init(
+            address="local",
+            # Room for the workers asked for and no more; the driver reserves nothing.
+            num_cpus=max(1, math.ceil(config.num_workers * config.cpus_per_worker)),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            # Ray would start a process per core in advance; workers with an environment of their
+            # own cannot use those.
+            _system_config={"prestart_worker_first_driver": False},
+        )
+    except (RuntimeError, OSError, ray.exceptions.RayError) as error:
+        raise ClusterError(
+            f"Ray did not start on this machine: {_first_line(error)}; check the free space of "
+            "/tmp and /dev/shm, or set RAY_TMPDIR to another folder with a short path"
+        ) from error
+
+
+def _join(address: str) -> None:
+    try:
+        _check_port(address)
+        ray.init(address=address, logging_level=logging.ERROR)
+    except (RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
+        raise ClusterError(_explain_failed_join(address, error)) from error
+
+
+def _check_port(address: str) -> None:
+    """Ray tries a dead address for tens of seconds; a connection shows at once."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+
+
+def _explain_failed_join(address: str, error: BaseException) -> str:
+    start = f"cannot join Ray at {address}: "
+    token = f"export {_AUTH_MODE}=token (and {_AUTH_TOKEN_PATH} if it is not in ~/.ray/auth_token)"
+    if "InvalidAuthToken" in f"{error} {error.__cause__}":
+        if os.environ.get(_AUTH_MODE) == "token":
+            return f"{start}it asks for another token than yours; set {_AUTH_TOKEN_PATH}"
+        return f"{start}the cluster asks for a token: {token}"
+    return (
+        f"{start}{_first_line(error)}; is `ray start` running there, and this a node of that "
+        f"cluster (else use `ray job submit`)? If it asks for a token, {token}"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _refuse_zero_copy_tensors() -> None:
+    if os.environ.get(ZERO_COPY_TENSORS, "0") not in ("", "0"):
+        raise ClusterError(
+            f"{ZERO_COPY_TENSORS} is set: a worker that writes to a tensor would change it for all "
+            "others on its node; unset it"
+        )
+
+
+def _private_auth() -> dict[str, str]:
+    """Authentication of a Ray of our own: by a fresh token, unless the user chose otherwise."""
+    chosen = os.environ.get(_AUTH_MODE)
+    if chosen is not None and chosen.lower() != "token":
+        return {}
+    if chosen is not None and _token_exists():
+        return {}
+    return {_AUTH_MODE: "token", _AUTH_TOKEN: secrets.token_hex(32)}
+
+
+def _joining_auth() -> dict[str, str]:
+    """Authentication towards a cluster: with the user's token where there is one.
+
+    Ray itself would leave the token out for an explicit address. A cluster without authentication
+    ignores it.
+    """
+    if os.environ.get(_AUTH_MODE) is not None:
+        return {}
+    return {_AUTH_MODE: "token" if _token_exists() else "disabled"}
+
+
+def _token_exists() -> bool:
+    """Whether Ray finds a token in the environment or in the user's home folder."""
+    return bool(_token_loader().has_token(ignore_auth_mode=True))
+
+
+@contextlib.contextmanager
+def _ray_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for Ray inside the block.
+
+    Ray reads them once, at import, so it has to be told to look again; it does the same itself
+    when it turns authentication on.
+    """
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    _reread_environment()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _reread_environment()
+
+
+def _reread_environment() -> None:
+    raylet.Config.initialize("")  # type: ignore[attr-defined]
+    _token_loader().reset_cache()
+
+
+def _token_loader() -> Any:
+    return raylet.AuthenticationTokenLoader.instance()  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _kept_sigterm_handler() -> Iterator[None]:
+    """`ray.init` replaces the driver's SIGTERM handler; one that the caller set is put back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(before):
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,315 @@
+"""The workers of a runner: started in parallel, watched, replaced when they are lost.
+
+Ray never restarts an actor: a lost one is replaced by a new actor. The driver then learns of the
+loss at once (0.04 s against 1.6 s, measured on Ray 2.60), and what an old actor may still say
+cannot be taken for the new one's answer. All actors are unnamed and end with the driver.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
+
+from cluster.config import ClusterConfig
+from cluster.errors import ClusterError
+from cluster.resources import check_room, describe_wait, node_resources
+from cluster.telemetry import Telemetry
+from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
+from metagan.train import WorkerSpec
+
+Ref = Any  # ray.ObjectRef is generic in some versions of Ray and not in others.
+
+_FETCH_TIMEOUT_S = 60.0
+_START_ATTEMPTS = 3
+_LOAD_ATTEMPTS = 2
+_PROBE_TIMEOUT_S = 1.0
+
+
+@dataclass(eq=False)
+class Worker:
+    """One place for a worker, and the actor that holds it now.
+
+    Attributes:
+        index: Of the place; stays when the actor is replaced.
+        actor: Ray's handle.
+        pings: Resolves when the process is up; None from then on.
+        loads: Resolves when the data is open; None from then on.
+        since: When it entered its present state (monotonic seconds).
+        pid: Of its process, once known.
+        ready: What it said of itself; None until it can compute.
+        work: What it was given and has not answered, first the one it computes.
+        failed_starts: Actors lost here in a row before they were ready.
+        failed_loads: Failures of `load` in a row.
+        reported: Whether its not being placed has been told.
+    """
+
+    index: int
+    actor: Any
+    pings: Ref | None
+    loads: Ref | None
+    since: float
+    pid: int | None = None
+    ready: WorkerReady | None = None
+    work: list[Ref] = field(default_factory=list)
+    failed_starts: int = 0
+    failed_loads: int = 0
+    reported: bool = False
+
+    @property
+    def placed(self) -> bool:
+        """Whether its process is known to be up."""
+        return self.pings is None
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        host = "" if self.ready is None else f" on {self.ready.host}"
+        return f"worker {self.index}{host}"
+
+
+class WorkerPool:
+    """Starts, watches, replaces and ends the workers."""
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        config: ClusterConfig,
+        telemetry: Telemetry,
+        *,
+        worker_class: type[EpisodeWorker] = EpisodeWorker,
+    ) -> None:
+        """Asks Ray for all workers at once and does not wait for them.
+
+        Raises:
+            ClusterError: If Ray runs on this machine alone and has no room for them.
+        """
+        check_room(config)
+        self._config, self._telemetry = config, telemetry
+        self._actor_class = ray.remote(  # type: ignore[call-overload]
+            concurrency_groups={"control": 1}
+        )(worker_class).options(
+            num_cpus=config.cpus_per_worker,
+            num_gpus=config.gpus_per_worker,
+            max_restarts=0,
+            max_task_retries=0,
+            runtime_env={
+                "env_vars": worker_environment(
+                    threads=config.threads_per_worker, gpus=config.gpus_per_worker
+                )
+            },
+        )
+        # Kept, so that a replacement finds it.
+        self._spec = ray.put(spec)
+        self._restarts = 0
+        self._device: str | None = None
+        self._none_since = time.monotonic()
+        self.workers = [self._start(index) for index in range(config.num_workers)]
+
+    @property
+    def ready(self) -> Sequence[Worker]:
+        """Workers that can compute."""
+        return [worker for worker in self.workers if worker.ready is not None]
+
+    @property
+    def all_others_unplaced(self) -> bool:
+        """Whether each worker that is not ready has waited for its place in vain so far."""
+        return all(worker.reported for worker in self.workers if worker.ready is None)
+
+    @property
+    def refs(self) -> list[Ref]:
+        """What resolves when a worker that is starting gets further."""
+        return [
+            worker.loads if worker.pings is None else worker.pings
+            for worker in self.workers
+            if worker.loads is not None
+        ]
+
+    def resolve(self, ref: Ref) -> bool:
+        """Take note of one of `refs` that has resolved; False if it is none of them.
+
+        Raises:
+            DataError: If a worker cannot use its data.
+            ClusterError: If a worker cannot start, or too many were lost.
+        """
+        for worker in self.workers:
+            if ref in (worker.pings, worker.loads):
+                try:
+                    answer = fetch(ref)
+                except RayError as error:
+                    self._lost_at_start(worker, error)
+                else:
+                    self._further(worker, ref, answer)
+                return True
+        return False
+
+    def next_deadline(self) -> float:
+        """When `check_deadlines` has something to look at (monotonic seconds)."""
+        deadlines = [
+            worker.since
+            + (self._config.chunk_timeout_s if worker.placed else self._config.placement_timeout_s)
+            for worker in self.workers
+            if worker.loads is not None and not worker.reported
+        ]
+        if not any(worker.placed for worker in self.workers):
+            deadlines.append(self._none_since + self._config.placement_timeout_s)
+        return min(deadlines, default=float("inf"))
+
+    def check_deadlines(self) -> None:
+        """Call when nothing more has resolved: replaces workers that hang while they load.
+
+        Raises:
+            ClusterError: If no worker is up within `placement_timeout_s`.
+        """
+        now = time.monotonic()
+        placement_s = self._config.placement_timeout_s
+        placed = sum(worker.placed for worker in self.workers)
+        if not placed and now - self._none_since >= placement_s:
+            raise ClusterError(
+                f"no worker within cluster.placement_timeout_s {placement_s:g} s: "
+                f"{describe_wait(self._config, node_resources())}"
+            )
+        for worker in self.workers:
+            waited = now - worker.since
+            if worker.loads is None:
+                continue
+            if worker.placed and waited >= self._config.chunk_timeout_s:
+                reason = f"no answer while loading for {waited:.1f} s"
+                self._telemetry.event("timeout", worker=worker.index, pid=worker.pid, reason=reason)
+                self.replace(worker, reason)
+            elif not worker.placed and waited >= placement_s and not worker.reported:
+                worker.reported = True
+                missing = describe_wait(self._config, node_resources())
+                self._telemetry.event(
+                    "unplaced", worker=worker.index, running=placed, reason=missing
+                )
+
+    def replace(
+        self,
+        worker: Worker,
+        reason: str,
+        *,
+        preempted: bool = False,
+        during: Mapping[str, object] | None = None,
+    ) -> None:
+        """End a worker's process, whatever its state, and start another in its place.
+
+        Args:
+            worker: It; `work` is the caller's to save before.
+            reason: For the log.
+            preempted: Whether its node was taken away by its owner, which is nobody's fault and
+                is not charged to `max_worker_restarts`.
+            during: The step and chunk it was at, for the log.
+
+        Raises:
+            ClusterError: If `max_worker_restarts` is used up.
+        """
+        place = {"worker": worker.index, "pid": worker.pid, **(during or {})}
+        self._telemetry.event("restart", **place, reason=reason)
+        kill(worker.actor)
+        self._restarts += not preempted
+        if self._restarts > self._config.max_worker_restarts:
+            raise ClusterError(
+                f"{self._restarts} workers were lost, more than cluster.max_worker_restarts "
+                f"{self._config.max_worker_restarts}; last: {reason}"
+            )
+        failed_starts = 0 if worker.ready is not None else worker.failed_starts + 1
+        was_placed = worker.placed
+        vars(worker).update(vars(self._start(worker.index)))
+        worker.failed_starts = failed_starts
+        if was_placed and not any(other.placed for other in self.workers):
+            self._none_since = time.monotonic()
+
+    def probe(self, worker: Worker) -> str:
+        """What a worker that keeps silent is doing, for the log."""
+        try:
+            progress = fetch(worker.actor.progress.remote(), timeout_s=_PROBE_TIMEOUT_S)
+        except GetTimeoutError:
+            return f"frozen: no answer to a probe in {_PROBE_TIMEOUT_S:g} s"
+        except RayError as error:
+            return explain(error)
+        return f"{progress.doing} for {progress.since_s:.1f} s"
+
+    def close(self) -> None:
+        """End all workers' processes."""
+        for worker in self.workers:
+            kill(worker.actor)
+
+    def _start(self, index: int) -> Worker:
+        actor = self._actor_class.remote(self._spec, self._config.threads_per_worker)
+        return Worker(
+            index=index,
+            actor=actor,
+            pings=actor.ping.remote(),
+            # Sent along at once: loading starts with the process, whatever the driver does.
+            loads=actor.load.remote(),
+            since=time.monotonic(),
+        )
+
+    def _further(self, worker: Worker, ref: Ref, answer: int | WorkerReady | WorkerFailure) -> None:
+        worker.since = time.monotonic()
+        if ref == worker.pings:
+            worker.pings, worker.pid = None, int(answer)  # type: ignore[arg-type]
+            worker.reported = False
+            return
+        if isinstance(answer, WorkerFailure):
+            worker.failed_loads += 1
+            if worker.failed_loads >= _LOAD_ATTEMPTS:
+                raise answer.to_error(f"{worker.where} cannot load its data")
+            self._telemetry.event(
+                "retry", worker=worker.index, pid=worker.pid, reason=f"loading: {answer.message}"
+            )
+            worker.loads = worker.actor.load.remote()
+            return
+        assert isinstance(answer, WorkerReady)
+        worker.pings, worker.loads = None, None
+        worker.pid, worker.ready = answer.pid, answer
+        worker.failed_starts = 0
+        self._check_equal(worker, answer)
+
+    def _check_equal(self, worker: Worker, ready: WorkerReady) -> None:
+        """Workers that differ in device or torch would give results that depend on who computed."""
+        if ready.torch_version != torch.__version__:
+            raise ClusterError(
+                f"{worker.where} has torch {ready.torch_version}, the driver {torch.__version__}; "
+                "install one version on all nodes"
+            )
+        self._device = self._device or ready.device
+        if ready.device != self._device:
+            raise ClusterError(
+                f"{worker.where} computes on {ready.device}, others on {self._device}; set device "
+                "cpu or cuda, and cluster.gpus_per_worker to match"
+            )
+
+    def _lost_at_start(self, worker: Worker, error: RayError) -> None:
+        if worker.failed_starts + 1 >= _START_ATTEMPTS:
+            raise ClusterError(
+                f"worker {worker.index} did not start in {_START_ATTEMPTS} attempts, last: "
+                f"{explain(error)}"
+            ) from error
+        self.replace(worker, explain(error), preempted=is_preempted(error))
+
+
+def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:
+    """What Ray says is there; to take longer than a minute is to be lost."""
+    return ray.get(ref, timeout=timeout_s)
+
+
+def kill(actor: Any) -> None:
+    """End an actor's process without a word, also if it is frozen."""
+    ray.kill(actor, no_restart=True)
+
+
+def is_preempted(error: Exception) -> bool:
+    """Whether an actor was lost because its node was taken away after a notice."""
+    return isinstance(error, ActorDiedError) and bool(error.preempted)
+
+
+def explain(error: Exception) -> str:
+    """An error of Ray's in one line: how the process ended, or else the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    cause = next((line for line in lines if line.startswith("The actor is dead")), lines[-1])
+    return f"{type(error).__name__}: {cause.partition(' Some common causes')[0]}"[:400]

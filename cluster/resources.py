@@ -1,0 +1,108 @@
+"""What workers reserve, and whether the cluster has it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ray
+
+from cluster.config import ClusterConfig
+from cluster.connect import started_by_this_process
+from cluster.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class WorkerShape:
+    """What Ray reserves for one worker.
+
+    Attributes:
+        cpus: Cores, may be a fraction.
+        gpus: GPUs, may be a fraction below one.
+    """
+
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, config: ClusterConfig) -> "WorkerShape":
+        """The shape that the settings ask for."""
+        return cls(config.cpus_per_worker, config.gpus_per_worker)
+
+    def count_in(self, resources: Mapping[str, float]) -> int:
+        """How many such workers a node with these resources holds."""
+        wanted = {"CPU": self.cpus, "GPU": self.gpus}
+        # A tenth of a core ten times over is one core, not a little more.
+        fits = [
+            math.floor(resources.get(name, 0.0) / amount + 1e-6)
+            for name, amount in wanted.items()
+            if amount > 0
+        ]
+        return min(fits)
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
+        return f"{self.cpus:g} CPU{gpus}"
+
+
+def node_resources() -> list[Mapping[str, float]]:
+    """Total resources of every live node, used or not."""
+    return [
+        node["Resources"]
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
+
+
+def describe_shortage(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> str | None:
+    """What keeps the workers from being placed; None if the cluster could hold them all.
+
+    Args:
+        config: Number and shape of the workers.
+        nodes: Total resources of each node.
+
+    Returns:
+        One line with the setting, what there is, and the fix.
+    """
+    shape = WorkerShape.of(config)
+    room = sum(shape.count_in(node) for node in nodes)
+    if room >= config.num_workers:
+        return None
+    offered = "; ".join(
+        f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes[:4]
+    )
+    more = f" and {len(nodes) - 4} nodes more" if len(nodes) > 4 else ""
+    fixes = [f"lower cluster.num_workers to {room}"] if room else []
+    if shape.gpus and not any(node.get("GPU", 0) for node in nodes):
+        fixes = ["set cluster.gpus_per_worker 0"]
+    elif not room:
+        fixes = ["lower cluster.cpus_per_worker or cluster.gpus_per_worker"]
+    return (
+        f"cluster.num_workers is {config.num_workers} with {shape} each, but Ray has room for "
+        f"{room} (nodes: {offered or 'none'}{more}); {' or '.join([*fixes, 'add nodes'])}"
+    )
+
+
+def check_room(config: ClusterConfig) -> None:
+    """Compare what the workers need with what Ray has, before they are asked for.
+
+    Raises:
+        ClusterError: If they can never fit: a Ray that this process started gets no other node.
+            A cluster that was joined may grow, so there it takes waiting to tell.
+    """
+    if started_by_this_process():
+        shortage = describe_shortage(config, node_resources())
+        if shortage is not None:
+            raise ClusterError(shortage)
+
+
+def describe_wait(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> str:
+    """Why no worker has come up in time, as far as resources tell."""
+    shortage = describe_shortage(config, nodes)
+    if shortage is not None:
+        return shortage
+    free = ray.available_resources()  # type: ignore[no-untyped-call]
+    return (
+        f"the cluster could hold {config.num_workers} workers with {WorkerShape.of(config)} each, "
+        f"but only {free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free or its nodes "
+        "are slow to start them; stop other jobs or raise cluster.placement_timeout_s"
+    )

@@ -1,0 +1,299 @@
+"""`EpisodeRunner` on Ray: chunks of an outer step go to whichever worker is free.
+
+A chunk is computed from its key and the parameters alone, so it may be lost, repeated or computed
+anywhere; the `Ledger` counts it once. A lost worker is replaced while the others go on.
+
+Shapes: P weights.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+from cluster.errors import ClusterError
+from cluster.ledger import Ledger
+from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
+from cluster.resources import describe_wait, node_resources
+from cluster.telemetry import Telemetry
+from cluster.worker import EpisodeWorker, WorkerFailure
+from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
+from metagan.params import Vector, vector_sha256
+from metagan.train import RunnerStats, WorkerSpec
+
+_EXCEPTION_ATTEMPTS = 2
+"""An exception of our own code comes again: a second worker only rules the first one out."""
+
+
+@dataclass(frozen=True)
+class _Submission:
+    """A chunk that a worker was given.
+
+    Attributes:
+        worker: Who.
+        chunk: What.
+        gradient: Where the large half of the result will be.
+        ledger: The account of the step it belongs to.
+    """
+
+    worker: Worker
+    chunk: ChunkKey
+    gradient: Ref
+    ledger: Ledger
+
+
+class RayRunner:
+    """Computes chunks on Ray actors; open it with `open_ray_runner`."""
+
+    def __init__(self, pool: WorkerPool, config: ClusterConfig, telemetry: Telemetry) -> None:
+        self.num_workers = config.num_workers
+        self._pool, self._config, self._telemetry = pool, config, telemetry
+        # By the small half of the result. Outlives a step that was broken off, so that its late
+        # answers are recognised.
+        self._in_flight: dict[Ref, _Submission] = {}
+        # When each busy worker began with the first chunk of its work.
+        self._started: dict[Worker, float] = {}
+        self._exceptions: dict[ChunkKey, int] = {}
+
+    def run(
+        self, vector: Vector, chunks: Sequence[ChunkKey]
+    ) -> tuple[list[ChunkResult], RunnerStats]:
+        """See `metagan.train.EpisodeRunner`.
+
+        Raises:
+            DataError: If a worker cannot use its data.
+            ValueError: What a chunk raised on two workers.
+            ClusterError: If no worker comes up, or too many workers or attempts were lost.
+        """
+        if vector.dtype != np.float32 or vector.ndim != 1:
+            raise ValueError(
+                f"parameters of dtype {vector.dtype} and shape {vector.shape}; expected (P,) "
+                "float32"
+            )
+        ledger = Ledger(
+            chunks,
+            params_sha256=vector_sha256(vector),
+            max_attempts=self._config.max_chunk_attempts,
+        )
+        self._exceptions.clear()
+        with self._telemetry.timed("transfer"):
+            vector_ref = ray.put(vector)
+        while not ledger.complete:
+            self._dispatch(ledger, vector_ref)
+            self._await_one(ledger)
+        results = ledger.results
+        return results, self._telemetry.drain(results)
+
+    def wait_until_ready(self, num_workers: int | None = None) -> None:
+        """Wait for workers to have their data; `run` does not need it.
+
+        Args:
+            num_workers: How many; None: all.
+
+        Raises:
+            DataError: If a worker cannot use its data.
+            ClusterError: If they do not come up.
+        """
+        wanted = self.num_workers if num_workers is None else num_workers
+        while (num_ready := len(self._pool.ready)) < wanted:
+            if self._pool.all_others_unplaced:
+                raise ClusterError(
+                    f"{num_ready} workers of {wanted} are ready: "
+                    f"{describe_wait(self._config, node_resources())}"
+                )
+            self._await_one(None)
+
+    def _dispatch(self, ledger: Ledger, vector: Ref) -> None:
+        """One chunk to every idle worker; then one more to each, while many wait.
+
+        The last chunks of a step are not sent ahead: they would wait behind a slow worker while
+        others are idle.
+        """
+        ready = self._pool.ready
+        alone = len(ready) == 1
+        for depth in (0, 1):
+            for worker in ready:
+                enough = ledger.num_queued > (len(ready) if depth else 0)
+                if (
+                    enough
+                    and len(worker.work) == depth
+                    and ledger.may_take(worker.index, alone=alone)
+                ):
+                    self._submit(worker, ledger.take(worker.index), ledger, vector)
+
+    def _submit(self, worker: Worker, chunk: ChunkKey, ledger: Ledger, vector: Ref) -> None:
+        report, gradient = worker.actor.compute.remote(vector, chunk)
+        self._in_flight[report] = _Submission(worker, chunk, gradient, ledger)
+        if not worker.work:
+            self._started[worker] = time.monotonic()
+        worker.work.append(report)
+
+    def _await_one(self, ledger: Ledger | None) -> None:
+        """Wait for one thing to happen, at most until the next deadline, and deal with it."""
+        deadlines = [start + self._config.chunk_timeout_s for start in self._started.values()]
+        deadline = min([self._pool.next_deadline(), *deadlines])
+        with self._telemetry.timed("wait"):
+            resolved, _ = ray.wait(
+                [*self._in_flight, *self._pool.refs],
+                num_returns=1,
+                timeout=max(0.0, min(deadline - time.monotonic(), 3600.0)),
+                fetch_local=False,
+            )
+        for ref in resolved:
+            if not self._pool.resolve(ref):
+                self._receive(ref, ledger)
+        if not resolved:
+            self._pool.check_deadlines()
+            self._replace_overdue(ledger)
+
+    def _receive(self, ref: Ref, ledger: Ledger | None) -> None:
+        submission = self._in_flight[ref]
+        worker = submission.worker
+        try:
+            with self._telemetry.timed("transfer"):
+                report: ChunkReport | WorkerFailure = fetch(ref)
+                gradient: Vector = fetch(submission.gradient)
+        except RayTaskError as error:
+            # Raised outside of the worker's own guard, as when the two sides differ in version.
+            report = WorkerFailure("error", explain(error), str(error))
+            gradient = np.empty(0, np.float32)
+        except RayError as error:
+            self._lose(worker, ledger, explain(error), preempted=is_preempted(error))
+            return
+        del self._in_flight[ref]
+        worker.work.remove(ref)
+        if worker.work:
+            self._started[worker] = time.monotonic()
+        else:
+            del self._started[worker]
+        if isinstance(report, WorkerFailure):
+            self._take_failure(submission, report, ledger)
+        else:
+            self._take_result(submission, report, gradient, ledger)
+
+    def _take_result(
+        self,
+        submission: _Submission,
+        report: ChunkReport,
+        gradient: Vector,
+        ledger: Ledger | None,
+    ) -> None:
+        verdict = "stale" if ledger is None else ledger.admit(report, gradient)
+        if verdict == "accepted":
+            return
+        self._telemetry.event(verdict, **_place(submission))
+        self._put_back(submission, ledger, f"{verdict} result")
+
+    def _take_failure(
+        self, submission: _Submission, failure: WorkerFailure, ledger: Ledger | None
+    ) -> None:
+        if submission.ledger is not ledger:
+            return
+        count = self._exceptions.get(submission.chunk, 0) + 1
+        self._exceptions[submission.chunk] = count
+        if count >= min(_EXCEPTION_ATTEMPTS, self._config.max_chunk_attempts):
+            chunk = submission.chunk
+            raise failure.to_error(
+                f"{submission.worker.where}, chunk {chunk.index} of outer step {chunk.step}, "
+                f"attempt {count}"
+            )
+        self._put_back(submission, ledger, failure.message)
+
+    def _replace_overdue(self, ledger: Ledger | None) -> None:
+        now = time.monotonic()
+        for worker, started in list(self._started.items()):
+            if now - started < self._config.chunk_timeout_s:
+                continue
+            submission = self._in_flight[worker.work[0]]
+            reason = f"no result in {now - started:.1f} s ({self._pool.probe(worker)})"
+            self._telemetry.event("timeout", **_place(submission), reason=reason)
+            self._lose(worker, ledger, reason)
+
+    def _lose(
+        self, worker: Worker, ledger: Ledger | None, reason: str, *, preempted: bool = False
+    ) -> None:
+        """Replace a worker and queue its chunks again; only the first had been started."""
+        lost = [self._in_flight.pop(ref) for ref in worker.work]
+        del self._started[worker]
+        worker.work.clear()
+        restart = _place(lost[0])
+        for submission in reversed(lost):
+            self._put_back(submission, ledger, reason if submission is lost[0] else None)
+        self._pool.replace(worker, reason, preempted=preempted, during=restart)
+
+    def _put_back(self, submission: _Submission, ledger: Ledger | None, reason: str | None) -> None:
+        if ledger is None or submission.ledger is not ledger:
+            return
+        failed = ledger.put_back(submission.chunk, worker=submission.worker.index, reason=reason)
+        if failed is not None and reason is not None:
+            self._telemetry.event("retry", **_place(submission), attempt=failed, reason=reason)
+
+
+def _place(submission: _Submission) -> dict[str, object]:
+    """Where and on what something happened; steps are counted as the run's log counts them."""
+    return {
+        "worker": submission.worker.index,
+        "pid": submission.worker.pid,
+        "step": submission.chunk.step + 1,
+        "chunk": submission.chunk.index,
+    }
+
+
+@contextmanager
+def open_ray_runner(
+    spec: WorkerSpec,
+    config: ClusterConfig,
+    *,
+    worker_class: type[EpisodeWorker] = EpisodeWorker,
+) -> Iterator[RayRunner]:
+    """A runner on the Ray that this process is connected to; its workers end with the block.
+
+    Returns at once: workers start in parallel, and the first step takes those that are ready.
+
+    Args:
+        spec: What workers need.
+        config: Number and size of the workers.
+        worker_class: Their class; for fault injection.
+
+    Raises:
+        ValueError: If the settings of device and GPUs contradict each other.
+        ClusterError: If Ray is not initialised or can have no room for the workers.
+    """
+    if spec.config.device == "cuda" and not config.gpus_per_worker:
+        raise ValueError(
+            "device is cuda, but cluster.gpus_per_worker is 0; set it to 1, or device to cpu"
+        )
+    if not ray.is_initialized():
+        raise ClusterError("no Ray in this process; open the runner inside of ray_session")
+    telemetry = Telemetry()
+    pool = WorkerPool(_with_absolute_paths(spec), config, telemetry, worker_class=worker_class)
+    try:
+        yield RayRunner(pool, config, telemetry)
+    finally:
+        pool.close()
+
+
+@contextmanager
+def open_runner(spec: WorkerSpec, config: ClusterConfig) -> Iterator[RayRunner]:
+    """A Ray by the settings (see `ray_session`), and a runner on it."""
+    with ray_session(config), open_ray_runner(spec, config) as runner:
+        yield runner
+
+
+def _with_absolute_paths(spec: WorkerSpec) -> WorkerSpec:
+    """Workers run in folders of their own, so a path must not depend on the driver's."""
+    data = spec.config.data
+    absolute = {
+        name: str(Path(path).expanduser().absolute())
+        for name in ("path", "cache_dir")
+        if (path := getattr(data, name)) is not None and "://" not in path
+    }
+    moved = spec.config.model_copy(update={"data": data.model_copy(update=absolute)})
+    return replace(spec, config=moved)

@@ -1,0 +1,51 @@
+"""What a runner did besides computing: times of an outer step, and events for the failure log."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from metagan.chunks import ChunkResult
+from metagan.train import RunnerStats
+
+EventKind = Literal["restart", "retry", "timeout", "duplicate", "stale", "corrupt", "unplaced"]
+Event = dict[str, object]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Telemetry:
+    """Collects times and events until a step drains them."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._events: list[Event] = []
+
+    @contextmanager
+    def timed(self, name: Literal["transfer", "wait"]) -> Iterator[None]:
+        """Adds the block's wall-clock seconds to `name`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.monotonic() - started
+
+    def event(self, kind: EventKind, **fields: object) -> None:
+        """Records something unusual; the fields must be writable as JSON."""
+        self._events.append({"kind": kind, **fields})
+        described = " ".join(f"{name}={value}" for name, value in fields.items())
+        _LOG.warning("%s %s", kind, described)
+
+    def drain(self, results: Sequence[ChunkResult]) -> RunnerStats:
+        """The statistics of a step with these results; starts afresh."""
+        stats = RunnerStats(
+            compute_s=sum(result.report.compute_s for result in results),
+            transfer_s=self._seconds["transfer"],
+            wait_s=self._seconds["wait"],
+            events=tuple(self._events),
+        )
+        self._seconds.clear()
+        self._events.clear()
+        return stats

@@ -1,0 +1,91 @@
+"""Independent items of work as Ray tasks: the evaluation's repetitions.
+
+Training has its own actors (`cluster.runner`); items here share nothing but their inputs, so Ray's
+plain tasks fit, and Ray itself repeats those whose process or node dies.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import ray
+import torch
+from ray.exceptions import RayError, RayTaskError
+
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+from cluster.errors import ClusterError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Shared = TypeVar("Shared")
+
+_RETRIES = 3
+
+
+class RayMap:
+    """A `metagan.evaluate.evaluation.WorkMap` on the Ray of this process."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._config = config
+
+    def __call__(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+    ) -> Iterator[Result]:
+        """Results in the order of the items; at most `cluster.num_workers` run at once.
+
+        Raises:
+            ClusterError: If Ray loses a task for good; what an item itself raises comes through.
+        """
+        task = ray.remote(_run).options(
+            num_cpus=self._config.cpus_per_worker, max_retries=_RETRIES, name="metagan-evaluate"
+        )
+        # Once for all items: tasks of one node share the copy in its object store.
+        shared_ref = ray.put((function, shared))
+        waiting = list(reversed(range(len(items))))
+        running: dict[Any, int] = {}
+        finished: dict[int, Result] = {}
+        threads = self._config.threads_per_worker
+        try:
+            for position in range(len(items)):
+                while position not in finished:
+                    while waiting and len(running) < self._config.num_workers:
+                        index = waiting.pop()
+                        running[task.remote(shared_ref, items[index], threads)] = index
+                    done, _ = ray.wait(list(running), num_returns=1)
+                    finished[running.pop(done[0])] = _fetch(done[0])
+                yield finished.pop(position)
+        finally:
+            for ref in running:
+                ray.cancel(ref, force=True)
+
+
+def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -> Any:
+    function, shared = work
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    torch.set_num_threads(threads)
+    return function(shared, item)
+
+
+def _fetch(ref: Any) -> Any:
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        # Only what the item itself raised: Ray's own text holds the whole remote traceback.
+        raise error.cause from None
+    except RayError as error:
+        raise ClusterError(
+            f"an evaluation task was lost {_RETRIES + 1} times ({type(error).__name__}); if memory "
+            "ran out, lower cluster.num_workers or evaluate.max_classes"
+        ) from error
+
+
+@contextlib.contextmanager
+def open_map(config: ClusterConfig) -> Iterator[RayMap]:
+    """Start or join Ray and yield a map over it."""
+    with ray_session(config):
+        yield RayMap(config)

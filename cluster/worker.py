@@ -1,0 +1,204 @@
+"""A worker process: `metagan.train.ChunkWorker` behind a Ray actor.
+
+What our own code raises is returned as a `WorkerFailure`, a plain value: an exception loses its
+type and text on the way through Ray, and the driver must tell bad data from a lost machine. What
+Ray raises is therefore always the infrastructure's.
+
+Shapes: P weights.
+"""
+
+import os
+import platform
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import ray
+import torch
+
+from cluster.errors import ClusterError
+from metagan.chunks import ChunkKey, ChunkReport
+from metagan.dataset import DataError
+from metagan.params import Vector
+from metagan.train import ChunkWorker, WorkerSpec, choose_device, pinned_threads
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker that has its data and networks.
+
+    Attributes:
+        pid: Of its process.
+        host: Name of its machine.
+        device: Where it computes, "cpu" or "cuda".
+        torch_version: Of its torch.
+        load_s: Seconds it took to open the data and build the networks.
+    """
+
+    pid: int
+    host: str
+    device: str
+    torch_version: str
+    load_s: float
+
+
+@dataclass(frozen=True)
+class WorkerFailure:
+    """What our code raised in a worker.
+
+    Attributes:
+        kind: "data" for unusable data, "value" for other mistakes of the user, "memory" for a
+            device without room, "error" for the rest.
+        message: The exception's text.
+        traceback: As Python prints it.
+    """
+
+    kind: Literal["data", "value", "memory", "error"]
+    message: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: Exception) -> "WorkerFailure":
+        """The failure that an exception stands for."""
+        text = "".join(traceback.format_exception(error))
+        if isinstance(error, DataError):
+            return cls("data", str(error), text)
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            advice = "lower outer.episodes_per_chunk, inner.batch_size or gan.width"
+            return cls("memory", f"out of memory ({error}); {advice}", text)
+        if isinstance(error, ValueError):
+            return cls("value", str(error), text)
+        return cls("error", f"{type(error).__name__}: {error}", text)
+
+    def to_error(self, where: str) -> Exception:
+        """The exception for the driver to raise: the user's mistakes in their own words.
+
+        Args:
+            where: Which worker and what it did, for failures that are not the user's.
+        """
+        error: Exception
+        if self.kind == "data":
+            error = DataError(self.message)
+        elif self.kind == "value":
+            error = ValueError(self.message)
+        elif self.kind == "memory":
+            error = ClusterError(f"{where}: {self.message}")
+        else:
+            error = RuntimeError(f"{where}: {self.message}")
+        error.add_note(f"{where}; there:\n{self.traceback}")
+        return error
+
+
+@dataclass(frozen=True)
+class WorkerProgress:
+    """What a worker is doing.
+
+    Attributes:
+        doing: "idle", "loading" or "chunk STEP/INDEX".
+        since_s: Seconds it has been doing it.
+    """
+
+    doing: str
+    since_s: float
+
+
+class EpisodeWorker:
+    """The actor's class; `cluster.pool` turns it into an actor.
+
+    The constructor does nothing that can fail, so that an actor that dies at its start is the
+    infrastructure's; `load` does the work. `ping` and `progress` answer during a computation: they
+    run in a thread of their own.
+    """
+
+    def __init__(self, spec: WorkerSpec, threads: int) -> None:
+        """Keeps what `load` needs; `threads` is the number torch computes with."""
+        self._spec, self._threads = spec, threads
+        self._worker: ChunkWorker | None = None
+        self._doing = ("idle", time.monotonic())
+
+    def load(self) -> WorkerReady | WorkerFailure:
+        """Open the data and build the networks; may be called again after a failure."""
+        started = time.monotonic()
+        self._doing = ("loading", started)
+        try:
+            granted = bool(ray.get_gpu_ids())
+            device = choose_device(self._spec.config.device, gpu_granted=granted)
+            if device.type == "cuda":
+                make_cuda_deterministic()
+            with pinned_threads(self._threads):
+                self._worker = ChunkWorker(self._spec, device=device)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the driver intact
+            return WorkerFailure.of(error)
+        finally:
+            self._doing = ("idle", time.monotonic())
+        return WorkerReady(
+            pid=os.getpid(),
+            host=platform.node(),
+            device=device.type,
+            torch_version=torch.__version__,
+            load_s=time.monotonic() - started,
+        )
+
+    @ray.method(num_returns=2)
+    def compute(
+        self, vector: Vector, chunk: ChunkKey
+    ) -> tuple[ChunkReport | WorkerFailure, Vector]:
+        """A chunk's report and gradient sum (P,): two objects, the small one first.
+
+        A failure comes with an empty gradient.
+        """
+        assert self._worker is not None, "load first"
+        self._doing = (f"chunk {chunk.step}/{chunk.index}", time.monotonic())
+        try:
+            with pinned_threads(self._threads):
+                result = self._worker.compute(vector, chunk)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the driver intact
+            if isinstance(error, torch.OutOfMemoryError):
+                torch.cuda.empty_cache()
+            return WorkerFailure.of(error), np.empty(0, np.float32)
+        finally:
+            self._doing = ("idle", time.monotonic())
+        return result.report, result.gradient_sum
+
+    @ray.method(concurrency_group="control")
+    def ping(self) -> int:
+        """The process's id; answers as soon as the process is up."""
+        return os.getpid()
+
+    @ray.method(concurrency_group="control")
+    def progress(self) -> WorkerProgress:
+        """What it is doing, and for how long."""
+        doing, since = self._doing
+        return WorkerProgress(doing, time.monotonic() - since)
+
+
+def make_cuda_deterministic() -> None:
+    """Equal inputs give equal bits on CUDA, as far as torch has deterministic kernels.
+
+    Where it has none (the backward pass of grid_sample and of bicubic up-sampling), torch warns in
+    the worker's log and goes on.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def worker_environment(*, threads: int, gpus: float) -> dict[str, str]:
+    """Environment of a worker's process; libraries read it before any code of ours runs.
+
+    Args:
+        threads: Of numerical libraries, so that results do not depend on the machine's cores.
+        gpus: GPUs that Ray reserves for the worker; without one it is shown none, which Ray by
+            itself no longer does.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    environment = dict.fromkeys(names, str(threads))
+    if gpus:
+        # What deterministic cuBLAS needs.
+        environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    else:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return environment

@@ -1,0 +1,69 @@
+"""The command `metagan`: the one place where the mathematics and the cluster meet.
+
+Ray and torch are imported by what needs them, so that help and mistakes in settings come at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.config import JobConfig
+from metagan.cli.app import run_cli
+from metagan.cli.console import Console
+from metagan.cli.context import Context, Finding
+
+if TYPE_CHECKING:
+    from metagan.evaluate.evaluation import WorkMap
+    from metagan.train import EpisodeRunner, WorkerSpec
+
+
+def main() -> int:
+    """Run the command line of this process; returns the exit code."""
+    return run_cli(sys.argv[1:], make_context)
+
+
+def make_context(console: Console) -> Context:
+    """What every command is given: the complete settings, and what it needs of Ray."""
+    return Context(
+        config_model=JobConfig,
+        open_runner=_open_runner,
+        open_map=_open_map,
+        session=_session,
+        threads_per_worker=_threads_per_worker,
+        diagnose=_diagnose,
+        console=console,
+    )
+
+
+def _open_runner(config: JobConfig, spec: "WorkerSpec") -> "AbstractContextManager[EpisodeRunner]":
+    from cluster.runner import open_runner
+
+    return open_runner(spec, config.cluster)
+
+
+def _open_map(config: JobConfig) -> "AbstractContextManager[WorkMap]":
+    from cluster.work import open_map
+
+    return open_map(config.cluster)
+
+
+def _session(config: JobConfig) -> AbstractContextManager[object]:
+    from cluster.connect import ray_session
+
+    return ray_session(config.cluster)
+
+
+def _threads_per_worker(config: JobConfig) -> int:
+    return config.cluster.threads_per_worker
+
+
+def _diagnose(config: JobConfig, run_dir: Path) -> Sequence[Finding]:
+    from cluster.doctor import diagnose
+
+    return diagnose(config, run_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

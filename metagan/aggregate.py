@@ -1,0 +1,115 @@
+"""From chunk results to one update: sums in a fixed tree, then the mean over finite episodes.
+
+Float addition is not associative, so the shape of the sum is fixed by the chunks' indices alone:
+the update is bit-equal whoever computed the chunks and in whatever order they arrived.
+
+Shapes: P weights.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure
+from metagan.params import Layout, Vector
+from metagan.settings import OuterConfig
+
+
+class DivergedError(RuntimeError):
+    """Too few episodes of a step gave a finite meta-gradient."""
+
+    exit_code: Final = 3
+
+
+@dataclass(frozen=True)
+class Update:
+    """One outer step's aggregated meta-gradient.
+
+    Attributes:
+        gradient: (P,) mean over the finite episodes.
+        num_finite: How many those were.
+        num_planned: How many were asked for; finite + failed = planned.
+        metrics: Means over the finite episodes, and norms of the gradient by player.
+        failures: The other episodes.
+    """
+
+    gradient: Vector
+    num_finite: int
+    num_planned: int
+    metrics: Mapping[str, float]
+    failures: tuple[EpisodeFailure, ...]
+
+
+def tree_sum(parts: Sequence[Vector]) -> Vector:
+    """Sum of the parts as a binary tree over their positions: ((0+1)+(2+3))+((4+5)+6).
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not parts:
+        raise ValueError("nothing to add up")
+    level = list(parts)
+    while len(level) > 1:
+        pairs = [level[i] + level[i + 1] for i in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    return level[0]
+
+
+def aggregate(
+    planned: Sequence[ChunkKey],
+    results: Sequence[ChunkResult],
+    config: OuterConfig,
+    layout: Layout,
+) -> Update:
+    """The mean meta-gradient of an outer step, each player clipped to `config.max_norm`.
+
+    Args:
+        planned: The step's chunks.
+        results: One per chunk, in any order.
+        config: Clipping and the quorum.
+        layout: Of the gradient.
+
+    Returns:
+        Sums divided by counts, never a mean of means: chunks may be of unequal size.
+
+    Raises:
+        ValueError: If results do not match the planned chunks one to one.
+        DivergedError: If fewer than `config.min_fraction` of the episodes are finite.
+    """
+    counted = Counter((r.report.step, r.report.index) for r in results)
+    expected = Counter((c.step, c.index) for c in planned)
+    if counted != expected:
+        raise ValueError(
+            f"chunks lost {sorted(expected - counted)}, counted twice or foreign "
+            f"{sorted(counted - expected)}"
+        )
+    ordered = sorted(results, key=lambda result: result.report.index)
+    failures = tuple(failure for result in ordered for failure in result.report.failures)
+    num_planned = sum(len(chunk.episodes) for chunk in planned)
+    num_finite = sum(result.report.num_finite for result in ordered)
+    if num_finite + len(failures) != num_planned:
+        raise ValueError(f"{num_finite} + {len(failures)} episodes, but {num_planned} were planned")
+    if num_finite < max(1.0, config.min_fraction * num_planned):
+        first = failures[0]
+        raise DivergedError(
+            f"outer step {planned[0].step}: only {num_finite} of {num_planned} episodes gave a "
+            f"finite meta-gradient (first: task {first.key.task!r}, {first.reason}); lower "
+            "inner.lr or outer.lr, or raise gan.r1"
+        )
+    gradient = tree_sum([result.gradient_sum for result in ordered]) / np.float32(num_finite)
+    names = sorted({name for result in ordered for name in result.report.metric_sums})
+    metrics = {
+        name: sum(result.report.metric_sums.get(name, 0.0) for result in ordered) / num_finite
+        for name in names
+    }
+    for player in ("generator", "discriminator"):
+        part = gradient[layout.player_slice(player)]
+        # Not linalg.norm: its threads would take cores from the workers for a sum this short.
+        norm = float(np.sqrt(np.square(part, dtype=np.float64).sum()))
+        metrics[f"grad_norm_{player}"] = norm
+        if config.max_norm is not None and norm > config.max_norm:
+            part *= np.float32(config.max_norm / norm)
+    return Update(gradient, num_finite, num_planned, metrics, failures)

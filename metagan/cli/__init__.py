@@ -1,0 +1,1 @@
+"""The command line: parsing, messages, exit codes; what commands do lives elsewhere."""

@@ -1,0 +1,61 @@
+"""`metagan adapt`: fit a trained initialization to a new domain."""
+
+import argparse
+from pathlib import Path
+
+from metagan.cli.context import Context
+from metagan.cli.options import (
+    Parser,
+    add_command,
+    add_output,
+    add_overrides,
+    load_run,
+    whole,
+)
+
+DESCRIPTION = """\
+Adapt a trained initialization to a domain it has never seen, from a handful of
+examples: the inner loop of training, started from the run's averaged weights.
+
+The support folder holds one sub-folder of pictures per class. The result is a
+folder that `metagan generate` draws from."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
+    """Register the command."""
+    parser = add_command(
+        subparsers,
+        "adapt",
+        summary="adapt a trained initialization to a few examples",
+        description=DESCRIPTION,
+        examples=(
+            "metagan adapt --run runs/glyphs --support my_letters/ --out adapted/",
+            "metagan adapt --run runs/glyphs --support my_letters/ --out adapted/ --steps 50",
+        ),
+    )
+    parser.add_argument(
+        "--run", type=Path, required=True, metavar="DIR", help="folder of a trained run"
+    )
+    parser.add_argument(
+        "--support", type=Path, required=True, metavar="PATH", help="the examples to adapt to"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the adapted GAN is written"
+    )
+    parser.add_argument(
+        "--steps",
+        type=whole,
+        metavar="N",
+        help="inner steps, 0 for none; default: what the run's evaluation chose, else inner.steps",
+    )
+    parser.add_argument("--seed", type=whole, metavar="N", help="default: the run's seed")
+    add_output(parser)
+    add_overrides(parser)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Adapt; see `metagan.workflow.adapt`."""
+    load_run(args, context)  # Mistakes in settings are told before torch takes seconds to import.
+    from metagan.workflow.adapt import adapt_command
+
+    return adapt_command(args, context)

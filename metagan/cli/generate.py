@@ -1,0 +1,40 @@
+"""`metagan generate`: draw samples from an adapted GAN."""
+
+import argparse
+from pathlib import Path
+
+from metagan.cli.context import Context
+from metagan.cli.options import Parser, add_command, add_output, count, whole
+
+DESCRIPTION = """\
+Draw new samples from a GAN that `metagan adapt` has fitted, as picture files
+in one sub-folder per class. Equal seeds draw equal samples."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
+    """Register the command."""
+    parser = add_command(
+        subparsers,
+        "generate",
+        summary="draw samples from an adapted GAN",
+        description=DESCRIPTION,
+        examples=("metagan generate --adapted adapted/ --num 64 --out samples/ --seed 1",),
+    )
+    parser.add_argument(
+        "--adapted", type=Path, required=True, metavar="DIR", help="result of metagan adapt"
+    )
+    parser.add_argument(
+        "--num", type=count, default=64, metavar="N", help="samples per class (default: 64)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the samples are written"
+    )
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="default: 0")
+    add_output(parser)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Generate; see `metagan.workflow.generate`."""
+    from metagan.workflow.generate import generate_command
+
+    return generate_command(args, context)

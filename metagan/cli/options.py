@@ -1,0 +1,223 @@
+"""Options that several commands share, and the settings they lead to."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from metagan.cli.context import Context
+from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
+from metagan.settings import RunConfig
+from metagan.strict_yaml import format_value
+
+_SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*=.*", re.DOTALL)
+_DOTTED_SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+=.*", re.DOTALL)
+
+
+# What a trained run's weights fit and no other value.
+_NETWORK_SETTINGS = (
+    "data.image_size",
+    "data.channels",
+    "gan.conditioning",
+    "gan.family",
+    "gan.width",
+    "gan.discriminator_width",
+    "gan.latent_dim",
+    "gan.max_displacement",
+)
+
+
+class UsageError(ValueError):
+    """The command line itself is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises instead of exiting, so that all errors look and end the same."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message together with how to get help."""
+        raise UsageError(f"{message}\n(see {self.prog} --help)")
+
+
+def add_command(
+    subparsers: "argparse._SubParsersAction[Parser]",
+    name: str,
+    *,
+    summary: str,
+    description: str,
+    examples: Sequence[str],
+) -> Parser:
+    """A command's parser, with examples at the end of its help."""
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_settings(parser: Parser) -> None:
+    """`-c FILE` and `key.path=value`."""
+    parser.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="YAML file of settings (config schema)"
+    )
+    add_overrides(parser)
+
+
+def add_overrides(parser: Parser) -> None:
+    """`key.path=value` alone, for commands whose settings come from a run folder."""
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key.path=value",
+        help="settings, over those of the file; `metagan config explain` lists them",
+    )
+
+
+def add_output(parser: Parser) -> None:
+    """`--log-format`, for commands that run for a while."""
+    parser.add_argument(
+        "--log-format",
+        choices=("auto", "logfmt", "json"),
+        default="auto",
+        help="auto: a live display in a terminal, key=value lines elsewhere",
+    )
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """An argparse type: whole numbers above zero with commas between, such as 5,10,15."""
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or min(values) < 1:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 5,10,15; got {text!r}")
+    return values
+
+
+def count(text: str) -> int:
+    """An argparse type: one whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 1; got {text!r}")
+    return int(text)
+
+
+def named_run(text: str) -> tuple[str, Path]:
+    """An argparse type: NAME=DIR, a run folder and what to call it."""
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise argparse.ArgumentTypeError(f"expected NAME=DIR; got {text!r}")
+    return name, Path(folder)
+
+
+def whole(text: str) -> int:
+    """An argparse type: one whole number, zero or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 0; got {text!r}")
+    return int(text)
+
+
+def sort_extras(parser: Parser, args: argparse.Namespace, extras: Sequence[str]) -> None:
+    """Take settings among the arguments that argparse did not know; refuse the rest.
+
+    Settings may stand anywhere and may begin with `--`, neither of which argparse can express.
+
+    Raises:
+        UsageError: For the first argument that is neither an option nor a setting.
+    """
+    overrides: list[str] | None = getattr(args, "overrides", None)
+    for extra in extras:
+        if overrides is not None and _SETTING.fullmatch(extra):
+            overrides.append(extra)
+        else:
+            raise UsageError(_unrecognized(parser, args, extra))
+
+
+def is_setting(text: str | None) -> bool:
+    """Whether an argument in the place of a path is a `section.key=value` setting."""
+    return text is not None and _DOTTED_SETTING.fullmatch(text) is not None
+
+
+def load(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]:
+    """The settings of `-c` and `key.path=value`, of the type `context.config_model`.
+
+    Args:
+        args: Has `config` (where the command takes a file) and `overrides`.
+        context: Names the model.
+        first: Overrides that the command's own options stand for; the user's settings win.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    path: Path | None = getattr(args, "config", None)
+    return load_config(context.config_model, path, [*first, *args.overrides])
+
+
+def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]:
+    """The settings that the run in `args.run` was trained with, `args.overrides` over them.
+
+    Raises:
+        ConfigError: If it is no run folder, with every problem found, or for an override that its
+            trained networks cannot follow.
+    """
+    path = Path(args.run) / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"{args.run}: no run here (no config.yaml); "
+            f"train one with metagan train --run {args.run}"
+        )
+    loaded = load_config(context.config_model, path, [*first, *args.overrides])
+    own = load_config(context.config_model, path).config.model_dump()
+    asked = loaded.config.model_dump()
+    for section, name in (key.split(".") for key in _NETWORK_SETTINGS):
+        if asked[section][name] != own[section][name]:
+            raise ConfigError(
+                f"{COMMAND_LINE}: {section}.{name}: {args.run} was trained with "
+                f"{own[section][name]}, which its weights cannot leave; train another run for "
+                f"{asked[section][name]}"
+            )
+    return loaded
+
+
+def override(key: str, value: object) -> str:
+    """`key=value` that reads back as exactly this value, whatever it looks like."""
+    text = format_value(value if not isinstance(value, Path) else str(value))
+    if isinstance(value, (str, Path)) and text[0] != '"':
+        text = f'"{text}"'
+    return f"{key}={text}"
+
+
+def load_data(
+    args: argparse.Namespace, context: Context, path: str | None, overrides: Sequence[str]
+) -> RunConfig:
+    """Settings for a command that reads data: a path beats the file's, its layout is looked at.
+
+    Args:
+        args: Has `config`.
+        context: Names the model.
+        path: What the user named, or None for the settings' own.
+        overrides: The user's settings.
+    """
+    named = [] if path is None else [override("data.path", path)]
+    loaded = load_config(context.config_model, args.config, [*named, *overrides])
+    if path is not None and loaded.config.data.source == "glyphs":
+        # Glyphs are built in; a path says that something else is meant.
+        auto = [*named, *overrides, "data.source=auto"]
+        loaded = load_config(context.config_model, args.config, auto)
+    return loaded.config
+
+
+def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:
+    name = extra.partition("=")[0]
+    if "." in name and name.startswith("--") and "=" not in extra:
+        return f"{extra}: settings need an equals sign: {name}=VALUE"
+    options = [text for text in vars(args) if text not in ("overrides", "command", "run_command")]
+    dashed = ["--" + text.replace("_", "-") for text in options]
+    near = difflib.get_close_matches(name, dashed, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"unrecognized argument {extra!r}{hint}\n(see {parser.prog} {args.command} --help)"

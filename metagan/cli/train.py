@@ -1,0 +1,64 @@
+"""`metagan train`: meta-learn an initialization."""
+
+import argparse
+from pathlib import Path
+
+from metagan.cli.context import Context
+from metagan.cli.options import Parser, add_command, add_output, add_settings, count, load
+
+DESCRIPTION = """\
+Meta-learn one GAN initialization over the training domains.
+
+Every outer step, workers adapt the shared generator and discriminator to a few
+tasks each and send back meta-gradients; their sum moves the initialization.
+By default Ray starts on this machine; cluster.address joins a running one.
+
+The run folder receives the resolved settings, metrics, samples and checkpoints.
+On the same kind of device the trained weights do not depend on the number of
+workers, nor on interruptions: --resume goes on exactly where the run stopped."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
+    """Register the command."""
+    parser = add_command(
+        subparsers,
+        "train",
+        summary="meta-learn one GAN initialization over many domains",
+        description=DESCRIPTION,
+        examples=(
+            "metagan train --run runs/glyphs outer.steps=500",
+            "metagan train -c configs/omniglot.yaml --workers 8 inner.lr=3e-3",
+            "metagan train --run runs/glyphs --resume",
+        ),
+    )
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="run folder; default: runs/NAME of NAME.yaml"
+    )
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="the same as cluster.num_workers=N"
+    )
+    parser.add_argument(
+        "--local", action="store_true", help="one process, without Ray; equal results"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the newest checkpoint in the run folder, with its settings",
+    )
+    add_output(parser)
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Train; see `metagan.workflow.train`."""
+    if args.run is None:
+        args.run = Path("runs") / (args.config.stem if args.config else "default")
+    if args.resume and args.config is None and (args.run / "config.yaml").is_file():
+        # What is given now goes over the run's own settings, not over the defaults.
+        args.config = args.run / "config.yaml"
+    if args.workers is not None:
+        args.overrides.append(f"cluster.num_workers={args.workers}")
+    load(args, context)  # Mistakes in settings are told before torch takes seconds to import.
+    from metagan.workflow.train import train_command
+
+    return train_command(args, context)

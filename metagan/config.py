@@ -1,0 +1,327 @@
+"""Base of every settings section, and the one way settings are read.
+
+A value comes from the section's default, else from a YAML file, else from a `key.path=value`
+override; all of them pass the same validator, and every problem is reported at once with the
+place it comes from.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from metagan.config_fields import (
+    Setting,
+    alternatives,
+    dotted,
+    leaves,
+    lookup,
+    not_a_section,
+    section_of,
+    setting,
+    unknown_key,
+    wrong_value,
+)
+from metagan.strict_yaml import (
+    Document,
+    Location,
+    Problem,
+    YamlError,
+    format_value,
+    parse_document,
+    parse_scalar,
+)
+
+COMMAND_LINE = "command line"
+DEFAULT = "default"
+_MAX_FILE_BYTES = 256 * 1024
+
+
+class Config(BaseModel):
+    """Frozen and strict: an unknown key, a wrong type, NaN or infinity is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used.
+
+    Attributes:
+        problems: One line each: where it was written, which setting, what is wrong, the fix.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[C]):
+    """Validated settings and where each came from.
+
+    Attributes:
+        config: The settings.
+        provenance: For every setting's dotted key "default", "FILE:LINE" or "command line".
+    """
+
+    config: C
+    provenance: Mapping[str, str]
+
+
+def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()) -> Loaded[C]:
+    """Read settings from a file and the command line.
+
+    Args:
+        model: The settings to fill.
+        path: YAML file, or None for defaults alone.
+        overrides: `key.path=value` each, also with `--` before it; a value is YAML, so
+            `evaluate.shots=[5, 10]` gives a list. A later one wins over an earlier one.
+
+    Returns:
+        The settings with the origin of each.
+
+    Raises:
+        ConfigError: With every problem of the file and of the overrides.
+    """
+    merge = _Merge(model, path)
+    if path is not None:
+        merge.read_file(path)
+    for override in overrides:
+        merge.apply(override)
+    try:
+        # Through JSON, strict mode takes a list for a tuple but still no text for a number.
+        config = model.model_validate_json(json.dumps(merge.data))
+    except ValidationError as error:
+        problems = [merge.explain(detail) for detail in error.errors(include_url=False)]
+        raise ConfigError(*merge.problems, *problems) from None
+    if merge.problems:
+        raise ConfigError(*merge.problems)
+    return Loaded(config, merge.provenance())
+
+
+def to_yaml(config: Config, *, comments: Mapping[str, str] | None = None) -> str:
+    """The settings as a YAML file that loads as the same settings.
+
+    Args:
+        config: The settings.
+        comments: By dotted key, written after the value; `Loaded.provenance` fits.
+    """
+    lines: list[tuple[str, str]] = []
+
+    def write(section: BaseModel, prefix: Location) -> None:
+        for name in type(section).model_fields:
+            value = getattr(section, name)
+            place = (*prefix, name)
+            indent = "  " * len(prefix)
+            if isinstance(value, BaseModel):
+                lines.append((f"{indent}{name}:", ""))
+                write(value, place)
+            else:
+                comment = (comments or {}).get(dotted(place), "")
+                lines.append((f"{indent}{name}: {format_value(value)}", comment))
+
+    write(config, ())
+    width = min(40, max(len(text) for text, comment in lines if comment or not comments))
+    return "".join(
+        f"{text:<{width}}  # {comment}\n" if comment else f"{text}\n" for text, comment in lines
+    )
+
+
+def list_settings(model: type[Config]) -> tuple[Setting, ...]:
+    """Every setting of a model, in the order of its sections."""
+    return tuple(setting(place, info) for place, info in leaves(model))
+
+
+def describe(model: type[Config], key: str) -> Setting:
+    """Type, bounds, default and meaning of the setting with this dotted key.
+
+    Raises:
+        ConfigError: If no setting has this key; the message names the nearest.
+    """
+    for place, info in leaves(model):
+        if dotted(place) == key:
+            return setting(place, info)
+    raise ConfigError(unknown_key(model, tuple(key.split("."))))
+
+
+def json_schema(model: type[Config]) -> dict[str, Any]:
+    """The model's JSON Schema (draft 2020-12), for editors that complete YAML files."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **model.model_json_schema(),
+    }
+
+
+class _Merge:
+    """Values and their origins while sources are laid over each other."""
+
+    def __init__(self, model: type[Config], path: Path | None) -> None:
+        self._model = model
+        self._source = str(path) if path is not None else COMMAND_LINE
+        self._origins: dict[Location, str] = {}
+        self.data: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def read_file(self, path: Path) -> None:
+        try:
+            document = _read_document(path)
+        except YamlError as error:
+            # Nothing else is worth saying about a file that cannot be read.
+            raise ConfigError(
+                *(
+                    f"{path}:{problem.line}: {problem.message}"
+                    if problem.line
+                    else f"{path}: {problem.message}"
+                    for problem in error.problems
+                )
+            ) from None
+        self.data = document.data
+        self.problems += [f"{path}:{p.line}: {p.message}" for p in document.problems]
+        self._origins = {place: f"{path}:{line}" for place, line in document.lines.items()}
+
+    def apply(self, override: str) -> None:
+        key, equals, text = override.removeprefix("--").partition("=")
+        place = tuple(key.strip().split("."))
+        if not equals or not all(place):
+            self._complain(
+                f"{format_value(override)}: expected key.path=value, such as {self._example(place)}"
+            )
+            return
+        kind = lookup(self._model, place)
+        text = text.strip()
+        if not text:
+            self._complain(f"{key}: nothing after the '='; write {key}=null to clear a setting")
+            return
+        try:
+            value = _parse_override(text, kind)
+        except YamlError as error:
+            self._complain(f"{key}: {error}")
+            return
+        if kind is None:
+            self._complain(unknown_key(self._model, place))
+        elif section_of(kind.annotation) is not None and not isinstance(value, dict):
+            self._complain(not_a_section(kind, place, value))
+        else:
+            self._put(place, value)
+
+    def provenance(self) -> dict[str, str]:
+        """For every setting's dotted key, where its value was written."""
+        places = (place for place, _ in leaves(self._model))
+        return {dotted(place): self._origins.get(place, DEFAULT) for place in places}
+
+    def origin(self, place: Location) -> str | None:
+        """Where the value at a place, or the nearest place around it, was written."""
+        for length in range(len(place), 0, -1):
+            if place[:length] in self._origins:
+                return self._origins[place[:length]]
+        return None
+
+    def explain(self, detail: Any) -> str:
+        """One line about one of pydantic's error details."""
+        place: Location = tuple(detail["loc"])
+        kind = lookup(self._model, place)
+        if detail["type"] == "value_error":
+            text = str(detail["ctx"]["error"])
+            if place and kind is not None and section_of(kind.annotation) is None:
+                return f"{self.origin(place) or self._source}: {dotted(place)}: {text}"
+            return self._explain_disagreement(text)
+        where = self.origin(place) or self._source
+        if detail["type"] == "extra_forbidden":
+            return f"{where}: {unknown_key(self._model, place)}"
+        if kind is None or detail["type"] == "missing":
+            return f"{where}: {dotted(place)}: {detail['msg']}"
+        if section_of(kind.annotation) is not None:
+            return f"{where}: {not_a_section(kind, place, detail['input'])}"
+        return f"{where}: {dotted(place)}: {wrong_value(kind, detail['input'])}"
+
+    def _explain_disagreement(self, text: str) -> str:
+        """A check over several settings: say where each setting it names was written."""
+        origins = {
+            key: origin
+            for key, origin in self.provenance().items()
+            if re.search(rf"\b{re.escape(key)}\b", text)
+        }
+        where = next((origin for origin in origins.values() if origin != DEFAULT), self._source)
+        listed = ", ".join(f"{key}: {origin}" for key, origin in origins.items())
+        return f"{where}: {text}" + (f" ({listed})" if listed else "")
+
+    def _put(self, place: tuple[str, ...], value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for name, inner in value.items():
+                self._put((*place, name), inner)
+            return
+        section = self.data
+        for name in place[:-1]:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                return  # The file's value is wrong at this level and is reported by itself.
+        section[place[-1]] = value
+        self._origins = {
+            old: origin for old, origin in self._origins.items() if old[: len(place)] != place
+        }
+        self._origins[place] = COMMAND_LINE
+
+    def _complain(self, message: str) -> None:
+        self.problems.append(f"{COMMAND_LINE}: {message}")
+
+    def _example(self, place: Location) -> str:
+        known = list_settings(self._model)
+        example = next(
+            (known_one for known_one in known if known_one.key == dotted(place)), known[0]
+        )
+        return f"{example.key}={example.default}"
+
+
+def _read_document(path: Path) -> Document:
+    """The mapping in a file; raises YamlError for anything else."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise YamlError(Problem(None, "no such file")) from None
+    except IsADirectoryError:
+        raise YamlError(Problem(None, "is a folder; name the YAML file in it")) from None
+    except (OSError, ValueError) as error:
+        raise YamlError(Problem(None, f"cannot be read: {error}")) from None
+    if len(raw) > _MAX_FILE_BYTES:
+        raise YamlError(
+            Problem(None, f"is larger than {_MAX_FILE_BYTES // 1024} KiB; is it a settings file?")
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise YamlError(Problem(line, "is not UTF-8 text; save it as UTF-8")) from None
+    document = parse_document(text)
+    if document.data is None:
+        raise YamlError(Problem(None, "is empty; give it settings or leave the file out"))
+    if not isinstance(document.data, dict):
+        kind = "a list" if isinstance(document.data, list) else "a single value"
+        raise YamlError(Problem(1, f"holds {kind}; write settings as `key: value`"))
+    return document
+
+
+def _parse_override(text: str, kind: FieldInfo | None) -> Any:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise YamlError(Problem(None, "the value is not UTF-8 text")) from None
+    # A path may look like anything (123, a: b, #c): only quotes and null mean something in it.
+    if kind is not None and str in alternatives(kind.annotation) and text[0] not in "'\"":
+        return None if text in ("null", "~") else text
+    if text[0] not in "[{'\"":
+        return parse_scalar(text)
+    document = parse_document(text)
+    if document.problems:
+        raise YamlError(*document.problems)
+    return document.data

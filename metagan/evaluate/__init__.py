@@ -1,0 +1,1 @@
+"""What an initialization is worth on domains it has never seen."""

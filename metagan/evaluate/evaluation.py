@@ -1,0 +1,333 @@
+"""The whole evaluation of a run: choices on validation, numbers on test.
+
+Work is cut into independent items, so that a cluster or a pool can compute them in any order; each
+is a pure function of what is shared and of the item.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from metagan.dataset import Dataset
+from metagan.evaluate.downstream import (
+    ARMS,
+    KINDS,
+    Arm,
+    ClassifierKind,
+    Mix,
+    TargetTask,
+    arm_accuracy,
+    draw_target,
+)
+from metagan.evaluate.gate import BASELINE, Candidate, Choice, ChoiceKey, candidates, choose
+from metagan.evaluate.intervals import interval, paired_interval
+from metagan.evaluate.source_classifier import SourceClassifier
+from metagan.evaluate.target import adapt_to_target, generate_samples
+from metagan.gan import GanPair
+from metagan.metrics.quality import quality
+from metagan.params import GanParams
+from metagan.seeding import derive_seed
+from metagan.settings import RunConfig
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Shared = TypeVar("Shared")
+GENERATED_ARMS: tuple[Arm, ...] = ("generated", "both")
+
+
+class WorkMap(Protocol):
+    """Computes items anywhere; results come in the order of the items."""
+
+    def __call__(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+    ) -> Iterator[Result]:
+        """`function(shared, item)` of every item."""
+        ...
+
+
+def serial_map(
+    function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+) -> Iterator[Result]:
+    """In this process, one after the other."""
+    return (function(shared, item) for item in items)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, shared by every item.
+
+    Attributes:
+        config: The run's settings; `evaluate` among them.
+        gan: Networks and losses.
+        inits: Initializations by name; "run" is the one evaluated, others are compared with it.
+        validation: Data of the choices.
+        validation_classes: Classes of `validation` that choices are made on.
+        test: Data that are measured.
+        test_classes: Classes of `test`.
+        source: The source classifier.
+        target_name: What `test` is, for people.
+    """
+
+    config: RunConfig
+    gan: GanPair
+    inits: Mapping[str, GanParams]
+    validation: Dataset
+    validation_classes: tuple[int, ...]
+    test: Dataset
+    test_classes: tuple[int, ...]
+    source: SourceClassifier
+    target_name: str
+
+    def draw(self, split: str, repetition: int, shots: int) -> TargetTask:
+        """The target of a repetition: the same for every arm, candidate and initialization."""
+        data = self.test if split == "test" else self.validation
+        classes = self.test_classes if split == "test" else self.validation_classes
+        seed = derive_seed(self.config.seed, "evaluate", split, repetition)
+        return draw_target(data, classes, self.config.evaluate, shots=shots, seed=seed)
+
+    def generate(
+        self, task: TargetTask, *, init: str, adapt_steps: int, per_real: int
+    ) -> torch.Tensor:
+        """Generated samples (W, K * per_real, ...) for a target."""
+        target = adapt_to_target(
+            self.gan,
+            self.inits[init],
+            task.support,
+            inner=self.config.inner,
+            task=self.config.task,
+            steps=adapt_steps,
+            batch_size=self.config.evaluate.adapt_batch_size,
+            seed=task.seed,
+        )
+        return generate_samples(self.gan, target, per_support=per_real, seed=task.seed)
+
+
+@dataclass(frozen=True)
+class ValidationItem:
+    """One repetition on validation: every mix at one number of adaptation steps."""
+
+    repetition: int
+    shots: int
+    adapt_steps: int
+    baselines: bool
+
+
+Scores = dict[tuple[ClassifierKind, Arm, Candidate | None], float]
+
+
+def run_validation_item(subject: Subject, item: ValidationItem) -> Scores:
+    """Accuracies by classifier, arm and candidate (None for arms without generated samples)."""
+    evaluate = subject.config.evaluate
+    task = subject.draw("validation", item.repetition, item.shots)
+    scores: Scores = {}
+    tried = [c for c in candidates(evaluate) if c.adapt_steps == item.adapt_steps]
+    generated = subject.generate(
+        task,
+        init="run",
+        adapt_steps=item.adapt_steps,
+        per_real=max(evaluate.generated_per_real),
+    )
+    for kind in KINDS:
+        if item.baselines:
+            for arm in ("none", "classical"):
+                scores[kind, arm, None] = arm_accuracy(task, kind, arm, evaluate, subject.source)
+        for candidate in tried:
+            for arm in GENERATED_ARMS:
+                scores[kind, arm, candidate] = arm_accuracy(
+                    task,
+                    kind,
+                    arm,
+                    evaluate,
+                    subject.source,
+                    generated=_per_support(generated, task, evaluate, candidate.mix),
+                    mix=candidate.mix,
+                )
+    return scores
+
+
+@dataclass(frozen=True)
+class TestItem:
+    """One repetition on test with the choices made."""
+
+    __test__ = False
+
+    repetition: int
+    shots: int
+    choices: Mapping[tuple[ClassifierKind, Arm], Choice]
+
+
+def run_test_item(subject: Subject, item: TestItem) -> dict[tuple[ClassifierKind, Arm], float]:
+    """Accuracies by classifier and arm; an arm that the gate closed repeats its baseline."""
+    evaluate = subject.config.evaluate
+    task = subject.draw("test", item.repetition, item.shots)
+    pools: dict[int, torch.Tensor] = {}
+    scores: dict[tuple[ClassifierKind, Arm], float] = {}
+    for kind in KINDS:
+        for arm in ARMS:
+            if arm not in BASELINE:
+                scores[kind, arm] = arm_accuracy(task, kind, arm, evaluate, subject.source)
+                continue
+            choice = item.choices[kind, arm]
+            if choice.rejected:
+                scores[kind, arm] = scores[kind, BASELINE[arm]]
+                continue
+            steps = choice.candidate.adapt_steps
+            if steps not in pools:
+                pools[steps] = subject.generate(
+                    task, init="run", adapt_steps=steps, per_real=max(evaluate.generated_per_real)
+                )
+            scores[kind, arm] = arm_accuracy(
+                task,
+                kind,
+                arm,
+                evaluate,
+                subject.source,
+                generated=_per_support(pools[steps], task, evaluate, choice.candidate.mix),
+                mix=choice.candidate.mix,
+            )
+    return scores
+
+
+def _per_support(
+    generated: torch.Tensor, task: TargetTask, evaluate: Any, mix: Mix
+) -> torch.Tensor:
+    """The first `mix.per_real` samples of each support sample, still grouped by it."""
+    shots, largest = task.support.shape[1], max(evaluate.generated_per_real)
+    grouped = generated.reshape(len(generated), shots, largest, *generated.shape[2:])
+    return grouped[:, :, : mix.per_real].flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class ComparisonItem:
+    """One initialization at one number of adaptation steps, on one test repetition."""
+
+    init: str
+    adapt_steps: int
+    repetition: int
+    shots: int
+    share: float
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Quality of the generated samples, and accuracy with them, of one comparison item."""
+
+    item: ComparisonItem
+    quality: dict[str, Any]
+    accuracy: float
+
+
+def run_comparison_item(subject: Subject, item: ComparisonItem) -> ComparisonResult:
+    """Equal target, equal steps, equal use of the samples; only the initialization differs."""
+    evaluate = subject.config.evaluate
+    task = subject.draw("test", item.repetition, item.shots)
+    per_real = max(evaluate.generated_per_real)
+    generated = subject.generate(
+        task, init=item.init, adapt_steps=item.adapt_steps, per_real=per_real
+    )
+    mix = Mix(item.share, per_real)
+    return ComparisonResult(
+        item,
+        measure_quality(subject, task, generated),
+        arm_accuracy(
+            task,
+            "scratch",
+            "generated",
+            evaluate,
+            subject.source,
+            generated=generated,
+            mix=mix,
+        ),
+    )
+
+
+def measure_quality(subject: Subject, task: TargetTask, generated: torch.Tensor) -> dict[str, Any]:
+    """KID, FID and the rest of generated samples against the target's test samples."""
+    extract = subject.source.features()
+    ways = len(generated)
+    per_class = max(1, min(subject.config.evaluate.quality_samples // ways, generated.shape[1]))
+    # Evenly over the support samples that were continued.
+    picks = torch.linspace(0, generated.shape[1] - 1, per_class).long()
+    measured = generated[:, picks]
+
+    def labels(samples: torch.Tensor) -> Any:
+        return torch.arange(ways).repeat_interleave(samples.shape[1]).numpy()
+
+    return dict(
+        quality(
+            extract(task.test.flatten(0, 1)),
+            extract(measured.flatten(0, 1)),
+            real_labels=labels(task.test),
+            generated_labels=labels(measured),
+            support=extract(task.support.flatten(0, 1)),
+            extractor=extract,
+        ).to_json()
+    )
+
+
+def make_choices(
+    results: Sequence[tuple[ValidationItem, Scores]],
+) -> tuple[dict[ChoiceKey, Choice], list[dict[str, Any]]]:
+    """The gate's choices by (shots, classifier, arm), and the table they were made from."""
+    accuracy: dict[tuple[int, int, ClassifierKind, Arm, Candidate | None], float] = {}
+    for item, scores in results:
+        for (kind, arm, candidate), value in scores.items():
+            accuracy[item.shots, item.repetition, kind, arm, candidate] = value
+    repetitions = sorted({item.repetition for item, _ in results})
+    all_shots = sorted({item.shots for item, _ in results})
+    tried = sorted(
+        {key[4] for key in accuracy if key[4] is not None},
+        key=lambda c: (c.adapt_steps, c.mix.share, c.mix.per_real),
+    )
+    choices: dict[ChoiceKey, Choice] = {}
+    table: list[dict[str, Any]] = []
+    for shots in all_shots:
+        for kind in KINDS:
+            for arm in GENERATED_ARMS:
+                gains = {
+                    candidate: [
+                        accuracy[shots, repetition, kind, arm, candidate]
+                        - accuracy[shots, repetition, kind, BASELINE[arm], None]
+                        for repetition in repetitions
+                    ]
+                    for candidate in tried
+                }
+                choices[shots, kind, arm] = choose(gains)
+                table += [
+                    {
+                        "shots": shots,
+                        "classifier": kind,
+                        "arm": arm,
+                        "adapt_steps": candidate.adapt_steps,
+                        "share": candidate.mix.share,
+                        "per_real": candidate.mix.per_real,
+                        "gains": values,
+                    }
+                    for candidate, values in gains.items()
+                ]
+    return choices, table
+
+
+def downstream_tables(
+    results: Sequence[tuple[TestItem, dict[tuple[ClassifierKind, Arm], float]]],
+) -> dict[ClassifierKind, dict[str, dict[str, Any]]]:
+    """{classifier: {shots: {arm or difference: interval}}} over paired repetitions."""
+    tables: dict[ClassifierKind, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
+    for shots in sorted({item.shots for item, _ in results}):
+        rows = [scores for item, scores in results if item.shots == shots]
+        for kind in KINDS:
+            by_arm = {arm: [scores[kind, arm] for scores in rows] for arm in ARMS}
+            entry = {str(arm): interval(values).to_json() for arm, values in by_arm.items()}
+            for name, after, before in (
+                ("both_minus_classical", "both", "classical"),
+                ("generated_minus_none", "generated", "none"),
+                ("classical_minus_none", "classical", "none"),
+            ):
+                entry[name] = paired_interval(by_arm[after], by_arm[before]).to_json()  # type: ignore[index]
+            tables[kind][str(shots)] = entry
+    return tables

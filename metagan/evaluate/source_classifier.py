@@ -1,0 +1,125 @@
+"""A classifier of the source classes: extractor of features, and start for fine-tuning.
+
+It sees training classes only; its held-out accuracy is on drawings of those classes that it was
+not trained on.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metagan.augment import classical
+from metagan.checkpoint import read_manifest, read_tensors, write_tensor_folder
+from metagan.dataset import Dataset
+from metagan.metrics.extractor import ClassifierFeatures
+from metagan.networks.classifiers import SmallConvNet, predict, train_classifier
+from metagan.seeding import derive_seed, generator
+from metagan.tasks import to_float
+
+HELD_OUT_SHARE = 0.1
+FILE = "classifier.safetensors"
+
+
+@dataclass(frozen=True)
+class SourceClassifier:
+    """The trained classifier.
+
+    Attributes:
+        weights: Its state dict.
+        num_classes: Source classes.
+        image_shape: (C, H, W).
+        accuracy: On held-out samples of the source classes.
+    """
+
+    weights: dict[str, Tensor]
+    num_classes: int
+    image_shape: tuple[int, ...]
+    accuracy: float
+
+    def features(self) -> ClassifierFeatures:
+        """As an extractor of features, named by its hash."""
+        net = SmallConvNet(self.num_classes, self.image_shape)
+        net.load_state_dict(self.weights)
+        return ClassifierFeatures(net.eval(), accuracy=self.accuracy)
+
+
+def train_source_classifier(
+    dataset: Dataset,
+    classes: tuple[int, ...],
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+) -> SourceClassifier:
+    """Train on the classes of the training split, with classical augmentation.
+
+    Args:
+        dataset: All samples.
+        classes: Training classes, indices into the data set.
+        steps: Training steps.
+        batch_size: Samples in a step.
+        seed: Names every draw.
+    """
+    rng = generator(seed, "source classifier", "held out")
+    train: list[np.ndarray] = []
+    held: list[np.ndarray] = []
+    for index in classes:
+        order = int(dataset.offsets[index]) + rng.permutation(dataset.count(index))
+        count = round(HELD_OUT_SHARE * len(order)) if len(order) > 1 else 0
+        held.append(order[:count])
+        train.append(order[count:])
+
+    def batch_at(step: int) -> tuple[Tensor, Tensor]:
+        draws = generator(seed, "source classifier", step)
+        ways = draws.integers(len(classes), size=batch_size)
+        rows = np.array([draws.choice(train[way]) for way in ways])
+        return classical(to_float(dataset.samples[rows]), draws), torch.from_numpy(ways)
+
+    net = train_classifier(
+        len(classes),
+        dataset.sample_shape,
+        batch_at,
+        steps=steps,
+        seed=derive_seed(seed, "source classifier"),
+    )
+    rows = np.concatenate(held)
+    labels = np.repeat(np.arange(len(classes)), [len(part) for part in held])
+    accuracy = 0.0
+    if len(rows):
+        guesses = predict(net, to_float(dataset.samples[rows]))
+        accuracy = float((guesses.cpu().numpy() == labels).mean())
+    return SourceClassifier(dict(net.state_dict()), len(classes), dataset.sample_shape, accuracy)
+
+
+def save_source_classifier(path: Path, classifier: SourceClassifier, *, key: str) -> None:
+    """Keep it as a folder; `key` names what it depends on (data, classes, settings)."""
+    info = {
+        "what": "source classifier",
+        "key": key,
+        "num_classes": classifier.num_classes,
+        "image_shape": list(classifier.image_shape),
+        "accuracy": classifier.accuracy,
+    }
+    write_tensor_folder(path, {FILE: classifier.weights}, info)
+
+
+def load_source_classifier(path: Path, *, key: str) -> SourceClassifier | None:
+    """Read it back, or None if there is none with this key.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    if not path.is_dir():
+        return None
+    info = read_manifest(path)
+    if info.get("key") != key:
+        return None
+    return SourceClassifier(
+        read_tensors(path, FILE),
+        int(info["num_classes"]),
+        tuple(info["image_shape"]),
+        float(info["accuracy"]),
+    )

@@ -1,0 +1,136 @@
+"""The GAN as a pair of pure functions of weights: each player's loss on a batch.
+
+Shapes: B samples in a batch, Z latent dimension.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metagan.batches import GanBatch
+from metagan.losses import ADVERSARIAL_LOSSES, augment, gradient_penalty, mode_seeking
+from metagan.networks.build import build_players
+from metagan.params import GanParams, Params, module_params
+from metagan.settings import GanConfig
+
+
+@dataclass(frozen=True)
+class GanPair:
+    """The GAN's specification: modules whose own weights are never used.
+
+    Attributes:
+        generator: (condition, z) -> samples; z may have L latents for each condition.
+        discriminator: (condition, candidates) -> scores (B,).
+        config: Losses and their weights.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    config: GanConfig
+
+    def generate(self, params: Params, condition: Tensor, z: Tensor) -> Tensor:
+        """Samples from conditions (B, *sample_shape) or (B, 0) and z (B, Z).
+
+        With z (L * B, Z) there are L samples of each condition, (L * B, *sample_shape): the
+        conditions in order, L times. They are encoded once.
+        """
+        return torch.func.functional_call(self.generator, params, (condition, z))
+
+    def generate_batch(self, params: Params, batch: GanBatch) -> Tensor:
+        """All samples that the losses of a step are about, in one pass.
+
+        Returns:
+            (B, *sample_shape) from the first latents; behind them, where the mode-seeking term
+            is on, as many from the second ones.
+        """
+        if self.config.mode_seeking > 0:
+            return self.generate(params, batch.condition, batch.z.transpose(0, 1).flatten(0, 1))
+        return self.generate(params, batch.condition, batch.z[:, 0])
+
+    def score(self, params: Params, condition: Tensor, candidates: Tensor) -> Tensor:
+        """Scores (B,) of candidates (B, *sample_shape), higher means more real."""
+        return torch.func.functional_call(self.discriminator, params, (condition, candidates))
+
+    def discriminator_loss(
+        self, params: Params, batch: GanBatch, generated: Tensor, *, penalty_scale: float = 0.0
+    ) -> Tensor:
+        """The discriminator's loss.
+
+        Args:
+            params: The discriminator's weights.
+            batch: One step's inputs.
+            generated: What `generate_batch` made of it.
+            penalty_scale: 0 leaves R1 and R2 out; k applies them k times their weight, for
+                penalties that are applied at every k-th step only.
+        """
+        generated = generated[: len(batch.real)]
+        real, fake = self._scores(params, batch, generated)
+        loss = ADVERSARIAL_LOSSES[self.config.loss].discriminator(real, fake)
+        if penalty_scale > 0:
+            for weight, samples, which in (
+                (self.config.r1, batch.real, 0),
+                (self.config.r2, generated, 1),
+            ):
+                if weight > 0:
+                    penalty = self._penalty(params, batch, samples, which)
+                    loss = loss + penalty_scale * weight * penalty
+        return loss
+
+    def generator_loss(self, params: Params, batch: GanBatch, generated: Tensor) -> Tensor:
+        """The generator's loss, with the mode-seeking term, as a function of its samples.
+
+        Args:
+            params: The discriminator's weights.
+            batch: One step's inputs.
+            generated: What `generate_batch` made of it.
+        """
+        loss, count = ADVERSARIAL_LOSSES[self.config.loss], len(batch.real)
+        first, second = generated[:count], generated[count:]
+        if loss.needs_real:
+            real, fake = self._scores(params, batch, first)
+        else:
+            real = fake = self._score_augmented(params, batch, first, 1)
+        value = loss.generator(real, fake)
+        if self.config.mode_seeking > 0:
+            value = value + self.config.mode_seeking * mode_seeking(
+                first, second, batch.z[:, 0], batch.z[:, 1]
+            )
+        return value
+
+    def _scores(self, params: Params, batch: GanBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
+        # One pass over both halves: half the calls, and the discriminator has no batch statistics.
+        conditioned = torch.cat([batch.condition, batch.condition])
+        candidates = torch.cat([batch.real, generated])
+        draws = torch.cat([batch.augment[:, 0], batch.augment[:, 1]])
+        scores = self._score_with(params, conditioned, candidates, draws)
+        return scores[: len(generated)], scores[len(generated) :]
+
+    def _score_augmented(
+        self, params: Params, batch: GanBatch, samples: Tensor, which: int
+    ) -> Tensor:
+        return self._score_with(params, batch.condition, samples, batch.augment[:, which])
+
+    def _score_with(
+        self, params: Params, condition: Tensor, candidates: Tensor, draws: Tensor
+    ) -> Tensor:
+        if self.config.augment:
+            candidates = augment(candidates, draws, self.config.augment)
+            if self.config.conditioning == "sample":
+                # The same draws for both of a pair: how they differ is what D judges.
+                condition = augment(condition, draws, self.config.augment)
+        return self.score(params, condition, candidates)
+
+    def _penalty(self, params: Params, batch: GanBatch, samples: Tensor, which: int) -> Tensor:
+        return gradient_penalty(lambda x: self._score_augmented(params, batch, x, which), samples)
+
+
+def build_gan(
+    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int
+) -> tuple[GanPair, GanParams]:
+    """The pair for samples of this shape, and its untrained weights from a named seed."""
+    generator, discriminator = build_players(config, sample_shape, seed=seed)
+    params = GanParams(module_params(generator), module_params(discriminator))
+    for module in (generator, discriminator):
+        module.requires_grad_(False)
+    return GanPair(generator, discriminator, config), params

@@ -1,0 +1,41 @@
+"""From settings to the two players' modules, with weights drawn from a named seed."""
+
+import torch
+from torch import nn
+
+from metagan.networks.dcgan import PlainGenerator, ResidualUp, TransposedUp
+from metagan.networks.discriminators import ImageDiscriminator
+from metagan.networks.flow import FlowGenerator
+from metagan.seeding import derive_seed
+from metagan.settings import GanConfig
+
+
+def build_players(
+    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int
+) -> tuple[nn.Module, nn.Module]:
+    """The generator and discriminator for pictures of shape (C, S, S).
+
+    Weights depend on `seed` alone: torch's global generator is left as it was.
+    """
+    channels, size, _ = sample_shape
+    conditional = config.conditioning == "sample"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        generator: nn.Module
+        if config.family == "flow":
+            generator = FlowGenerator(
+                channels, size, config.width, config.latent_dim, config.max_displacement
+            )
+        else:
+            generator = PlainGenerator(
+                channels,
+                size,
+                config.width,
+                config.latent_dim,
+                conditional=conditional,
+                stage=TransposedUp if config.family == "dcgan" else ResidualUp,
+            )
+        discriminator = ImageDiscriminator(
+            channels, size, config.discriminator_width, conditional=conditional
+        )
+    return generator, discriminator

@@ -1,0 +1,138 @@
+"""The meta-learner: the initialization, its outer optimizer and its moving average.
+
+Shapes: P weights.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metagan.params import Vector
+from metagan.settings import OuterConfig, WarmupConfig
+
+
+@dataclass(frozen=True)
+class LearnerState:
+    """Everything the outer loop carries from step to step, as plain tensors.
+
+    Attributes:
+        step: Outer steps done.
+        tensors: {"init": (P,), "ema": (P,), "optimizer.<name>": ...}.
+    """
+
+    step: int
+    tensors: dict[str, Tensor]
+
+
+class MetaLearner:
+    """The one mutable object of training; lives in the driver, on the CPU.
+
+    Warm-up (joint pre-training) has its own Adam; the algorithm's optimizer starts fresh after it.
+    """
+
+    def __init__(self, init: Tensor, outer: OuterConfig, warmup: WarmupConfig) -> None:
+        self.step = 0
+        self._outer, self._warmup = outer, warmup
+        self._init = init.detach().clone().float()
+        self._ema = self._init.clone()
+        self._moments: dict[str, Tensor] = {}
+        self._optimizer_steps = 0
+
+    @property
+    def vector(self) -> Vector:
+        """The initialization, (P,) float32: a copy."""
+        copied: Vector = self._init.numpy().copy()
+        return copied
+
+    @property
+    def averaged(self) -> Vector:
+        """Its exponential moving average, which evaluation and adaptation use."""
+        copied: Vector = self._ema.numpy().copy()
+        return copied
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next step is one of joint pre-training."""
+        return self.step < self._warmup.steps
+
+    @property
+    def lr(self) -> float:
+        """Outer learning rate of the next step."""
+        if self.warming_up:
+            return self._warmup.lr
+        if self._outer.anneal == "linear":
+            span = self._outer.steps - self._warmup.steps
+            # The last step has lr / span; when all are done, nothing is left of it.
+            return self._outer.lr * max(0, self._outer.steps - self.step) / max(1, span)
+        return self._outer.lr
+
+    def apply(self, gradient: Vector) -> None:
+        """Descend along an aggregated meta-gradient (P,) and move the average.
+
+        Raises:
+            ValueError: If the gradient has another shape or is not finite.
+        """
+        if gradient.shape != tuple(self._init.shape) or not np.isfinite(gradient).all():
+            raise ValueError(
+                f"meta-gradient of shape {gradient.shape}, finite: {np.isfinite(gradient).all()}; "
+                f"expected a finite one of shape {tuple(self._init.shape)}"
+            )
+        if self.step == self._warmup.steps:
+            self._moments, self._optimizer_steps = {}, 0
+        self._optimizer_steps += 1
+        direction = self._direction(torch.from_numpy(gradient.copy()))
+        self._init = self._init - self.lr * direction
+        # A short history weighs little at first: decay rises from 0.1 to its final value.
+        decay = min(self._outer.ema, (1 + self.step) / (10 + self.step))
+        self._ema = decay * self._ema + (1 - decay) * self._init
+        self.step += 1
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        kind = "adam" if self.warming_up else self._outer.optimizer
+        if kind == "sgd":
+            return gradient
+        if kind == "nesterov":
+            momentum = self._moments.get("momentum", torch.zeros_like(gradient))
+            momentum = self._outer.momentum * momentum + gradient
+            self._moments = {"momentum": momentum}
+            return gradient + self._outer.momentum * momentum
+        beta1, beta2 = self._outer.beta1, self._outer.beta2
+        first = self._moments.get("first", torch.zeros_like(gradient))
+        second = self._moments.get("second", torch.zeros_like(gradient))
+        first = beta1 * first + (1 - beta1) * gradient
+        second = beta2 * second + (1 - beta2) * gradient.square()
+        self._moments = {"first": first, "second": second}
+        count = self._optimizer_steps
+        return (first / (1 - beta1**count)) / ((second / (1 - beta2**count)).sqrt() + 1e-8)
+
+    def state(self) -> LearnerState:
+        """A snapshot; later steps do not change it (tensors are replaced, never written to)."""
+        tensors = {"init": self._init, "ema": self._ema}
+        tensors |= {f"optimizer.{name}": value for name, value in self._moments.items()}
+        tensors["optimizer.steps"] = torch.tensor(self._optimizer_steps, dtype=torch.int64)
+        return LearnerState(self.step, tensors)
+
+    def load(self, state: LearnerState) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            ValueError: If it belongs to another architecture or is not finite.
+        """
+        for name in ("init", "ema"):
+            tensor = state.tensors[name]
+            if tensor.shape != self._init.shape or not torch.isfinite(tensor).all():
+                raise ValueError(
+                    f"checkpoint tensor {name}: shape {tuple(tensor.shape)}, finite: "
+                    f"{bool(torch.isfinite(tensor).all())}; this run needs finite values of shape "
+                    f"{tuple(self._init.shape)}"
+                )
+        self.step = state.step
+        self._init, self._ema = state.tensors["init"].clone(), state.tensors["ema"].clone()
+        self._optimizer_steps = int(state.tensors["optimizer.steps"])
+        self._moments = {
+            name.removeprefix("optimizer."): value.clone()
+            for name, value in state.tensors.items()
+            if name.startswith("optimizer.") and name != "optimizer.steps"
+        }

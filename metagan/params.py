@@ -1,0 +1,134 @@
+"""Points in parameter space: named tensors, one mapping per player, and their flat form.
+
+Named mappings are what networks take; one flat float32 vector is what is sent, summed, optimised
+and hashed. `Layout` converts between the two.
+
+Shapes: P weights in all; E episodes stacked in front where a function says so.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Params = dict[str, Tensor]
+Vector = NDArray[np.float32]
+
+PLAYERS = ("generator", "discriminator")
+
+
+class GanParams(NamedTuple):
+    """Weights of both players; also the form of a gradient or an update of them."""
+
+    generator: Params
+    discriminator: Params
+
+
+def map_params(function: Callable[..., Tensor], *trees: Params) -> Params:
+    """Apply a function weight by weight over mappings with equal names."""
+    return {name: function(*(tree[name] for tree in trees)) for name in trees[0]}
+
+
+def detach(tree: GanParams) -> GanParams:
+    """The same values, cut from any graph."""
+    return GanParams(*(map_params(Tensor.detach, player) for player in tree))
+
+
+def module_params(module: nn.Module) -> Params:
+    """A detached copy of a module's weights.
+
+    Raises:
+        ValueError: If the module has buffers: running statistics would leak between tasks.
+    """
+    buffers = [name for name, _ in module.named_buffers()]
+    if buffers:
+        raise ValueError(
+            f"{type(module).__name__} has buffers {buffers}; networks that are adapted must be "
+            "parameters only (no running statistics)"
+        )
+    return {name: weight.detach().clone() for name, weight in module.named_parameters()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each weight of a `GanParams` lies in the flat vector.
+
+    Attributes:
+        shapes: {"generator.<name>" or "discriminator.<name>": shape}, in flat order.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, params: GanParams) -> "Layout":
+        """The layout of these weights: generator first, then names as the modules give them."""
+        return cls({name: tuple(tensor.shape) for name, tensor in _named(params)})
+
+    @property
+    def size(self) -> int:
+        """Number of weights, P."""
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of elements of each weight, in flat order."""
+        return [int(np.prod(shape, dtype=np.int64)) for shape in self.shapes.values()]
+
+    @property
+    def sha256(self) -> str:
+        """Identifies names, order and shapes; equal architectures have equal layouts."""
+        return hashlib.sha256(
+            json.dumps([[name, list(shape)] for name, shape in self.shapes.items()]).encode()
+        ).hexdigest()
+
+    def player_slice(self, player: str) -> slice:
+        """Where a player's weights lie in the vector."""
+        ends = np.cumsum([0, *self.sizes])
+        inside = [i for i, name in enumerate(self.shapes) if name.startswith(f"{player}.")]
+        return slice(int(ends[inside[0]]), int(ends[inside[-1] + 1]))
+
+    def flatten(self, params: GanParams) -> Tensor:
+        """(P,) vector, or (E, P) where every weight has E in front."""
+        tensors = dict(_named(params))
+        return torch.cat(
+            [
+                tensors[name].reshape(*tensors[name].shape[: -len(shape) or None], -1)
+                if shape
+                else tensors[name].unsqueeze(-1)
+                for name, shape in self.shapes.items()
+            ],
+            dim=-1,
+        )
+
+    def unflatten(self, vector: Tensor) -> GanParams:
+        """Views into a (P,) vector, named again.
+
+        Raises:
+            ValueError: If the vector has another length than the layout.
+        """
+        if vector.shape[-1] != self.size:
+            raise ValueError(f"a vector of {vector.shape[-1]} weights, but the GAN has {self.size}")
+        players: dict[str, Params] = {player: {} for player in PLAYERS}
+        for (name, shape), part in zip(
+            self.shapes.items(), torch.split(vector, self.sizes, dim=-1), strict=True
+        ):
+            player, _, weight = name.partition(".")
+            players[player][weight] = part.reshape((*vector.shape[:-1], *shape))
+        return GanParams(**players)
+
+
+def vector_sha256(vector: Vector) -> str:
+    """Hash of the exact bits of a flat vector."""
+    return hashlib.sha256(np.ascontiguousarray(vector).data).hexdigest()
+
+
+def _named(params: GanParams) -> Iterator[tuple[str, Tensor]]:
+    for player in PLAYERS:
+        for name, tensor in getattr(params, player).items():
+            yield f"{player}.{name}", tensor

@@ -1,0 +1,97 @@
+"""The commands that made a run, that repeat it, and that make what is missing."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from metagan.report.load import EVALUATION, Evaluation, RunFiles
+from metagan.report.values import count, plural, records
+from metagan.strict_yaml import format_value
+
+# Initializations that need no other run: the run itself and untrained weights.
+_OWN_INITS = ("run", "scratch")
+
+
+def resume_command(run: RunFiles) -> str:
+    """Continues the run."""
+    config = _quoted(run.path / "config.yaml")
+    return f"metagan train -c {config} --run {_quoted(run.path)}{_local(run)} --resume"
+
+
+def repeat_command(run: RunFiles) -> str:
+    """Trains the same run again in another folder, from its stored settings."""
+    config = _quoted(run.path / "config.yaml")
+    other = _quoted(run.path.with_name(f"{run.name}-again"))
+    return f"metagan train -c {config} --run {other}{_local(run)}"
+
+
+def report_command_text(run: RunFiles) -> str:
+    """Writes the report."""
+    return f"metagan report --run {_quoted(run.path)}"
+
+
+def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
+    """Evaluates the run; with an evaluation, such that it is the same again."""
+    words = [f"metagan evaluate --run {_quoted(run.path)}"]
+    if evaluation is None:
+        return words[0]
+    data = evaluation.data
+    if evaluation.file != EVALUATION:
+        words.append(f"--data {_quoted(str(data.get('target', 'PATH')))}")
+    inits = dict.fromkeys(str(row.get("init")) for row in records(data.get("comparison")))
+    words += [
+        f"--baseline {shlex.quote(f'{name}={_baseline_folder(run, name)}')}"
+        for name in inits
+        if name not in _OWN_INITS
+    ]
+    if evaluation.file != EVALUATION:
+        words.append(f"--out {_quoted(run.path / evaluation.file)}")
+    return " ".join(words + _changed_settings(run, data))
+
+
+def missing(run: RunFiles) -> list[tuple[str, str]]:
+    """What an unfinished run lacks, and for each the command that makes it."""
+    found: list[tuple[str, str]] = []
+    evaluate = evaluate_command(run, None)
+    if not run.steps:
+        found.append(("No outer step has been logged.", resume_command(run)))
+    elif not run.finished and run.steps_planned is not None:
+        done = f"{count(run.steps_done)} of {plural(run.steps_planned, 'outer step')}"
+        found.append((f"Training stopped after {done}.", resume_command(run)))
+    if run.evaluation is None:
+        found.append(("There is no evaluation on unseen domains.", evaluate))
+    if not run.adaptation:
+        found.append(("There are no pictures of adaptation to unseen domains.", evaluate))
+    elif absent := [picture.domain for picture in run.adaptation if not picture.path.is_file()]:
+        found.append((f"The pictures of {', '.join(absent)} are gone.", evaluate))
+    for name, there in (("splits.json", run.splits), ("data.json", run.data)):
+        if not there:
+            found.append((f"{name} is missing; training again writes it.", repeat_command(run)))
+    return found
+
+
+def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
+    """Overrides for the settings of an evaluation that are not those of the run."""
+    evaluate = data.get("evaluate")
+    if not isinstance(evaluate, Mapping):
+        return []
+    return [
+        shlex.quote(f"evaluate.{key}={format_value(value)}")
+        for key, value in evaluate.items()
+        if run.settings.get(f"evaluate.{key}") != value
+    ]
+
+
+def _baseline_folder(run: RunFiles, name: str) -> str:
+    inside = run.path / name
+    plain = Path(name).name == name
+    return str(inside) if plain and (inside / "config.yaml").is_file() else "DIR"
+
+
+def _local(run: RunFiles) -> str:
+    return " --local" if run.command and "--local" in run.command.split() else ""
+
+
+def _quoted(path: Path | str) -> str:
+    return shlex.quote(str(path))

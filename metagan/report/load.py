@@ -1,0 +1,293 @@
+"""What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metagan.files import sha256_of
+from metagan.report.values import finite, pick, records
+from metagan.run_folder import RunError, RunFolder
+from metagan.strict_yaml import YamlError, parse_document
+
+EVALUATION = "evaluation.json"
+SPLITS = ("train", "validation", "test")
+_MAX_HEADER_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One file of evaluation results.
+
+    Attributes:
+        file: Its name in the run folder.
+        data: What `metagan evaluate` wrote.
+    """
+
+    file: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AdaptationPicture:
+    """The picture of one unseen domain.
+
+    Attributes:
+        domain: The domain's name.
+        path: Its PNG file.
+        rows: Class of each row, from the top.
+        adapt_steps: Inner steps between the second and the third group of columns.
+    """
+
+    domain: str
+    path: Path
+    rows: tuple[str, ...]
+    adapt_steps: int | None
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run folder, read.
+
+    Attributes:
+        path: The folder, as it was given.
+        settings: Every setting by its dotted key; empty if the file is damaged.
+        config_sha256: Hash of config.yaml.
+        command: The command that started the run, or None.
+        environment: Versions and machine, or empty.
+        splits: Class names by split, or empty.
+        data: About the data set, or empty.
+        steps: One record per outer step, in order.
+        failures: Failures and runner events.
+        evaluation: Results on the run's own test classes, or None.
+        others: Results on other targets.
+        adaptation: Pictures of adaptation to unseen domains.
+        previews: (outer step, PNG) of training previews, in order.
+        num_weights: Weights by player, from the newest checkpoint; empty if there is none.
+        damaged: A line for each file that is there but cannot be read.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    config_sha256: str
+    command: str | None
+    environment: Mapping[str, Any]
+    splits: Mapping[str, tuple[str, ...]]
+    data: Mapping[str, Any]
+    steps: tuple[Mapping[str, Any], ...]
+    failures: tuple[Mapping[str, Any], ...]
+    evaluation: Evaluation | None
+    others: tuple[Evaluation, ...]
+    adaptation: tuple[AdaptationPicture, ...]
+    previews: tuple[tuple[int, Path], ...]
+    num_weights: Mapping[str, int]
+    damaged: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.resolve().name or str(self.path)
+
+    @property
+    def steps_planned(self) -> int | None:
+        """Outer steps that the settings ask for."""
+        planned = finite(self.settings.get("outer.steps"))
+        return None if planned is None else int(planned)
+
+    @property
+    def steps_done(self) -> int:
+        """Outer steps in the log."""
+        return max((int(finite(record.get("step")) or 0) for record in self.steps), default=0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every outer step that the settings ask for is in the log."""
+        return self.steps_planned is not None and self.steps_done >= self.steps_planned
+
+
+def load_run_files(path: Path) -> RunFiles:
+    """Read a run folder.
+
+    Raises:
+        RunError: If there is no run in the folder.
+    """
+    folder = RunFolder(path)
+    if not folder.exists():
+        raise RunError(
+            f"{path}: no run here (no config.yaml); train one with metagan train --run {path}"
+        )
+    reader = _Reader(folder)
+    evaluation = reader.mapping(EVALUATION)
+    others = [
+        Evaluation(file.name, found)
+        for file in sorted(path.glob("evaluation-*.json"))
+        if (found := reader.mapping(file.name))
+    ]
+    splits = reader.mapping("splits.json")
+    return RunFiles(
+        path=path,
+        settings=reader.settings(),
+        config_sha256=sha256_of(folder.config_file.read_bytes()),
+        command=reader.command(),
+        environment=reader.mapping("environment.json"),
+        splits={name: _texts(splits.get(name)) for name in SPLITS if name in splits},
+        data=reader.mapping("data.json"),
+        steps=reader.lines("metrics.jsonl"),
+        failures=reader.lines("failures.jsonl"),
+        evaluation=Evaluation(EVALUATION, evaluation) if evaluation else None,
+        others=tuple(others),
+        adaptation=reader.adaptation(),
+        previews=_previews(folder.samples),
+        num_weights=_num_weights(folder.checkpoints),
+        damaged=tuple(reader.damaged),
+    )
+
+
+class _Reader:
+    """Reads files one by one and keeps a line about each that is damaged."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self.damaged: list[str] = []
+
+    def settings(self) -> dict[str, Any]:
+        # Not validated: a report of a run must not end with the settings of a newer version.
+        try:
+            data = parse_document(self._folder.config_file.read_text("utf-8")).data
+        except (YamlError, ValueError, OSError):
+            self.damaged.append("config.yaml is not a readable file of settings")
+            return {}
+        return dict(_flat(data, "")) if isinstance(data, Mapping) else {}
+
+    def command(self) -> str | None:
+        file = self._folder.path / "command.txt"
+        if not file.is_file():
+            return None
+        return file.read_text("utf-8", "replace").strip() or None
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        value = self._json(name)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.damaged.append(f"{name} does not hold an object")
+            return {}
+        return value
+
+    def lines(self, name: str) -> tuple[Mapping[str, Any], ...]:
+        file = self._folder.path / name
+        if not file.is_file():
+            return ()
+        found: list[Mapping[str, Any]] = []
+        bad = 0
+        for line in file.read_bytes().splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                bad += 1
+                continue
+            if isinstance(record, Mapping):
+                found.append(record)
+            else:
+                bad += 1
+        # One half-written last line is what a crash leaves behind and no damage.
+        if bad > 1:
+            self.damaged.append(f"{name} has {bad} lines that cannot be read; they are left out")
+        return tuple(found)
+
+    def adaptation(self) -> tuple[AdaptationPicture, ...]:
+        pictures = []
+        for entry in records(self._json("samples/adaptation/index.json")):
+            file = entry.get("file")
+            # The index is data: it must not name files outside of its folder.
+            if not isinstance(file, str) or not file or Path(file).name != file:
+                self.damaged.append(f"samples/adaptation/index.json names the file {file!r}")
+                continue
+            steps = finite(entry.get("adapt_steps"))
+            pictures.append(
+                AdaptationPicture(
+                    domain=str(entry.get("domain", file)),
+                    path=self._folder.samples / "adaptation" / file,
+                    rows=_texts(entry.get("rows")),
+                    adapt_steps=None if steps is None else int(steps),
+                )
+            )
+        return tuple(pictures)
+
+    def _json(self, name: str) -> Any:
+        if not (self._folder.path / name).is_file():
+            return None
+        try:
+            return self._folder.read_json(name)
+        except (RunError, RecursionError):
+            self.damaged.append(f"{name} is not valid JSON")
+            return None
+
+
+def domain_of(class_name: str) -> str:
+    """The domain in `domain/label`."""
+    return class_name.partition("/")[0]
+
+
+def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
+    """How many classes each domain has, by name."""
+    return Counter(domain_of(name) for name in class_names)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append((prefix + key, value))
+    return found
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(str(value) for value in values) if isinstance(values, list) else ()
+
+
+def _previews(folder: Path) -> tuple[tuple[int, Path], ...]:
+    found = []
+    for file in folder.glob("step-*.png"):
+        number = file.stem.removeprefix("step-")
+        if number.isdecimal():
+            found.append((int(number), file))
+    return tuple(sorted(found))
+
+
+def _num_weights(checkpoints: Path) -> dict[str, int]:
+    """Weights by player, counted from the header of the newest readable checkpoint."""
+    for file in sorted(checkpoints.glob("step-*/ema.safetensors"), key=_step_of, reverse=True):
+        try:
+            with file.open("rb") as stream:
+                (size,) = struct.unpack("<Q", stream.read(8))
+                header = json.loads(stream.read(size)) if size <= _MAX_HEADER_BYTES else {}
+        except (OSError, ValueError, struct.error):
+            continue
+        if not isinstance(header, dict):
+            continue
+        counts: Counter[str] = Counter()
+        for name, tensor in header.items():
+            shape = pick(tensor, "shape")
+            if isinstance(shape, list):
+                counts[name.partition(".")[0]] += _product(shape)
+        if counts:
+            return dict(counts)
+    return {}
+
+
+def _step_of(file: Path) -> int:
+    number = file.parent.name.removeprefix("step-")
+    return int(number) if number.isdecimal() else -1
+
+
+def _product(shape: list[int]) -> int:
+    product = 1
+    for length in shape:
+        product *= length
+    return product

@@ -1,0 +1,124 @@
+"""The whole page: sections in order, one file, nothing to load."""
+
+from collections.abc import Sequence
+
+from metagan.config import Config
+from metagan.report.appendix import commands_section, data_section, settings_section
+from metagan.report.gate import gate_section
+from metagan.report.headline import headline, tally
+from metagan.report.html import Child, Html, el
+from metagan.report.load import Evaluation, RunFiles
+from metagan.report.overview import result_section, what_was_run
+from metagan.report.results import accuracy_section, comparison_section, quality_section
+from metagan.report.sheets import adaptation_section, previews
+from metagan.report.style import STYLE
+from metagan.report.training import curves_section, failures_section, time_section
+
+Section = tuple[str, str, Sequence[Child]]
+
+
+def render(run: RunFiles, model: type[Config]) -> str:
+    """The page as text.
+
+    Args:
+        run: What the run folder holds.
+        model: The settings' type, for defaults and meanings.
+    """
+    sections = _sections(run, model)
+    body = el(
+        "body",
+        el(
+            "div",
+            result_section(run),
+            _navigation(sections),
+            el(
+                "main",
+                [
+                    el("section", el("h2", title), children, id=name)
+                    for name, title, children in sections
+                ],
+            ),
+            el("footer", _footer(run)),
+            class_="page",
+        ),
+    )
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        # Whatever a page might be made to name, a browser will fetch nothing for this one.
+        el(
+            "meta",
+            http_equiv="Content-Security-Policy",
+            content="default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+        ),
+        el("title", f"{run.name}: report of a run"),
+        el("style", Html(STYLE)),
+    )
+    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
+
+
+def _sections(run: RunFiles, model: type[Config]) -> list[Section]:
+    sections: list[Section] = [
+        ("run", "What was run", what_was_run(run)),
+        ("adaptation", "Adaptation to unseen domains", adaptation_section(run)),
+    ]
+    if run.evaluation is not None:
+        data = run.evaluation.data
+        sections += [
+            ("accuracy", "Accuracy on unseen domains", accuracy_section(data)),
+            ("initializations", "Comparison of initializations", comparison_section(data)),
+            ("gate", "What the gate chose, and why", gate_section(data)),
+            ("quality", "Quality of generated samples", quality_section(data)),
+        ]
+    sections += [
+        (f"target-{number}", f"Other target: {_target(other)}", _other_target(other))
+        for number, other in enumerate(run.others, 1)
+    ]
+    sections += [
+        ("training", "Training", [curves_section(run), previews(run)]),
+        ("time", "Time", time_section(run)),
+        ("failures", "Failures and restarts", failures_section(run)),
+        ("data", "Notes on the data", data_section(run)),
+        ("settings", "Settings", settings_section(run, model)),
+        ("repeat", "How to repeat it", commands_section(run)),
+    ]
+    return sections
+
+
+def _other_target(evaluation: Evaluation) -> list[Child]:
+    """The same results as of the run's own test classes, in brief headings."""
+    data = evaluation.data
+    return [
+        el("p", headline(data)),
+        el("p", tally(data)),
+        accuracy_section(data),
+        el("h3", "Initializations"),
+        comparison_section(data),
+        el("h3", "Choices"),
+        gate_section(data),
+        el("h3", "Quality"),
+        quality_section(data),
+    ]
+
+
+def _target(evaluation: Evaluation) -> str:
+    return str(evaluation.data.get("target", evaluation.file))
+
+
+def _navigation(sections: Sequence[Section]) -> Html:
+    links = [el("li", el("a", title, href=f"#{name}")) for name, title, _ in sections]
+    return el("nav", el("ol", links), aria_label="Contents")
+
+
+def _footer(run: RunFiles) -> str:
+    version = ""
+    packages = run.environment.get("packages")
+    if isinstance(packages, dict) and packages.get("metagan"):
+        version = f" {packages['metagan']}"
+    return (
+        f"Trained with metagan{version}. Accuracies are percentages, gains percentage points; "
+        "brackets hold 95 % intervals, \u00b1 a standard error, and a dash stands for a number "
+        "that was not measured or is not defined."
+    )

@@ -1,0 +1,151 @@
+"""Numbers as readers see them: sensible digits, a true minus, a dash where there is none."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DASH = "\u2013"
+MINUS = "\u2212"
+SPACE = "\u00a0"  # Keeps a number and its unit on one line.
+
+
+def finite(value: object) -> float | None:
+    """The value as a finite number, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def pick(mapping: object, *keys: str) -> Any:
+    """The value below these keys, or None where one of them is missing."""
+    for key in keys:
+        if not isinstance(mapping, Mapping) or key not in mapping:
+            return None
+        mapping = mapping[key]
+    return mapping
+
+
+def records(values: object) -> list[Mapping[str, Any]]:
+    """The mappings in a list; nothing for anything else."""
+    return [v for v in values if isinstance(v, Mapping)] if isinstance(values, list) else []
+
+
+def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """With this many decimals; a dash for None."""
+    if value is None:
+        return DASH
+    text = f"{value:{'+' if signed else ''},.{decimals}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """With this many significant digits; very large and very small ones with a power of ten."""
+    if value is None:
+        return DASH
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4 or exponent > 5:
+        mantissa, power = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(power)}".replace("-", MINUS)
+    return fixed(value, max(0, digits - 1 - exponent))
+
+
+def column_decimals(values: Iterable[float | None], digits: int = 3, most: int = 5) -> int:
+    """Decimals for a column of numbers, so that its largest has `digits` significant digits."""
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    if largest == 0:
+        return digits - 1
+    return min(most, max(0, digits - 1 - math.floor(math.log10(largest))))
+
+
+def count(value: object) -> str:
+    """A whole number with thousands apart."""
+    number = finite(value)
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def percent(value: float | None, *, decimals: int = 1) -> str:
+    """A fraction in per cent, with the unit."""
+    return DASH if value is None else f"{fixed(100 * value, decimals)}{SPACE}%"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the units that people would use."""
+    if seconds is None:
+        return DASH
+    if seconds == 0:
+        return f"0{SPACE}s"
+    if seconds < 0.0995:
+        return f"{significant(1000 * seconds, 2)}{SPACE}ms"
+    if seconds < 9.95:
+        return f"{significant(seconds, 2)}{SPACE}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{SPACE}s"
+    if whole < 3600:
+        return f"{whole // 60}{SPACE}min {whole % 60:02d}{SPACE}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}{SPACE}h {minutes % 60:02d}{SPACE}min"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """`1 domain`, `2 domains`."""
+    return f"{number:,}{SPACE}{noun if number == 1 else nouns or noun + 's'}"
+
+
+def listing(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    items = list(words)
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over paired seeds and its 95 % interval, as fractions.
+
+    Attributes:
+        mean: Of the repetitions.
+        low: Lower end; None where it is not known.
+        high: Upper end; None where it is not known.
+        seeds: Repetitions; None where it is not known.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int | None
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends are known."""
+        return self.low is not None and self.high is not None
+
+    def text(self, *, signed: bool = False, decimals: int = 1) -> str:
+        """`mean [low, high]` in per cent, or in points where signed."""
+        mean = fixed(100 * self.mean, decimals, signed=signed)
+        if self.low is None or self.high is None:
+            return mean
+        low, high = (fixed(100 * end, decimals, signed=signed) for end in (self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
+
+def estimate(value: object) -> Estimate | None:
+    """The estimate in a mapping with mean, low, high, seeds; None without a mean."""
+    mean = finite(pick(value, "mean"))
+    if mean is None:
+        return None
+    seeds = finite(pick(value, "seeds"))
+    return Estimate(
+        mean,
+        finite(pick(value, "low")),
+        finite(pick(value, "high")),
+        None if seeds is None else int(seeds),
+    )

@@ -1,0 +1,196 @@
+"""What a run leaves behind, and who may write to it.
+
+config.yaml  command.txt  environment.json  splits.json  data.json
+metrics.jsonl  failures.jsonl  samples/  checkpoints/step-N/
+source_classifier/  evaluation.json  report.html
+"""
+
+import fcntl
+import json
+import math
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from metagan.files import write_bytes, write_json
+
+PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetensors")
+
+
+class RunError(ValueError):
+    """A run folder cannot be used as asked; the message says why and what to do."""
+
+
+class RunFolder:
+    """Paths and small files of one run; never deletes what it did not write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample pictures."""
+        return self.path / "samples"
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved settings."""
+        return self.path / "config.yaml"
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return self.config_file.is_file()
+
+    def create(
+        self, *, config_yaml: str, splits: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> None:
+        """Start a run here; see `check_new` for what is refused."""
+        self.check_new()
+        self.samples.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        write_json(self.path / "splits.json", dict(splits))
+        write_json(self.path / "data.json", dict(data))
+        write_json(self.path / "environment.json", environment())
+        write_bytes(self.path / "command.txt", (shlex.join(sys.argv) + "\n").encode())
+        # Last: its presence says that the folder is a run.
+        write_bytes(self.config_file, config_yaml.encode())
+
+    def update_config(self, config_yaml: str) -> None:
+        """Keep the settings that the run goes on with, such as a larger `outer.steps`."""
+        write_bytes(self.config_file, config_yaml.encode())
+
+    def check_new(self) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            RunError: If it is a file, cannot be made, or holds a run or other things already.
+        """
+        if self.exists():
+            raise RunError(
+                f"{self.path} holds a run already; continue it with --resume, or choose another "
+                "--run folder"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the run folder {self.path}: {error.strerror}") from None
+        if not os.access(self.path, os.W_OK):
+            raise RunError(f"the run folder {self.path} is not writable; choose another --run")
+        others = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        if others and not (self.path / "splits.json").is_file():
+            raise RunError(
+                f"{self.path} is not empty and not a run (it holds {sorted(others)[0]!r}); choose "
+                "another --run folder"
+            )
+
+    def discard(self) -> None:
+        """Remove what a run wrote here; the folder stays, as its lock may be held."""
+        for entry in self.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != ".lock":
+                entry.unlink()
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the run.
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        file = self.path / name
+        try:
+            return json.loads(file.read_text())
+        except OSError as error:
+            raise RunError(f"{file}: {error.strerror}; is {self.path} a run folder?") from None
+        except ValueError:
+            raise RunError(f"{file} is not valid JSON") from None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder: a second driver is refused.
+
+        Raises:
+            RunError: If another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = self.path / ".lock"
+        with file.open("a+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                stream.seek(0)
+                raise RunError(
+                    f"{self.path} is in use by {stream.read().strip() or 'another process'}; wait "
+                    "for it or stop it"
+                ) from None
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {platform.node()}")
+            stream.flush()
+            yield
+
+    def append(self, name: str, records: list[dict[str, Any]]) -> None:
+        """Add lines to a JSON-lines file; what is not finite becomes null."""
+        if records:
+            with (self.path / name).open("a") as stream:
+                stream.writelines(json.dumps(_finite(record)) + "\n" for record in records)
+
+    def read_lines(self, name: str) -> list[dict[str, Any]]:
+        """The records of a JSON-lines file; a half-written last line is left out."""
+        file = self.path / name
+        records = []
+        if file.is_file():
+            for line in file.read_text().splitlines():
+                try:
+                    records.append(json.loads(line))
+                except ValueError:
+                    continue
+        return records
+
+    def truncate_after(self, step: int) -> None:
+        """Drop log lines of steps after `step`, which will be repeated."""
+        for name in ("metrics.jsonl", "failures.jsonl"):
+            if (self.path / name).is_file():
+                kept = [r for r in self.read_lines(name) if r.get("step", 0) <= step]
+                text = "".join(json.dumps(record) + "\n" for record in kept)
+                write_bytes(self.path / name, text.encode())
+
+
+def environment() -> dict[str, Any]:
+    """Versions and the machine, for reports."""
+    import torch  # Only a run that starts needs it; reading one does not.
+
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "packages": versions,
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,215 @@
+"""Every setting of a run: types, bounds, defaults and what they mean. Defaults live only here.
+
+This module imports neither torch nor Ray, so `--help` and configuration errors come at once.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from metagan.config import Config
+
+AlgorithmName = Literal["reptile", "fomaml", "joint"]
+SourceName = Literal[
+    "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
+]
+GeneratorFamily = Literal["flow", "dcgan", "residual"]
+
+
+class DataConfig(Config):
+    """Which samples, how they are read, and which are held out."""
+
+    source: SourceName = Field("glyphs", description="Layout of the data; auto looks at the path.")
+    path: str | None = Field(None, description="File or folder; not needed for glyphs.")
+    image_size: int = Field(28, ge=16, le=64, description="Pictures are resized to this, pixels.")
+    channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
+    invert: bool = Field(False, description="Swap dark and bright; ink should be bright.")
+    split_by: Literal["published", "domain", "class"] = Field(
+        "published",
+        description="What is held out: the publisher's own split where there is one (else whole "
+        "domains), whole domains, or classes of every domain.",
+    )
+    validation_fraction: float = Field(0.15, gt=0, lt=1, description="Share of domains or classes.")
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of domains or classes.")
+    validation_domains: tuple[str, ...] = Field((), description="Domains held out by name.")
+    test_domains: tuple[str, ...] = Field((), description="Domains held out by name.")
+    drawings_per_class: int = Field(20, ge=2, le=200, description="Glyphs only: drawings a class.")
+    max_classes_per_domain: int | None = Field(
+        None, ge=1, description="Glyphs only: a seeded choice of this many characters a script."
+    )
+    cache_dir: str | None = Field(
+        None, description="Where prepared shards are kept; default: the user's cache folder."
+    )
+
+
+class TaskConfig(Config):
+    """What one inner loop adapts to, and on how much."""
+
+    unit: Literal["class", "domain"] = Field("class", description="A task is a class or a domain.")
+    ways: int = Field(5, ge=1, description="Classes in an episode when task.unit is domain.")
+    shots: int = Field(5, ge=1, description="Support samples per class.")
+    num_query: int = Field(5, ge=1, description="Query samples per class, disjoint from support.")
+
+
+class GanConfig(Config):
+    """The two players and their losses."""
+
+    conditioning: Literal["none", "sample"] = Field(
+        "sample", description="none: G(z); sample: G(x, z) draws another sample of x's class."
+    )
+    family: GeneratorFamily = Field("flow", description="Generator network.")
+    width: int = Field(16, ge=4, le=256, description="Channels of the generator's first stage.")
+    discriminator_width: int = Field(16, ge=4, le=256, description="The same, discriminator.")
+    latent_dim: int = Field(16, ge=1, le=512, description="Length of z.")
+    loss: Literal["relativistic", "hinge", "nonsaturating"] = Field(
+        "relativistic", description="Adversarial loss; relativistic is the pairing form."
+    )
+    r1: float = Field(1.0, ge=0, description="Weight of the R1 penalty (gradient at real).")
+    r2: float = Field(1.0, ge=0, description="Weight of the R2 penalty (gradient at generated).")
+    penalty_every: int = Field(
+        8, ge=1, description="Penalties are applied at every such step, times this number."
+    )
+    mode_seeking: float = Field(0.03, ge=0, description="Weight of the mode-seeking term.")
+    augment: tuple[Literal["translation", "cutout", "color"], ...] = Field(
+        ("translation",), description="Differentiable augmentation inside the discriminator."
+    )
+    max_displacement: float = Field(
+        0.35, gt=0, le=1, description="Flow family: largest displacement, share of half the width."
+    )
+
+
+class AlgorithmConfig(Config):
+    """The meta-learning rule."""
+
+    name: AlgorithmName = Field("reptile", description="Row of the table of algorithms.")
+    generator_critic: Literal["query", "support"] = Field(
+        "query", description="Which adapted discriminator scores the generator's query loss."
+    )
+
+
+class InnerConfig(Config):
+    """The inner loop: adaptation of one episode."""
+
+    steps: int = Field(5, ge=1, description="Inner steps: a D update, then a G update.")
+    lr: float = Field(3e-4, gt=0, description="Inner learning rate.")
+    discriminator_lr_scale: float = Field(1.0, ge=0, description="D's inner lr over G's.")
+    optimizer: Literal["sgd", "adam"] = Field("adam", description="adam has beta1 = 0.")
+    batch_size: int = Field(10, ge=1, description="Samples (or pairs) in an inner step.")
+
+
+class WarmupConfig(Config):
+    """Joint pre-training before the algorithm takes over, in the same run."""
+
+    steps: int = Field(0, ge=0, description="Outer steps of it; 0: none.")
+    lr: float = Field(4e-4, gt=0, description="Outer learning rate meanwhile (Adam).")
+    pairs_per_episode: int = Field(2, ge=1, description="Samples (or pairs) per episode.")
+    episodes: int = Field(16, ge=1, description="Episodes in an outer step meanwhile.")
+
+
+class OuterConfig(Config):
+    """The outer loop: updates of the shared initialization."""
+
+    steps: int = Field(1000, ge=1, description="Outer steps in all, warm-up included.")
+    meta_batch_size: int = Field(8, ge=1, description="Episodes per outer step.")
+    episodes_per_chunk: int = Field(4, ge=1, description="Episodes a worker runs at once.")
+    lr: float = Field(1e-4, gt=0, description="Outer learning rate.")
+    optimizer: Literal["sgd", "nesterov", "adam"] = Field("adam", description="Outer optimizer.")
+    beta1: float = Field(0.0, ge=0, lt=1, description="adam: first-moment decay.")
+    beta2: float = Field(0.99, gt=0, lt=1, description="adam: second-moment decay.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="nesterov: momentum.")
+    anneal: Literal["none", "linear"] = Field("none", description="Outer lr over the steps.")
+    ema: float = Field(0.999, ge=0, lt=1, description="Decay of the averaged initialization.")
+    max_norm: float | None = Field(None, gt=0, description="Clip each player's meta-gradient.")
+    min_fraction: float = Field(
+        0.5, gt=0, le=1, description="Share of episodes that must give a finite meta-gradient."
+    )
+    init_from: str | None = Field(
+        None, description="Run folder whose averaged initialization this run starts from."
+    )
+
+
+class CheckpointConfig(Config):
+    """What is kept, and how often."""
+
+    every_steps: int = Field(200, ge=1, description="Outer steps between checkpoints.")
+    keep: int = Field(3, ge=1, description="Newest checkpoints kept; BEST is kept besides.")
+
+
+class EvaluateConfig(Config):
+    """Adaptation to unseen domains, and what the generated samples are worth there."""
+
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (5,), min_length=1, description="Real samples per class."
+    )
+    seeds: int = Field(5, ge=2, description="Paired repetitions; intervals are over these.")
+    max_classes: int = Field(200, ge=2, description="Classes of the target's classifier.")
+    test_per_class: int = Field(10, ge=1, description="Test samples per class, never trained on.")
+    adapt_steps: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 10), min_length=1, description="Numbers of inner steps tried on validation tasks."
+    )
+    adapt_batch_size: int = Field(10, ge=1, description="Samples (or pairs) per adaptation step.")
+    generated_per_real: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (20,), min_length=1, description="Generated samples per real one tried on validation."
+    )
+    mix: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (0.0, 0.25, 0.5),
+        min_length=1,
+        description="Generated shares of each batch tried on validation; 0 is always a candidate.",
+    )
+    validation_seeds: int = Field(
+        3,
+        ge=2,
+        description="Repetitions of each choice on validation; one has no error to judge by.",
+    )
+    classical: Literal["affine", "affine+elastic"] = Field(
+        "affine+elastic", description="The hand-made augmentation that must be beaten."
+    )
+    classifier_steps: int = Field(600, ge=1, description="Classifier training steps, from scratch.")
+    source_steps: int = Field(3000, ge=1, description="Training steps of the source classifier.")
+    finetune_steps: int = Field(300, ge=1, description="The same for the pre-trained classifier.")
+    classifier_batch: int = Field(64, ge=2, description="Pictures per classifier step.")
+    quality_samples: int = Field(2000, ge=50, description="Generated samples for FID and KID.")
+    comparison_seeds: int = Field(
+        3, ge=1, description="Repetitions that initializations are compared on."
+    )
+
+
+class RunConfig(Config):
+    """A complete run."""
+
+    seed: int = Field(0, ge=0, description="Every random draw descends from it.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where workers compute.")
+    data: DataConfig = DataConfig()
+    task: TaskConfig = TaskConfig()
+    gan: GanConfig = GanConfig()
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    inner: InnerConfig = InnerConfig()
+    warmup: WarmupConfig = WarmupConfig()
+    outer: OuterConfig = OuterConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.gan.conditioning == "none" and self.task.unit == "domain":
+            raise ValueError(
+                "gan.conditioning none needs task.unit class: an unconditional generator cannot "
+                "tell the classes of a domain apart; set gan.conditioning sample or task.unit class"
+            )
+        if self.gan.conditioning == "none" and self.gan.family == "flow":
+            raise ValueError(
+                "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
+                "set gan.family dcgan or residual"
+            )
+        if self.data.image_size % 4:
+            raise ValueError(
+                f"data.image_size is {self.data.image_size}; it must be a multiple of 4 "
+                "(the networks halve it twice)"
+            )
+        if self.warmup.steps > self.outer.steps:
+            raise ValueError(
+                f"warmup.steps is {self.warmup.steps}, more than outer.steps {self.outer.steps}"
+            )
+        if self.data.source not in ("glyphs",) and self.data.path is None:
+            raise ValueError(f"data.source {self.data.source} needs data.path")
+        return self

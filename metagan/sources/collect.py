@@ -1,0 +1,221 @@
+"""From single samples, or labelled arrays, to a `Dataset`: the last step of every file source.
+
+Shapes: N samples, C channels, H x W pixels.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metagan.dataset import ClassRecord, DataError, Dataset, Samples
+from metagan.settings import DataConfig
+from metagan.sources.decode import decode_image, resize_pixels
+
+_MAX_LISTED: Final = 20
+_SPLITS: Final = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample, or the reason why there is none.
+
+    Attributes:
+        domain: Its domain's name.
+        label: Its class's name inside the domain.
+        name: File or row it came from, for messages.
+        pixels: (C, H, W) uint8; None where it could not be read.
+        problem: Why it could not be read.
+        split: The publisher's split it is in, or None.
+    """
+
+    domain: str
+    label: str
+    name: str
+    pixels: Samples | None
+    problem: str = ""
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """One array of pictures with a label each, such as the test part of MNIST.
+
+    Attributes:
+        name: File and array, for messages.
+        images: (N, H, W) or (N, H, W, C) uint8.
+        labels: The N class names.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: Sequence[str]
+
+
+def canonical_split(name: str) -> str | None:
+    """`train`, `validation` or `test` for a publisher's word for it; None for any other word."""
+    return _SPLITS.get(name.strip().lower())
+
+
+def try_decode(
+    content: bytes | None, problem: str, name: str, config: DataConfig, *, invert: bool
+) -> tuple[Samples | None, str]:
+    """(pixels, "") of a file that was read, or (None, the reason why there are none)."""
+    if content is None:
+        return None, problem
+    try:
+        pixels = decode_image(
+            content, name, image_size=config.image_size, channels=config.channels, invert=invert
+        )
+    except DataError as error:
+        return None, str(error).removeprefix(f"{name}: ")
+    return pixels, ""
+
+
+def describe_origin(
+    source: str, path: Path, config: DataConfig, *, sha256: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What `Dataset.origin` says of a file source: the files and the settings that shaped it."""
+    return {
+        "source": source,
+        "path": str(path),
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "invert": config.invert,
+        "sha256": dict(sha256 or {}),
+    }
+
+
+def assemble(
+    samples: Iterable[Sample],
+    *,
+    origin: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    class_splits: bool = False,
+) -> Dataset:
+    """Group samples into classes, in the order given.
+
+    A published split is kept only where it holds out classes: every class lies in one part, and
+    there are two parts or more. A split of each class's samples is dropped, with a note, because
+    episodes draw support and query from all samples of a class.
+
+    Args:
+        samples: In the order they shall have inside their class.
+        origin: See `describe_origin`.
+        notes: Lines put before those on samples that were left out.
+        class_splits: The split is known to be one of classes: keep it even if only one part is
+            here.
+
+    Raises:
+        DataError: If there is no sample at all, or a class without a readable one.
+    """
+    pixels: dict[tuple[str, str], list[Samples]] = defaultdict(list)
+    splits: dict[tuple[str, str], set[str | None]] = defaultdict(set)
+    problems: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for sample in samples:
+        key = (sample.domain, sample.label)
+        splits[key].add(sample.split)
+        if sample.pixels is None:
+            problems[key].append(f"{sample.name}: {sample.problem}")
+        else:
+            pixels[key].append(sample.pixels)
+    for key in problems:
+        if key not in pixels:
+            raise DataError(
+                f"{origin['path']}: class {'/'.join(key)} has no readable sample "
+                f"({'; '.join(problems[key][:3])}); repair the files or remove the class"
+            )
+    if not pixels:
+        raise DataError(f"{origin['path']}: no samples found")
+    kept, split_notes = _class_splits(splits, class_splits)
+    left_out = [line for key in sorted(problems) for line in problems[key]]
+    records = {ClassRecord(*key, split=kept.get(key)): items for key, items in pixels.items()}
+    _check_names(records, str(origin["path"]))
+    return Dataset.from_classes(
+        records,
+        notes=[*notes, *split_notes, *listed(left_out, "left out")],
+        origin=origin,
+    )
+
+
+def assemble_parts(
+    parts: Sequence[LabelledPart], *, domain: str, config: DataConfig, origin: Mapping[str, Any]
+) -> Dataset:
+    """One domain from labelled arrays; a class that is in several parts is one class.
+
+    Raises:
+        DataError: If a part's pictures cannot be used, or there are none.
+    """
+    by_label: dict[str, list[Samples]] = defaultdict(list)
+    for part in parts:
+        pixels = resize_pixels(
+            part.images,
+            part.name,
+            image_size=config.image_size,
+            channels=config.channels,
+            invert=config.invert,
+        )
+        labels = np.asarray(part.labels)
+        for label in sorted(set(part.labels)):
+            by_label[label].append(pixels[labels == label])
+    if not by_label:
+        raise DataError(f"{origin['path']}: no samples found")
+    notes = []
+    if len(parts) > 1:
+        names = ", ".join(part.name for part in parts)
+        notes.append(f"parts merged, as every class is the unit that is held out: {names}")
+    records = {
+        ClassRecord(domain, label): np.concatenate(chunks) for label, chunks in by_label.items()
+    }
+    return Dataset.from_classes(records, notes=notes, origin=origin)
+
+
+def listed(lines: Sequence[str], what: str, *, most: int = _MAX_LISTED) -> list[str]:
+    """The first lines, each prefixed with what they are, and how many more there are."""
+    shown = [f"{what}: {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"{what}: {len(lines) - most} more")
+    return shown
+
+
+def endings(names: Iterable[str]) -> str:
+    """`.txt (12), .md (1)`: how many names have which ending, most frequent first."""
+    counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
+    return ", ".join(f"{suffix} ({count})" for suffix, count in counts.most_common(5))
+
+
+def _class_splits(
+    splits: Mapping[tuple[str, str], set[str | None]], one_is_enough: bool
+) -> tuple[dict[tuple[str, str], str | None], list[str]]:
+    """The split of each class, where the published split is one of classes; and notes."""
+    parts = sorted({split or "none" for found in splits.values() for split in found})
+    if parts == ["none"]:
+        return {}, []
+    if any(len(found) > 1 for found in splits.values()):
+        return {}, [f"published split ({', '.join(parts)}) is inside classes: its parts are merged"]
+    if len(parts) == 1 and not one_is_enough:
+        return {}, [f"only the published part {parts[0]} is here: it is used as a whole"]
+    return {key: next(iter(found)) for key, found in splits.items()}, []
+
+
+def _check_names(records: Iterable[ClassRecord], path: str) -> None:
+    counts = Counter(record.name for record in records)
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        raise DataError(
+            f"{path}: two classes are both called {name!r} once domain and label are joined; "
+            "take the slash out of one of the names"
+        )

@@ -1,0 +1,285 @@
+"""What a data set holds, as numbers, as text for a terminal, and as one picture."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from metagan.dataset import DataError, Dataset
+
+# C channels, H x W pixels.
+
+_MAX_EXAMPLES = 5
+_MIN_WIDTH = 20
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class DomainSummary:
+    """One domain.
+
+    Attributes:
+        name: Its name.
+        num_classes: How many classes it has.
+        num_samples: How many samples all of them have.
+        smallest, median, largest: Samples per class.
+        splits: Publisher's split to number of classes; without the classes that have none.
+    """
+
+    name: str
+    num_classes: int
+    num_samples: int
+    smallest: int
+    median: float
+    largest: int
+    splits: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class DuplicateSummary:
+    """Samples that are byte-identical to another one.
+
+    Attributes:
+        within_class: Samples that repeat an earlier one of their class.
+        across_classes: Different pictures that occur in more than one class.
+        across_splits: Of those, how many occur on both sides of a published split: a leak.
+        examples: A few pairs of class names that share a picture.
+    """
+
+    within_class: int
+    across_classes: int
+    across_splits: int
+    examples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """A data set in numbers.
+
+    Attributes:
+        kind: The sample kind.
+        sample_shape: Shape of a sample, (C, H, W) for images.
+        num_samples: In all domains.
+        num_classes: In all domains.
+        domains: One per domain, sorted by name.
+        notes: What the source left out and why.
+        duplicates: Byte-identical samples.
+    """
+
+    kind: str
+    sample_shape: tuple[int, ...]
+    num_samples: int
+    num_classes: int
+    domains: tuple[DomainSummary, ...]
+    notes: tuple[str, ...]
+    duplicates: DuplicateSummary
+
+
+def inspect_dataset(dataset: Dataset) -> DatasetSummary:
+    """Count what a data set holds; reads every sample once."""
+    return DatasetSummary(
+        kind=dataset.kind,
+        sample_shape=dataset.sample_shape,
+        num_samples=len(dataset.samples),
+        num_classes=dataset.num_classes,
+        domains=tuple(_summarize(dataset, domain) for domain in dataset.domains),
+        notes=dataset.notes,
+        duplicates=_find_duplicates(dataset),
+    )
+
+
+def _summarize(dataset: Dataset, domain: str) -> DomainSummary:
+    indices = dataset.classes_of(domain)
+    counts = np.array([dataset.count(index) for index in indices])
+    splits = Counter(dataset.classes[index].split for index in indices)
+    return DomainSummary(
+        name=domain,
+        num_classes=len(indices),
+        num_samples=int(counts.sum()),
+        smallest=int(counts.min()),
+        median=float(np.median(counts)),
+        largest=int(counts.max()),
+        splits=tuple((split, splits[split]) for split in _SPLITS if splits[split]),
+    )
+
+
+def _find_duplicates(dataset: Dataset) -> DuplicateSummary:
+    owners: defaultdict[bytes, list[int]] = defaultdict(list)
+    for index in range(dataset.num_classes):
+        for sample in dataset.class_samples(index):
+            content = hashlib.blake2b(np.ascontiguousarray(sample).data, digest_size=16)
+            owners[content.digest()].append(index)
+    repeated = [classes for classes in owners.values() if len(classes) > 1]
+    shared = [sorted(set(classes)) for classes in repeated if len(set(classes)) > 1]
+    leaks = [c for c in shared if len({dataset.classes[i].split for i in c}) > 1]
+    pairs = dict.fromkeys(
+        (dataset.classes[classes[0]].name, dataset.classes[classes[1]].name)
+        for classes in (*leaks, *shared)
+    )
+    return DuplicateSummary(
+        within_class=sum(len(classes) - len(set(classes)) for classes in repeated),
+        across_classes=len(shared),
+        across_splits=len(leaks),
+        examples=tuple(pairs)[:_MAX_EXAMPLES],
+    )
+
+
+def format_summary(summary: DatasetSummary, width: int = 80) -> str:
+    """A summary as plain text, no line longer than `width` characters (at least 20).
+
+    Columns that do not fit are left out from the right, then names are cut.
+    """
+    width = max(width, _MIN_WIDTH)
+    shape = " x ".join(str(size) for size in summary.sample_shape)
+    lines = [
+        f"{summary.num_samples} samples of {shape} ({summary.kind})",
+        f"{summary.num_classes} classes in {len(summary.domains)} domains",
+        "",
+        *_table(summary.domains, width),
+    ]
+    # Sources count duplicates too; here they are counted afresh, with examples.
+    notes = [note for note in summary.notes if not note.startswith(("leak:", "duplicates:"))]
+    remarks = [*_duplicate_lines(summary.duplicates), *notes]
+    if remarks:
+        lines += ["", *(line for remark in remarks for line in _wrap(remark, width))]
+    return "\n".join(_cut(line, width).rstrip() for line in lines) + "\n"
+
+
+def _table(domains: Sequence[DomainSummary], width: int) -> list[str]:
+    """One row per domain; the name gets the room that the numbers leave."""
+    columns = {
+        "classes": [str(domain.num_classes) for domain in domains],
+        "samples": [str(domain.num_samples) for domain in domains],
+        "per class": [_per_class(domain) for domain in domains],
+    }
+    if any(domain.splits for domain in domains):
+        columns["published split"] = [
+            ", ".join(f"{count} {split}" for split, count in domain.splits) for domain in domains
+        ]
+    names = [_printable(domain.name) for domain in domains]
+    wanted = max(len(name) for name in ["domain", *names])
+    sizes = {title: max(map(len, [title, *cells])) for title, cells in columns.items()}
+    while sizes and min(wanted, 16) + sum(size + 2 for size in sizes.values()) > width:
+        sizes.popitem()
+    room = min(wanted, width - sum(size + 2 for size in sizes.values()))
+    rows = [["domain", *sizes]]
+    rows += [[name, *(columns[title][i] for title in sizes)] for i, name in enumerate(names)]
+    return [
+        _cut(name, room).ljust(room)
+        + "".join("  " + cell.rjust(size) for cell, size in zip(cells, sizes.values(), strict=True))
+        for name, *cells in rows
+    ]
+
+
+def _per_class(domain: DomainSummary) -> str:
+    """`20`, or smallest / median / largest where they differ."""
+    if domain.smallest == domain.largest:
+        return str(domain.smallest)
+    return f"{domain.smallest} / {domain.median:g} / {domain.largest}"
+
+
+def _duplicate_lines(duplicates: DuplicateSummary) -> list[str]:
+    lines = []
+    if duplicates.across_splits:
+        lines.append(
+            f"LEAK: {duplicates.across_splits} pictures are in classes on different sides of the "
+            "published split"
+        )
+    if duplicates.across_classes:
+        examples = ", ".join(f"{first} = {second}" for first, second in duplicates.examples)
+        lines.append(f"{duplicates.across_classes} pictures are in several classes: {examples}")
+    if duplicates.within_class:
+        lines.append(f"{duplicates.within_class} samples repeat another one of their class")
+    return lines
+
+
+def _printable(text: str) -> str:
+    """Names come from files: nothing in them may steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 2, 0)] + ".."
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of whole words, the further ones indented; longer words are cut."""
+    lines = ["-"]
+    for word in _printable(text).split():
+        word = _cut(word, width - 2)
+        if len(lines[-1]) + 1 + len(word) > width:
+            lines.append(" ")
+        lines[-1] += " " + word
+    return lines
+
+
+def contact_sheet(
+    dataset: Dataset,
+    path: Path,
+    *,
+    classes_per_domain: int = 12,
+    samples_per_class: int = 3,
+    zoom: int = 2,
+) -> Path:
+    """Write a PNG with a band per domain: some of its classes side by side, samples below.
+
+    Classes are spread evenly over the domain's list, so that the sheet is the same every time.
+
+    Args:
+        dataset: Images.
+        path: The file; its folder is made if need be.
+        classes_per_domain: Columns, at most.
+        samples_per_class: Rows of a band, at most.
+        zoom: Screen pixels per pixel.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: If the samples are no images of one or three channels.
+    """
+    if dataset.kind != "image" or dataset.sample_shape[0] not in (1, 3):
+        raise DataError(f"a contact sheet needs images, not {dataset.kind} {dataset.sample_shape}")
+    bands = [
+        _band(dataset, domain, classes_per_domain, samples_per_class).repeat(zoom, 0)
+        for domain in dataset.domains
+    ]
+    bands = [band.repeat(zoom, 1) for band in bands]
+    font = ImageFont.load_default(12)
+    names = [_printable(domain) for domain in dataset.domains]
+    margin = round(max(font.getlength(name) for name in names)) + 12
+    gap = 6
+    size = (
+        margin + max(band.shape[1] for band in bands) + gap,
+        gap + sum(band.shape[0] + gap for band in bands),
+    )
+    sheet = Image.new("RGB", size, (48, 48, 48))
+    pen = ImageDraw.Draw(sheet)
+    top = gap
+    for name, band in zip(names, bands, strict=True):
+        pen.text((6, top + band.shape[0] // 2), name, font=font, fill=(230, 230, 230), anchor="lm")
+        sheet.paste(Image.fromarray(band), (margin, top))
+        top += band.shape[0] + gap
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, format="PNG")
+    return path
+
+
+def _band(dataset: Dataset, domain: str, num_classes: int, num_samples: int) -> NDArray[np.uint8]:
+    """A domain's classes as columns, (rows H, columns W, 3); dark where a class has fewer."""
+    indices = np.array(dataset.classes_of(domain))
+    num_columns = min(num_classes, len(indices))
+    chosen = indices[np.linspace(0, len(indices) - 1, num_columns).round().astype(int)]
+    _, height, width = dataset.sample_shape
+    num_rows = min(num_samples, max(dataset.count(int(index)) for index in chosen))
+    band = np.zeros((num_rows, height, num_columns, width, 3), np.uint8)
+    for column, index in enumerate(chosen):
+        for row, sample in enumerate(dataset.class_samples(int(index))[:num_rows]):
+            band[row, :, column] = np.moveaxis(sample, 0, -1)  # one channel spreads over three
+    return band.reshape(num_rows * height, num_columns * width, 3)

@@ -1,0 +1,227 @@
+"""Meta-training: who runs chunks of episodes, and the loop around them.
+
+The loop is a function of settings, data and seed alone; a runner decides where chunks are computed
+and never what.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from metagan.aggregate import Update, aggregate
+from metagan.algorithms import chunk_gradient
+from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
+from metagan.gan import GanPair, build_gan
+from metagan.outer_loop import MetaLearner
+from metagan.params import GanParams, Layout, Vector
+from metagan.seeding import derive_seed
+from metagan.settings import RunConfig
+from metagan.sources.cache import open_dataset
+from metagan.tasks import DatasetTasks, meta_batch, splits_from_names
+
+
+@dataclass(frozen=True)
+class RunnerStats:
+    """What a runner did besides computing, in one outer step.
+
+    Attributes:
+        compute_s: Seconds of computing summed over workers.
+        transfer_s: Seconds the driver spent sending parameters and fetching results.
+        wait_s: Seconds the driver waited for workers.
+        events: Restarts, retries and the like, one mapping each, for the failure log.
+    """
+
+    compute_s: float = 0.0
+    transfer_s: float = 0.0
+    wait_s: float = 0.0
+    events: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """All that a worker needs to build its side: plain data, sent once.
+
+    Attributes:
+        config: The run's settings.
+        splits: Class names by split, as the run stores them.
+        dataset_sha256: What the data must hash to, so that no node trains on other data.
+        layout_sha256: What the architecture must hash to.
+    """
+
+    config: RunConfig
+    splits: Mapping[str, Sequence[str]]
+    dataset_sha256: str
+    layout_sha256: str
+
+
+class EpisodeRunner(Protocol):
+    """Where chunks are computed."""
+
+    num_workers: int
+
+    def run(
+        self, vector: Vector, chunks: Sequence[ChunkKey]
+    ) -> tuple[list[ChunkResult], RunnerStats]:
+        """Results of all chunks of an outer step, one per chunk, in any order."""
+
+
+class ChunkWorker:
+    """One worker's side: data, networks and a device; computes one chunk at a time."""
+
+    def __init__(self, spec: WorkerSpec, *, device: torch.device) -> None:
+        """Opens the data and builds the networks.
+
+        Raises:
+            DataError: If the data differ from those the run was started on.
+            ValueError: If the networks differ from the driver's.
+        """
+        dataset = open_dataset(spec.config.data)
+        fingerprint = dataset.fingerprint()
+        if fingerprint != spec.dataset_sha256:
+            raise ValueError(
+                f"data.path {spec.config.data.path!r} holds other data here (sha256 "
+                f"{fingerprint[:12]}) than at the driver ({spec.dataset_sha256[:12]})"
+            )
+        splits = splits_from_names(spec.splits, dataset)
+        self._config, self._device = spec.config, device
+        self._source = DatasetTasks(dataset, splits, spec.config.task)
+        self._gan, self._layout, _ = build_run_gan(spec.config, dataset.sample_shape)
+        if self._layout.sha256 != spec.layout_sha256:
+            raise ValueError("the worker's networks differ from the driver's; install one version")
+
+    def compute(self, vector: Vector, chunk: ChunkKey) -> ChunkResult:
+        """The chunk's meta-gradient sum at these parameters."""
+        return chunk_gradient(
+            self._gan,
+            self._layout,
+            vector,
+            chunk,
+            self._source,
+            self._config,
+            device=self._device,
+        )
+
+
+class LocalRunner:
+    """Computes every chunk in this process."""
+
+    num_workers = 1
+
+    def __init__(self, worker: ChunkWorker, *, threads: int = 1) -> None:
+        """`threads` pins torch's threads: results depend on their number in the last bits."""
+        self._worker, self._threads = worker, threads
+
+    def run(
+        self, vector: Vector, chunks: Sequence[ChunkKey]
+    ) -> tuple[list[ChunkResult], RunnerStats]:
+        """See `EpisodeRunner`."""
+        with pinned_threads(self._threads):
+            results = [self._worker.compute(vector, chunk) for chunk in chunks]
+        return results, RunnerStats(compute_s=sum(r.report.compute_s for r in results))
+
+
+def choose_device(setting: str, *, gpu_granted: bool = True) -> torch.device:
+    """The device for "auto", "cpu" or "cuda".
+
+    Args:
+        setting: `device` of the run.
+        gpu_granted: Whether this process may use a GPU; Ray grants one to some workers only.
+
+    Raises:
+        ValueError: If cuda is asked for and there is none to use.
+    """
+    usable = gpu_granted and torch.cuda.is_available()
+    if setting == "cuda" and not usable:
+        raise ValueError(
+            "device is cuda, but no GPU is usable here; set device auto or cpu, and for Ray "
+            "workers cluster.gpus_per_worker"
+        )
+    return torch.device("cuda" if usable and setting != "cpu" else "cpu")
+
+
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Torch with this many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def build_run_gan(
+    config: RunConfig, sample_shape: tuple[int, ...]
+) -> tuple[GanPair, Layout, GanParams]:
+    """The run's networks, the layout of their weights, and the untrained weights."""
+    gan, params = build_gan(config.gan, sample_shape, seed=derive_seed(config.seed, "networks"))
+    return gan, Layout.of(params), params
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One outer step, as it is logged.
+
+    Attributes:
+        step: Outer steps done after it.
+        algorithm: The row used; the warm-up's is joint.
+        update: Aggregated meta-gradient and metrics.
+        stats: The runner's times and events.
+        wall_s: Seconds from start to end of the step.
+    """
+
+    step: int
+    algorithm: str
+    update: Update
+    stats: RunnerStats
+    wall_s: float
+
+
+def plan_step(
+    config: RunConfig, tasks: Sequence[str], weights: Sequence[int], step: int
+) -> list[ChunkKey]:
+    """The chunks of an outer step: a pure function of settings, tasks and step."""
+    warming = step < config.warmup.steps
+    algorithm = "joint" if warming else config.algorithm.name
+    size = config.warmup.episodes if warming else config.outer.meta_batch_size
+    keys = meta_batch(tasks, step=step, size=size, seed=config.seed, weights=weights)
+    return split_into_chunks(
+        step, algorithm, keys, episodes_per_chunk=config.outer.episodes_per_chunk
+    )
+
+
+def meta_train(
+    learner: MetaLearner,
+    source: DatasetTasks,
+    runner: EpisodeRunner,
+    config: RunConfig,
+    layout: Layout,
+    *,
+    on_step: Callable[[MetaLearner, StepRecord], bool],
+) -> None:
+    """Train until `config.outer.steps`, or until `on_step` returns True.
+
+    Args:
+        learner: Moved in place.
+        source: Names the training tasks.
+        runner: Computes the chunks.
+        config: The run.
+        layout: Of the learner's vector.
+        on_step: Logs, checkpoints; True asks to stop after this step.
+    """
+    tasks = source.tasks("train")
+    weights = source.task_weights("train")
+    while learner.step < config.outer.steps:
+        started = time.perf_counter()
+        chunks = plan_step(config, tasks, weights, learner.step)
+        results, stats = runner.run(learner.vector, chunks)
+        update = aggregate(chunks, results, config.outer, layout)
+        learner.apply(update.gradient)
+        wall_s = time.perf_counter() - started
+        record = StepRecord(learner.step, chunks[0].algorithm, update, stats, wall_s)
+        if on_step(learner, record):
+            return

@@ -1,0 +1,146 @@
+"""Everything once, on built-in data: train, pre-train jointly, evaluate, report."""
+
+import argparse
+import functools
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from metagan.cli.context import EXIT_INTERRUPTED, Context
+from metagan.config import load_config
+from metagan.files import write_json
+from metagan.run_folder import RunError, RunFolder
+from metagan.settings import RunConfig
+from metagan.workflow.adaptation_pictures import write_adaptation_pictures
+from metagan.workflow.evaluate import (
+    EVALUATION_FILE,
+    HEADER,
+    build_subject,
+    evaluate,
+    evaluation_rows,
+)
+from metagan.workflow.report import write_report
+from metagan.workflow.setup import load_run
+from metagan.workflow.train import train_run
+
+MARKER = "demo.txt"
+CONFIG = Path(__file__).with_name("glyphs.yaml")
+
+
+def joint_config(config: RunConfig) -> RunConfig:
+    """Joint pre-training at the same budget: as many samples through the networks.
+
+    An inner step shows `inner.batch_size` samples to every episode; a joint step shows
+    `warmup.pairs_per_episode` samples of each of its episodes.
+    """
+    meta_steps = config.outer.steps - config.warmup.steps
+    meta_samples = (
+        meta_steps * config.outer.meta_batch_size * config.inner.steps * config.inner.batch_size
+    )
+    joint_samples = config.warmup.episodes * config.warmup.pairs_per_episode
+    steps = config.warmup.steps + round(meta_samples / joint_samples)
+    values: dict[str, Any] = config.model_dump()
+    values["algorithm"]["name"] = "joint"
+    values["warmup"]["steps"] = steps
+    values["outer"]["steps"] = steps
+    values["checkpoint"]["every_steps"] = steps
+    return type(config).model_validate(values)
+
+
+def demo_command(args: argparse.Namespace, context: Context) -> int:
+    """`metagan demo`."""
+    started = time.perf_counter()
+    console = context.console
+    config: RunConfig = load_config(context.config_model, CONFIG, args.overrides).config
+    _clear_earlier_demo(args.run)
+    with context.session(config):
+        outcomes = []
+        for title, settings, path in (
+            (f"1/3 meta-learning with {config.algorithm.name}", config, args.run),
+            (
+                "2/3 the baseline: joint pre-training, equal budget",
+                joint_config(config),
+                args.run / "joint",
+            ),
+        ):
+            console.print(f"\n{title}")
+            outcome = train_run(
+                settings,
+                path,
+                open_runner=functools.partial(context.open_runner, settings),
+                reporter=console,
+            )
+            (path / MARKER).write_text("written by metagan demo\n")
+            if outcome.status == "interrupted":
+                console.print(f"interrupted; start again with: metagan demo --run {args.run}")
+                return EXIT_INTERRUPTED
+            outcomes.append(outcome)
+        console.print("\n3/3 adapting to scripts that training never saw, and measuring")
+        with context.open_map(config) as work:
+            run = load_run(args.run, context.config_model)
+            subject = build_subject(
+                run, config, reporter=console, baselines={"joint": args.run / "joint"}
+            )
+            result = evaluate(run, subject, work=work, reporter=console)
+    write_json(args.run / EVALUATION_FILE, result)
+    write_adaptation_pictures(run, subject)
+    program = _program()
+    report = write_report(args.run, args.run / "report.html", config_model=context.config_model)
+    console.print("")
+    console.table(evaluation_rows(result), header=HEADER)
+    console.print(
+        "accuracy in % on scripts never seen, differences in points with 95 % intervals\n"
+    )
+    console.table(comparison_rows(result), header=COMPARISON_HEADER)
+    console.print(
+        f"\ndone in {time.perf_counter() - started:.0f} s; open {report} to see the pictures\n"
+        "next:\n"
+        f"  {program} adapt --run {args.run} --support YOUR_PICTURES/ --out adapted\n"
+        f"  {program} generate --adapted adapted --num 64 --out samples\n"
+        f"  {program} train data.source=image_folder data.path=YOUR_DATA --run runs/mine"
+    )
+    return 0
+
+
+def _program() -> str:
+    """How the user can call this command again from the same folder."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m metagan"
+    # `make demo` calls the environment's own, which is not on the user's PATH.
+    here = Path.cwd()
+    inside = called.is_absolute() and called.is_relative_to(here)
+    return str(called.relative_to(here) if inside else called)
+
+
+COMPARISON_HEADER = ("initialization", "inner steps", "KID", "coverage", "accuracy (generated)")
+
+
+def comparison_rows(result: dict[str, Any]) -> list[list[str]]:
+    """The comparison of initializations for a terminal."""
+    names = {"run": "meta-learned", "joint": "joint", "scratch": "untrained"}
+    rows = []
+    for row in result["comparison"]:
+        accuracy = row["accuracy"]
+        rows.append(
+            [
+                names.get(row["init"], row["init"]),
+                str(row["adapt_steps"]),
+                "-" if row["kid"] is None else f"{row['kid']:.3f}",
+                "-" if row["coverage"] is None else f"{row['coverage']:.2f}",
+                "-" if accuracy is None else f"{100 * accuracy['mean']:.1f}",
+            ]
+        )
+    return rows
+
+
+def _clear_earlier_demo(path: Path) -> None:
+    """An earlier demo makes room for this one; anything else is left and refused."""
+    if RunFolder(path).exists():
+        if not (path / MARKER).is_file():
+            raise RunError(
+                f"{path} holds a run that the demo did not write; choose another --run folder"
+            )
+        shutil.rmtree(path)

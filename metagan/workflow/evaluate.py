@@ -1,0 +1,379 @@
+"""Evaluate a run: choose on validation, measure on test, compare, write the numbers."""
+
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metagan.cli.context import Context
+from metagan.cli.options import load_run as load_run_settings
+from metagan.dataset import DataError, Dataset
+from metagan.evaluate.downstream import KINDS, draw_target
+from metagan.evaluate.evaluation import (
+    ComparisonItem,
+    ComparisonResult,
+    Subject,
+    TestItem,
+    ValidationItem,
+    WorkMap,
+    downstream_tables,
+    make_choices,
+    run_comparison_item,
+    run_test_item,
+    run_validation_item,
+)
+from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
+from metagan.evaluate.intervals import interval
+from metagan.evaluate.source_classifier import (
+    SourceClassifier,
+    load_source_classifier,
+    save_source_classifier,
+    train_source_classifier,
+)
+from metagan.files import write_json
+from metagan.params import GanParams
+from metagan.settings import RunConfig
+from metagan.sources.cache import open_dataset
+from metagan.tasks import splits_from_names
+from metagan.train import build_run_gan, pinned_threads
+from metagan.workflow.adaptation_pictures import write_adaptation_pictures
+from metagan.workflow.setup import LoadedRun, check_same_data, init_of_run, load_run
+from metagan.workflow.step_log import Reporter
+
+SCHEMA_VERSION = 1
+EVALUATION_FILE = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Data to measure on: the run's own test classes, or all classes of other data."""
+
+    dataset: Dataset
+    classes: tuple[int, ...]
+    name: str
+    source: str | None = None
+
+
+def source_classifier(
+    run: LoadedRun, dataset: Dataset, config: RunConfig, reporter: Reporter
+) -> SourceClassifier:
+    """The run's source classifier, trained at first need and kept in the run folder."""
+    splits = splits_from_names(run.splits, dataset)
+    settings = {
+        "data": dataset.fingerprint(),
+        "classes": [dataset.classes[i].name for i in splits.train],
+        "steps": config.evaluate.source_steps,
+        "batch": config.evaluate.classifier_batch,
+        "seed": config.seed,
+    }
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    path = run.folder.path / "source_classifier" / key[:16]
+    kept = load_source_classifier(path, key=key)
+    if kept is not None:
+        return kept
+    reporter.print(
+        f"training the source classifier: {len(splits.train)} classes, "
+        f"{config.evaluate.source_steps} steps"
+    )
+    with pinned_threads(1):  # Its hash is compared between machines.
+        trained = train_source_classifier(
+            dataset,
+            splits.train,
+            steps=config.evaluate.source_steps,
+            batch_size=config.evaluate.classifier_batch,
+            seed=config.seed,
+        )
+    save_source_classifier(path, trained, key=key)
+    return trained
+
+
+def build_subject(
+    run: LoadedRun,
+    config: RunConfig,
+    *,
+    reporter: Reporter,
+    target: Target | None = None,
+    baselines: Mapping[str, Path] | None = None,
+) -> Subject:
+    """What is evaluated: data, networks, initializations and the source classifier.
+
+    Args:
+        run: The run.
+        config: Its settings, with `evaluate` as wanted now.
+        reporter: Gets progress.
+        target: Other data to measure on; None: the run's test classes.
+        baselines: Other runs by name, compared at equal adaptation steps.
+
+    Raises:
+        DataError: If the target's samples have another shape than the run's, or too few classes
+            have samples for `evaluate.shots`.
+        RunError: If the run's data are not those that it was trained on.
+    """
+    dataset = open_dataset(config.data)
+    check_same_data(run.folder, dataset.fingerprint())
+    splits = splits_from_names(run.splits, dataset)
+    if target is None:
+        target = Target(dataset, splits.test, "test classes of the run")
+    if target.dataset.sample_shape != dataset.sample_shape:
+        raise DataError(
+            f"the target's samples are {target.dataset.sample_shape}, the run's "
+            f"{dataset.sample_shape}"
+        )
+    _check_shots("validation classes", dataset, splits.validation, config)
+    _check_shots(target.name, target.dataset, target.classes, config)
+    gan, layout, untrained = build_run_gan(config, dataset.sample_shape)
+    inits: dict[str, GanParams] = {"run": run.init, "scratch": untrained}
+    for name, path in (baselines or {}).items():
+        inits[name] = init_of_run(path, type(config), layout)
+    return Subject(
+        config,
+        gan,
+        inits,
+        dataset,
+        splits.validation,
+        target.dataset,
+        target.classes,
+        source_classifier(run, dataset, config, reporter),
+        target.name,
+    )
+
+
+def _check_shots(name: str, dataset: Dataset, classes: tuple[int, ...], config: RunConfig) -> None:
+    """Say that there are too few samples before hours of work, not after."""
+    shots = max(config.evaluate.shots)
+    try:
+        draw_target(dataset, classes, config.evaluate, shots=shots, seed=config.seed)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def evaluate(
+    run: LoadedRun, subject: Subject, *, work: WorkMap, reporter: Reporter
+) -> dict[str, Any]:
+    """All numbers about a run.
+
+    Args:
+        run: The run.
+        subject: From `build_subject`.
+        work: Where items are computed.
+        reporter: Gets progress.
+
+    Returns:
+        A JSON-ready mapping: downstream, downstream_pretrained, downstream_centroid (accuracies
+        with intervals by shots and arm), choices, validation, comparison, quality.
+    """
+    started = time.perf_counter()
+    config = subject.config
+    choices, table = _choose(subject, work, reporter)
+    tests = _test(subject, choices, work, reporter)
+    comparison = _compare(subject, work, reporter)
+    tables = downstream_tables(tests)
+    reference = comparison_row(comparison, "run", max(config.evaluate.adapt_steps))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run.folder.path),
+        "run_step": run.step,
+        "target": subject.target_name,
+        "num_test_classes": min(len(subject.test_classes), config.evaluate.max_classes),
+        "evaluate": config.evaluate.model_dump(mode="json"),
+        "downstream": tables["scratch"],
+        "downstream_pretrained": tables["pretrained"],
+        "downstream_centroid": tables["centroid"],
+        "choices": [_choice_json(key, choice) for key, choice in sorted(choices.items())],
+        "validation": table,
+        "comparison": comparison_table(comparison),
+        "quality": {} if reference is None else reference.quality,
+        "adapt_steps": _usual_steps(choices, config),
+        "source_classifier": {
+            "sha256": subject.source.features().sha256,
+            "held_out_accuracy": subject.source.accuracy,
+        },
+        "wall_s": time.perf_counter() - started,
+    }
+
+
+def _choose(
+    subject: Subject, work: WorkMap, reporter: Reporter
+) -> tuple[dict[ChoiceKey, Choice], list[dict[str, Any]]]:
+    config = subject.config.evaluate
+    items = [
+        ValidationItem(repetition, shots, steps, baselines=position == 0)
+        for shots in config.shots
+        for repetition in range(config.validation_seeds)
+        for position, steps in enumerate(config.adapt_steps)
+    ]
+    results = []
+    for item, scores in zip(items, work(run_validation_item, subject, items), strict=True):
+        results.append((item, scores))
+        _progress(reporter, "choosing on validation", len(results), len(items))
+    return make_choices(results)
+
+
+def _test(
+    subject: Subject, choices: Mapping[ChoiceKey, Choice], work: WorkMap, reporter: Reporter
+) -> list[tuple[TestItem, Any]]:
+    config = subject.config.evaluate
+    items = [
+        TestItem(
+            repetition,
+            shots,
+            {(kind, arm): choices[shots, kind, arm] for kind in KINDS for arm in BASELINE},
+        )
+        for shots in config.shots
+        for repetition in range(config.seeds)
+    ]
+    results = []
+    for item, scores in zip(items, work(run_test_item, subject, items), strict=True):
+        results.append((item, scores))
+        _progress(reporter, "measuring on test", len(results), len(items))
+    return results
+
+
+def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[ComparisonResult]:
+    config = subject.config.evaluate
+    shots = config.shots[len(config.shots) // 2]
+    share = max(config.mix)
+    items = [
+        ComparisonItem(name, steps, repetition, shots, share)
+        for name in subject.inits
+        for steps in config.adapt_steps
+        for repetition in range(min(config.seeds, config.comparison_seeds))
+    ]
+    results = []
+    for result in work(run_comparison_item, subject, items):
+        results.append(result)
+        _progress(reporter, "comparing initializations", len(results), len(items))
+    return results
+
+
+def comparison_row(
+    results: Sequence[ComparisonResult], init: str, adapt_steps: int
+) -> ComparisonResult | None:
+    """The first repetition of an initialization at a number of steps."""
+    for result in results:
+        if (result.item.init, result.item.adapt_steps) == (init, adapt_steps):
+            return result
+    return None
+
+
+def comparison_table(results: Sequence[ComparisonResult]) -> list[dict[str, Any]]:
+    """A row per initialization and number of steps: mean quality, accuracy with interval."""
+    rows: list[dict[str, Any]] = []
+    for init, steps in dict.fromkeys((r.item.init, r.item.adapt_steps) for r in results):
+        chosen = [r for r in results if (r.item.init, r.item.adapt_steps) == (init, steps)]
+        row: dict[str, Any] = {"init": init, "adapt_steps": steps, "shots": chosen[0].item.shots}
+        for name in (
+            "kid",
+            "fid",
+            "precision",
+            "recall",
+            "density",
+            "coverage",
+            "diversity",
+            "copies",
+        ):
+            values = [r.quality[name] for r in chosen if r.quality[name] is not None]
+            row[name] = sum(values) / len(values) if values else None
+        accuracies = [r.accuracy for r in chosen]
+        row["accuracy"] = interval(accuracies).to_json() if len(accuracies) > 1 else None
+        rows.append(row)
+    return rows
+
+
+def _choice_json(key: ChoiceKey, choice: Choice) -> dict[str, Any]:
+    shots, kind, arm = key
+    return {
+        "shots": shots,
+        "classifier": kind,
+        "arm": arm,
+        "adapt_steps": choice.candidate.adapt_steps,
+        "share": choice.candidate.mix.share,
+        "per_real": choice.candidate.mix.per_real,
+        "validation_gain": choice.gain,
+        "validation_stderr": choice.stderr,
+        "closed": choice.rejected,
+    }
+
+
+def _usual_steps(choices: Mapping[ChoiceKey, Choice], config: RunConfig) -> int:
+    """The number of steps chosen most often where samples are used; else the inner loop's."""
+    used = [c.candidate.adapt_steps for c in choices.values() if not c.rejected]
+    return max(set(used), key=used.count) if used else config.inner.steps
+
+
+def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
+    reporter.progress({"stage": stage, "step": done, "steps": total}, force=done == total)
+
+
+def evaluation_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """Accuracies as a table for a terminal: classifier, shots, four arms, two differences."""
+    names = {
+        "downstream": "from scratch",
+        "downstream_pretrained": "pre-trained",
+        "downstream_centroid": "centroid",
+    }
+    rows = []
+    for section, label in names.items():
+        for shots, entry in result[section].items():
+            row = [label, str(shots)]
+            for arm in ("none", "classical", "generated", "both"):
+                row.append(f"{100 * entry[arm]['mean']:.1f}")
+            for difference in ("generated_minus_none", "both_minus_classical"):
+                d = entry[difference]
+                row.append(
+                    f"{100 * d['mean']:+.1f} [{100 * d['low']:+.1f}, {100 * d['high']:+.1f}]"
+                )
+            rows.append(row)
+    return rows
+
+
+HEADER = (
+    "classifier",
+    "shots",
+    "none",
+    "classical",
+    "generated",
+    "both",
+    "generated - none",
+    "both - classical",
+)
+
+
+def evaluate_command(args: argparse.Namespace, context: Context) -> int:
+    """`metagan evaluate`."""
+    config: RunConfig = load_run_settings(args, context).config
+    run = load_run(args.run, context.config_model)
+    target = None
+    if args.data is not None:
+        data = config.data.model_copy(update={"path": str(args.data), "source": args.source})
+        other = open_dataset(type(config.data).model_validate(data.model_dump()))
+        target = Target(other, tuple(range(other.num_classes)), str(args.data), args.source)
+    subject = build_subject(
+        run,
+        config,
+        reporter=context.console,
+        target=target,
+        baselines=dict(args.baseline or ()),
+    )
+    with context.open_map(config) as work:
+        result = evaluate(run, subject, work=work, reporter=context.console)
+    result["baselines"] = {name: str(path) for name, path in args.baseline or ()}
+    result["source"] = None if target is None else target.source
+    kept: Path = args.run / EVALUATION_FILE
+    out: Path = args.out or (
+        kept if target is None else args.run / f"evaluation-{args.data.stem}.json"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, result)
+    if target is None:
+        write_adaptation_pictures(run, subject)
+    context.console.table(evaluation_rows(result), header=HEADER)
+    context.console.print("accuracy in %, differences in points with 95 % intervals")
+    # The report is about the run's own test classes.
+    next_step = f"; next: metagan report --run {args.run}" if out == kept else ""
+    context.console.print(f"wrote {out}{next_step}")
+    return 0

@@ -1,0 +1,110 @@
+"""Write a run's averaged initialization for programs that do not have metagan."""
+
+import argparse
+import io
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from metagan.checkpoint import named_tensors
+from metagan.cli.context import Context
+from metagan.files import write_bytes
+from metagan.run_folder import RunError
+from metagan.workflow.setup import LoadedRun, load_run
+
+SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "onnx": ".onnx"}
+
+
+def export_safetensors(run: LoadedRun) -> bytes:
+    """Both players' weights, named; the settings that shape the networks are in the metadata."""
+    metadata = {
+        "gan": json.dumps(run.config.gan.model_dump(mode="json")),
+        "sample_shape": json.dumps(_sample_shape(run)),
+        "step": str(run.step),
+    }
+    return save(named_tensors(run.init), metadata=metadata)
+
+
+def export_torch(run: LoadedRun) -> bytes:
+    """The generator as a `torch.export` program with a dynamic batch."""
+    generator, inputs, shapes = _exportable(run)
+    program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
+    stream = io.BytesIO()
+    torch.export.save(program, stream)
+    return stream.getvalue()
+
+
+def export_onnx(run: LoadedRun) -> bytes:
+    """The generator as an ONNX graph with a dynamic batch.
+
+    Raises:
+        RunError: If the extra `onnx` is not installed.
+    """
+    generator, inputs, shapes = _exportable(run)
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    try:
+        # Notes about torchvision and deprecations inside torch: nothing that a user could act on.
+        log.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                generator, inputs, dynamo=True, dynamic_shapes=shapes, verbose=False
+            )
+    except ImportError as error:
+        raise RunError(
+            f"--format onnx needs the extra packages ({error}); pip install 'metagan[onnx]'"
+        ) from None
+    finally:
+        log.setLevel(level)
+    if program is None:
+        raise RunError("--format onnx: torch returned no program")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "generator.onnx"
+        program.save(str(path))
+        return path.read_bytes()
+
+
+EXPORTERS: dict[str, Callable[[LoadedRun], bytes]] = {
+    "safetensors": export_safetensors,
+    "torch-export": export_torch,
+    "onnx": export_onnx,
+}
+
+
+def _sample_shape(run: LoadedRun) -> list[int]:
+    return [run.config.data.channels, run.config.data.image_size, run.config.data.image_size]
+
+
+def _exportable(
+    run: LoadedRun,
+) -> tuple[nn.Module, tuple[Tensor, Tensor], tuple[dict[int, torch.export.Dim], ...]]:
+    generator = run.gan.generator
+    generator.load_state_dict(run.init.generator)
+    generator.eval()
+    conditional = run.config.gan.conditioning == "sample"
+    condition = torch.zeros(2, *(_sample_shape(run) if conditional else [0]))
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    inputs = (condition, torch.zeros(2, run.config.gan.latent_dim))
+    return generator, inputs, ({0: batch}, {0: batch})
+
+
+def export_command(args: argparse.Namespace, context: Context) -> int:
+    """`metagan export`."""
+    run = load_run(args.run, context.config_model)
+    out: Path = args.out or args.run / f"export{SUFFIXES[args.format]}"
+    if out.is_dir():
+        raise RunError(f"--out {out} is a folder; name a file")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, EXPORTERS[args.format](run))
+    context.console.print(f"wrote {out} ({out.stat().st_size} bytes)")
+    if args.format == "torch-export":
+        context.console.print("a .pt2 file holds code: load only files that you trust")
+    return 0

@@ -1,0 +1,97 @@
+"""Draw samples from an adapted GAN into picture files and a Parquet table."""
+
+import argparse
+import io
+import json
+import shutil
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from metagan.cli.context import Context
+from metagan.evaluate.target import generate_samples
+from metagan.pictures import Pictures, grid, png_bytes
+from metagan.run_folder import RunError
+from metagan.tasks import to_uint8
+from metagan.workflow.adapt import AdaptedGan, load_adapted
+
+
+def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int) -> Pictures:
+    """`num` pictures of every class, (W, num, C, H, W'), spread evenly over the support."""
+    shots = adapted.target.support.shape[1]
+    per_support = -(-num // shots)
+    samples = generate_samples(adapted.gan, adapted.target, per_support=per_support, seed=seed)
+    # Every support sample in turn, so that a small `num` does not continue only the first.
+    by_support = samples.reshape(len(samples), shots, per_support, *samples.shape[2:])
+    spread = by_support.transpose(1, 2).flatten(1, 2)
+    return to_uint8(spread[:, :num])
+
+
+def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: int) -> None:
+    """Write one sub-folder of PNG per class, `grid.png` and `samples.parquet`, all or nothing.
+
+    The table has the Hugging Face image layout: image struct<bytes, path>, label, label name.
+
+    Raises:
+        RunError: If `out` exists.
+    """
+    if out.exists():
+        raise RunError(f"--out {out} exists already; choose another folder or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        rows = []
+        for index, label in enumerate(adapted.labels):
+            folder = staging / label.replace("/", "_")
+            folder.mkdir(parents=True)
+            for number, picture in enumerate(pictures[index]):
+                encoded = png_bytes(picture)
+                path = folder / f"{number:05d}.png"
+                path.write_bytes(encoded)
+                relative = str(path.relative_to(staging))
+                rows.append({"image": {"bytes": encoded, "path": relative}, "label": index})
+        (staging / "samples.parquet").write_bytes(_table(rows, adapted.labels, seed))
+        shown = [
+            [to_uint8(adapted.target.support[i][:5]), pictures[i][:12]]
+            for i in range(min(len(adapted.labels), 40))
+        ]
+        (staging / "grid.png").write_bytes(png_bytes(grid(shown)))
+        staging.rename(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _table(rows: list[dict[str, object]], labels: tuple[str, ...], seed: int) -> bytes:
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"_type": "ClassLabel", "names": list(labels)},
+    }
+    schema = pa.schema(
+        [
+            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            ("label", pa.int64()),
+        ],
+        metadata={
+            "huggingface": json.dumps({"info": {"features": features}}),
+            "metagan": json.dumps({"generated": True, "seed": seed}),
+        },
+    )
+    stream = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), stream)
+    return stream.getvalue()
+
+
+def generate_command(args: argparse.Namespace, context: Context) -> int:
+    """`metagan generate`."""
+    if args.out.exists():
+        raise RunError(f"--out {args.out} exists already; choose another folder or remove it")
+    adapted = load_adapted(args.adapted)
+    pictures = generate_pictures(adapted, num=args.num, seed=args.seed)
+    write_samples(args.out, adapted, pictures, seed=args.seed)
+    context.console.print(
+        f"wrote {args.num} pictures of each of {len(adapted.labels)} classes to {args.out} "
+        "(a folder per class, grid.png, samples.parquet)"
+    )
+    return 0

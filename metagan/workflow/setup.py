@@ -1,0 +1,168 @@
+"""What every command needs first: data, splits, networks; and how to open a finished run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from metagan.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_newest,
+    params_from_named,
+    read_pointer,
+    read_tensors,
+)
+from metagan.config import load_config
+from metagan.dataset import Dataset
+from metagan.gan import GanPair
+from metagan.params import GanParams, Layout
+from metagan.run_folder import RunError, RunFolder
+from metagan.settings import RunConfig
+from metagan.sources.cache import open_dataset
+from metagan.strict_yaml import parse_document
+from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
+from metagan.train import WorkerSpec, build_run_gan
+
+
+@dataclass(frozen=True)
+class TrainSetup:
+    """What driver and workers agree on before the first step.
+
+    Attributes:
+        dataset: All samples.
+        splits: Train, validation and test classes.
+        source: Episodes.
+        gan: Networks and losses.
+        layout: Of the flat vector.
+        initial: Untrained weights.
+        spec: What workers are sent.
+    """
+
+    dataset: Dataset
+    splits: Splits
+    source: DatasetTasks
+    gan: GanPair
+    layout: Layout
+    initial: GanParams
+    spec: WorkerSpec
+
+
+def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = None) -> TrainSetup:
+    """Open the data and build the networks.
+
+    Args:
+        config: The run.
+        splits: Class names by split that the run stored; None draws them from the seed.
+    """
+    dataset = open_dataset(config.data)
+    chosen = (
+        make_splits(dataset, config.data, seed=config.seed)
+        if splits is None
+        else splits_from_names(splits, dataset)
+    )
+    source = DatasetTasks(dataset, chosen, config.task)
+    gan, layout, initial = build_run_gan(config, dataset.sample_shape)
+    spec = WorkerSpec(config, chosen.names(dataset), dataset.fingerprint(), layout.sha256)
+    return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained run, opened for use.
+
+    Attributes:
+        folder: Where it is.
+        config: Its settings.
+        gan: Its networks and losses.
+        layout: Of its weights.
+        init: The averaged initialization of its best checkpoint.
+        step: Outer steps that it was trained for.
+        splits: Class names by split.
+    """
+
+    folder: RunFolder
+    config: RunConfig
+    gan: GanPair
+    layout: Layout
+    init: GanParams
+    step: int
+    splits: Mapping[str, Sequence[str]]
+
+
+def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
+    """Open a run: the checkpoint that BEST names, or else the newest that verifies.
+
+    Args:
+        path: The run folder.
+        model: The settings' type; None: `RunConfig`, without the sections that it does not know,
+            such as those of the cluster.
+
+    Raises:
+        RunError: If it is no run or has no checkpoint.
+        CheckpointError: If its checkpoint is damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.exists():
+        raise RunError(f"{path} is not a run (no config.yaml in it); train one with --run {path}")
+    config = (
+        _own_settings(folder.config_file)
+        if model is None
+        else load_config(model, folder.config_file).config
+    )
+    shape = (config.data.channels, config.data.image_size, config.data.image_size)
+    gan, layout, _ = build_run_gan(config, shape)
+    best = read_pointer(folder.checkpoints, "BEST")
+    if best is not None:
+        checkpoint = load_checkpoint(folder.checkpoints / best, layout)
+    else:
+        newest, complaints = load_newest(folder.checkpoints, layout)
+        if newest is None:
+            detail = f": {next(iter(complaints.values()))}" if complaints else ""
+            raise RunError(f"{path} has no usable checkpoint{detail}; train it with --resume")
+        checkpoint = newest
+    file = "ema.safetensors"
+    init = params_from_named(
+        read_tensors(checkpoint.path, file), layout, file=str(checkpoint.path / file)
+    )
+    splits = folder.read_json("splits.json")
+    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits)
+
+
+def _own_settings(file: Path) -> RunConfig:
+    sections = parse_document(file.read_text(encoding="utf-8")).data
+    known = {name: sections[name] for name in RunConfig.model_fields if name in sections}
+    return RunConfig.model_validate_json(json.dumps(known))
+
+
+def check_same_data(folder: RunFolder, sha256: str) -> None:
+    """Refuse to go on with data that a run was not started on.
+
+    Args:
+        folder: The run.
+        sha256: `Dataset.fingerprint` of the data as they are now.
+
+    Raises:
+        RunError: If they differ.
+    """
+    stored = str(folder.read_json("data.json")["sha256"])
+    if stored != sha256:
+        raise RunError(
+            f"{folder.path} was started on other data (sha256 {stored[:12]}, now {sha256[:12]}); "
+            "point data.path at the same data"
+        )
+
+
+def init_of_run(path: Path, model: type[RunConfig], layout: Layout) -> GanParams:
+    """Another run's averaged initialization, for networks with this layout.
+
+    Raises:
+        CheckpointError: If that run's networks differ.
+    """
+    loaded = load_run(path, model)
+    if loaded.layout.sha256 != layout.sha256:
+        raise CheckpointError(
+            f"outer.init_from {path}: its networks differ from this run's; use the same gan.* and "
+            "data.image_size, data.channels"
+        )
+    return loaded.init

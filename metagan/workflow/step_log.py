@@ -1,0 +1,128 @@
+"""What is written and shown after every outer step of training."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+import torch
+from tensorboardX import SummaryWriter
+
+from metagan.checkpoint import mark_best, save_checkpoint
+from metagan.outer_loop import MetaLearner
+from metagan.run_folder import RunFolder
+from metagan.settings import RunConfig
+from metagan.train import StepRecord
+from metagan.workflow.previews import write_preview
+from metagan.workflow.setup import TrainSetup
+
+
+class Reporter(Protocol):
+    """Where progress goes; `metagan.cli.console` has one for terminals and pipes."""
+
+    def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:
+        """Show the newest state of long work; may be dropped if shown too recently."""
+
+    def print(self, text: str) -> None:
+        """One line for the user."""
+
+
+class StepLog:
+    """Called after every outer step: metrics, failures, checkpoints, pictures."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: RunConfig,
+        setup: TrainSetup,
+        reporter: Reporter,
+        *,
+        first_step: int,
+    ) -> None:
+        self._folder, self._config, self._setup, self._reporter = folder, config, setup, reporter
+        self._saved = -1
+        self._failures = 0
+        self._restarts = 0
+        self._started = time.perf_counter()
+        self._steps_here = 0
+        # What an earlier session logged after this step is repeated, so it is hidden.
+        self._events = SummaryWriter(str(folder.path), purge_step=first_step + 1, flush_secs=10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.close()
+
+    def __call__(self, learner: MetaLearner, record: StepRecord) -> bool:
+        """Log a step and, every so often, checkpoint; never asks to stop."""
+        self._steps_here += 1
+        update, stats = record.update, record.stats
+        self._folder.append(
+            "metrics.jsonl",
+            [
+                {
+                    "step": record.step,
+                    "algorithm": record.algorithm,
+                    **update.metrics,
+                    "episodes": update.num_finite,
+                    "planned": update.num_planned,
+                    "wall_s": record.wall_s,
+                    "compute_s": stats.compute_s,
+                    "transfer_s": stats.transfer_s,
+                    "wait_s": stats.wait_s,
+                }
+            ],
+        )
+        for name, value in update.metrics.items():
+            self._events.add_scalar(f"train/{name}", value, record.step)
+        failures: list[dict[str, Any]] = [
+            {"step": record.step, "kind": "episode", "task": f.key.task, "reason": f.reason}
+            for f in update.failures
+        ]
+        failures += [{"step": record.step, **event} for event in stats.events]
+        self._folder.append("failures.jsonl", failures)
+        self._failures += len(update.failures)
+        self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
+        self._report(learner, record)
+        if learner.step % self._config.checkpoint.every_steps == 0:
+            self._save(learner)
+        return False
+
+    def _report(self, learner: MetaLearner, record: StepRecord) -> None:
+        elapsed = time.perf_counter() - self._started
+        rate = self._steps_here / elapsed
+        update = record.update
+        self._reporter.progress(
+            {
+                "step": learner.step,
+                "steps": self._config.outer.steps,
+                "algorithm": record.algorithm,
+                "loss_g": update.metrics.get("loss_g_last", update.metrics.get("loss_g_first")),
+                "loss_d": update.metrics.get("loss_d_last", update.metrics.get("loss_d_first")),
+                "episodes": f"{update.num_finite}/{update.num_planned}",
+                "failed": self._failures,
+                "restarts": self._restarts,
+                "steps/s": rate,
+            },
+            force=learner.step == self._config.outer.steps,
+        )
+
+    def finish(self, learner: MetaLearner) -> None:
+        """Write the last checkpoint if it is not there yet."""
+        if self._saved != learner.step:
+            self._save(learner)
+
+    def _save(self, learner: MetaLearner) -> None:
+        path = save_checkpoint(
+            self._folder.checkpoints,
+            learner.state(),
+            self._setup.layout,
+            info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
+            keep=self._config.checkpoint.keep,
+        )
+        mark_best(self._folder.checkpoints, path)
+        self._saved = learner.step
+        init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
+        write_preview(
+            self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init
+        )

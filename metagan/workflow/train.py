@@ -1,0 +1,280 @@
+"""Train a run: prepare, loop, log, checkpoint, resume."""
+
+import argparse
+import contextlib
+import functools
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from metagan.checkpoint import load_newest, set_aside
+from metagan.cli.context import EXIT_INTERRUPTED, Context
+from metagan.cli.options import load
+from metagan.config import load_config, to_yaml
+from metagan.outer_loop import MetaLearner
+from metagan.params import GanParams
+from metagan.run_folder import RunError, RunFolder
+from metagan.settings import RunConfig
+from metagan.train import (
+    ChunkWorker,
+    EpisodeRunner,
+    LocalRunner,
+    WorkerSpec,
+    choose_device,
+    meta_train,
+    pinned_threads,
+)
+from metagan.workflow.setup import TrainSetup, check_same_data, init_of_run, prepare
+from metagan.workflow.step_log import Reporter, StepLog
+
+OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
+
+# Settings that a resumed run may change: they do not alter what was computed before.
+RESUMABLE = ("outer.steps", "checkpoint.", "evaluate.", "cluster.", "device", "data.cache_dir")
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """How training ended.
+
+    Attributes:
+        run: The run folder.
+        step: Outer steps done.
+        status: "done" or "interrupted"; either way a checkpoint was written.
+        wall_s: Seconds of this call.
+    """
+
+    run: Path
+    step: int
+    status: Literal["done", "interrupted"]
+    wall_s: float
+
+
+def train_run(
+    config: RunConfig,
+    run: Path,
+    *,
+    open_runner: OpenRunner,
+    reporter: Reporter,
+    resume: bool = False,
+) -> TrainOutcome:
+    """Meta-train a run in a folder.
+
+    Args:
+        config: The settings; with `resume`, only those in `RESUMABLE` may differ from before.
+        run: The run folder.
+        open_runner: Opens what computes chunks, given what workers must know.
+        reporter: Gets progress.
+        resume: Continue the newest checkpoint that verifies.
+
+    Raises:
+        RunError: If the folder cannot be used as asked.
+        DivergedError: If too few episodes gave finite meta-gradients.
+    """
+    started = time.perf_counter()
+    folder = RunFolder(run)
+    if resume and not folder.exists():
+        raise RunError(f"{run} is not a run, so there is nothing to resume; leave --resume out")
+    if not resume:
+        folder.check_new()
+    with folder.lock():
+        stored = None
+        if resume:
+            check_same_run(folder, config)
+            stored = folder.read_json("splits.json")
+        setup = prepare(config, splits=stored)
+        learner = new_learner(config, setup)
+        if resume:
+            _continue(folder, learner, setup, reporter)
+            folder.update_config(to_yaml(config))
+        else:
+            folder.create(
+                config_yaml=to_yaml(config),
+                splits=setup.spec.splits,
+                data={
+                    "sha256": setup.spec.dataset_sha256,
+                    "notes": list(setup.dataset.notes),
+                    "left_out": list(setup.source.left_out),
+                    "origin": dict(setup.dataset.origin),
+                },
+            )
+        _announce(config, setup, learner, reporter)
+        log = StepLog(folder, config, setup, reporter, first_step=learner.step)
+        with _nothing_left_of_a_failed_start(folder, learner, resume), log:
+            if learner.step < config.outer.steps:
+                # One thread: the driver's sums are short, and a pool that spins would take cores
+                # from workers; the last bits of the outer step would also depend on it.
+                with pinned_threads(1), _stop_signals() as stop, open_runner(setup.spec) as runner:
+                    meta_train(
+                        learner,
+                        setup.source,
+                        runner,
+                        config,
+                        setup.layout,
+                        on_step=lambda current, record: log(current, record) or stop.is_set(),
+                    )
+            log.finish(learner)
+    status: Literal["done", "interrupted"] = (
+        "done" if learner.step >= config.outer.steps else "interrupted"
+    )
+    return TrainOutcome(run, learner.step, status, time.perf_counter() - started)
+
+
+def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
+    """The learner at step 0: untrained weights, or another run's averaged initialization."""
+    initial: GanParams = setup.initial
+    if config.outer.init_from is not None:
+        initial = init_of_run(Path(config.outer.init_from), type(config), setup.layout)
+    return MetaLearner(setup.layout.flatten(initial), config.outer, config.warmup)
+
+
+def check_same_run(folder: RunFolder, config: RunConfig) -> None:
+    """Refuse to resume with settings that would make it another run.
+
+    Raises:
+        RunError: With the settings that differ.
+    """
+    before = load_config(type(config), folder.config_file).config.model_dump()
+    changed = [
+        f"{key}: {old!r} in the run, {new!r} now"
+        for (key, old), (_, new) in zip(
+            _flat(before, ""), _flat(config.model_dump(), ""), strict=True
+        )
+        if old != new and not key.startswith(RESUMABLE)
+    ]
+    if changed:
+        raise RunError(
+            f"{folder.path} was started with other settings; resume with the same, or start a new "
+            "run:\n  " + "\n  ".join(changed)
+        )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _continue(
+    folder: RunFolder, learner: MetaLearner, setup: TrainSetup, reporter: Reporter
+) -> None:
+    check_same_data(folder, setup.spec.dataset_sha256)
+    checkpoint, complaints = load_newest(folder.checkpoints, setup.layout)
+    for path, complaint in complaints.items():
+        reporter.print(f"damaged checkpoint kept as {set_aside(path).name}: {complaint}")
+    if checkpoint is None:
+        reporter.print("no checkpoint yet: starting from step 0")
+        folder.truncate_after(0)
+        return
+    learner.load(checkpoint.state)
+    folder.truncate_after(learner.step)
+    reporter.print(f"resuming at outer step {learner.step} from {checkpoint.path}")
+
+
+def _announce(
+    config: RunConfig, setup: TrainSetup, learner: MetaLearner, reporter: Reporter
+) -> None:
+    splits = setup.splits
+    reporter.print(
+        f"data: {len(setup.dataset.domains)} domains, {setup.dataset.num_classes} classes "
+        f"({len(splits.train)} train, {len(splits.validation)} validation, {len(splits.test)} "
+        f"test), {len(setup.dataset.samples)} samples"
+    )
+    for note in setup.dataset.notes[:5]:
+        reporter.print(f"  note: {note}")
+    if setup.source.left_out:
+        reporter.print(
+            f"  {len(setup.source.left_out)} classes have fewer samples than task.shots + "
+            "task.num_query and are left out of episodes"
+        )
+    num_generator = sum(weight.numel() for weight in setup.initial.generator.values())
+    reporter.print(
+        f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {num_generator} + "
+        f"{setup.layout.size - num_generator} weights; algorithm: {config.algorithm.name}, "
+        f"{config.outer.steps - learner.step} outer steps to go"
+    )
+
+
+@contextlib.contextmanager
+def _nothing_left_of_a_failed_start(
+    folder: RunFolder, learner: MetaLearner, resume: bool
+) -> Iterator[None]:
+    """If not one step was done, the folder is emptied, so that the corrected command just works."""
+    try:
+        yield
+    except BaseException:
+        if not resume and learner.step == 0:
+            folder.discard()
+        raise
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """First SIGINT or SIGTERM: finish the step, checkpoint, leave. Second: leave now."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def train_command(args: argparse.Namespace, context: Context) -> int:
+    """`metagan train`."""
+    config: RunConfig = load(args, context).config
+    outcome = train_run(
+        config,
+        args.run,
+        open_runner=local_runner(config, threads=context.threads_per_worker(config))
+        if args.local
+        else functools.partial(context.open_runner, config),
+        reporter=context.console,
+        resume=args.resume,
+    )
+    if outcome.status == "interrupted":
+        local = " --local" if args.local else ""
+        context.console.print(
+            f"interrupted at outer step {outcome.step}, checkpoint written; continue: "
+            f"metagan train --run {shlex.quote(str(args.run))}{local} --resume"
+        )
+        return EXIT_INTERRUPTED
+    context.console.print(
+        f"done: {outcome.step} outer steps in {outcome.wall_s:.0f} s, results in {args.run}"
+    )
+    context.console.print(f"next: metagan evaluate --run {args.run}")
+    return 0
+
+
+def local_runner(config: RunConfig, *, threads: int = 1) -> OpenRunner:
+    """A runner in this process, on the device that the settings ask for.
+
+    Args:
+        config: The run.
+        threads: As many as a worker has, or the last bits differ from those of a run on workers.
+    """
+
+    @contextlib.contextmanager
+    def open_local(spec: WorkerSpec) -> Iterator[EpisodeRunner]:
+        worker = ChunkWorker(spec, device=choose_device(config.device))
+        yield LocalRunner(worker, threads=threads)
+
+    return open_local

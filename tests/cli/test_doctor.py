@@ -1,0 +1,208 @@
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cluster.config import ClusterConfig, JobConfig
+from cluster.connect import ZERO_COPY_TENSORS
+from cluster.doctor import (
+    check_cluster,
+    check_device,
+    check_folder,
+    check_host,
+    check_ray_environment,
+    check_shared_memory,
+    check_versions,
+    diagnose,
+    memory_bytes,
+)
+from cluster.probe import host_report
+
+
+def by_level(findings):
+    return {finding.level for finding in findings}
+
+
+def test_this_environment_has_the_declared_versions():
+    versions = host_report()["versions"]
+    findings = list(check_versions(versions))
+    assert by_level(findings) == {"ok"}
+    assert {"python", "torch", "ray", "numpy", "pyarrow"} <= {f.topic for f in findings}
+
+
+def test_an_old_and_a_missing_package_are_problems_with_the_command_that_helps():
+    found = {
+        f.topic: f
+        for f in check_versions({"python": "3.11.0", "torch": "1.0", "ray": None, "numpy": "2.1"})
+    }
+    assert (found["torch"].level, found["ray"].level) == ("problem", "problem")
+    assert found["numpy"].level == "ok"
+    assert found["torch"].fix.startswith("pip install 'torch>=")
+    assert found["ray"].text == "is not installed"
+
+
+@pytest.mark.parametrize(
+    ("environment", "level", "text"),
+    [
+        ({}, "ok", "makes its own token"),
+        ({"RAY_AUTH_MODE": "token"}, "warning", "there is no token"),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x"}, "ok", "token from RAY_AUTH_TOKEN"),
+        ({"RAY_AUTH_MODE": "disabled"}, "warning", "runs code"),
+        ({"RAY_AUTH_TOKEN_PATH": "/no/token"}, "problem", "/no/token: no file"),
+    ],
+)
+def test_rays_authentication_is_judged(tmp_path, environment, level, text):
+    [finding] = check_ray_environment(environment, tmp_path)
+    assert finding.level == level
+    assert text in finding.text
+
+
+def test_a_token_that_other_users_can_read_is_reported(tmp_path):
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("secret")
+    token.chmod(0o644)
+    findings = list(check_ray_environment({"RAY_AUTH_MODE": "token"}, tmp_path))
+    assert [f.level for f in findings] == ["ok", "warning"]
+    assert findings[1].fix == f"chmod 600 {token}"
+    token.chmod(0o600)
+    assert by_level(check_ray_environment({"RAY_AUTH_MODE": "token"}, tmp_path)) == {"ok"}
+    [unset] = check_ray_environment({}, tmp_path)
+    assert unset.fix == "export RAY_AUTH_MODE=token"
+    assert "secret" not in "".join(f.text + f.fix for f in findings)
+
+
+def test_zero_copy_tensors_are_refused(tmp_path):
+    first = next(check_ray_environment({ZERO_COPY_TENSORS: "1"}, tmp_path))
+    assert first.level == "problem"
+    assert first.fix == f"unset {ZERO_COPY_TENSORS}"
+    assert by_level(check_ray_environment({ZERO_COPY_TENSORS: "0"}, tmp_path)) == {"ok"}
+
+
+def test_a_folder_is_checked_without_leaving_a_trace(tmp_path):
+    finding = check_folder("run folder", tmp_path / "runs" / "new")
+    assert finding.level == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_a_problem(tmp_path):
+    (tmp_path / "runs").write_text("")
+    finding = check_folder("run folder", tmp_path / "runs" / "new")
+    assert finding.level == "problem"
+    assert "is a file" in finding.text
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_a_problem(tmp_path):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert check_folder("run folder", tmp_path / "runs").level == "problem"
+
+
+def test_missing_shared_memory_is_a_warning(tmp_path):
+    finding = check_shared_memory(tmp_path / "shm")
+    assert finding.level == "warning"
+    assert "--shm-size" in finding.fix
+
+
+def test_memory_is_the_smaller_of_machine_and_cgroup(tmp_path):
+    assert memory_bytes(tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:       1000 kB\nMemFree: 1 kB\n")
+    assert memory_bytes(tmp_path) == 1_024_000
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
+    assert memory_bytes(tmp_path) == 1_024_000
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("500\n")
+    assert memory_bytes(tmp_path) == 500
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus", "levels"),
+    [
+        ({}, [], {"ok"}),
+        ({"device": "cuda"}, [], {"ok", "problem"}),
+        ({"cluster": ClusterConfig(gpus_per_worker=1.0)}, [], {"ok", "problem"}),
+        ({"cluster": ClusterConfig(gpus_per_worker=1.0)}, ["H200"], {"ok", "warning"}),
+        ({"cluster": ClusterConfig(gpus_per_worker=0.5)}, ["H200"], {"ok"}),
+    ],
+)
+def test_gpus_that_the_settings_need_must_be_there(monkeypatch, settings, gpus, levels):
+    # Whether this machine has a GPU that torch cannot use is not the question here.
+    monkeypatch.setattr("cluster.doctor.Path.exists", lambda _path: False)
+    assert by_level(check_device(JobConfig(**settings), gpus)) == levels
+
+
+def test_more_threads_than_cores_is_a_warning_not_a_problem():
+    config = JobConfig(cluster=ClusterConfig(num_workers=10_000))
+    [cores] = [f for f in check_host(config) if f.topic == "cores"]
+    assert cores.level == "warning"
+    assert "cluster.num_workers" in cores.fix
+
+
+def test_nothing_stops_a_run_with_default_settings_here(tmp_path, monkeypatch):
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", ZERO_COPY_TENSORS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    findings = diagnose(JobConfig(), tmp_path / "run")
+    assert "problem" not in by_level(findings)
+    assert {"run folder", "data cache"} <= {finding.topic for finding in findings}
+
+
+def test_a_closed_port_is_seen_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    [finding] = check_cluster(ClusterConfig(address=f"127.0.0.1:{port}"), {})
+    assert finding.level == "problem"
+    assert "does not answer" in finding.text
+    assert time.monotonic() - started < 30
+
+
+def test_a_port_that_is_not_rays_is_given_up_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        [finding] = check_cluster(ClusterConfig(address=address), {}, timeout_s=1.0)
+    assert finding.level == "problem"
+    assert "took more than 1 s" in finding.text
+    assert "RAY_AUTH_MODE" in finding.fix
+
+
+HEAD = """
+import sys
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+with ray_session(ClusterConfig(num_workers=2)) as session:
+    print(session.address, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.ray
+def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    versions = host_report()["versions"]
+    with subprocess.Popen(
+        [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as head:
+        try:
+            address = head.stdout.readline().strip()
+            node, room = check_cluster(ClusterConfig(address=address, num_workers=2), versions)
+            other = {**versions, "numpy": "1.0"}
+            differing, short = check_cluster(ClusterConfig(address=address, num_workers=3), other)
+        finally:
+            head.stdin.close()
+            head.wait(timeout=60)
+    assert (node.level, room.level) == ("ok", "ok")
+    assert "same versions" in node.text
+    assert differing.level == "warning"
+    assert f"numpy {versions['numpy']} (here 1.0)" in differing.text
+    assert short.level == "warning"
+    assert "lower cluster.num_workers to 2" in short.fix

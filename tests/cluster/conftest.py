@@ -1,0 +1,29 @@
+"""The Ray and the run that these tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.connect import RaySession
+from metagan.train import ChunkWorker, LocalRunner, choose_device
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.ray_for_tests import bars_run, ray_in_own_folders
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[RaySession]:
+    """A private Ray; ask for it by name, so that other tests never start one."""
+    with ray_in_own_folders() as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainSetup:
+    """A tiny run whose data any process can open."""
+    return bars_run(tmp_path_factory.mktemp("data") / "bars")
+
+
+@pytest.fixture(scope="session")
+def local_runner(run: TrainSetup) -> LocalRunner:
+    """The reference: every chunk in this process, one thread."""
+    return LocalRunner(ChunkWorker(run.spec, device=choose_device("cpu")))

@@ -1,0 +1,151 @@
+"""Workers that fail at a chosen chunk, in the middle of its computation."""
+
+import os
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+from unittest import mock
+
+import numpy as np
+import ray
+import torch
+
+from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
+from metagan.chunks import ChunkKey, ChunkReport
+from metagan.params import Vector
+from metagan.tasks import DatasetTasks, Episode, EpisodeKey
+
+Kind = Literal["kill", "freeze", "kill_after", "raise", "nan", "stale", "corrupt", "slow"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens, and at how many attempts at the chunk.
+
+    Attributes:
+        kind: kill, freeze and raise strike at the chunk's second episode, kill_after when the
+            result is computed but not yet sent; nan makes the second episode's samples NaN; stale
+            answers for other parameters, corrupt with another gradient; slow sleeps at the end.
+        times: Attempts that it strikes at, over all workers.
+        seconds: How long slow sleeps.
+    """
+
+    kind: Kind
+    times: int = 1
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a test's workers are to suffer, in a folder that they all read.
+
+    Attributes:
+        folder: Where the plan is, and the count of the faults that struck.
+    """
+
+    folder: Path
+
+    def write(
+        self, plan: Mapping[tuple[int, int], Fault] | None = None, *, kill_loading: int = 0
+    ) -> None:
+        """Faults by (step, index) of the chunk; and how many workers die while they load."""
+        for struck in self.folder.glob("struck-*"):
+            struck.unlink()
+        whole = {"load": Fault("kill", kill_loading), **(plan or {})}
+        (self.folder / "plan").write_bytes(pickle.dumps(whole))
+
+    def strikes(self, place: tuple[int, int] | str) -> Fault | None:
+        """The fault at this place, if it still has to strike; it then has."""
+        fault: Fault | None = pickle.loads((self.folder / "plan").read_bytes()).get(place)
+        for attempt in range(0 if fault is None else fault.times):
+            try:
+                (self.folder / f"struck-{place}-{attempt}").touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            return fault
+        return None
+
+
+def faulty_worker(script: Script) -> type[EpisodeWorker]:
+    """A worker class that suffers what the script says."""
+
+    class FaultyWorker(EpisodeWorker):
+        def load(self) -> WorkerReady | WorkerFailure:
+            if script.strikes("load"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().load()
+
+        @ray.method(num_returns=2)
+        def compute(
+            self, vector: Vector, chunk: ChunkKey
+        ) -> tuple[ChunkReport | WorkerFailure, Vector]:
+            fault = script.strikes((chunk.step, chunk.index))
+            if fault is None:
+                return super().compute(vector, chunk)
+            if fault.kind == "stale":
+                vector = vector + np.float32(1)
+            with suffering(fault, chunk):
+                report, gradient = super().compute(vector, chunk)
+            if fault.kind == "kill_after":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault.kind == "corrupt":
+                gradient = gradient + np.float32(1)
+            time.sleep(fault.seconds)
+            return report, gradient
+
+    return FaultyWorker
+
+
+def suffering(fault: Fault, chunk: ChunkKey) -> AbstractContextManager[None]:
+    """What a fault does while a chunk is computed."""
+    if fault.kind == "nan":
+        return nan_episode(chunk.episodes[1])
+    return at_second_episode(ACTIONS.get(fault.kind, lambda: None))
+
+
+def _raise() -> None:
+    raise ValueError("sample 7 is broken")
+
+
+ACTIONS: Mapping[str, Callable[[], None]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "raise": _raise,
+}
+
+
+@contextmanager
+def at_second_episode(action: Callable[[], None]) -> Iterator[None]:
+    """Does something when the second episode inside the block is drawn."""
+    draw = DatasetTasks.episode
+    count = 0
+
+    def episode(self: DatasetTasks, key: EpisodeKey) -> Episode:
+        nonlocal count
+        count += 1
+        if count == 2:
+            action()
+        return draw(self, key)
+
+    with mock.patch.object(DatasetTasks, "episode", episode):
+        yield
+
+
+@contextmanager
+def nan_episode(poisoned: EpisodeKey) -> Iterator[None]:
+    """One episode's samples are NaN inside the block."""
+    draw = DatasetTasks.episode
+
+    def episode(self: DatasetTasks, key: EpisodeKey) -> Episode:
+        drawn = draw(self, key)
+        if key != poisoned:
+            return drawn
+        return replace(drawn, support=torch.full_like(drawn.support, float("nan")))
+
+    with mock.patch.object(DatasetTasks, "episode", episode):
+        yield

@@ -1,0 +1,136 @@
+"""A Ray is started or joined with explicit authentication, and nothing of it stays behind."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import ray
+
+from cluster.config import ClusterConfig
+from cluster.connect import RaySession, ray_session
+from cluster.errors import ClusterError
+from tests.cluster.ray_for_tests import NUM_CPUS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def run_python(code: str, *, timeout_s: float = 120, **environment: str) -> str:
+    """Output of a script in a process of its own, whose Ray settings are only those given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**inherited, "PYTHONPATH": str(REPOSITORY), **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_zero_copy_tensors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ENABLE_ZERO_COPY_TORCH_TENSORS", "1")
+    with pytest.raises(ClusterError, match="unset it"), ray_session(ClusterConfig()):
+        pass
+
+
+def test_a_dead_address_is_told_in_one_line_with_the_token_hint(tmp_path: Path) -> None:
+    code = """
+import time
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+from cluster.errors import ClusterError
+started = time.monotonic()
+try:
+    with ray_session(ClusterConfig(address="127.0.0.1:9")):
+        pass
+except ClusterError as error:
+    assert time.monotonic() - started < 60
+    assert error.exit_code == 4
+    print(error)
+"""
+    (line,) = run_python(code, HOME=str(tmp_path)).splitlines()
+    assert "cannot join Ray at 127.0.0.1:9" in line
+    assert "export RAY_AUTH_MODE=token" in line
+
+
+@pytest.mark.ray
+def test_a_private_ray_has_a_token_of_its_own_and_leaves_no_trace(tmp_path: Path) -> None:
+    code = """
+import os, signal
+import ray
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+handler = lambda *_: None
+signal.signal(signal.SIGTERM, handler)
+tokens = []
+for _ in range(2):
+    with ray_session(ClusterConfig(num_workers=3, cpus_per_worker=0.5)) as session:
+        assert session.started_here and os.environ["RAY_AUTH_MODE"] == "token"
+        tokens.append(os.environ["RAY_AUTH_TOKEN"])
+        assert ray.cluster_resources()["CPU"] == 2
+        assert signal.getsignal(signal.SIGTERM) is handler
+    assert not ray.is_initialized()
+    assert "RAY_AUTH_MODE" not in os.environ and "RAY_AUTH_TOKEN" not in os.environ
+assert tokens[0] != tokens[1] and min(map(len, tokens)) == 64
+print("done")
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    # Socket paths are limited to about 107 bytes, too few for pytest's own folders.
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        printed = run_python(code, HOME=str(home), RAY_TMPDIR=folder)
+    assert printed == "done\n"
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.ray
+def test_a_ray_of_this_process_is_used_as_it_is(local_ray: RaySession) -> None:
+    with ray_session(ClusterConfig(num_workers=99, address="127.0.0.1:9")) as session:
+        assert session == RaySession(local_ray.address, started_here=False)
+    assert ray.is_initialized()
+
+
+@pytest.mark.ray
+def test_another_process_joins_by_address_and_lets_go_again(
+    local_ray: RaySession, tmp_path: Path
+) -> None:
+    code = """
+import ray
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session, started_by_this_process
+with ray_session(ClusterConfig()) as session:
+    print(session.address, session.started_here, started_by_this_process())
+    print(ray.cluster_resources()["CPU"])
+"""
+    printed = run_python(
+        code,
+        HOME=str(tmp_path),
+        RAY_TMPDIR=os.environ["RAY_TMPDIR"],
+        RAY_ADDRESS=local_ray.address,
+        RAY_AUTH_TOKEN=os.environ["RAY_AUTH_TOKEN"],
+    )
+    assert printed.split() == [local_ray.address, "False", "False", f"{NUM_CPUS:.1f}"]
+    assert ray.cluster_resources()["CPU"] == NUM_CPUS
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_a_token_says_so(local_ray: RaySession, tmp_path: Path) -> None:
+    code = f"""
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+from cluster.errors import ClusterError
+try:
+    with ray_session(ClusterConfig(address="{local_ray.address}")):
+        pass
+except ClusterError as error:
+    print(error)
+"""
+    # Ray itself tries for 20 seconds.
+    (line,) = run_python(code, HOME=str(tmp_path), timeout_s=40).splitlines()
+    assert "the cluster asks for a token: export RAY_AUTH_MODE=token" in line

@@ -1,0 +1,391 @@
+"""Chunks on Ray workers: the same bits as in one process, whatever happens to the workers."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cluster.config import ClusterConfig
+from cluster.connect import RaySession
+from cluster.errors import ClusterError
+from cluster.runner import RayRunner, open_ray_runner
+from metagan.aggregate import aggregate
+from metagan.chunks import ChunkKey
+from metagan.dataset import DataError
+from metagan.outer_loop import MetaLearner
+from metagan.params import Vector
+from metagan.settings import AlgorithmConfig
+from metagan.train import (
+    EpisodeRunner,
+    LocalRunner,
+    RunnerStats,
+    StepRecord,
+    meta_train,
+    plan_step,
+)
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.faults import Fault, Kind, Script, faulty_worker, nan_episode
+from tests.cluster.ray_for_tests import NUM_CPUS
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+def start_vector(run: TrainSetup) -> Vector:
+    return run.layout.flatten(run.initial).numpy().copy()
+
+
+def chunks_of(run: TrainSetup, step: int = 0) -> list[ChunkKey]:
+    config = run.spec.config
+    tasks, weights = run.source.tasks("train"), run.source.task_weights("train")
+    return plan_step(config, tasks, weights, step)
+
+
+def trained(
+    run: TrainSetup, runner: EpisodeRunner, algorithm: str = "reptile"
+) -> tuple[Vector, list[RunnerStats]]:
+    """The initialization after all outer steps, and what the runner said of each."""
+    config = run.spec.config.model_copy(update={"algorithm": AlgorithmConfig(name=algorithm)})
+    learner = MetaLearner(run.layout.flatten(run.initial), config.outer, config.warmup)
+    stats: list[RunnerStats] = []
+
+    def on_step(_: MetaLearner, record: StepRecord) -> bool:
+        stats.append(record.stats)
+        return False
+
+    meta_train(learner, run.source, runner, config, run.layout, on_step=on_step)
+    return learner.vector, stats
+
+
+def update_of(
+    run: TrainSetup, runner: EpisodeRunner, step: int = 0
+) -> tuple[Vector, list[dict[str, object]]]:
+    """The aggregated meta-gradient of one outer step, and the runner's events."""
+    chunks = chunks_of(run, step)
+    results, stats = runner.run(start_vector(run), chunks)
+    update = aggregate(chunks, results, run.spec.config.outer, run.layout)
+    return update.gradient, [dict(event) for event in stats.events]
+
+
+def kinds(events: list[dict[str, object]]) -> list[object]:
+    return [event["kind"] for event in events]
+
+
+def pids(runner: RayRunner) -> list[int]:
+    return [worker.pid for worker in runner._pool.workers if worker.pid is not None]
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def settings(num_workers: int, **changes: object) -> ClusterConfig:
+    return ClusterConfig.model_validate({"num_workers": num_workers, **changes}, strict=False)
+
+
+@pytest.fixture(scope="module")
+def local_gradient(run: TrainSetup, local_runner: LocalRunner) -> Vector:
+    return update_of(run, local_runner)[0]
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
+    return Script(tmp_path_factory.mktemp("script"))
+
+
+@pytest.fixture(autouse=True)
+def _no_faults(script: Script) -> None:
+    script.write()
+
+
+@pytest.fixture(scope="module")
+def two_workers(run: TrainSetup, script: Script, local_ray: RaySession) -> Iterator[RayRunner]:
+    """A runner that tests share: starting workers is what takes the time here."""
+    assert local_ray.address
+    with open_ray_runner(run.spec, settings(2), worker_class=faulty_worker(script)) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def locally_trained(run: TrainSetup, local_runner: LocalRunner) -> Mapping[str, Vector]:
+    return {name: trained(run, local_runner, name)[0] for name in ("reptile", "fomaml", "joint")}
+
+
+def assert_trains_to_the_same_bits(
+    run: TrainSetup, runner: RayRunner, expected: Mapping[str, Vector]
+) -> None:
+    for algorithm, vector in expected.items():
+        actual, stats = trained(run, runner, algorithm)
+        assert np.array_equal(actual, vector), algorithm
+        assert not np.array_equal(actual, start_vector(run))
+        assert all(s.events == () and s.compute_s > 0 and s.wait_s > 0 for s in stats)
+
+
+def test_training_on_one_worker_gives_the_bits_of_one_process(
+    run: TrainSetup, locally_trained: Mapping[str, Vector]
+) -> None:
+    with open_ray_runner(run.spec, settings(1)) as runner:
+        assert_trains_to_the_same_bits(run, runner, locally_trained)
+
+
+def test_training_on_two_workers_gives_the_bits_of_one_process(
+    run: TrainSetup, two_workers: RayRunner, locally_trained: Mapping[str, Vector]
+) -> None:
+    assert_trains_to_the_same_bits(run, two_workers, locally_trained)
+
+
+def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_process(
+    run: TrainSetup, script: Script, locally_trained: Mapping[str, Vector]
+) -> None:
+    script.write({(0, 0): Fault("slow", times=99, seconds=0.5)})
+    worker_class = faulty_worker(script)
+    with open_ray_runner(run.spec, settings(3), worker_class=worker_class) as runner:
+        runner.wait_until_ready()
+        results, _ = runner.run(start_vector(run), chunks_of(run))
+        assert_trains_to_the_same_bits(run, runner, locally_trained)
+        running = pids(runner)
+    assert len(set(running)) == 3
+    assert [result.report.index for result in results][-1] == 0
+    assert wait_for(lambda: not any(map(is_running, running))), "workers outlive their runner"
+
+
+@pytest.mark.parametrize("kind", ["kill", "kill_after"])
+def test_a_killed_worker_is_replaced_and_the_step_has_the_same_bits(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script, kind: Kind
+) -> None:
+    two_workers.wait_until_ready()
+    before = set(pids(two_workers))
+    script.write({(0, 1): Fault(kind)})
+    gradient, events = update_of(run, two_workers)
+    again, later = update_of(run, two_workers)
+    two_workers.wait_until_ready()
+    assert np.array_equal(gradient, local_gradient)
+    assert np.array_equal(again, local_gradient)
+    assert later == []
+    retry, restart = events
+    assert (retry["kind"], restart["kind"]) == ("retry", "restart")
+    assert (retry["step"], retry["chunk"], retry["attempt"]) == (1, 1, 1)
+    assert restart["pid"] == retry["pid"]
+    assert before - set(pids(two_workers)) == {restart["pid"]}
+
+
+def test_two_kills_at_one_chunk_and_one_at_another_leave_the_trained_weights_unchanged(
+    run: TrainSetup,
+    two_workers: RayRunner,
+    locally_trained: Mapping[str, Vector],
+    script: Script,
+) -> None:
+    script.write({(0, 0): Fault("kill", times=2), (2, 3): Fault("kill")})
+    vector, stats = trained(run, two_workers)
+    restarts = [sum(e["kind"] == "restart" for e in record.events) for record in stats]
+    assert np.array_equal(vector, locally_trained["reptile"])
+    assert restarts == [2, 0, 1]
+
+
+def test_a_frozen_worker_is_replaced_after_its_deadline(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    config = settings(2, chunk_timeout_s=15.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        # The first chunk of a process takes longest, because torch then loads more of itself.
+        update_of(run, runner)
+        before = pids(runner)
+        script.write({(0, 1): Fault("freeze")})
+        gradient, events = update_of(run, runner)
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["timeout", "retry", "restart"]
+    assert "frozen" in str(events[0]["reason"])
+    assert events[0]["chunk"] == 1
+    assert wait_for(lambda: not any(map(is_running, before)), seconds=15), "it was not ended"
+
+
+def test_a_worker_that_dies_while_loading_is_replaced(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    script.write(kill_loading=1)
+    with open_ray_runner(run.spec, settings(1), worker_class=faulty_worker(script)) as runner:
+        gradient, events = update_of(run, runner)
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["restart"]
+
+
+def test_a_worker_that_always_dies_while_loading_ends_the_run(
+    run: TrainSetup, script: Script
+) -> None:
+    script.write(kill_loading=99)
+    with (
+        open_ray_runner(run.spec, settings(1), worker_class=faulty_worker(script)) as runner,
+        pytest.raises(ClusterError, match=r"did not start in 3 attempts.*ActorDiedError"),
+    ):
+        runner.run(start_vector(run), chunks_of(run))
+
+
+def test_a_worker_that_cannot_use_its_data_ends_the_run_with_the_original_message(
+    run: TrainSetup,
+) -> None:
+    splits = {"train": ["no/class"], "validation": [], "test": []}
+    with (
+        open_ray_runner(replace(run.spec, splits=splits), settings(1)) as runner,
+        pytest.raises(DataError, match=r"the run was split with class 'no/class'") as caught,
+    ):
+        runner.run(start_vector(run), chunks_of(run))
+    assert "worker 0" in caught.value.__notes__[0]
+    assert "Traceback" in caught.value.__notes__[0]
+
+
+def test_what_a_chunk_raises_once_is_tried_again_and_what_it_raises_twice_is_raised(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script
+) -> None:
+    two_workers.wait_until_ready()
+    before = pids(two_workers)
+    script.write({(0, 1): Fault("raise"), (1, 0): Fault("raise", times=2)})
+    gradient, events = update_of(run, two_workers)
+    with pytest.raises(ValueError, match="sample 7 is broken") as caught:
+        update_of(run, two_workers, step=1)
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["retry"]
+    assert "chunk 0 of outer step 1, attempt 2" in caught.value.__notes__[0]
+    # The other chunks of the broken step answer late and are not counted in the next.
+    gradient, late = update_of(run, two_workers)
+    assert np.array_equal(gradient, local_gradient)
+    assert set(kinds(late)) <= {"stale", "retry"}
+    assert pids(two_workers) == before
+
+
+@pytest.mark.parametrize("kind", ["stale", "corrupt"])
+def test_a_result_that_is_not_of_these_parameters_is_dropped_and_counted(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script, kind: Kind
+) -> None:
+    script.write({(0, 0): Fault(kind)})
+    gradient, events = update_of(run, two_workers)
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == [kind, "retry"]
+
+
+def test_attempts_at_a_chunk_are_bounded(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script
+) -> None:
+    script.write({(0, 0): Fault("stale", times=99)})
+    with pytest.raises(ClusterError, match=r"chunk 0 of outer step 0 failed 5 times"):
+        update_of(run, two_workers)
+    script.write()
+    assert np.array_equal(update_of(run, two_workers)[0], local_gradient)
+
+
+def test_restarts_are_bounded(run: TrainSetup, script: Script) -> None:
+    script.write({(0, 0): Fault("kill", times=99)})
+    config = settings(1, max_worker_restarts=0)
+    with (
+        open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner,
+        pytest.raises(ClusterError, match=r"more than cluster.max_worker_restarts 0"),
+    ):
+        runner.run(start_vector(run), chunks_of(run))
+
+
+def test_an_episode_without_finite_gradient_is_counted_as_in_one_process(
+    run: TrainSetup, two_workers: RayRunner, local_runner: LocalRunner, script: Script
+) -> None:
+    chunks = chunks_of(run)
+    poisoned = chunks[1].episodes[1]
+    with nan_episode(poisoned):
+        expected, _ = local_runner.run(start_vector(run), chunks)
+    script.write({(0, 1): Fault("nan")})
+    results, _ = two_workers.run(start_vector(run), chunks)
+    outer = run.spec.config.outer
+    update = aggregate(chunks, results, outer, run.layout)
+    assert [failure.key for failure in update.failures] == [poisoned]
+    assert update.num_finite == update.num_planned - 1
+    assert np.isfinite(update.gradient).all()
+    local = aggregate(chunks, expected, outer, run.layout)
+    assert np.array_equal(update.gradient, local.gradient)
+
+
+def test_parameters_of_another_type_are_refused(run: TrainSetup, two_workers: RayRunner) -> None:
+    with pytest.raises(ValueError, match="float64"):
+        two_workers.run(start_vector(run).astype(np.float64), chunks_of(run))
+
+
+def test_workers_that_can_never_fit_are_refused_at_once(run: TrainSetup) -> None:
+    started = time.monotonic()
+    with (
+        pytest.raises(ClusterError, match=r"room for 6 \(nodes: 6 CPU, 0 GPU\); lower .* to 6"),
+        open_ray_runner(run.spec, settings(NUM_CPUS + 1)),
+    ):
+        pass
+    with (
+        pytest.raises(ClusterError, match=r"1 CPU and 1 GPU each.*set cluster.gpus_per_worker 0"),
+        open_ray_runner(run.spec, settings(1, gpus_per_worker=1)),
+    ):
+        pass
+    assert time.monotonic() - started < 20
+
+
+def test_a_cluster_that_may_grow_is_waited_for_until_the_deadline(
+    run: TrainSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.resources.started_by_this_process", lambda: False)
+    config = settings(1, cpus_per_worker=8, placement_timeout_s=1.0)
+    started = time.monotonic()
+    with (
+        open_ray_runner(run.spec, config) as runner,
+        pytest.raises(ClusterError, match=r"timeout_s 1 s: .*with 8 CPU each.*room for 0"),
+    ):
+        runner.run(start_vector(run), chunks_of(run))
+    assert 1 <= time.monotonic() - started < 30
+
+
+def test_a_run_goes_on_with_the_workers_that_found_room(
+    run: TrainSetup, local_gradient: Vector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.resources.started_by_this_process", lambda: False)
+    config = settings(2, cpus_per_worker=4, placement_timeout_s=10.0)
+    with open_ray_runner(run.spec, config) as runner:
+        gradient, early = update_of(run, runner)
+        with pytest.raises(ClusterError, match=r"1 workers of 2 are ready.*lower .* to 1"):
+            runner.wait_until_ready()
+        again, late = update_of(run, runner)
+    assert np.array_equal(gradient, local_gradient)
+    assert np.array_equal(again, local_gradient)
+    # On a slow machine the deadline falls into the first step.
+    assert kinds([*early, *late]) == ["unplaced"]
+
+
+def test_an_exception_in_the_block_ends_the_workers_too(run: TrainSetup) -> None:
+    running: list[int] = []
+
+    def fail() -> None:
+        with open_ray_runner(run.spec, settings(1)) as runner:
+            runner.wait_until_ready()
+            running.extend(pids(runner))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert len(running) == 1
+    assert wait_for(lambda: not any(map(is_running, running)))
+
+
+def test_a_cuda_run_without_gpus_for_its_workers_is_refused(
+    run: TrainSetup, local_ray: RaySession
+) -> None:
+    assert local_ray.address
+    spec = replace(run.spec, config=run.spec.config.model_copy(update={"device": "cuda"}))
+    with (
+        pytest.raises(ValueError, match="gpus_per_worker is 0"),
+        open_ray_runner(spec, settings(1)),
+    ):
+        pass

@@ -1,0 +1,91 @@
+"""A worker's side without Ray: what our own code raises comes back as a value."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cluster.errors import ClusterError
+from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
+from metagan.dataset import DataError
+from metagan.train import LocalRunner, plan_step
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.faults import at_second_episode
+
+
+def test_a_worker_computes_what_the_local_runner_does(
+    run: TrainSetup, local_runner: LocalRunner
+) -> None:
+    vector = run.layout.flatten(run.initial).numpy().copy()
+    vector.flags.writeable = False  # As Ray hands it out.
+    config = run.spec.config
+    chunk = plan_step(config, run.source.tasks("train"), run.source.task_weights("train"), 0)[0]
+    worker = EpisodeWorker(run.spec, 1)
+    ready = worker.load()
+    assert isinstance(ready, WorkerReady)
+    assert (ready.device, ready.torch_version) == ("cpu", torch.__version__)
+    report, gradient = worker.compute(vector, chunk)
+    (expected,), _ = local_runner.run(vector, [chunk])
+    assert not isinstance(report, WorkerFailure)
+    assert report.gradient_sha256 == expected.report.gradient_sha256
+    assert np.array_equal(gradient, expected.gradient_sum)
+
+
+def test_a_failure_while_loading_is_returned_and_can_be_sent(run: TrainSetup) -> None:
+    failure = EpisodeWorker(replace(run.spec, dataset_sha256="0" * 64), 1).load()
+    assert isinstance(failure, WorkerFailure)
+    assert failure.kind in ("value", "data")
+    assert "other data here" in failure.message
+    assert pickle.loads(pickle.dumps(failure)) == failure
+
+
+def test_a_failure_in_a_chunk_is_returned_with_an_empty_gradient(run: TrainSetup) -> None:
+    def fail() -> None:
+        raise KeyError("no such class")
+
+    config = run.spec.config
+    chunk = plan_step(config, run.source.tasks("train"), run.source.task_weights("train"), 0)[0]
+    worker = EpisodeWorker(run.spec, 1)
+    worker.load()
+    with at_second_episode(fail):
+        failure, gradient = worker.compute(run.layout.flatten(run.initial).numpy(), chunk)
+    assert isinstance(failure, WorkerFailure)
+    assert (failure.kind, failure.message) == ("error", "KeyError: 'no such class'")
+    assert gradient.shape == (0,)
+    assert worker.progress().doing == "idle"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "raised"),
+    [
+        (DataError("bad.png: truncated"), "data", DataError),
+        (ValueError("inner.lr"), "value", ValueError),
+        (torch.OutOfMemoryError("20 GiB"), "memory", ClusterError),
+        (MemoryError(), "memory", ClusterError),
+        (TypeError("None + 1"), "error", RuntimeError),
+    ],
+)
+def test_the_driver_raises_the_users_mistakes_in_their_own_words(
+    error: Exception, kind: str, raised: type[Exception]
+) -> None:
+    failure = WorkerFailure.of(error)
+    assert failure.kind == kind
+    at_driver = failure.to_error("worker 3 on node")
+    assert type(at_driver) is raised
+    assert str(error) in str(at_driver)
+    assert "worker 3 on node" in at_driver.__notes__[0]
+    if kind == "memory":
+        assert "outer.episodes_per_chunk" in str(at_driver)
+    if kind in ("data", "value"):
+        assert str(at_driver) == str(error)
+
+
+def test_a_workers_environment_pins_threads_and_hides_gpus_it_was_not_given() -> None:
+    cpu = worker_environment(threads=3, gpus=0)
+    assert cpu["OMP_NUM_THREADS"] == "3"
+    assert cpu["CUDA_VISIBLE_DEVICES"] == ""
+    gpu = worker_environment(threads=1, gpus=0.5)
+    assert "CUDA_VISIBLE_DEVICES" not in gpu
+    assert gpu["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

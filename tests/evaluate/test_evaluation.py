@@ -1,0 +1,138 @@
+"""The evaluation: pairing, the gate end to end, what stays untouched."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from metagan.dataset import DataError, Dataset
+from metagan.evaluate.downstream import ARMS, KINDS, Mix, arm_accuracy, draw_target
+from metagan.evaluate.evaluation import (
+    Subject,
+    TestItem,
+    ValidationItem,
+    downstream_tables,
+    make_choices,
+    run_test_item,
+    run_validation_item,
+)
+from metagan.evaluate.gate import BASELINE
+from metagan.evaluate.source_classifier import (
+    SourceClassifier,
+    load_source_classifier,
+    save_source_classifier,
+    train_source_classifier,
+)
+from metagan.params import GanParams
+from metagan.settings import EvaluateConfig
+from metagan.train import build_run_gan
+from tests.helpers import bars, tiny_config
+
+CONFIG = EvaluateConfig(
+    shots=(3,),
+    seeds=2,
+    validation_seeds=2,
+    max_classes=4,
+    test_per_class=4,
+    adapt_steps=(0,),
+    mix=(0.0, 0.5),
+    generated_per_real=(4,),
+    classifier_steps=25,
+    finetune_steps=15,
+    classifier_batch=16,
+    quality_samples=50,
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return bars()
+
+
+@pytest.fixture(scope="module")
+def source(data: Dataset) -> SourceClassifier:
+    return train_source_classifier(data, tuple(range(8)), steps=30, batch_size=16, seed=0)
+
+
+@pytest.fixture
+def subject(data: Dataset, source: SourceClassifier) -> Subject:
+    config = tiny_config(evaluate=CONFIG.model_dump())
+    gan, _, init = build_run_gan(config, data.sample_shape)
+    classes = tuple(range(8, 12)), tuple(range(12, 16))
+    return Subject(config, gan, {"run": init}, data, classes[0], data, classes[1], source, "bars")
+
+
+def test_targets_are_disjoint_paired_and_nested_over_shots(data: Dataset) -> None:
+    few = draw_target(data, range(16), CONFIG, shots=2, seed=3)
+    more = draw_target(data, range(16), CONFIG, shots=5, seed=3)
+    assert few.classes == more.classes
+    assert torch.equal(few.test, more.test)
+    assert torch.equal(few.support, more.support[:, :2])
+    flat = more.support.flatten(2)[:, :, None] - more.test.flatten(2)[:, None]
+    assert (flat.abs().amax(-1) > 0).all()
+
+
+def test_too_few_samples_is_an_error_that_names_the_settings(data: Dataset) -> None:
+    with pytest.raises(DataError, match=r"evaluate\.shots"):
+        draw_target(data, range(16), CONFIG, shots=8, seed=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_share_of_zero_is_the_baseline_to_the_bit(
+    data: Dataset, source: SourceClassifier, kind
+) -> None:
+    task = draw_target(data, range(12, 16), CONFIG, shots=3, seed=0)
+    garbage = torch.randn(4, 12, 1, 16, 16)
+    for arm, baseline in BASELINE.items():
+        with_none = arm_accuracy(
+            task, kind, arm, CONFIG, source, generated=garbage, mix=Mix(0.0, 4)
+        )
+        assert with_none == arm_accuracy(task, kind, baseline, CONFIG, source)
+
+
+def test_arms_that_generate_need_samples(data: Dataset, source: SourceClassifier) -> None:
+    task = draw_target(data, range(12, 16), CONFIG, shots=3, seed=0)
+    with pytest.raises(ValueError, match="needs generated samples"):
+        arm_accuracy(task, "scratch", "both", CONFIG, source)
+
+
+def test_a_useless_generator_is_left_out_and_does_no_harm(subject: Subject) -> None:
+    class Noise(torch.nn.Module):
+        def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            rng = torch.Generator().manual_seed(0)
+            return torch.rand(condition.shape, generator=rng) * 2 - 1 + 0 * z.sum()
+
+    noisy = dataclasses.replace(subject.gan, generator=Noise())
+    no_weights = GanParams({}, subject.inits["run"].discriminator)
+    useless = dataclasses.replace(subject, gan=noisy, inits={"run": no_weights})
+    items = [ValidationItem(r, 3, 0, baselines=True) for r in range(2)]
+    choices, table = make_choices([(item, run_validation_item(useless, item)) for item in items])
+    trained = [c for (_, kind, _), c in choices.items() if kind == "scratch"]
+    assert all(choice.rejected for choice in trained)
+    assert len(table) == len(KINDS) * 2
+    test_items = [
+        TestItem(r, 3, {(k, a): choices[3, k, a] for k in KINDS for a in BASELINE})
+        for r in range(2)
+    ]
+    tables = downstream_tables([(item, run_test_item(useless, item)) for item in test_items])
+    entry = tables["scratch"]["3"]
+    assert entry["both_minus_classical"]["mean"] == 0
+    assert entry["generated_minus_none"]["mean"] == 0
+    assert set(entry) >= set(ARMS)
+
+
+def test_results_depend_on_the_item_alone(subject: Subject) -> None:
+    item = ValidationItem(1, 3, 0, baselines=True)
+    first = run_validation_item(subject, item)
+    np.random.default_rng(0)
+    torch.manual_seed(9)
+    assert run_validation_item(subject, item) == first
+
+
+def test_the_source_classifier_is_kept_under_its_key(tmp_path, source: SourceClassifier) -> None:
+    save_source_classifier(tmp_path / "c", source, key="abc")
+    kept = load_source_classifier(tmp_path / "c", key="abc")
+    assert kept is not None
+    assert kept.features().sha256 == source.features().sha256
+    assert load_source_classifier(tmp_path / "c", key="other") is None

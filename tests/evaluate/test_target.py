@@ -1,0 +1,119 @@
+"""Adapting to a target and generating from it."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from metagan.batches import draw_batches
+from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
+from metagan.gan import GanPair, build_gan
+from metagan.inner_loop import adapt, autograd_gradient
+from metagan.params import GanParams
+from metagan.seeding import derive_seed
+from metagan.settings import GanConfig, InnerConfig, TaskConfig
+from metagan.tasks import to_float
+from tests.helpers import bars
+
+INNER = InnerConfig(lr=0.05, optimizer="sgd")
+
+
+@pytest.fixture(scope="module")
+def support() -> torch.Tensor:
+    data = bars(num_domains=1, classes=3, drawings=4)
+    return torch.stack([to_float(data.class_samples(i)) for i in range(3)])
+
+
+def players(conditioning: str) -> tuple[GanPair, GanParams]:
+    family = "flow" if conditioning == "sample" else "dcgan"
+    config = GanConfig.model_validate(
+        {
+            "width": 4,
+            "discriminator_width": 4,
+            "latent_dim": 4,
+            "conditioning": conditioning,
+            "family": family,
+        }
+    )
+    return build_gan(config, (1, 16, 16), seed=0)
+
+
+def adapted(support: torch.Tensor, unit: str, steps: int = 3) -> tuple[GanPair, AdaptedTarget]:
+    gan, init = players("sample")
+    target = adapt_to_target(
+        gan,
+        init,
+        support,
+        inner=INNER,
+        task=TaskConfig.model_validate({"unit": unit}),
+        steps=steps,
+        batch_size=6,
+        seed=5,
+    )
+    return gan, target
+
+
+def test_each_class_is_adapted_as_if_it_were_alone(support: torch.Tensor) -> None:
+    gan, target = adapted(support, "class")
+    _, init = players("sample")
+    for way in range(3):
+        batches = draw_batches(
+            support[way : way + 1],
+            gan.config,
+            steps=3,
+            batch_size=6,
+            seed=derive_seed(5, "adapt", way),
+            purpose="support",
+        )
+        alone = adapt(gan, init, batches, INNER, gradient=autograd_gradient).params
+        for name, weight in alone.generator.items():
+            torch.testing.assert_close(
+                target.params.generator[name][way], weight, rtol=1e-3, atol=1e-5
+            )
+
+
+def test_a_domain_has_one_set_of_weights_and_no_steps_change_nothing(
+    support: torch.Tensor,
+) -> None:
+    _, target = adapted(support, "domain")
+    _, init = players("sample")
+    assert not target.per_class
+    assert target.params.generator.keys() == init.generator.keys()
+    _, untouched = adapted(support, "class", steps=0)
+    assert all(torch.equal(untouched.params.generator[n], w) for n, w in init.generator.items())
+
+
+@pytest.mark.parametrize("unit", ["class", "domain"])
+def test_the_seed_decides_what_is_generated(support: torch.Tensor, unit: str) -> None:
+    gan, target = adapted(support, unit)
+    samples = generate_samples(gan, target, per_support=2, seed=1)
+    assert samples.shape == (3, 8, 1, 16, 16)
+    assert samples.abs().max() <= 1
+    assert torch.equal(samples, generate_samples(gan, target, per_support=2, seed=1))
+    assert not torch.equal(samples, generate_samples(gan, target, per_support=2, seed=2))
+
+
+def test_samples_that_continue_one_support_picture_stand_together(support: torch.Tensor) -> None:
+    class Echo(torch.nn.Module):
+        def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            return condition + 0 * z.sum()
+
+    gan = dataclasses.replace(players("sample")[0], generator=Echo())
+    target = AdaptedTarget(GanParams({}, {}), False, support)
+    samples = generate_samples(gan, target, per_support=2, seed=1, batch_size=5)
+    assert torch.equal(samples, support.repeat_interleave(2, dim=1))
+
+
+def test_an_unconditional_generator_adapts_per_class(support: torch.Tensor) -> None:
+    gan, init = players("none")
+    target = adapt_to_target(
+        gan,
+        init,
+        support,
+        inner=INNER,
+        task=TaskConfig(),
+        steps=2,
+        batch_size=4,
+        seed=0,
+    )
+    assert generate_samples(gan, target, per_support=1, seed=0).shape == (3, 4, 1, 16, 16)

@@ -1,0 +1,44 @@
+"""Small data sets and settings that tests share."""
+
+import numpy as np
+
+from metagan.dataset import ClassRecord, Dataset
+from metagan.settings import (
+    GanConfig,
+    InnerConfig,
+    OuterConfig,
+    RunConfig,
+    TaskConfig,
+    WarmupConfig,
+)
+
+
+def bars(num_domains: int = 4, classes: int = 4, drawings: int = 10, size: int = 16) -> Dataset:
+    """Domains of bright bars: a class is an angle, a drawing is a shift of it."""
+    rng = np.random.default_rng(0)
+    ys, xs = np.mgrid[:size, :size] - (size - 1) / 2
+    samples: dict[ClassRecord, list[np.ndarray]] = {}
+    for domain in range(num_domains):
+        for label in range(classes):
+            angle = np.pi * (label + domain / num_domains) / classes
+            record = ClassRecord(f"domain{domain}", f"angle{label}")
+            samples[record] = []
+            for _ in range(drawings):
+                shift, width = rng.uniform(-2, 2), rng.uniform(1.0, 2.0)
+                distance = np.abs(xs * np.sin(angle) - ys * np.cos(angle) + shift)
+                image = np.clip(255 * (width + 0.5 - distance), 0, 255).astype(np.uint8)
+                samples[record].append(image[None])
+    return Dataset.from_classes(samples)
+
+
+def tiny_config(**sections: object) -> RunConfig:
+    """A run of seconds: 16 x 16 pictures, narrow networks, two inner steps."""
+    values: dict[str, object] = {
+        "data": {"image_size": 16},
+        "task": TaskConfig(shots=3, num_query=3),
+        "gan": GanConfig(width=4, discriminator_width=4, latent_dim=4),
+        "inner": InnerConfig(steps=2, batch_size=4, lr=1e-2, optimizer="sgd"),
+        "outer": OuterConfig(steps=3, meta_batch_size=4, episodes_per_chunk=2),
+        "warmup": WarmupConfig(),
+    }
+    return RunConfig.model_validate(values | sections, strict=False)

@@ -1,0 +1,1 @@
+"""Slow, obvious oracles: plain modules, `.backward()`, loops over samples, no vectorising."""

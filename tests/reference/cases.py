@@ -1,0 +1,102 @@
+"""Small GANs in float64 with an episode's batches: what the parity tests run on."""
+
+from typing import NamedTuple
+
+import torch
+
+from metagan.batches import GanBatch, draw_batches
+from metagan.gan import GanPair, build_gan
+from metagan.params import GanParams, map_params
+from metagan.settings import RunConfig
+from metagan.tasks import DatasetTasks, EpisodeKey, make_splits
+from tests.helpers import bars, tiny_config
+
+#: Every generator family with every conditioning it takes.
+ARCHITECTURES = (
+    ("flow", "sample"),
+    ("dcgan", "sample"),
+    ("dcgan", "none"),
+    ("residual", "sample"),
+    ("residual", "none"),
+)
+LOSSES = ("relativistic", "hinge", "nonsaturating")
+
+
+class Case(NamedTuple):
+    config: RunConfig
+    gan: GanPair
+    init: GanParams
+    support: GanBatch
+    query: GanBatch
+
+
+def gan_settings(family: str, conditioning: str, **changes: object) -> dict[str, object]:
+    """The `gan` section of a tiny run."""
+    return {
+        "family": family,
+        "conditioning": conditioning,
+        "width": 4,
+        "discriminator_width": 4,
+        "latent_dim": 4,
+        **changes,
+    }
+
+
+def make_source(config: RunConfig) -> DatasetTasks:
+    dataset = bars()
+    return DatasetTasks(dataset, make_splits(dataset, config.data, seed=config.seed), config.task)
+
+
+def perturbed(params: GanParams, *, scale: float = 0.1, seed: int = 0) -> GanParams:
+    """In float64, moved off special values (zero biases, unit scales) that could hide an error."""
+    rng = torch.Generator().manual_seed(seed)
+    return GanParams(
+        *(
+            map_params(
+                lambda w: (
+                    w.double() + scale * torch.randn(w.shape, generator=rng, dtype=torch.float64)
+                ),
+                player,
+            )
+            for player in params
+        )
+    )
+
+
+def make_case(
+    family: str,
+    conditioning: str,
+    *,
+    gan: dict[str, object] | None = None,
+    seed: int = 0,
+    **sections: object,
+) -> Case:
+    """A pair, its weights and one episode's batches, everything in float64."""
+    unit = "domain" if conditioning == "sample" else "class"
+    config = tiny_config(
+        gan=gan_settings(family, conditioning, **(gan or {})),
+        task={"unit": unit, "shots": 3, "num_query": 3, "ways": 3},
+        **sections,
+    )
+    source = make_source(config)
+    episode = source.episode(EpisodeKey(source.tasks("train")[0], seed))
+    pair, params = build_gan(config.gan, (1, 16, 16), seed=seed)
+    halves = [
+        draw_batches(
+            samples,
+            config.gan,
+            steps=config.inner.steps,
+            batch_size=config.inner.batch_size,
+            seed=seed,
+            purpose=purpose,
+        )
+        for samples, purpose in ((episode.support, "support"), (episode.query, "query"))
+    ]
+    support, query = (GanBatch(*(tensor.double() for tensor in half)) for half in halves)
+    return Case(config, pair, perturbed(params), support, query)
+
+
+def largest_difference(first: dict, second: dict) -> float:
+    """Largest absolute difference over all weights; fails if names differ."""
+    assert list(first) == list(second)
+    return max(float((first[name] - second[name]).abs().max()) for name in first)

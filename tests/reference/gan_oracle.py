@@ -1,0 +1,226 @@
+"""The inner loop and the losses on plain modules: copies, `.backward()`, weights changed by hand.
+
+Nothing here calls `functional_call`, `torch.func` or anything of `metagan` but its plain data
+types, so an error there cannot hide here.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metagan.batches import GanBatch
+from metagan.gan import GanPair
+from metagan.params import GanParams, Params
+from metagan.settings import GanConfig, InnerConfig
+
+
+@dataclass
+class Players:
+    """Modules that own their weights, unlike those of a `GanPair`."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+
+
+def load_players(gan: GanPair, params: GanParams) -> Players:
+    """Copies of the pair's modules that hold these weights, in their dtype."""
+    modules = []
+    for module, weights in zip((gan.generator, gan.discriminator), params, strict=True):
+        copied = copy.deepcopy(module).to(next(iter(weights.values())).dtype)
+        copied.load_state_dict(weights)
+        modules.append(copied.requires_grad_(True))
+    return Players(*modules)
+
+
+def weights_of(module: nn.Module) -> Params:
+    return {name: weight.detach().clone() for name, weight in module.named_parameters()}
+
+
+def grads_of(module: nn.Module) -> Params:
+    return {
+        name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
+        for name, weight in module.named_parameters()
+    }
+
+
+class PlainOptimizer:
+    """SGD, or Adam with beta1 = 0 and epsilon inside the root, one weight at a time."""
+
+    def __init__(self, module: nn.Module, kind: str, lr: float) -> None:
+        self.module, self.kind, self.lr = module, kind, lr
+        self.count = 0
+        self.second = [torch.zeros_like(weight) for weight in module.parameters()]
+
+    def step(self) -> None:
+        self.count += 1
+        with torch.no_grad():
+            for weight, second in zip(self.module.parameters(), self.second, strict=True):
+                grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+                if self.kind == "sgd":
+                    weight -= self.lr * grad
+                    continue
+                second *= 0.99
+                second += 0.01 * grad**2
+                corrected = second / (1 - 0.99**self.count)
+                weight -= self.lr * grad / torch.sqrt(corrected + 1e-4**2)
+
+
+def adapt(
+    players: Players,
+    batches: GanBatch,
+    config: GanConfig,
+    inner: InnerConfig,
+    critic_batches: GanBatch | None = None,
+) -> tuple[Players, nn.Module]:
+    """Both players adapted in place, and the twin discriminator (meaningful if batches given)."""
+    critic = copy.deepcopy(players.discriminator)
+    d_lr = inner.lr * inner.discriminator_lr_scale
+    optimizers = [
+        PlainOptimizer(players.discriminator, inner.optimizer, d_lr),
+        PlainOptimizer(critic, inner.optimizer, d_lr),
+        PlainOptimizer(players.generator, inner.optimizer, inner.lr),
+    ]
+    steps = len(batches.real)
+    for index in range(steps):
+        scale = 0.0
+        if index % config.penalty_every == 0:
+            scale = float(len(range(index, min(index + config.penalty_every, steps))))
+        batch = GanBatch(*(tensor[index] for tensor in batches))
+        _zero(players.generator, players.discriminator, critic)
+        discriminator_loss(
+            players.generator, players.discriminator, batch, config, scale
+        ).backward()
+        if critic_batches is not None:
+            other = GanBatch(*(tensor[index] for tensor in critic_batches))
+            discriminator_loss(players.generator, critic, other, config, scale).backward()
+        optimizers[0].step()
+        optimizers[1].step()
+        _zero(players.generator, players.discriminator, critic)
+        generator_loss(players.generator, players.discriminator, batch, config).backward()
+        optimizers[2].step()
+    return players, critic
+
+
+def discriminator_loss(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    batch: GanBatch,
+    config: GanConfig,
+    penalty_scale: float,
+) -> Tensor:
+    """Adversarial loss plus `penalty_scale` times R1 and R2."""
+    with torch.no_grad():
+        fake = generator(batch.condition, batch.z[:, 0])
+    real_scores = scores(discriminator, batch, batch.real, 0, config)
+    fake_scores = scores(discriminator, batch, fake, 1, config)
+    loss = _d_adversarial(config.loss, real_scores, fake_scores)
+    if penalty_scale:
+        loss = loss + penalty_scale * (
+            config.r1 * penalty(discriminator, batch, batch.real, 0, config)
+            + config.r2 * penalty(discriminator, batch, fake, 1, config)
+        )
+    return loss
+
+
+def generator_loss(
+    generator: nn.Module, discriminator: nn.Module, batch: GanBatch, config: GanConfig
+) -> Tensor:
+    """Adversarial loss plus the mode-seeking term."""
+    first = generator(batch.condition, batch.z[:, 0])
+    second = generator(batch.condition, batch.z[:, 1])
+    real_scores = scores(discriminator, batch, batch.real, 0, config)
+    fake_scores = scores(discriminator, batch, first, 1, config)
+    loss = _g_adversarial(config.loss, real_scores, fake_scores)
+    terms = []
+    for i in range(len(first)):
+        ratio = (first[i] - second[i]).abs().mean() / (batch.z[i, 0] - batch.z[i, 1]).abs().mean()
+        terms.append(1 / (ratio + 0.02))
+    return loss + config.mode_seeking * sum(terms) / len(terms)
+
+
+def penalty(
+    discriminator: nn.Module, batch: GanBatch, samples: Tensor, which: int, config: GanConfig
+) -> Tensor:
+    """Half the squared gradient norm of each sample's own score, averaged over samples."""
+    total = torch.zeros((), dtype=samples.dtype)
+    for i in range(len(samples)):
+        x = samples[i : i + 1].detach().clone().requires_grad_(True)
+        single = GanBatch(*(tensor[i : i + 1] for tensor in batch))
+        score = scores(discriminator, single, x, which, config).sum()
+        (gradient,) = torch.autograd.grad(score, x, create_graph=True)
+        total = total + 0.5 * (gradient**2).sum()
+    return total / len(samples)
+
+
+def scores(
+    discriminator: nn.Module, batch: GanBatch, samples: Tensor, which: int, config: GanConfig
+) -> Tensor:
+    """D's scores, one sample at a time."""
+    rows = []
+    for i in range(len(samples)):
+        candidate = augment_one(samples[i], batch.augment[i, which], config.augment)
+        condition = batch.condition[i]
+        if config.conditioning == "sample":
+            condition = augment_one(condition, batch.augment[i, which], config.augment)
+        rows.append(discriminator(condition[None], candidate[None])[0])
+    return torch.stack(rows)
+
+
+def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:
+    """Colour, translation and cutout of one image (C, H, W), by slicing."""
+    channels, height, width = image.shape
+    if "color" in kinds:
+        image = image + (draws[4] - 0.5)
+        grey = sum(image[c] for c in range(channels)) / channels
+        image = torch.stack([grey + 2 * draws[5] * (image[c] - grey) for c in range(channels)])
+        image = image.mean() + (0.5 + draws[6]) * (image - image.mean())
+    if "translation" in kinds:
+        dx = int(draws[0] * (2 * max(1, width // 8) + 1)) - max(1, width // 8)
+        dy = int(draws[1] * (2 * max(1, height // 8) + 1)) - max(1, height // 8)
+        moved = image[:, :1, :1].detach().expand(channels, height, width).clone()
+        moved[:, max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = image[
+            :, max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)
+        ]
+        image = moved
+    if "cutout" in kinds:
+        row, column = int(draws[3] * (height + 1)), int(draws[2] * (width + 1))
+        mask = torch.ones(height, width, dtype=image.dtype)
+        for y in range(height):
+            for x in range(width):
+                if abs(y - row) < height / 4 and abs(x - column) < width / 4:
+                    mask[y, x] = 0
+        image = image * mask
+    return image
+
+
+def _d_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
+    if name == "relativistic":
+        terms = [torch.log1p(torch.exp(f - r)) for r, f in zip(real, fake, strict=True)]
+    elif name == "hinge":
+        terms = [
+            (1 - r).clamp(min=0) + (1 + f).clamp(min=0) for r, f in zip(real, fake, strict=True)
+        ]
+    else:
+        terms = [
+            -torch.log(torch.sigmoid(r)) - torch.log(1 - torch.sigmoid(f))
+            for r, f in zip(real, fake, strict=True)
+        ]
+    return torch.stack(terms).mean()
+
+
+def _g_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
+    if name == "relativistic":
+        terms = [torch.log1p(torch.exp(r - f)) for r, f in zip(real, fake, strict=True)]
+    elif name == "hinge":
+        terms = [-f for f in fake]
+    else:
+        terms = [-torch.log(torch.sigmoid(f)) for f in fake]
+    return torch.stack(terms).mean()
+
+
+def _zero(*modules: nn.Module) -> None:
+    for module in modules:
+        for weight in module.parameters():
+            weight.grad = None

@@ -1,0 +1,171 @@
+"""Documents say what is true of the code: links, settings, commands and targets exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cluster.config import JobConfig
+from metagan.algorithms import ALGORITHMS
+from metagan.cli.app import COMMANDS, build_parser
+from metagan.config import list_settings
+from metagan.losses import ADVERSARIAL_LOSSES
+from metagan.sources.registry import SOURCES
+from tests.conftest import REPOSITORY
+
+PARTS = {"config": ("show", "schema", "explain"), "data": ("inspect", "prepare")}
+DOCUMENTS = sorted(
+    path
+    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"))
+    # Only what is there and says something: a page may be written after the tests.
+    if path.stat().st_size
+)
+SETTINGS = {known.key for known in list_settings(JobConfig)}
+SECTIONS = {key.rpartition(".")[0] for key in SETTINGS} - {""}
+MACHINE_PATH = re.compile(r"(?<![\w.~}>])/(?:work|tmp|root|home|Users|mnt|workspace)/[\w.-]")
+
+documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def blocks(text: str) -> list[str]:
+    """The fenced blocks of a page."""
+    return re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def spans(text: str) -> list[str]:
+    """What stands between single backticks, fenced blocks left out; may run over a line's end."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """Every `metagan ...` in code, as words, without comments and the shell around it."""
+    lines = [line for block in blocks(text) for line in block.replace("\\\n", " ").splitlines()]
+    code = [re.sub(r"\s+#.*", "", line) for line in lines] + spans(text)
+    found = [re.match(r"(?:\$ )?(?:\.venv/bin/)?metagan (.+)", line.strip()) for line in code]
+    return [match[1].split() for match in found if match]
+
+
+def named_settings(text: str) -> set[str]:
+    """`section.key` and `section.key=value`, in code, of the sections that there are."""
+    words = [word for span in spans(text) for word in span.split()]
+    words += [word for line in command_lines(text) for word in line]
+    keys = (word.removeprefix("--").partition("=")[0].strip(",;:()") for word in words)
+    return {key for key in keys if re.fullmatch(r"[a-z]+(\.[a-z_0-9]+)+", key)}
+
+
+@documents
+def test_a_document_names_only_settings_that_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    sections = {section.partition(".")[0] for section in SECTIONS}
+    # A file or function may be written like a key: `losses.py`, `aggregate.aggregate`.
+    asked = {key for key in named_settings(text) if key.partition(".")[0] in sections}
+    files = {key for key in asked if key.endswith((".py", ".md", ".yaml", ".json"))}
+    assert asked - files - SETTINGS == set()
+
+
+@documents
+def test_settings_given_in_examples_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    given = {word for line in command_lines(text) for word in line if not word.startswith("-")}
+    keys = {word.partition("=")[0] for word in given if "=" in word}
+    dotted = {key for key in keys if "." in key}
+    assert dotted - SETTINGS == set()
+
+
+@documents
+def test_a_document_names_only_commands_and_options_that_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    parser = build_parser()
+    for words in command_lines(text):
+        if words[0] in ("--help", "--version", "COMMAND", "..."):
+            continue
+        assert words[0] in COMMANDS, f"metagan {' '.join(words)}"
+        place = [words[0]]
+        if words[0] in PARTS and len(words) > 1 and not words[1].startswith("-"):
+            assert words[1] in PARTS[words[0]], f"metagan {' '.join(words)}"
+            place.append(words[1])
+        options = options_of(parser, place)
+        for word in words[1:]:
+            if word.startswith("-") and "." not in word and word != "-":
+                assert word.partition("=")[0] in options, f"metagan {' '.join(words)}"
+
+
+def options_of(parser, place):
+    for name in place:
+        [action] = [
+            a for a in parser._actions if hasattr(a, "choices") and name in (a.choices or ())
+        ]
+        parser = action.choices[name]
+    return set(parser._option_string_actions)
+
+
+@documents
+def test_links_between_files_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"!?\[[^\]]*\]\(([^)\s]+)", text)
+    targets += re.findall(r"<img[^>]+src=\"([^\"]+)\"", text)
+    broken = [
+        target
+        for target in targets
+        if not re.match(r"[a-z]+:|#", target)
+        and not (path.parent / target.partition("#")[0]).exists()
+    ]
+    assert broken == []
+
+
+@documents
+def test_files_named_in_code_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    named = {
+        span
+        for span in spans(text)
+        if re.fullmatch(r"(metagan|cluster|tests|configs|docs|benchmarks|examples)/[\w./-]*", span)
+    }
+    assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+
+
+@documents
+def test_targets_of_make_named_in_a_document_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    code = spans(text) + [line for block in blocks(text) for line in block.splitlines()]
+    asked = {m[1] for line in code if (m := re.match(r"make ([a-z][a-z-]*)(?:\s|$)", line.strip()))}
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    there = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    assert asked - there == set()
+
+
+@documents
+def test_a_document_knows_no_machine(path: Path) -> None:
+    assert MACHINE_PATH.findall(path.read_text(encoding="utf-8")) == []
+
+
+def page(name: str) -> str:
+    return (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_every_algorithm_loss_and_family_is_described() -> None:
+    text = page("algorithms.md")
+    for name in ALGORITHMS:
+        assert f"## `{name}`" in text
+    for name in ADVERSARIAL_LOSSES:
+        assert f"| `{name}` |" in text
+    for family in ("flow", "dcgan", "residual"):
+        assert f"**{family}**" in text
+
+
+def test_every_source_of_data_is_described() -> None:
+    text = page("data.md")
+    assert [name for name in SOURCES if f"### `{name}`:" not in text] == []
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [known.key for known in list_settings(JobConfig) if not known.description.strip()] == []
+
+
+def test_the_changelog_has_its_headings() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    known = {"Added", "Changed", "Changed numerics", "Deprecated", "Removed", "Fixed", "Security"}
+    assert "## [Unreleased]" in text
+    assert set(headings) <= known

@@ -1,0 +1,146 @@
+"""The repository keeps its shape: tests mirror sources, configurations load, imports point down."""
+
+import ast
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.config import JobConfig
+from metagan.config import load_config
+from tests.conftest import REPOSITORY
+
+PACKAGES = ("metagan", "cluster")
+# Test folders that are about more than one package.
+OWN_KIND = {"reference", "system", "repo"}
+CONFIGS = sorted(REPOSITORY.glob("configs/*.yaml"))
+
+
+def sources() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from sorted((REPOSITORY / package).rglob("*.py"))
+
+
+def tracked_text() -> list[Path]:
+    """Files that are or will be committed, without binary ones."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    suffixes = {".py", ".md", ".yaml", ".toml", ".txt", ".json", ".cfg", ""}
+    paths = [REPOSITORY / name for name in listed.stdout.splitlines()]
+    return [path for path in paths if path.is_file() and path.suffix in suffixes]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_configuration_loads(path: Path) -> None:
+    provenance = load_config(JobConfig, path).provenance
+    assert any(origin.startswith(str(path)) for origin in provenance.values())
+
+
+def test_the_demo_and_the_published_configuration_are_one() -> None:
+    shipped = load_config(JobConfig, REPOSITORY / "metagan" / "workflow" / "glyphs.yaml").config
+    assert load_config(JobConfig, REPOSITORY / "configs" / "glyphs.yaml").config == shipped
+
+
+def test_every_folder_of_tests_mirrors_a_folder_of_sources() -> None:
+    folders = [p for p in (REPOSITORY / "tests").iterdir() if p.is_dir() and any(p.glob("*.py"))]
+    known = {"cluster"} | {p.name for p in (REPOSITORY / "metagan").iterdir() if p.is_dir()}
+    assert {folder.name for folder in folders} - known - OWN_KIND == set()
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    # Without it a folder called like a package of ours would hide that package.
+    folders = {path.parent for path in (REPOSITORY / "tests").rglob("*.py")}
+    assert [str(f) for f in sorted(folders) if not (f / "__init__.py").is_file()] == []
+
+
+def test_every_folder_of_sources_is_tested() -> None:
+    folders = {
+        path.parent.relative_to(REPOSITORY)
+        for path in sources()
+        if path.parent.parent != REPOSITORY and path.name != "__init__.py"
+    }
+    untested = [
+        str(folder)
+        for folder in sorted(folders)
+        if not any((REPOSITORY / "tests" / folder.name).glob("test_*.py"))
+    ]
+    assert untested == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        str(path.relative_to(REPOSITORY))
+        for path in sources()
+        if path.read_text(encoding="utf-8").strip()
+        and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) is None
+    ]
+    assert silent == []
+
+
+def test_only_the_composition_root_of_metagan_imports_the_cluster() -> None:
+    pattern = re.compile(r"^\s*(?:from|import) (?:cluster|ray)\b", re.MULTILINE)
+    importing = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "metagan").rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8"))
+    }
+    assert importing <= {"metagan/__main__.py"}
+
+
+def test_no_source_is_longer_than_a_reader_can_hold() -> None:
+    lengths = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in sources()}
+    assert {str(p.relative_to(REPOSITORY)): n for p, n in lengths.items() if n > 420} == {}
+
+
+def test_no_file_leaves_work_undone() -> None:
+    marks = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|raise NotImplemented" + r"Error)\b")
+    found = [str(p.relative_to(REPOSITORY)) for p in sources() if marks.search(p.read_text())]
+    assert found == []
+
+
+def test_no_file_names_a_folder_of_the_machine_that_it_was_written_on() -> None:
+    # In two halves, so that this file does not name them itself.
+    names = [f"/{first}/{second}" for first, second in (("work", "main"), ("work", "shared"))]
+    found = [
+        str(path.relative_to(REPOSITORY))
+        for path in tracked_text()
+        if any(name in path.read_text(encoding="utf-8", errors="replace") for name in names)
+    ]
+    assert found == []
+
+
+def test_the_settings_that_editors_read_are_valid_json() -> None:
+    from metagan.config import json_schema
+
+    schema = json_schema(JobConfig)
+    assert json.loads(json.dumps(schema, allow_nan=False))["$defs"].keys() >= {"ClusterConfig"}
+
+
+def test_what_is_pinned_satisfies_what_is_declared() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    pins = {}
+    for line in (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        line = line.partition("#")[0].strip()
+        if line:
+            pin = Requirement(line)
+            [only] = pin.specifier
+            pins[pin.name.lower().replace("_", "-")] = only.version
+    for text in declared["project"]["dependencies"]:
+        requirement = Requirement(text)
+        pinned = pins.get(requirement.name.lower().replace("_", "-"))
+        assert pinned is not None, f"{requirement.name} is not in constraints.txt"
+        assert requirement.specifier.contains(pinned, prereleases=True), text

@@ -1,0 +1,42 @@
+"""Small pictures and files that the tests of sources share."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from metagan.settings import DataConfig
+
+
+def noise(seed=0, size=20, channels=1):
+    """(size, size) or (size, size, channels) random uint8."""
+    shape = (size, size) if channels == 1 else (size, size, channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def encode(image, file_format="PNG", **options):
+    """Bytes of an array or Pillow image."""
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def png(seed=0, size=20, channels=1):
+    """A PNG that differs for every seed."""
+    return encode(noise(seed, size, channels))
+
+
+def write(root: Path, files: dict[str, bytes]) -> Path:
+    """Write files below a folder, which is returned."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def settings(path, source="auto", **changes):
+    """Settings of the data section for tests, 16 pixels."""
+    return DataConfig(source=source, path=str(path), **{"image_size": 16, **changes})

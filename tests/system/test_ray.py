@@ -1,0 +1,173 @@
+"""Whole runs on Ray: what they leave on disk is what one process leaves, to the last bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.config import ClusterConfig
+from cluster.connect import RaySession
+from cluster.runner import open_ray_runner
+from metagan.config import to_yaml
+from metagan.settings import RunConfig
+from metagan.train import EpisodeRunner, WorkerSpec
+from metagan.workflow.train import local_runner, train_run
+from tests.cluster.faults import Fault, Script, faulty_worker
+from tests.cluster.ray_for_tests import bars_config, bars_run
+
+pytestmark = pytest.mark.ray
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def progress(self, fields: object, *, force: bool = False) -> None:
+        pass
+
+    def print(self, text: str) -> None:
+        pass
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    bars_run(tmp_path / "bars")
+    return bars_config(tmp_path / "bars")
+
+
+def tensors(run: Path, step: int) -> dict[str, bytes]:
+    folder = run / "checkpoints" / f"step-{step}"
+    found = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    assert found, f"no checkpoint in {folder}"
+    return found
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_run_that_loses_workers_leaves_the_checkpoint_and_metrics_of_an_undisturbed_one(
+    config: RunConfig, tmp_path: Path, local_ray: RaySession
+) -> None:
+    assert local_ray.address
+    script = Script(tmp_path)
+    script.write({(1, 2): Fault("kill"), (2, 0): Fault("kill_after")})
+
+    def open_faulty(spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
+        cluster = ClusterConfig(num_workers=2)
+        return open_ray_runner(spec, cluster, worker_class=faulty_worker(script))
+
+    train_run(config, tmp_path / "ray", open_runner=open_faulty, reporter=Silent())
+    train_run(config, tmp_path / "local", open_runner=local_runner(config), reporter=Silent())
+    assert tensors(tmp_path / "ray", 3) == tensors(tmp_path / "local", 3)
+    restarts = [
+        event["step"]
+        for event in lines(tmp_path / "ray" / "failures.jsonl")
+        if event["kind"] == "restart"
+    ]
+    assert restarts == [2, 3]
+    on_ray, locally = (
+        [
+            {name: value for name, value in line.items() if not name.endswith("_s")}
+            for line in lines(tmp_path / where / "metrics.jsonl")
+        ]
+        for where in ("ray", "local")
+    )
+    assert on_ray == locally
+
+
+@pytest.mark.slow
+def test_the_command_survives_a_killed_worker_and_goes_on_after_an_interruption(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    run, home = tmp_path / "run", tmp_path / "home"
+    home.mkdir()
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        command = start_train(tmp_path, folder, "--workers", "2", "outer.steps=100000")
+        try:
+            wait_for(lambda: len(lines(run / "metrics.jsonl")) >= 2, command)
+            os.kill(next(workers_of(command.pid)), signal.SIGKILL)
+            wait_for(lambda: "restart" in [e["kind"] for e in failures(run)], command)
+            processes = [command.pid, *descendants(command.pid)]
+            command.terminate()
+            assert command.wait(60) == 130
+        finally:
+            command.kill()
+        # Ray's helpers notice within seconds that their Ray is gone.
+        wait_for(lambda: not any(map(is_running, processes)), None)
+        reached = len(lines(run / "metrics.jsonl"))
+        total = f"outer.steps={reached + 2}"
+        again = start_train(tmp_path, folder, "--workers", "3", "--resume", total)
+        assert again.wait(120) == 0
+    assert list(home.iterdir()) == []
+    whole = bars_config(
+        tmp_path / "bars", outer={**config.outer.model_dump(), "steps": reached + 2}
+    )
+    train_run(whole, tmp_path / "local", open_runner=local_runner(whole), reporter=Silent())
+    assert tensors(run, reached + 2) == tensors(tmp_path / "local", reached + 2)
+
+
+def start_train(tmp_path: Path, ray_folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """`metagan train` with a Ray of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    config, run = str(tmp_path / "run.yaml"), str(tmp_path / "run")
+    return subprocess.Popen(
+        [sys.executable, "-m", "metagan", "train", "-c", config, "--run", run, *arguments],
+        cwd=REPOSITORY,
+        env={**inherited, "HOME": str(tmp_path / "home"), "RAY_TMPDIR": ray_folder},
+    )
+
+
+def failures(run: Path) -> list[dict[str, Any]]:
+    return lines(run / "failures.jsonl")
+
+
+def wait_for(
+    condition: Callable[[], bool], process: "subprocess.Popen[bytes] | None", *, seconds: int = 60
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        assert process is None or process.poll() is None, "the command ended early"
+        time.sleep(0.1)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Processes started by a process, or by those."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # It ended meanwhile.
+        children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            yield child
+            waiting.append(child)
+
+
+def workers_of(pid: int) -> Iterator[int]:
+    """Processes of episode workers below a process."""
+    for child in descendants(pid):
+        if b"ray::EpisodeWorker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            yield child
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

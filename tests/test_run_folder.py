@@ -1,0 +1,63 @@
+"""Run folders: one driver at a time, nothing overwritten, valid JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metagan.run_folder import RunError, RunFolder
+
+
+def start(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    folder.create(config_yaml="seed: 0\n", splits={"train": []}, data={"sha256": "0"})
+    return folder
+
+
+def test_a_second_run_in_a_folder_is_refused(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run")
+    with pytest.raises(RunError, match="--resume"):
+        folder.check_new()
+
+
+def test_a_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"thesis\.txt"):
+        RunFolder(tmp_path).check_new()
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(RunError, match="cannot make the run folder"):
+        RunFolder(tmp_path / "run").check_new()
+
+
+def test_a_second_process_cannot_hold_the_lock(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from metagan.run_folder import RunFolder\n"
+        f"with RunFolder(Path({str(tmp_path)!r})).lock(): pass"
+    )
+    with RunFolder(tmp_path).lock():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "is in use by process" in done.stderr
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_is_not_finite_becomes_null_and_half_a_line_is_left_out(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run")
+    folder.append("metrics.jsonl", [{"step": 1, "loss": float("nan"), "x": [float("inf"), 2.0]}])
+    with (folder.path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"step": 2, "lo')
+    assert folder.read_lines("metrics.jsonl") == [{"step": 1, "loss": None, "x": [None, 2.0]}]
+
+
+def test_truncation_drops_later_steps_only(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run")
+    folder.append("metrics.jsonl", [{"step": step} for step in range(1, 6)])
+    folder.truncate_after(3)
+    lines = (folder.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]

@@ -1,0 +1,91 @@
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel
+
+from cluster.config import ClusterConfig, JobConfig
+from metagan.config import ConfigError, list_settings, load_config
+from metagan.settings import RunConfig
+
+
+def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], BaseModel]]:
+    for name, info in model.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield name, info.annotation, info.default
+            yield from sections(info.annotation)
+
+
+def test_every_setting_says_what_it_means():
+    undescribed = [setting.key for setting in list_settings(JobConfig) if not setting.description]
+    assert undescribed == []
+
+
+def test_every_number_has_a_lower_bound():
+    free = [
+        setting.key
+        for setting in list_settings(JobConfig)
+        if "number" in setting.type and "list" not in setting.type and not setting.bounds
+    ]
+    assert free == []
+
+
+def test_a_section_given_in_part_keeps_the_defaults_of_the_rest():
+    # A section's default that differed from its class would be lost by setting one of its keys.
+    for name, section, default in sections(JobConfig):
+        assert section() == default, name
+
+
+def test_a_run_without_settings_is_valid_and_frozen():
+    config = load_config(RunConfig, None).config
+    assert config == RunConfig()
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["gan.conditioning=none", "task.unit=domain"], "needs task.unit class"),
+        (["gan.conditioning=none"], "set gan.family dcgan or residual"),
+        (["data.image_size=30"], "it must be a multiple of 4"),
+        (["warmup.steps=2000"], "more than outer.steps 1000"),
+        (["data.source=omniglot"], "needs data.path"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(overrides, expected):
+    with pytest.raises(ConfigError, match=expected):
+        load_config(RunConfig, None, overrides)
+
+
+@pytest.mark.parametrize(
+    "address", ["auto", "10.0.0.1:6379", "head.example.org:6379", "[::1]:6379"]
+)
+def test_a_cluster_address_is_auto_or_host_and_port(address):
+    assert ClusterConfig(address=address).address == address
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["cluster.address=ray://head:10001"], "ray job submit"),
+        (["cluster.address=head"], "expected null, auto or host:port"),
+        (["cluster.gpus_per_worker=1.5"], "above 1 Ray reserves whole GPUs only"),
+        (["cluster.num_workers=0"], "at least 1"),
+        (["cluster.cpus_per_worker=0"], "greater than 0"),
+        (["cluster.chunk_timeout_s=0"], "greater than 0"),
+        (["device=cpu", "cluster.gpus_per_worker=1"], "leave those GPUs idle"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(overrides, expected):
+    with pytest.raises(ConfigError, match=expected):
+        load_config(JobConfig, None, overrides)
+
+
+def test_cluster_settings_are_the_only_ones_that_a_job_adds():
+    added = {setting.key for setting in list_settings(JobConfig)} - {
+        setting.key for setting in list_settings(RunConfig)
+    }
+    assert added == {f"cluster.{name}" for name in ClusterConfig.model_fields}
+    defaults = ClusterConfig()
+    assert (defaults.num_workers, defaults.threads_per_worker) == (2, 1)
+    assert (defaults.cpus_per_worker, defaults.gpus_per_worker) == (1.0, 0.0)

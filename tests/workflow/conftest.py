@@ -1,0 +1,63 @@
+"""A tiny trained run that workflow tests share."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metagan.cli.console import Console
+from metagan.cli.context import Context
+from metagan.settings import RunConfig
+from metagan.workflow.train import local_runner, train_run
+from tests.helpers import tiny_config
+
+
+class Quiet:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.fields: list[Mapping[str, object]] = []
+
+    def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:  # noqa: ARG002
+        self.fields.append(fields)
+
+    def print(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def bars_config(path: Path, **sections: Any) -> RunConfig:
+    data = {"source": "arrow", "path": str(path), "image_size": 16}
+    return tiny_config(data=data, **sections)
+
+
+def run_training(config: RunConfig, run: Path, **options: Any) -> Quiet:
+    reporter = Quiet()
+    train_run(config, run, open_runner=local_runner(config), reporter=reporter, **options)
+    return reporter
+
+
+def local_context(console: Console) -> Context:
+    """For commands that must not need Ray."""
+
+    def unexpected(*_arguments: object) -> Any:
+        raise AssertionError("no cluster is needed here")
+
+    return Context(
+        RunConfig,
+        open_runner=unexpected,
+        open_map=unexpected,
+        session=unexpected,
+        threads_per_worker=lambda _: 1,
+        diagnose=unexpected,
+        console=console,
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, bars_path: Path) -> Path:
+    """A finished run of three outer steps."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    run_training(bars_config(bars_path), run)
+    return run

@@ -1,0 +1,171 @@
+"""Training leaves a complete run, and continues exactly where it stopped."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from metagan.cli.app import run_cli
+from metagan.config import load_config
+from metagan.run_folder import RunError, RunFolder
+from metagan.settings import RunConfig
+from metagan.workflow.setup import load_run
+from metagan.workflow.train import local_runner, train_run
+from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
+
+OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2}
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    newest = run / "checkpoints" / (run / "checkpoints" / "LATEST").read_text().strip()
+    return {
+        f"{file.stem}.{name}": tensor
+        for file in sorted(newest.glob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+def assert_equal_runs(first: Path, second: Path) -> None:
+    a, b = tensors(first), tensors(second)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_folder_is_complete(trained: Path) -> None:
+    names = {entry.name for entry in trained.iterdir()}
+    assert names >= {
+        "config.yaml",
+        "command.txt",
+        "environment.json",
+        "splits.json",
+        "data.json",
+        "metrics.jsonl",
+        "samples",
+        "checkpoints",
+    }
+    lines = (trained / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == [1, 2, 3]
+    assert (trained / "samples" / "step-000003.png").stat().st_size > 100
+
+
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "joint"])
+def test_stopping_and_resuming_gives_the_same_bits(
+    tmp_path: Path, bars_path: Path, algorithm: str
+) -> None:
+    def config(steps: int) -> RunConfig:
+        return bars_config(
+            bars_path,
+            algorithm={"name": algorithm},
+            outer={**OUTER, "steps": steps},
+            warmup={"steps": 2, "episodes": 4},
+            checkpoint={"every_steps": 2},
+        )
+
+    run_training(config(5), tmp_path / "straight")
+    run_training(config(3), tmp_path / "stopped")
+    run_training(config(5), tmp_path / "stopped", resume=True)
+    assert_equal_runs(tmp_path / "straight", tmp_path / "stopped")
+    lines = RunFolder(tmp_path / "stopped").read_lines("metrics.jsonl")
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+
+
+def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(
+    tmp_path: Path, bars_path: Path
+) -> None:
+    config = bars_config(bars_path, outer={**OUTER, "steps": 3}, checkpoint={"every_steps": 1})
+    run_training(config, tmp_path / "straight")
+    run_training(config, tmp_path / "hurt")
+    (tmp_path / "hurt/checkpoints/step-3/ema.safetensors").write_bytes(b"x")
+    before = RunFolder(tmp_path / "hurt").read_lines("metrics.jsonl")
+    reporter = run_training(config, tmp_path / "hurt", resume=True)
+    assert any("damaged" in line for line in reporter.lines)
+    assert len(RunFolder(tmp_path / "hurt").read_lines("metrics.jsonl")) == len(before)
+    assert len(list((tmp_path / "hurt/checkpoints").glob("damaged-step-3-*"))) == 1
+    assert_equal_runs(tmp_path / "straight", tmp_path / "hurt")
+
+
+def test_other_settings_cannot_be_resumed(trained: Path, bars_path: Path) -> None:
+    changed = bars_config(bars_path, inner={"steps": 2, "batch_size": 4, "lr": 0.5})
+    with pytest.raises(RunError, match=r"inner\.lr: 0\.01 in the run, 0\.5 now"):
+        run_training(changed, trained, resume=True)
+
+
+def test_resuming_what_is_no_run_says_so(tmp_path: Path, bars_path: Path) -> None:
+    with pytest.raises(RunError, match="nothing to resume"):
+        run_training(bars_config(bars_path), tmp_path / "none", resume=True)
+
+
+def test_resuming_with_more_steps_is_kept_in_the_settings_of_the_run(
+    tmp_path: Path, bars_path: Path
+) -> None:
+    for steps, resume in ((1, False), (2, True)):
+        config = bars_config(bars_path, outer={**OUTER, "steps": steps})
+        run_training(config, tmp_path / "run", resume=resume)
+    kept = load_config(RunConfig, tmp_path / "run" / "config.yaml").config
+    assert kept.outer.steps == 2
+
+
+def test_resume_on_the_command_line_needs_only_the_run_folder(
+    tmp_path: Path, bars_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = bars_config(bars_path, outer={**OUTER, "steps": 1})
+    run_training(config, tmp_path / "run")
+
+    line = ["train", "--run", str(tmp_path / "run"), "--local", "--resume"]
+    assert run_cli([*line, "outer.steps=2"], local_context) == 0
+    assert "resuming at outer step 1" in capsys.readouterr().out
+    assert load_run(tmp_path / "run", RunConfig).step == 2
+    assert run_cli(line, local_context) == 0
+    assert "done: 2 outer steps" in capsys.readouterr().out
+    assert run_cli([*line, "inner.lr=0.5"], local_context) == 2
+    assert "inner.lr: 0.01 in the run, 0.5 now" in capsys.readouterr().err
+
+
+def test_a_second_start_is_refused_and_changes_nothing(trained: Path, bars_path: Path) -> None:
+    before = (trained / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunError, match="holds a run already"):
+        run_training(bars_config(bars_path), trained)
+    assert (trained / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_stop_signal_checkpoints_and_leaves(tmp_path: Path, bars_path: Path) -> None:
+    class Interrupting(Quiet):
+        def progress(self, fields, *, force=False) -> None:
+            super().progress(fields, force=force)
+            if len(self.fields) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    config = bars_config(bars_path, outer={**OUTER, "steps": 50})
+    outcome = train_run(
+        config, tmp_path / "run", open_runner=local_runner(config), reporter=Interrupting()
+    )
+    assert outcome.status == "interrupted"
+    assert outcome.step == 2
+    assert load_run(tmp_path / "run", RunConfig).step == 2
+
+
+def test_starting_from_another_run_takes_its_averaged_weights(
+    tmp_path: Path, bars_path: Path, trained: Path
+) -> None:
+    config = bars_config(
+        bars_path, outer={**OUTER, "steps": 1, "lr": 1e-12, "ema": 0.0, "init_from": str(trained)}
+    )
+    run_training(config, tmp_path / "next")
+    before, after = load_run(trained, RunConfig).init, load_run(tmp_path / "next", RunConfig).init
+    for name, weight in before.generator.items():
+        torch.testing.assert_close(after.generator[name], weight, rtol=0, atol=1e-9)
+
+
+def test_a_wider_network_cannot_start_from_a_narrow_one(
+    tmp_path: Path, bars_path: Path, trained: Path
+) -> None:
+    config = bars_config(
+        bars_path, gan={"width": 8, "latent_dim": 4}, outer={**OUTER, "init_from": str(trained)}
+    )
+    with pytest.raises(ValueError, match="its networks differ"):
+        run_training(config, tmp_path / "next")

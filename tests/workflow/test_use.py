@@ -1,0 +1,207 @@
+"""A trained run is adapted to a user's pictures, generated from, and exported."""
+
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from metagan.checkpoint import CheckpointError
+from metagan.cli.app import run_cli
+from metagan.config import ConfigError
+from metagan.dataset import DataError
+from metagan.run_folder import RunError
+from metagan.settings import DataConfig, RunConfig
+from metagan.workflow.adapt import adapt_run, load_adapted, read_support, save_adapted
+from metagan.workflow.export import export_onnx, export_safetensors, export_torch
+from metagan.workflow.generate import generate_pictures, write_samples
+from metagan.workflow.setup import load_run
+from tests.helpers import bars
+from tests.workflow.conftest import local_context
+
+DATA = DataConfig(image_size=16)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two classes with three and two pictures, and a file that is no picture."""
+    data = bars()
+    for label, index, count in (("ka", 0, 3), ("ki", 5, 2)):
+        folder = tmp_path / "mine" / label
+        folder.mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(data.class_samples(index)[number][0]).save(folder / f"{number}.png")
+    (tmp_path / "mine" / "ka" / "broken.png").write_bytes(b"not a picture")
+    return tmp_path / "mine"
+
+
+def test_support_is_read_by_class_and_bad_files_are_listed(pictures: Path) -> None:
+    classes, unread = read_support(pictures, DATA)
+    assert {label: array.shape for label, array in classes.items()} == {
+        "ka": (3, 1, 16, 16),
+        "ki": (2, 1, 16, 16),
+    }
+    assert len(unread) == 1
+    assert "broken.png" in unread[0]
+
+
+def test_a_folder_of_pictures_is_one_class(pictures: Path) -> None:
+    classes, _ = read_support(pictures / "ki", DATA)
+    assert list(classes) == ["ki"]
+
+
+def test_support_without_pictures_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no readable pictures"):
+        read_support(tmp_path, DATA)
+    with pytest.raises(DataError, match="no such folder"):
+        read_support(tmp_path / "none", DATA)
+
+
+def test_a_run_of_a_cluster_opens_without_the_clusters_settings(
+    tmp_path: Path, trained: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    with (run / "config.yaml").open("a") as file:
+        file.write("cluster:\n  num_workers: 3\n")
+    with pytest.raises(ConfigError, match="cluster: unknown key"):
+        load_run(run, RunConfig)
+    assert load_run(run).config == load_run(trained, RunConfig).config
+
+
+def test_support_that_leaves_open_what_a_class_is_is_refused(pictures: Path) -> None:
+    picture = (pictures / "ka" / "0.png").read_bytes()
+    (pictures / "loose.png").write_bytes(picture)
+    with pytest.raises(DataError, match="both in the folder and in sub-folders"):
+        read_support(pictures, DATA)
+    (pictures / "loose.png").unlink()
+    (pictures / "more" / "ka").mkdir(parents=True)
+    (pictures / "more" / "ka" / "9.png").write_bytes(picture)
+    with pytest.raises(DataError, match="ka and more/ka are both called ka"):
+        read_support(pictures, DATA)
+
+
+def test_what_adapt_did_not_write_is_not_generated_from(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not the result of metagan adapt"):
+        load_adapted(tmp_path)
+    manifest = {"schema_version": 1, "what": "adapted GAN", "files": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="or not all of it"):
+        load_adapted(tmp_path)
+
+
+def test_adapt_on_the_command_line_follows_its_settings(
+    tmp_path: Path, pictures: Path, trained: Path
+) -> None:
+    def weights(name: str, *arguments: str) -> torch.Tensor:
+        out = tmp_path / name
+        line = ["adapt", "--run", str(trained), "--support", str(pictures), "--out", str(out)]
+        assert run_cli([*line, *arguments], local_context) == 0
+        return load_adapted(out).target.params.generator["head.weight"]
+
+    still = load_run(trained, RunConfig).init.generator["head.weight"]
+    assert torch.equal(weights("none", "--steps", "0"), still)
+    slow, fast = weights("slow", "inner.lr=1e-3"), weights("fast", "inner.lr=1e-1")
+    assert 10 * (slow - still).abs().mean() < (fast - still).abs().mean()
+
+
+@pytest.mark.parametrize(("invert", "warned"), [("false", True), ("true", False)])
+def test_dark_ink_for_a_run_of_bright_ink_is_noticed(
+    tmp_path: Path,
+    pictures: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    invert: str,
+    warned: bool,
+) -> None:
+    for file in pictures.rglob("[0-9].png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(
+        re.sub(r"source: arrow\n.*path:.*\n", "source: glyphs\n", text)
+    )
+    line = ["adapt", "--run", str(run), "--support", str(pictures), "--out", str(tmp_path / "o")]
+    assert run_cli([*line, "--steps", "0", f"data.invert={invert}"], local_context) == 0
+    assert ("add data.invert=true" in capsys.readouterr().err) == warned
+
+
+def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
+    tmp_path: Path, pictures: Path, trained: Path
+) -> None:
+    run = load_run(trained, RunConfig)
+    classes, _ = read_support(pictures, DATA)
+    target = adapt_run(run, classes, steps=2, seed=0)
+    save_adapted(tmp_path / "adapted", run, target, list(classes), steps=2, seed=0)
+    adapted = load_adapted(tmp_path / "adapted")
+    drawn = generate_pictures(adapted, num=7, seed=1)
+    assert drawn.shape == (2, 7, 1, 16, 16)
+    write_samples(tmp_path / "samples", adapted, drawn, seed=1)
+    assert len(list((tmp_path / "samples" / "ka").glob("*.png"))) == 7
+    assert (tmp_path / "samples" / "grid.png").is_file()
+    table = parquet.read_table(tmp_path / "samples" / "samples.parquet")
+    assert table.num_rows == 14
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["label"]["names"] == ["ka", "ki"]
+    first = Image.open(io.BytesIO(table["image"][0]["bytes"].as_py()))
+    np.testing.assert_array_equal(np.asarray(first), drawn[0, 0, 0])
+    with pytest.raises(RunError, match="exists already"):
+        write_samples(tmp_path / "samples", adapted, drawn, seed=1)
+    assert np.array_equal(generate_pictures(adapted, num=7, seed=1), drawn)
+
+
+def test_an_adapted_folder_with_a_flipped_byte_is_refused(
+    tmp_path: Path, pictures: Path, trained: Path
+) -> None:
+    run = load_run(trained, RunConfig)
+    classes, _ = read_support(pictures, DATA)
+    target = adapt_run(run, classes, steps=1, seed=0)
+    save_adapted(tmp_path / "a", run, target, list(classes), steps=1, seed=0)
+    file = tmp_path / "a" / "adapted.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_adapted(tmp_path / "a")
+    with pytest.raises(CheckpointError):
+        load_adapted(trained)
+
+
+def test_exported_weights_name_their_settings(tmp_path: Path, trained: Path) -> None:
+    run = load_run(trained, RunConfig)
+    (tmp_path / "x.safetensors").write_bytes(export_safetensors(run))
+    with safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["gan"])["family"] == "flow"
+        key = "generator.head.weight"
+        assert torch.equal(file.get_tensor(key), run.init.generator["head.weight"])
+
+
+def reference(trained: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    run = load_run(trained, RunConfig)
+    condition, z = torch.randn(5, 1, 16, 16).clamp(-1, 1), torch.randn(5, 4)
+    return condition, z, run.gan.generate(run.init.generator, condition, z)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_exported_program_generates_the_same(trained: Path) -> None:
+    condition, z, expected = reference(trained)
+    program = torch.export.load(io.BytesIO(export_torch(load_run(trained, RunConfig))))
+    torch.testing.assert_close(program.module()(condition, z), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_onnx_graph_generates_the_same(trained: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    condition, z, expected = reference(trained)
+    session = runtime.InferenceSession(export_onnx(load_run(trained, RunConfig)))
+    names = [entry.name for entry in session.get_inputs()]
+    found = session.run(None, dict(zip(names, [condition.numpy(), z.numpy()], strict=True)))[0]
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-4)
