@@ -15,12 +15,13 @@ import numpy as np
 import ray
 import torch
 
+from cluster.ledger import Ledger, Verdict
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector
 from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 
-Kind = Literal["kill", "freeze", "kill_after", "raise", "nan", "stale", "corrupt", "slow"]
+Kind = Literal["kill", "freeze", "kill_after", "raise", "nan", "stale", "corrupt", "last"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,13 @@ class Fault:
     Attributes:
         kind: kill, freeze and raise strike at the chunk's second episode, kill_after when the
             result is computed but not yet sent; nan makes the second episode's samples NaN; stale
-            answers for other parameters, corrupt with another gradient; slow sleeps at the end.
+            answers for other parameters, corrupt with another gradient; last answers only when
+            the driver has accepted all others (see `Script.accepting`).
         times: Attempts that it strikes at, over all workers.
-        seconds: How long slow sleeps.
     """
 
     kind: Kind
     times: int = 1
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,28 @@ class Script:
             struck.unlink()
         whole = {"load": Fault("kill", kill_loading), **(plan or {})}
         (self.folder / "plan").write_bytes(pickle.dumps(whole))
+
+    @contextmanager
+    def accepting(self, count: int) -> Iterator[None]:
+        """Tells the workers when the driver has accepted this many results inside the block."""
+        admit = Ledger.admit
+
+        def told(ledger: Ledger, report: ChunkReport, gradient_sum: Vector) -> Verdict:
+            verdict = admit(ledger, report, gradient_sum)
+            if len(ledger.results) == count:
+                (self.folder / "accepted").touch()
+            return verdict
+
+        with mock.patch.object(Ledger, "admit", told):
+            yield
+
+    def wait_for_the_others(self, timeout_s: float = 60.0) -> None:
+        """Returns when the driver has accepted what `accepting` waits for."""
+        deadline = time.monotonic() + timeout_s
+        while not (self.folder / "accepted").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the driver has not accepted the other chunks")
+            time.sleep(0.01)
 
     def strikes(self, place: tuple[int, int] | str) -> Fault | None:
         """The fault at this place, if it still has to strike; it then has."""
@@ -95,7 +117,8 @@ def faulty_worker(script: Script) -> type[EpisodeWorker]:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault.kind == "corrupt":
                 gradient = gradient + np.float32(1)
-            time.sleep(fault.seconds)
+            if fault.kind == "last":
+                script.wait_for_the_others()
             return report, gradient
 
     return FaultyWorker
