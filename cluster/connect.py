@@ -27,6 +27,15 @@ from cluster.errors import ClusterError
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _CONNECT_TIMEOUT_S = 5.0
+_PRIVATE_RAY = {
+    # Ray would start a process per core in advance; workers with an environment of their own
+    # cannot use those.
+    "prestart_worker_first_driver": False,
+    # A node that misses five health checks (about a minute) is declared dead, and the driver on it
+    # ends at once and without a word. With one node there is nobody to take over, and a machine
+    # that was suspended or paused comes back: wait for hours.
+    "health_check_failure_threshold": 1000,
+}
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,7 @@ def _start(config: ClusterConfig) -> None:
             num_cpus=max(1, math.ceil(config.num_workers * config.cpus_per_worker)),
             include_dashboard=False,
             logging_level=logging.ERROR,
-            # Ray would start a process per core in advance; workers with an environment of their
-            # own cannot use those.
-            _system_config={"prestart_worker_first_driver": False},
+            _system_config=_PRIVATE_RAY,
         )
     except (RuntimeError, OSError, ray.exceptions.RayError) as error:
         raise ClusterError(

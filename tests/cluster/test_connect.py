@@ -89,6 +89,35 @@ print("done")
 
 
 @pytest.mark.ray
+def test_a_private_ray_outlives_a_pause_of_its_node(tmp_path: Path) -> None:
+    code = """
+import os, signal, subprocess, time
+import ray
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+with ray_session(ClusterConfig(num_workers=1)):
+    raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
+    os.kill(raylet, signal.SIGSTOP)
+    time.sleep(6)
+    os.kill(raylet, signal.SIGCONT)
+    time.sleep(2)
+    print(ray.get(ray.remote(lambda: "alive").remote(), timeout=60))
+"""
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        printed = run_python(
+            code,
+            HOME=str(tmp_path),
+            RAY_TMPDIR=folder,
+            # Ten times as impatient as Ray is by itself: unless told otherwise, the node would be
+            # declared dead within a second.
+            RAY_health_check_initial_delay_ms="0",
+            RAY_health_check_period_ms="100",
+            RAY_health_check_timeout_ms="100",
+        )
+    assert printed == "alive\n"
+
+
+@pytest.mark.ray
 def test_a_ray_of_this_process_is_used_as_it_is(local_ray: RaySession) -> None:
     with ray_session(ClusterConfig(num_workers=99, address="127.0.0.1:9")) as session:
         assert session == RaySession(local_ray.address, started_here=False)
