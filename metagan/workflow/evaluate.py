@@ -28,6 +28,7 @@ from metagan.evaluate.evaluation import (
 )
 from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.intervals import interval
+from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.source_classifier import (
     SourceClassifier,
     load_source_classifier,
@@ -46,6 +47,7 @@ from metagan.workflow.step_log import Reporter
 
 SCHEMA_VERSION = 1
 EVALUATION_FILE = "evaluation.json"
+ITEMS_FOLDER = "evaluation_items"
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def evaluate(
     Args:
         run: The run.
         subject: From `build_subject`.
-        work: Where items are computed.
+        work: Where items are computed; what is kept in the run folder is not computed again.
         reporter: Gets progress.
 
     Returns:
@@ -168,6 +170,7 @@ def evaluate(
     """
     started = time.perf_counter()
     config = subject.config
+    work = KeptResults(work, subject, run.folder.path / ITEMS_FOLDER, tell=reporter.print)
     choices, table = _choose(subject, work, reporter)
     tests = _test(subject, choices, work, reporter)
     comparison = _compare(subject, work, reporter)

@@ -22,45 +22,9 @@ from metagan.evaluate.source_classifier import (
     SourceClassifier,
     load_source_classifier,
     save_source_classifier,
-    train_source_classifier,
 )
 from metagan.params import GanParams
-from metagan.settings import EvaluateConfig
-from metagan.train import build_run_gan
-from tests.helpers import bars, tiny_config
-
-CONFIG = EvaluateConfig(
-    shots=(3,),
-    seeds=2,
-    validation_seeds=2,
-    max_classes=4,
-    test_per_class=4,
-    adapt_steps=(0,),
-    mix=(0.0, 0.5),
-    generated_per_real=(4,),
-    classifier_steps=25,
-    finetune_steps=15,
-    classifier_batch=16,
-    quality_samples=50,
-)
-
-
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return bars()
-
-
-@pytest.fixture(scope="module")
-def source(data: Dataset) -> SourceClassifier:
-    return train_source_classifier(data, tuple(range(8)), steps=30, batch_size=16, seed=0)
-
-
-@pytest.fixture
-def subject(data: Dataset, source: SourceClassifier) -> Subject:
-    config = tiny_config(evaluate=CONFIG.model_dump())
-    gan, _, init = build_run_gan(config, data.sample_shape)
-    classes = tuple(range(8, 12)), tuple(range(12, 16))
-    return Subject(config, gan, {"run": init}, data, classes[0], data, classes[1], source, "bars")
+from tests.evaluate.conftest import CONFIG
 
 
 def test_targets_are_disjoint_paired_and_nested_over_shots(data: Dataset) -> None:

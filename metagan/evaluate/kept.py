@@ -1,0 +1,168 @@
+"""Results of evaluation items that are kept, so that a long evaluation can be broken off.
+
+An item's result is a pure function of what it is computed from, so it is kept under a hash of all
+of that. A second evaluation that shares items with the first, such as one on another target, whose
+choices are made on the same validation classes, takes them from there.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from metagan.evaluate.downstream import Mix
+from metagan.evaluate.evaluation import (
+    ComparisonItem,
+    ComparisonResult,
+    Subject,
+    WorkMap,
+    run_comparison_item,
+    run_test_item,
+    run_validation_item,
+)
+from metagan.evaluate.gate import Candidate
+from metagan.files import write_bytes
+from metagan.params import GanParams, Layout, vector_sha256
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Shared = TypeVar("Shared")
+
+# Settings of `evaluate` that items name themselves, or that only say how many there are.
+_NAMED_BY_ITEMS = {"shots", "seeds", "validation_seeds", "comparison_seeds", "adapt_steps"}
+FORMAT = 1
+
+
+class KeptResults:
+    """A `WorkMap` that computes only what is not in its folder yet."""
+
+    def __init__(
+        self, work: WorkMap, subject: Subject, folder: Path, *, tell: Callable[[str], None]
+    ) -> None:
+        """Keeps the results of `work`.
+
+        Args:
+            work: Computes what is missing.
+            subject: What the items are about.
+            folder: Made at need; a file in it that cannot be read is computed again.
+            tell: Gets a line when results were found.
+        """
+        self._work, self._folder, self._tell = work, folder, tell
+        self._common = _common_key(subject)
+        self._test = {
+            "data": subject.test.fingerprint(),
+            "classes": [subject.test.classes[index].name for index in subject.test_classes],
+        }
+        self._inits = {name: _init_sha256(init) for name, init in subject.inits.items()}
+
+    def __call__(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+    ) -> Iterator[Result]:
+        """See `metagan.evaluate.evaluation.WorkMap`."""
+        encode, decode = _CODECS[function]
+        files = [self._folder / f"{self._key(item)}.json" for item in items]
+        kept = [_read(file) for file in files]
+        missing = [item for item, value in zip(items, kept, strict=True) if value is None]
+        if len(missing) < len(items):
+            found = len(items) - len(missing)
+            self._tell(f"{found} of {len(items)} results are kept from before in {self._folder}")
+        computed = iter(self._work(function, shared, missing))
+        for item, file, value in zip(items, files, kept, strict=True):
+            if value is not None:
+                yield decode(item, value)
+                continue
+            result = next(computed)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"item": _plain(item), "result": encode(result)}, indent=1)
+            write_bytes(file, text.encode())
+            yield result
+
+    def _key(self, item: Any) -> str:
+        key: dict[str, Any] = {"common": self._common, "item": _plain(item)}
+        key["kind"] = type(item).__name__
+        if key["kind"] != "ValidationItem":
+            key["test"] = self._test
+        # Of other initializations than its own an item knows nothing.
+        key["init"] = self._inits[item.init if isinstance(item, ComparisonItem) else "run"]
+        return _digest(key)[:32]
+
+
+def _common_key(subject: Subject) -> dict[str, Any]:
+    config = subject.config
+    return {
+        "format": FORMAT,
+        "torch": torch.__version__,
+        "seed": config.seed,
+        "gan": config.gan.model_dump(mode="json"),
+        "inner": config.inner.model_dump(mode="json"),
+        "task": config.task.model_dump(mode="json"),
+        "evaluate": config.evaluate.model_dump(mode="json", exclude=_NAMED_BY_ITEMS),
+        "validation": [subject.validation.classes[i].name for i in subject.validation_classes],
+        "data": subject.validation.fingerprint(),
+        "source": subject.source.features().sha256,
+    }
+
+
+def _init_sha256(init: GanParams) -> str:
+    return vector_sha256(Layout.of(init).flatten(init).cpu().numpy())
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """An item as JSON: choices by name, and of a rejected one nothing that could differ."""
+    plain = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+    if "choices" in plain:
+        plain["choices"] = {
+            f"{kind} {arm}": None if choice.rejected else _candidate_json(choice.candidate)
+            for (kind, arm), choice in sorted(plain["choices"].items())
+        }
+    return plain
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _read(file: Path) -> Any | None:
+    """The stored result, or None if there is none or it cannot be read."""
+    try:
+        return json.loads(file.read_bytes())["result"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _candidate_json(candidate: Candidate) -> list[float]:
+    return [candidate.adapt_steps, candidate.mix.share, candidate.mix.per_real]
+
+
+def _candidate(values: list[Any]) -> Candidate:
+    steps, share, per_real = values
+    return Candidate(int(steps), Mix(float(share), int(per_real)))
+
+
+_CODECS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
+    run_validation_item: (
+        lambda scores: [
+            [kind, arm, None if tried is None else _candidate_json(tried), value]
+            for (kind, arm, tried), value in scores.items()
+        ],
+        lambda _, rows: {
+            (kind, arm, None if tried is None else _candidate(tried)): value
+            for kind, arm, tried, value in rows
+        },
+    ),
+    run_test_item: (
+        lambda scores: [[kind, arm, value] for (kind, arm), value in scores.items()],
+        lambda _, rows: {(kind, arm): value for kind, arm, value in rows},
+    ),
+    run_comparison_item: (
+        lambda result: {"quality": result.quality, "accuracy": result.accuracy},
+        lambda item, value: ComparisonResult(item, value["quality"], value["accuracy"]),
+    ),
+}
