@@ -16,13 +16,17 @@ from metagan.batches import GanBatch, draw_batches
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
 from metagan.gan import GanPair
 from metagan.inner_loop import (
+    Adapted,
+    EpisodeGradient,
+    Metrics,
     PartialGradient,
+    PlayerLosses,
     StepGradients,
     adapt,
     autograd_gradient,
     functional_gradient,
 )
-from metagan.params import GanParams, Layout, Vector, detach, map_params, vector_sha256
+from metagan.params import GanParams, Layout, Params, Vector, detach, map_params, vector_sha256
 from metagan.settings import GanConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 
@@ -43,7 +47,7 @@ class EpisodeInputs:
 
 
 Estimate = tuple[GanParams, dict[str, Tensor]]
-Estimator = Callable[[GanPair, GanParams, EpisodeInputs, RunConfig, PartialGradient], Estimate]
+Estimator = Callable[[GanPair, GanParams, EpisodeInputs, RunConfig, EpisodeGradient], Estimate]
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,14 @@ class MetaAlgorithm:
         estimator: (gan, init, inputs, config, gradient) -> (meta-gradient, metrics).
         adapts: Whether episodes are adapted to one by one; if not, a chunk is one pooled batch.
         summary: One line for help and reports.
+        second_order: Whether it differentiates through the inner loop, so that every operation of
+            the networks needs a second derivative.
     """
 
     estimator: Estimator
     adapts: bool
     summary: str
+    second_order: bool = False
 
 
 def reptile(
@@ -66,7 +73,7 @@ def reptile(
     init: GanParams,
     inputs: EpisodeInputs,
     config: RunConfig,
-    gradient: PartialGradient,
+    gradient: EpisodeGradient,
 ) -> Estimate:
     """The displacement `init - adapted`, which points as a gradient does.
 
@@ -88,7 +95,7 @@ def fomaml(
     init: GanParams,
     inputs: EpisodeInputs,
     config: RunConfig,
-    gradient: PartialGradient,
+    gradient: EpisodeGradient,
 ) -> Estimate:
     """Each player's query gradient at its adapted weights.
 
@@ -96,6 +103,51 @@ def fomaml(
     query loss is scored by a discriminator adapted on the query half, as in DAWSON (Liang et al.
     2020, arXiv:2001.00576), or by the support-adapted one (`algorithm.generator_critic`).
     """
+    adapted, critic = _adapt_with_critic(gan, init, inputs, config, gradient)
+    at, query = adapted.params, inputs.query.step(-1)
+    step = StepGradients(gan, at.generator, query, gradient)
+    d_grad, d_loss = step.discriminator(at.discriminator, penalty_scale=1.0)
+    g_grad, g_loss = step.generator(critic)
+    losses = {**adapted.losses, "loss_d_query": d_loss, "loss_g_query": g_loss}
+    return GanParams(g_grad, d_grad), losses
+
+
+def maml(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """The derivative of each player's query loss through the inner loop, to its own initialization.
+
+    Source: Finn et al. 2017, arXiv:1703.03400, equation 1 and section 3. The losses are those of
+    `fomaml`. An inner step is a partial derivative there and here; the outer one is total, so a
+    player's derivative also runs through what its weights did to the other player's steps.
+    """
+
+    def outcome(at_init: GanParams, inner: PartialGradient) -> tuple[PlayerLosses, Metrics]:
+        adapted, critic = _adapt_with_critic(gan, at_init, inputs, config, inner)
+        at, query = adapted.params, inputs.query.step(-1)
+        samples = gan.generate_batch(at.generator, query)
+        losses = PlayerLosses(
+            gan.generator_loss(critic, query, samples),
+            gan.discriminator_loss(at.discriminator, query, samples, penalty_scale=1.0),
+        )
+        metrics = {"loss_d_query": losses.discriminator, "loss_g_query": losses.generator}
+        return losses, {**adapted.losses, **metrics}
+
+    return gradient.through(outcome, init)
+
+
+def _adapt_with_critic(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: PartialGradient,
+) -> tuple[Adapted, Params]:
+    """The adapted players, and the discriminator that scores the generator's query loss."""
     twin = config.algorithm.generator_critic == "query"
     adapted = adapt(
         gan,
@@ -105,14 +157,7 @@ def fomaml(
         critic_batches=inputs.query if twin else None,
         gradient=gradient,
     )
-    at = adapted.params
-    critic = at.discriminator if adapted.critic is None else adapted.critic
-    query = inputs.query.step(-1)
-    step = StepGradients(gan, at.generator, query, gradient)
-    d_grad, d_loss = step.discriminator(at.discriminator, penalty_scale=1.0)
-    g_grad, g_loss = step.generator(critic)
-    losses = {**adapted.losses, "loss_d_query": d_loss, "loss_g_query": g_loss}
-    return GanParams(g_grad, d_grad), losses
+    return adapted, adapted.params.discriminator if adapted.critic is None else adapted.critic
 
 
 def joint(
@@ -120,7 +165,7 @@ def joint(
     init: GanParams,
     inputs: EpisodeInputs,
     config: RunConfig,  # noqa: ARG001
-    gradient: PartialGradient,
+    gradient: EpisodeGradient,
 ) -> Estimate:
     """Ordinary GAN training on pooled samples: the baseline that adaptation must beat.
 
@@ -138,6 +183,7 @@ def joint(
 ALGORITHMS: Mapping[str, MetaAlgorithm] = {
     "reptile": MetaAlgorithm(reptile, True, "displacement of the adapted weights"),
     "fomaml": MetaAlgorithm(fomaml, True, "query gradient at the adapted weights"),
+    "maml": MetaAlgorithm(maml, True, "query gradient through the inner loop", second_order=True),
     "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
 }
 
@@ -230,7 +276,7 @@ def _per_episode(
         vectorised = prefers_vmap(gan.config, real.shape[-1], len(inputs), real.device)
 
     def estimate(
-        support: GanBatch, query: GanBatch, gradient: PartialGradient
+        support: GanBatch, query: GanBatch, gradient: EpisodeGradient
     ) -> tuple[Tensor, dict[str, Tensor]]:
         meta, losses = estimator(gan, init, EpisodeInputs(support, query), config, gradient)
         return layout.flatten(meta), losses

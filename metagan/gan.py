@@ -126,10 +126,16 @@ class GanPair:
 
 
 def build_gan(
-    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int
+    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool = False
 ) -> tuple[GanPair, GanParams]:
-    """The pair for samples of this shape, and its untrained weights from a named seed."""
-    generator, discriminator = build_players(config, sample_shape, seed=seed)
+    """The pair for samples of this shape, and its untrained weights from a named seed.
+
+    With `second_order` every operation has a second derivative; those that are faster without one
+    are replaced.
+    """
+    generator, discriminator = build_players(
+        config, sample_shape, seed=seed, second_order=second_order
+    )
     params = GanParams(module_params(generator), module_params(discriminator))
     for module in (generator, discriminator):
         module.requires_grad_(False)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from metagan.config import Config
 
-AlgorithmName = Literal["reptile", "fomaml", "joint"]
+AlgorithmName = Literal["reptile", "fomaml", "maml", "joint"]
 SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from metagan.aggregate import Update, aggregate
-from metagan.algorithms import chunk_gradient
+from metagan.algorithms import ALGORITHMS, chunk_gradient
 from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
 from metagan.gan import GanPair, build_gan
 from metagan.outer_loop import MetaLearner
@@ -158,7 +158,12 @@ def build_run_gan(
     config: RunConfig, sample_shape: tuple[int, ...]
 ) -> tuple[GanPair, Layout, GanParams]:
     """The run's networks, the layout of their weights, and the untrained weights."""
-    gan, params = build_gan(config.gan, sample_shape, seed=derive_seed(config.seed, "networks"))
+    gan, params = build_gan(
+        config.gan,
+        sample_shape,
+        seed=derive_seed(config.seed, "networks"),
+        second_order=ALGORITHMS[config.algorithm.name].second_order,
+    )
     return gan, Layout.of(params), params
 
 

@@ -17,6 +17,7 @@ from metagan.algorithms import (
     chunk_gradient,
     fomaml,
     joint,
+    maml,
     prefers_vmap,
     reptile,
 )
@@ -178,6 +179,128 @@ def test_fomaml_with_a_vanishing_inner_rate_is_the_gradient_at_the_initializatio
     assert_close(found, GanParams(gan_oracle.grads_of(players.generator), d_grad), 1e-12)
 
 
+def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanParams:
+    moved = [dict(weights) for weights in init]
+    moved[player][name] = moved[player][name] + along
+    return GanParams(*moved)
+
+
+@pytest.mark.parametrize(
+    ("family", "conditioning", "critic", "optimizer", "lr"),
+    [
+        ("flow", "sample", "query", "sgd", 0.02),
+        ("flow", "sample", "support", "sgd", 0.02),
+        ("dcgan", "none", "query", "sgd", 0.02),
+        ("dcgan", "none", "query", "adam", 2e-3),
+        ("residual", "sample", "support", "adam", 2e-3),
+    ],
+)
+def test_maml_is_the_derivative_of_the_query_losses_of_plain_modules(
+    monkeypatch, family, conditioning, critic, optimizer, lr
+):
+    """Central differences of the oracle's losses, along a random direction of every tensor.
+
+    Where a slope jumps, an inner gradient does, and the losses are not continuous. So everything
+    is smooth here: the activations, samples away from the clamp, no absolute values. Derivatives
+    through the padding of a translated picture are cut on purpose, so nothing is translated.
+    """
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "leaky_relu",
+        lambda x, slope: slope * x + (1 - slope) * torch.nn.functional.softplus(4 * x) / 4,
+    )
+    case = make_case(
+        family,
+        conditioning,
+        second_order=True,
+        gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": []},
+        inner=InnerConfig(steps=3, batch_size=3, lr=lr, optimizer=optimizer),
+        algorithm=AlgorithmConfig(name="maml", generator_critic=critic),
+    )
+    support, query = (
+        half._replace(real=0.5 * half.real, condition=0.5 * half.condition)
+        for half in (case.support, case.query)
+    )
+    case = case._replace(support=support, query=query)
+    found, losses = maml(case.gan, case.init, inputs_of(case), case.config, autograd_gradient)
+
+    def oracle(init: GanParams) -> tuple[float, float]:
+        return gan_oracle.query_losses(
+            case.gan,
+            init,
+            case.support,
+            case.query,
+            case.config.gan,
+            case.config.inner,
+            twin=critic == "query",
+        )
+
+    g_loss, d_loss = oracle(case.init)
+    assert losses["loss_g_query"].item() == pytest.approx(g_loss, rel=1e-11)
+    assert losses["loss_d_query"].item() == pytest.approx(d_loss, rel=1e-11)
+    rng = torch.Generator().manual_seed(1)
+    for player in range(2):
+        scale = max(float(g.abs().max()) for g in found[player].values())
+        for name, weight in case.init[player].items():
+            along = torch.randn(weight.shape, generator=rng, dtype=weight.dtype)
+            along = along / along.norm()
+            step = 1e-6
+            up, down = (
+                oracle(nudged(case.init, player, name, sign * step * along))[player]
+                for sign in (1, -1)
+            )
+            exact = float((found[player][name] * along).sum())
+            assert (up - down) / (2 * step) == pytest.approx(exact, rel=1e-6, abs=1e-7 * scale), (
+                name
+            )
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
+def test_both_ways_through_the_inner_loop_agree(family, conditioning, loss):
+    case = make_case(
+        family,
+        conditioning,
+        second_order=True,
+        gan={"loss": loss},
+        inner=InnerConfig(steps=2, batch_size=3, lr=0.02, optimizer="sgd"),
+    )
+    one, other = (
+        maml(case.gan, case.init, inputs_of(case), case.config, gradient)
+        for gradient in (functional_gradient, autograd_gradient)
+    )
+    assert_close(one[0], other[0], 1e-10)
+    assert one[1].keys() == other[1].keys()
+    for name, value in one[1].items():
+        assert not other[1][name].requires_grad
+        assert float(value) == pytest.approx(float(other[1][name]), rel=1e-11)
+    first_order, _ = fomaml(case.gan, case.init, inputs_of(case), case.config, autograd_gradient)
+    assert largest_difference(first_order.generator, one[0].generator) > 1e-4
+
+
+def test_maml_moves_along_the_same_inner_steps_as_first_order_maml():
+    """A total inner derivative would adapt to other weights, and so to other query losses."""
+    case = make_case(
+        "dcgan", "sample", inner=InnerConfig(steps=3, batch_size=3, lr=0.05, optimizer="sgd")
+    )
+    inputs = inputs_of(case)
+    _, expected = fomaml(case.gan, case.init, inputs, case.config, autograd_gradient)
+    for gradient in (functional_gradient, autograd_gradient):
+        _, losses = maml(case.gan, case.init, inputs, case.config, gradient)
+        for name, value in expected.items():
+            assert float(losses[name]) == pytest.approx(float(value), rel=1e-12), name
+
+
+@GRADIENTS
+def test_maml_with_a_vanishing_inner_rate_is_first_order_maml(gradient):
+    case = make_case(
+        "residual", "sample", inner=InnerConfig(steps=2, batch_size=3, lr=1e-300, optimizer="sgd")
+    )
+    found, _ = maml(case.gan, case.init, inputs_of(case), case.config, gradient)
+    expected, _ = fomaml(case.gan, case.init, inputs_of(case), case.config, gradient)
+    assert_close(found, expected, 1e-13)
+
+
 @pytest.mark.parametrize(("outer_step", "scale"), [(0, 4.0), (1, 0.0), (3, 0.0), (8, 4.0)])
 def test_joint_is_the_pooled_gradient_with_lazy_penalties(outer_step, scale):
     case = make_case("flow", "sample", gan={"penalty_every": 4})
@@ -199,7 +322,11 @@ def test_joint_is_the_pooled_gradient_with_lazy_penalties(outer_step, scale):
 
 
 def run_setup(
-    family: str = "flow", conditioning: str = "sample", **sections: object
+    family: str = "flow",
+    conditioning: str = "sample",
+    *,
+    second_order: bool = False,
+    **sections: object,
 ) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
     unit = "domain" if conditioning == "sample" else "class"
     config = tiny_config(
@@ -209,7 +336,7 @@ def run_setup(
             **sections,
         }
     )
-    gan, params = build_gan(config.gan, (1, 16, 16), seed=0)
+    gan, params = build_gan(config.gan, (1, 16, 16), seed=0, second_order=second_order)
     return config, make_source(config), gan, params, Layout.of(params)
 
 
@@ -226,10 +353,11 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     )
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml"])
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
-    config, source, gan, params, layout = run_setup(family, conditioning)
+    second_order = ALGORITHMS[algorithm].second_order
+    config, source, gan, params, layout = run_setup(family, conditioning, second_order=second_order)
     init = perturbed(params)
     inputs = []
     for key in episode_keys(source, 3):
@@ -275,9 +403,9 @@ def test_the_vectorised_chunk_equals_the_loop_in_float32():
     assert np.linalg.norm(together - loop) <= 1e-3 * np.linalg.norm(loop)
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml"])
 def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
-    setup = run_setup()
+    setup = run_setup(second_order=ALGORITHMS[algorithm].second_order)
     keys = episode_keys(setup[1], 4)
     whole = compute(setup, ChunkKey(0, 0, algorithm, keys), vectorised=False)
     total = np.zeros_like(whole.gradient_sum)
@@ -294,9 +422,10 @@ def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
 
 
 @pytest.mark.parametrize("vectorised", [True, False])
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "joint"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "joint"])
 def test_a_chunk_is_bit_equal_whatever_ran_before_it(algorithm, vectorised):
-    setup = run_setup(inner=InnerConfig(steps=2, batch_size=4, optimizer="adam", lr=1e-2))
+    inner = InnerConfig(steps=2, batch_size=4, optimizer="adam", lr=1e-2)
+    setup = run_setup(second_order=ALGORITHMS[algorithm].second_order, inner=inner)
     chunk = ChunkKey(1, 0, algorithm, episode_keys(setup[1], 3))
     first = compute(setup, chunk, vectorised=vectorised)
     for other in ("fomaml", "joint", "reptile"):

@@ -11,11 +11,12 @@ from metagan.settings import GanConfig
 
 
 def build_players(
-    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int
+    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool = False
 ) -> tuple[nn.Module, nn.Module]:
     """The generator and discriminator for pictures of shape (C, S, S).
 
-    Weights depend on `seed` alone: torch's global generator is left as it was.
+    With `second_order` all of their operations have a second derivative. Weights depend on `seed`
+    alone: torch's global generator is left as it was.
     """
     channels, size, _ = sample_shape
     conditional = config.conditioning == "sample"
@@ -24,7 +25,12 @@ def build_players(
         generator: nn.Module
         if config.family == "flow":
             generator = FlowGenerator(
-                channels, size, config.width, config.latent_dim, config.max_displacement
+                channels,
+                size,
+                config.width,
+                config.latent_dim,
+                config.max_displacement,
+                second_order=second_order,
             )
         else:
             generator = PlainGenerator(

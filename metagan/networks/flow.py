@@ -18,11 +18,18 @@ class FlowBody(nn.Module):
     """Encoder, displacement field and the decoder's features."""
 
     def __init__(
-        self, channels: int, size: int, width: int, latent_dim: int, max_displacement: float
+        self,
+        channels: int,
+        size: int,
+        width: int,
+        latent_dim: int,
+        max_displacement: float,
+        *,
+        second_order: bool,
     ) -> None:
         super().__init__()
         self.size, self.max_displacement = size, max_displacement
-        self.twice_differentiable = False
+        self.second_order = second_order
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
         self.down2 = nn.Conv2d(2 * width, 2 * width, 4, stride=2, padding=1)
@@ -59,7 +66,7 @@ class FlowBody(nn.Module):
         low = functional.leaky_relu(self.mix(torch.cat([low, place], dim=1)), 0.2)
         field = self.max_displacement * torch.tanh(self.flow(low))
         field = self.enlarge_field(field).permute(0, 2, 3, 1)
-        warped = warp(x, field, twice=self.twice_differentiable)
+        warped = warp(x, field, twice=self.second_order)
         up = torch.cat([self.enlarge1(low), half], dim=1)
         up = functional.leaky_relu(self.norm3(self.up1(up)), 0.2)
         up = torch.cat([self.enlarge2(up), full, warped], dim=1)
@@ -76,10 +83,19 @@ class FlowGenerator(nn.Module):
     """
 
     def __init__(
-        self, channels: int, size: int, width: int, latent_dim: int, max_displacement: float
+        self,
+        channels: int,
+        size: int,
+        width: int,
+        latent_dim: int,
+        max_displacement: float,
+        *,
+        second_order: bool = False,
     ) -> None:
         super().__init__()
-        self.body = FlowBody(channels, size, width, latent_dim, max_displacement)
+        self.body = FlowBody(
+            channels, size, width, latent_dim, max_displacement, second_order=second_order
+        )
         self.head = ToPixels(width, channels)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]

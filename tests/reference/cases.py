@@ -69,6 +69,7 @@ def make_case(
     *,
     gan: dict[str, object] | None = None,
     seed: int = 0,
+    second_order: bool = False,
     **sections: object,
 ) -> Case:
     """A pair, its weights and one episode's batches, everything in float64."""
@@ -80,7 +81,7 @@ def make_case(
     )
     source = make_source(config)
     episode = source.episode(EpisodeKey(source.tasks("train")[0], seed))
-    pair, params = build_gan(config.gan, (1, 16, 16), seed=seed)
+    pair, params = build_gan(config.gan, (1, 16, 16), seed=seed, second_order=second_order)
     halves = [
         draw_batches(
             samples,

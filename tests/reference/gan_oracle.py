@@ -103,6 +103,25 @@ def adapt(
     return players, critic
 
 
+def query_losses(
+    gan: GanPair,
+    init: GanParams,
+    support: GanBatch,
+    query: GanBatch,
+    config: GanConfig,
+    inner: InnerConfig,
+    *,
+    twin: bool,
+) -> tuple[float, float]:
+    """(G's, D's) query loss after adaptation: what MAML descends, as a function of `init`."""
+    players, critic = adapt(load_players(gan, init), support, config, inner, query)
+    last = GanBatch(*(tensor[-1] for tensor in query))
+    d_loss = discriminator_loss(players.generator, players.discriminator, last, config, 1.0)
+    scorer = critic if twin else players.discriminator
+    g_loss = generator_loss(players.generator, scorer, last, config)
+    return g_loss.item(), d_loss.item()
+
+
 def discriminator_loss(
     generator: nn.Module,
     discriminator: nn.Module,
