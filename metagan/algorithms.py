@@ -14,20 +14,18 @@ from torch import Tensor
 
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
-from metagan.gan import GanPair
-from metagan.inner_loop import (
-    Adapted,
+from metagan.derivatives import (
     EpisodeGradient,
     Metrics,
     PartialGradient,
     PlayerLosses,
-    StepGradients,
-    adapt,
     autograd_gradient,
     functional_gradient,
 )
+from metagan.gan import GanPair
+from metagan.inner_loop import Adapted, StepGradients, adapt, moves
 from metagan.params import GanParams, Layout, Params, Vector, detach, map_params, vector_sha256
-from metagan.settings import GanConfig, RunConfig
+from metagan.settings import GanConfig, InnerConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 
 
@@ -60,12 +58,14 @@ class MetaAlgorithm:
         summary: One line for help and reports.
         second_order: Whether it differentiates through the inner loop, so that every operation of
             the networks needs a second derivative.
+        moves: What the inner loop moves where the settings say "all".
     """
 
     estimator: Estimator
     adapts: bool
     summary: str
     second_order: bool = False
+    moves: str = "all"
 
 
 def reptile(
@@ -80,7 +80,7 @@ def reptile(
     Source: Nichol et al. 2018, arXiv:1803.02999, Algorithm 1; for GANs FIGR (Clouatre and
     Demers 2019, arXiv:1901.02199). The query half is not used.
     """
-    adapted = adapt(gan, init, inputs.support, config.inner, gradient=gradient)
+    adapted = adapt(gan, init, inputs.support, inner_settings(config), gradient=gradient)
     moved = GanParams(
         *(
             map_params(torch.sub, before, after)
@@ -153,7 +153,7 @@ def _adapt_with_critic(
         gan,
         init,
         inputs.support,
-        config.inner,
+        inner_settings(config),
         critic_batches=inputs.query if twin else None,
         gradient=gradient,
     )
@@ -184,8 +184,39 @@ ALGORITHMS: Mapping[str, MetaAlgorithm] = {
     "reptile": MetaAlgorithm(reptile, True, "displacement of the adapted weights"),
     "fomaml": MetaAlgorithm(fomaml, True, "query gradient at the adapted weights"),
     "maml": MetaAlgorithm(maml, True, "query gradient through the inner loop", second_order=True),
+    # Raghu et al. 2020, arXiv:1909.09157, section 4: MAML whose inner loop moves the head alone.
+    "anil": MetaAlgorithm(
+        maml, True, "maml that adapts heads only", second_order=True, moves="head"
+    ),
     "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
 }
+
+
+def inner_settings(config: RunConfig) -> InnerConfig:
+    """The inner loop's settings, with what the algorithm itself says about it."""
+    moved = ALGORITHMS[config.algorithm.name].moves
+    chosen = {
+        name: moved
+        for name in ("generator_moves", "discriminator_moves")
+        if getattr(config.inner, name) == "all"
+    }
+    return config.inner.model_copy(update=chosen)
+
+
+def check_moves(inner: InnerConfig, params: GanParams) -> None:
+    """Refuse patterns that no weight of the player has, which would silently freeze it.
+
+    Raises:
+        ValueError: With the names that there are.
+    """
+    for player, weights in zip(GanParams._fields, params, strict=True):
+        pattern: str = getattr(inner, f"{player}_moves")
+        if pattern != "none" and not any(moves(pattern, name) for name in weights):
+            names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in weights}))
+            raise ValueError(
+                f"inner.{player}_moves is {pattern!r}, which no weight is called; use all, none, "
+                f"body, head, or a pattern such as body.* of: {names}"
+            )
 
 
 # Largest width x picture side for which vmap was the faster path on a CPU thread, and the number of

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from metagan.config import Config
 
-AlgorithmName = Literal["reptile", "fomaml", "maml", "joint"]
+AlgorithmName = Literal["reptile", "fomaml", "maml", "anil", "joint"]
 SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
@@ -95,6 +95,15 @@ class InnerConfig(Config):
     discriminator_lr_scale: float = Field(1.0, ge=0, description="D's inner lr over G's.")
     optimizer: Literal["sgd", "adam"] = Field("adam", description="adam has beta1 = 0.")
     batch_size: int = Field(10, ge=1, description="Samples (or pairs) in an inner step.")
+    generator_moves: str = Field(
+        "all",
+        min_length=1,
+        description="Weights that the inner loop moves: all, none, body, head, or a pattern of "
+        "names such as body.up*.",
+    )
+    discriminator_moves: str = Field(
+        "all", min_length=1, description="The same for D; none freezes it, body.down3* its top."
+    )
 
 
 class WarmupConfig(Config):

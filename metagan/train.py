@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from metagan.aggregate import Update, aggregate
-from metagan.algorithms import ALGORITHMS, chunk_gradient
+from metagan.algorithms import ALGORITHMS, check_moves, chunk_gradient
 from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
 from metagan.gan import GanPair, build_gan
 from metagan.outer_loop import MetaLearner
@@ -157,13 +157,18 @@ def pinned_threads(threads: int) -> Iterator[None]:
 def build_run_gan(
     config: RunConfig, sample_shape: tuple[int, ...]
 ) -> tuple[GanPair, Layout, GanParams]:
-    """The run's networks, the layout of their weights, and the untrained weights."""
+    """The run's networks, the layout of their weights, and the untrained weights.
+
+    Raises:
+        ValueError: If the inner loop is to move weights that the networks do not have.
+    """
     gan, params = build_gan(
         config.gan,
         sample_shape,
         seed=derive_seed(config.seed, "networks"),
         second_order=ALGORITHMS[config.algorithm.name].second_order,
     )
+    check_moves(config.inner, params)
     return gan, Layout.of(params), params
 
 

@@ -14,16 +14,19 @@ from metagan.algorithms import (
     EpisodeInputs,
     _inputs,
     _per_episode,
+    check_moves,
     chunk_gradient,
     fomaml,
+    inner_settings,
     joint,
     maml,
     prefers_vmap,
     reptile,
 )
 from metagan.chunks import ChunkKey, ChunkResult
+from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.gan import GanPair, build_gan
-from metagan.inner_loop import adapt, autograd_gradient, functional_gradient
+from metagan.inner_loop import adapt
 from metagan.params import GanParams, Layout, map_params, vector_sha256
 from metagan.settings import (
     AlgorithmConfig,
@@ -186,17 +189,18 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
 
 
 @pytest.mark.parametrize(
-    ("family", "conditioning", "critic", "optimizer", "lr"),
+    ("algorithm", "family", "conditioning", "critic", "optimizer", "lr"),
     [
-        ("flow", "sample", "query", "sgd", 0.02),
-        ("flow", "sample", "support", "sgd", 0.02),
-        ("dcgan", "none", "query", "sgd", 0.02),
-        ("dcgan", "none", "query", "adam", 2e-3),
-        ("residual", "sample", "support", "adam", 2e-3),
+        ("maml", "flow", "sample", "query", "sgd", 0.02),
+        ("maml", "flow", "sample", "support", "sgd", 0.02),
+        ("maml", "dcgan", "none", "query", "adam", 2e-3),
+        ("maml", "residual", "sample", "support", "adam", 2e-3),
+        ("anil", "flow", "sample", "query", "sgd", 0.02),
+        ("anil", "dcgan", "none", "support", "adam", 2e-3),
     ],
 )
-def test_maml_is_the_derivative_of_the_query_losses_of_plain_modules(
-    monkeypatch, family, conditioning, critic, optimizer, lr
+def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modules(
+    monkeypatch, algorithm, family, conditioning, critic, optimizer, lr
 ):
     """Central differences of the oracle's losses, along a random direction of every tensor.
 
@@ -215,7 +219,7 @@ def test_maml_is_the_derivative_of_the_query_losses_of_plain_modules(
         second_order=True,
         gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": []},
         inner=InnerConfig(steps=3, batch_size=3, lr=lr, optimizer=optimizer),
-        algorithm=AlgorithmConfig(name="maml", generator_critic=critic),
+        algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic),
     )
     support, query = (
         half._replace(real=0.5 * half.real, condition=0.5 * half.condition)
@@ -231,7 +235,7 @@ def test_maml_is_the_derivative_of_the_query_losses_of_plain_modules(
             case.support,
             case.query,
             case.config.gan,
-            case.config.inner,
+            inner_settings(case.config),
             twin=critic == "query",
         )
 
@@ -253,6 +257,38 @@ def test_maml_is_the_derivative_of_the_query_losses_of_plain_modules(
             assert (up - down) / (2 * step) == pytest.approx(exact, rel=1e-6, abs=1e-7 * scale), (
                 name
             )
+
+
+def test_anil_adapts_the_heads_and_learns_everything():
+    inner = InnerConfig(steps=3, batch_size=3, lr=0.05, optimizer="sgd")
+    case = make_case("dcgan", "sample", inner=inner, algorithm=AlgorithmConfig(name="anil"))
+    after = adapt(case.gan, case.init, case.support, inner_settings(case.config)).params
+    found, _ = maml(case.gan, case.init, inputs_of(case), case.config, autograd_gradient)
+    for player in range(2):
+        for name, weight in case.init[player].items():
+            in_body = name.startswith("body.")
+            assert torch.equal(after[player][name], weight) or not in_body, name
+            # Some biases have no effect: in front of a norm, or the same for both of a pair.
+            if name.endswith(".weight"):
+                assert torch.equal(after[player][name], weight) == in_body, name
+                assert found[player][name].abs().max() > 1e-9, name
+
+
+def test_the_settings_decide_what_anil_moves_where_they_say_something():
+    case = make_case("dcgan", "sample", algorithm=AlgorithmConfig(name="anil"))
+    inner = case.config.inner.model_copy(update={"discriminator_moves": "none"})
+    config = case.config.model_copy(update={"inner": inner})
+    chosen = inner_settings(config)
+    assert (chosen.generator_moves, chosen.discriminator_moves) == ("head", "none")
+    plain = case.config.model_copy(update={"algorithm": AlgorithmConfig(name="maml")})
+    assert inner_settings(plain) == plain.inner
+
+
+def test_a_pattern_that_no_weight_has_is_refused_with_those_there_are():
+    case = make_case("dcgan", "sample")
+    check_moves(InnerConfig(generator_moves="body.*", discriminator_moves="none"), case.init)
+    with pytest.raises(ValueError, match=r"inner\.generator_moves is 'bdy\.\*'.*body\.project"):
+        check_moves(InnerConfig(generator_moves="bdy.*"), case.init)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -353,7 +389,7 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     )
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil"])
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
     second_order = ALGORITHMS[algorithm].second_order
@@ -403,7 +439,7 @@ def test_the_vectorised_chunk_equals_the_loop_in_float32():
     assert np.linalg.norm(together - loop) <= 1e-3 * np.linalg.norm(loop)
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil"])
 def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
     setup = run_setup(second_order=ALGORITHMS[algorithm].second_order)
     keys = episode_keys(setup[1], 4)

@@ -6,13 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.batches import GanBatch
+from metagan.derivatives import PartialGradient, autograd_gradient, functional_gradient
 from metagan.gan import GanPair
-from metagan.inner_loop import (
-    PartialGradient,
-    adapt,
-    autograd_gradient,
-    functional_gradient,
-)
+from metagan.inner_loop import adapt, moves
 from metagan.params import GanParams, map_params
 from metagan.settings import InnerConfig
 from tests.reference import gan_oracle
@@ -103,6 +99,59 @@ def test_learning_rates_of_the_players_are_scaled_apart():
     still = adapt(case.gan, case.init, case.support, frozen).params
     assert largest_difference(still.discriminator, case.init.discriminator) == 0
     assert largest_difference(still.generator, case.init.generator) > 0
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(("generator", "discriminator"), [("head", "all"), ("body", "head")])
+def test_a_part_of_the_weights_moves_as_in_plain_modules(generator, discriminator, optimizer):
+    inner = InnerConfig(
+        steps=3,
+        batch_size=3,
+        lr=2e-3,
+        optimizer=optimizer,
+        generator_moves=generator,
+        discriminator_moves=discriminator,
+    )
+    case = make_case("flow", "sample", inner=inner)
+    expected, critic = oracle_adapt(case, twin=True)
+    for gradient in GRADIENTS.values():
+        found = adapt(
+            case.gan,
+            case.init,
+            case.support,
+            inner,
+            critic_batches=case.query,
+            gradient=gradient,
+        )
+        assert_close(found.params, expected, 1e-10)
+        assert largest_difference(found.critic, critic) <= 1e-10
+        for pattern, before, after in zip(
+            (generator, discriminator), case.init, found.params, strict=True
+        ):
+            for name, weight in before.items():
+                assert torch.equal(weight, after[name]) or moves(pattern, name), name
+                # Some biases have no effect: before a norm, or the same for both of a pair.
+                if name.endswith(".weight") and moves(pattern, name):
+                    assert not torch.equal(weight, after[name]), name
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_a_frozen_player_stays_and_the_other_is_adapted_against_it(name):
+    inner = InnerConfig(steps=2, batch_size=3, lr=0.05, optimizer="sgd")
+    case = make_case("dcgan", "sample", inner=inner)
+    for player, other in (("generator", "discriminator"), ("discriminator", "generator")):
+        frozen = inner.model_copy(update={f"{player}_moves": "none"})
+        after = adapt(case.gan, case.init, case.support, frozen, gradient=GRADIENTS[name])
+        assert largest_difference(getattr(after.params, player), getattr(case.init, player)) == 0
+        assert largest_difference(getattr(after.params, other), getattr(case.init, other)) > 1e-4
+        assert {key: float(value) for key, value in after.losses.items()}
+
+
+def test_a_pattern_names_weights_as_a_shell_does():
+    names = ["body.up1.weight", "body.up2.bias", "body.down1.weight", "head.weight"]
+    assert [moves("body.up*", name) for name in names] == [True, True, False, False]
+    assert [moves("body", name) for name in names] == [True, True, True, False]
+    assert not any(moves("none", name) for name in names)
 
 
 @pytest.mark.parametrize(

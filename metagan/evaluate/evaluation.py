@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from metagan.algorithms import inner_settings
 from metagan.dataset import Dataset
 from metagan.evaluate.downstream import (
     ARMS,
@@ -98,7 +99,7 @@ class Subject:
             self.gan,
             self.inits[init],
             task.support,
-            inner=self.config.inner,
+            inner=inner_settings(self.config),
             task=self.config.task,
             steps=adapt_steps,
             batch_size=self.config.evaluate.adapt_batch_size,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from metagan.algorithms import inner_settings
 from metagan.evaluate.downstream import Mix
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -101,7 +102,7 @@ def _common_key(subject: Subject) -> dict[str, Any]:
         "torch": torch.__version__,
         "seed": config.seed,
         "gan": config.gan.model_dump(mode="json"),
-        "inner": config.inner.model_dump(mode="json"),
+        "inner": inner_settings(config).model_dump(mode="json"),
         "task": config.task.model_dump(mode="json"),
         "evaluate": config.evaluate.model_dump(mode="json", exclude=_NAMED_BY_ITEMS),
         "validation": [subject.validation.classes[i].name for i in subject.validation_classes],

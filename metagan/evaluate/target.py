@@ -11,8 +11,9 @@ from torch import Tensor
 
 from metagan.algorithms import prefers_vmap
 from metagan.batches import GanBatch, draw_batches
+from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.gan import GanPair
-from metagan.inner_loop import adapt, autograd_gradient, functional_gradient
+from metagan.inner_loop import adapt
 from metagan.params import GanParams, Params, detach, map_params
 from metagan.seeding import derive_seed, generator
 from metagan.settings import InnerConfig, TaskConfig

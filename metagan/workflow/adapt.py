@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metagan.algorithms import inner_settings
 from metagan.checkpoint import (
     MANIFEST,
     CheckpointError,
@@ -131,7 +132,7 @@ def adapt_run(
         run.gan,
         run.init,
         to_float(support),
-        inner=run.config.inner,
+        inner=inner_settings(run.config),
         task=run.config.task,
         steps=steps,
         batch_size=run.config.evaluate.adapt_batch_size,

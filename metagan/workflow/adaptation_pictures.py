@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metagan.algorithms import inner_settings
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.files import write_json
@@ -42,7 +43,7 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
                 subject.gan,
                 run.init,
                 support,
-                inner=config.inner,
+                inner=inner_settings(config),
                 task=config.task,
                 steps=adapt_steps,
                 batch_size=config.evaluate.adapt_batch_size,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metagan.algorithms import inner_settings
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.params import GanParams
 from metagan.pictures import grid, write_png
@@ -35,7 +36,7 @@ def write_preview(path: Path, setup: TrainSetup, config: RunConfig, init: GanPar
             setup.gan,
             init,
             support,
-            inner=config.inner,
+            inner=inner_settings(config),
             task=config.task,
             steps=steps,
             batch_size=config.inner.batch_size,

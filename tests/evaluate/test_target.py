@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from metagan.batches import draw_batches
+from metagan.derivatives import autograd_gradient
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
 from metagan.gan import GanPair, build_gan
-from metagan.inner_loop import adapt, autograd_gradient
+from metagan.inner_loop import adapt
 from metagan.params import GanParams
 from metagan.seeding import derive_seed
 from metagan.settings import GanConfig, InnerConfig, TaskConfig

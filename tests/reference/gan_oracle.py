@@ -75,6 +75,8 @@ def adapt(
     critic_batches: GanBatch | None = None,
 ) -> tuple[Players, nn.Module]:
     """Both players adapted in place, and the twin discriminator (meaningful if batches given)."""
+    _freeze(players.generator, inner.generator_moves)
+    _freeze(players.discriminator, inner.discriminator_moves)
     critic = copy.deepcopy(players.discriminator)
     d_lr = inner.lr * inner.discriminator_lr_scale
     optimizers = [
@@ -101,6 +103,13 @@ def adapt(
         generator_loss(players.generator, players.discriminator, batch, config).backward()
         optimizers[2].step()
     return players, critic
+
+
+def _freeze(module: nn.Module, moves: str) -> None:
+    """Leave only the body or the head to be moved."""
+    if moves != "all":
+        for name, child in module.named_children():
+            child.requires_grad_(name == moves)
 
 
 def query_losses(
