@@ -50,18 +50,16 @@ class RayMap:
         running: dict[Any, int] = {}
         finished: dict[int, Result] = {}
         threads = self._config.threads_per_worker
-        try:
-            for position in range(len(items)):
-                while position not in finished:
-                    while waiting and len(running) < self._config.num_workers:
-                        index = waiting.pop()
-                        running[task.remote(shared_ref, items[index], threads)] = index
-                    done, _ = ray.wait(list(running), num_returns=1)
-                    finished[running.pop(done[0])] = _fetch(done[0])
-                yield finished.pop(position)
-        finally:
-            for ref in running:
-                ray.cancel(ref, force=True)
+        # What still runs when an item raises is left to end by itself, or with this process: a
+        # task that ends while `ray.cancel` is under way makes Ray 2.60 abort the whole driver.
+        for position in range(len(items)):
+            while position not in finished:
+                while waiting and len(running) < self._config.num_workers:
+                    index = waiting.pop()
+                    running[task.remote(shared_ref, items[index], threads)] = index
+                done, _ = ray.wait(list(running), num_returns=1)
+                finished[running.pop(done[0])] = _fetch(done[0])
+            yield finished.pop(position)
 
 
 def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -> Any:

@@ -144,3 +144,10 @@ def test_what_is_pinned_satisfies_what_is_declared() -> None:
         pinned = pins.get(requirement.name.lower().replace("_", "-"))
         assert pinned is not None, f"{requirement.name} is not in constraints.txt"
         assert requirement.specifier.contains(pinned, prereleases=True), text
+
+
+def test_no_ray_task_is_cancelled() -> None:
+    """A task that ends at that moment makes Ray 2.60 abort the driver, without a message."""
+    sources = (REPOSITORY / "cluster").rglob("*.py")
+    calls = [path.name for path in sources if re.search(r"ray\.cancel\(", path.read_text())]
+    assert calls == []
