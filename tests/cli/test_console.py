@@ -3,6 +3,7 @@ import json
 import math
 import os
 import pty
+import select
 
 import pytest
 
@@ -119,7 +120,11 @@ def terminal():
 
     def shown():
         stream.flush()
-        return os.read(master, 1 << 16).decode()
+        parts = []
+        # The kernel hands it over in pieces: what is there first need not be all.
+        while select.select([master], [], [], 0.5)[0]:
+            parts.append(os.read(master, 1 << 16))
+        return b"".join(parts).decode()
 
     yield stream, shown
     stream.close()
