@@ -63,11 +63,11 @@ class StepGradients:
     ) -> None:
         """`moving` is the pattern of the generator's weights to differentiate by."""
         self._gan, self._batch, self._gradient = gan, batch, gradient
-        moves, stays = split(generator, moving)
+        to_move, still = split(generator, moving)
         self._pull: Pullback | None = None
-        if moves:
+        if to_move:
             self._samples, self._pull = gradient.pullback(
-                lambda params: gan.generate_batch({**stays, **params}, batch), moves
+                lambda params: gan.generate_batch({**still, **params}, batch), to_move
             )
         else:
             self._samples = gan.generate_batch(generator, batch)

@@ -6,7 +6,6 @@ choices are made on the same validation classes, takes them from there.
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from metagan.evaluate.evaluation import (
     run_validation_item,
 )
 from metagan.evaluate.gate import Candidate
-from metagan.files import write_bytes
+from metagan.files import sha256_of, write_bytes
 from metagan.params import GanParams, Layout, vector_sha256
 
 Item = TypeVar("Item")
@@ -127,7 +126,7 @@ def _plain(item: Any) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return sha256_of(json.dumps(value, sort_keys=True).encode())
 
 
 def _read(file: Path) -> Any | None:
