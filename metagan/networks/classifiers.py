@@ -79,10 +79,11 @@ class SmallConvNet(nn.Module):
                     bias=False,
                 ),
                 nn.GroupNorm(_NORM_GROUPS, out_channels),
-                nn.ReLU(),
             ]
             if index < pools:
                 layers.append(nn.MaxPool2d(2))
+            # After the pool: the same values, to a quarter as many pixels.
+            layers.append(nn.ReLU())
             channels = out_channels
         self.body = nn.Sequential(*layers, nn.Flatten())
         with torch.no_grad():
@@ -306,7 +307,7 @@ def _optimizer(
             members = [p for p in parameters if (p.ndim > 1) == matrices]
             if members:
                 groups.append({"params": members, "lr": rate, "weight_decay": decay})
-    return torch.optim.AdamW(groups, foreach=True)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def _schedule(step: int, steps: int) -> float:
