@@ -1,66 +1,39 @@
-"""Each row of the table of algorithms against plain modules, and the sums of a chunk."""
+"""Each row of the table of algorithms against plain modules."""
 
-import itertools
-from typing import get_args
-
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from metagan.algorithms import (
-    ALGORITHMS,
     EpisodeInputs,
-    _inputs,
-    _per_episode,
     check_moves,
-    chunk_gradient,
     fomaml,
     inner_settings,
     joint,
     maml,
-    prefers_vmap,
     reptile,
 )
-from metagan.chunks import ChunkKey, ChunkResult
 from metagan.derivatives import autograd_gradient, functional_gradient
-from metagan.gan import GanPair, build_gan
 from metagan.inner_loop import adapt
-from metagan.params import GanParams, Layout, map_params, vector_sha256
+from metagan.params import GanParams, map_params
 from metagan.settings import (
     AlgorithmConfig,
-    GanConfig,
-    GeneratorFamily,
     InnerConfig,
-    RunConfig,
-    WarmupConfig,
 )
-from metagan.tasks import DatasetTasks, Episode, EpisodeKey, meta_batch
-from tests.helpers import tiny_config
 from tests.reference import gan_oracle
 from tests.reference.cases import (
     ARCHITECTURES,
     LOSSES,
     Case,
-    gan_settings,
+    assert_close,
     largest_difference,
     make_case,
-    make_source,
-    perturbed,
 )
 
-CPU = torch.device("cpu")
 GRADIENTS = pytest.mark.parametrize("gradient", [functional_gradient, autograd_gradient])
 
 
 def inputs_of(case: Case) -> EpisodeInputs:
     return EpisodeInputs(case.support, case.query)
-
-
-def assert_close(found: GanParams, expected: GanParams, tolerance: float) -> None:
-    for one, other in zip(found, expected, strict=True):
-        assert largest_difference(one, other) <= tolerance
 
 
 @GRADIENTS
@@ -352,241 +325,3 @@ def test_joint_is_the_pooled_gradient_with_lazy_penalties(outer_step, scale):
         players.generator, players.discriminator, batch, case.config.gan
     ).backward()
     assert_close(found, GanParams(gan_oracle.grads_of(players.generator), d_grad), 1e-12)
-
-
-# --- chunks ------------------------------------------------------------------------------------
-
-
-def run_setup(
-    family: str = "flow",
-    conditioning: str = "sample",
-    *,
-    second_order: bool = False,
-    **sections: object,
-) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
-    unit = "domain" if conditioning == "sample" else "class"
-    config = tiny_config(
-        **{
-            "gan": gan_settings(family, conditioning),
-            "task": {"unit": unit, "shots": 3, "num_query": 3, "ways": 2},
-            **sections,
-        }
-    )
-    gan, params = build_gan(config.gan, (1, 16, 16), seed=0, second_order=second_order)
-    return config, make_source(config), gan, params, Layout.of(params)
-
-
-def episode_keys(source: DatasetTasks, count: int, *, step: int = 0) -> tuple[EpisodeKey, ...]:
-    return tuple(meta_batch(source.tasks("train"), step=step, size=count, seed=0))
-
-
-def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: object) -> ChunkResult:
-    config, default_source, gan, params, layout = setup
-    vector = layout.flatten(params).numpy()
-    vector.flags.writeable = False
-    return chunk_gradient(
-        gan, layout, vector, chunk, source or default_source, config, device=CPU, **options
-    )
-
-
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil"])
-@pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
-def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
-    second_order = ALGORITHMS[algorithm].second_order
-    config, source, gan, params, layout = run_setup(family, conditioning, second_order=second_order)
-    init = perturbed(params)
-    inputs = []
-    for key in episode_keys(source, 3):
-        halves = _inputs(source.episode(key), config, CPU)
-        inputs.append(
-            EpisodeInputs(
-                *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))
-            )
-        )
-    estimator = ALGORITHMS[algorithm].estimator
-    together, one_by_one = (
-        _per_episode(estimator, gan, layout, init, inputs, config, vectorised=vectorised)
-        for vectorised in (True, False)
-    )
-    assert together[0].shape == (3, layout.size)
-    assert float((together[0] - one_by_one[0]).abs().max()) <= 1e-10
-    assert float(one_by_one[0].abs().max()) > 1e-3
-    for name, values in one_by_one[1].items():
-        assert float((together[1][name] - values).abs().max()) <= 1e-10
-
-
-def test_vectorised_inner_adam_equals_single_episodes_in_float64():
-    inner = InnerConfig(steps=3, batch_size=3, lr=2e-3, optimizer="adam")
-    config, source, gan, params, layout = run_setup(inner=inner)
-    inputs = [_inputs(source.episode(key), config, CPU) for key in episode_keys(source, 2)]
-    doubled = [
-        EpisodeInputs(*(type(h)(*(t.double() for t in h)) for h in (i.support, i.query)))
-        for i in inputs
-    ]
-    init = perturbed(params)
-    together, single = (
-        _per_episode(reptile, gan, layout, init, doubled, config, vectorised=v)[0]
-        for v in (True, False)
-    )
-    assert float((together - single).abs().max()) <= 1e-9
-
-
-def test_the_vectorised_chunk_equals_the_loop_in_float32():
-    setup = run_setup()
-    chunk = ChunkKey(0, 0, "reptile", episode_keys(setup[1], 3))
-    together, loop = (compute(setup, chunk, vectorised=v).gradient_sum for v in (True, False))
-    # Float32 kinks may differ; the chunk of three has a sum of norm about 1e-1.
-    assert np.linalg.norm(together - loop) <= 1e-3 * np.linalg.norm(loop)
-
-
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil"])
-def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
-    setup = run_setup(second_order=ALGORITHMS[algorithm].second_order)
-    keys = episode_keys(setup[1], 4)
-    whole = compute(setup, ChunkKey(0, 0, algorithm, keys), vectorised=False)
-    total = np.zeros_like(whole.gradient_sum)
-    losses = 0.0
-    for key in keys:
-        single = compute(setup, ChunkKey(0, 0, algorithm, (key,)), vectorised=False)
-        total += single.gradient_sum
-        losses += single.report.metric_sums["loss_d_last"]
-    assert whole.gradient_sum.dtype == np.float32
-    np.testing.assert_array_equal(whole.gradient_sum, total)
-    assert whole.report.metric_sums["loss_d_last"] == losses
-    assert whole.report.num_finite == 4
-    assert whole.report.failures == ()
-
-
-@pytest.mark.parametrize("vectorised", [True, False])
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "joint"])
-def test_a_chunk_is_bit_equal_whatever_ran_before_it(algorithm, vectorised):
-    inner = InnerConfig(steps=2, batch_size=4, optimizer="adam", lr=1e-2)
-    setup = run_setup(second_order=ALGORITHMS[algorithm].second_order, inner=inner)
-    chunk = ChunkKey(1, 0, algorithm, episode_keys(setup[1], 3))
-    first = compute(setup, chunk, vectorised=vectorised)
-    for other in ("fomaml", "joint", "reptile"):
-        keys = episode_keys(setup[1], 3, step=7)
-        compute(setup, ChunkKey(7, 0, other, keys), vectorised=vectorised)
-    again = compute(setup, chunk, vectorised=vectorised)
-    np.testing.assert_array_equal(first.gradient_sum, again.gradient_sum)
-    assert first.report.gradient_sha256 == again.report.gradient_sha256
-    assert first.report.metric_sums == again.report.metric_sums
-
-
-class PoisonedTasks:
-    """Episodes of some keys have NaN pixels, as a broken file might give."""
-
-    def __init__(self, source: DatasetTasks, bad: set[EpisodeKey]) -> None:
-        self._source, self._bad = source, bad
-
-    def tasks(self, split):
-        return self._source.tasks(split)
-
-    def episode(self, key: EpisodeKey) -> Episode:
-        episode = self._source.episode(key)
-        if key not in self._bad:
-            return episode
-        return Episode(key, torch.full_like(episode.support, torch.nan), episode.query)
-
-
-@pytest.mark.parametrize("vectorised", [True, False])
-def test_episodes_that_are_not_finite_are_left_out_listed_and_counted(vectorised):
-    setup = run_setup()
-    keys = episode_keys(setup[1], 4)
-    bad = {keys[1], keys[3]}
-    source = PoisonedTasks(setup[1], bad)
-    mixed = compute(setup, ChunkKey(0, 0, "reptile", keys), source=source, vectorised=vectorised)
-    good = compute(setup, ChunkKey(0, 0, "reptile", (keys[0], keys[2])), vectorised=False)
-    assert [failure.key for failure in mixed.report.failures] == [keys[1], keys[3]]
-    assert mixed.report.num_finite == 2
-    assert np.isfinite(mixed.gradient_sum).all()
-    tolerance = 1e-3 * np.linalg.norm(good.gradient_sum) if vectorised else 0.0
-    assert np.linalg.norm(mixed.gradient_sum - good.gradient_sum) <= tolerance
-    assert mixed.report.metric_sums["loss_d_first"] == pytest.approx(
-        good.report.metric_sums["loss_d_first"], rel=1e-5
-    )
-
-
-def test_a_poisoned_joint_chunk_loses_all_its_episodes():
-    setup = run_setup()
-    keys = episode_keys(setup[1], 3)
-    result = compute(
-        setup, ChunkKey(0, 0, "joint", keys), source=PoisonedTasks(setup[1], {keys[0]})
-    )
-    assert [failure.key for failure in result.report.failures] == list(keys)
-    assert result.report.num_finite == 0
-    assert not result.gradient_sum.any()
-
-
-def test_the_sent_vector_is_not_written_to_and_is_hashed():
-    config, source, gan, params, layout = run_setup()
-    vector = layout.flatten(params).numpy()
-    before = vector.copy()
-    chunk = ChunkKey(0, 0, "reptile", episode_keys(source, 2))
-    for vectorised in (True, False):
-        result = chunk_gradient(
-            gan, layout, vector, chunk, source, config, device=CPU, vectorised=vectorised
-        )
-        np.testing.assert_array_equal(vector, before)
-        assert result.report.params_sha256 == vector_sha256(before)
-        assert result.report.gradient_sha256 == vector_sha256(result.gradient_sum)
-
-
-def test_joint_counts_as_all_its_episodes_and_is_their_pooled_mean():
-    warmup = WarmupConfig(steps=1, pairs_per_episode=2)
-    setup = run_setup(warmup=warmup)
-    keys = episode_keys(setup[1], 4)
-    whole = compute(setup, ChunkKey(1, 0, "joint", keys))
-    parts = [compute(setup, ChunkKey(1, i, "joint", keys[i : i + 1])) for i in range(4)]
-    assert whole.report.num_finite == 4
-    mean = sum(part.gradient_sum for part in parts) / 4
-    # Losses are means over samples, so the pooled gradient is the mean of the parts'.
-    np.testing.assert_allclose(whole.gradient_sum / 4, mean, atol=1e-5 * np.abs(mean).max())
-    assert whole.report.metric_sums["loss_d_first"] == pytest.approx(
-        sum(part.report.metric_sums["loss_d_first"] for part in parts), rel=1e-5
-    )
-
-
-def test_the_rule_for_vectorising_reads_only_sizes_and_the_kind_of_device():
-    cuda = torch.device("cuda")
-    small, large = GanConfig(width=8), GanConfig(width=64)
-    assert prefers_vmap(small, 28, 8, CPU)
-    assert not prefers_vmap(small, 64, 8, CPU)
-    assert not prefers_vmap(large, 28, 8, CPU)
-    assert prefers_vmap(large, 64, 8, cuda)
-    assert not prefers_vmap(small, 28, 1, CPU)
-    assert not prefers_vmap(small, 28, 1, cuda)
-    for family in get_args(GeneratorFamily):
-        assert prefers_vmap(GanConfig(family=family, width=4), 16, 2, CPU)
-
-
-def test_an_episode_does_not_depend_on_its_group_under_vmap():
-    """On a CPU a chunk is vectorised eight episodes at a time."""
-    setup = run_setup("dcgan", inner=InnerConfig(steps=1, batch_size=2, lr=1e-2, optimizer="sgd"))
-    keys = episode_keys(setup[1], 11)
-    whole = compute(setup, ChunkKey(0, 0, "reptile", keys), vectorised=True)
-    parts = [
-        compute(setup, ChunkKey(0, i, "reptile", part), vectorised=True).gradient_sum
-        for i, part in enumerate((keys[:8], keys[8:]))
-    ]
-    assert whole.report.num_finite == 11
-    np.testing.assert_allclose(whole.gradient_sum, sum(parts), atol=1e-7)
-    loop = compute(setup, ChunkKey(0, 0, "reptile", keys), vectorised=False).gradient_sum
-    assert np.linalg.norm(whole.gradient_sum - loop) <= 1e-3 * np.linalg.norm(loop)
-
-
-@settings(max_examples=4, derandomize=True, deadline=None)
-@given(
-    cuts=st.lists(st.integers(1, 5), max_size=3, unique=True),
-    algorithm=st.sampled_from(["reptile", "fomaml"]),
-)
-def test_chunks_of_any_size_add_up_to_the_same_gradient(cuts, algorithm):
-    setup = run_setup("dcgan", inner=InnerConfig(steps=1, batch_size=2, lr=1e-2, optimizer="sgd"))
-    keys = episode_keys(setup[1], 6)
-    whole = compute(setup, ChunkKey(0, 0, algorithm, keys), vectorised=False).gradient_sum
-    edges = [0, *sorted(cuts), 6]
-    parts = [
-        compute(setup, ChunkKey(0, i, algorithm, keys[a:b]), vectorised=False).gradient_sum
-        for i, (a, b) in enumerate(itertools.pairwise(edges))
-    ]
-    np.testing.assert_allclose(sum(parts), whole, atol=1e-5 * np.abs(whole).max())

@@ -12,7 +12,14 @@ from metagan.inner_loop import adapt, moves
 from metagan.params import GanParams, map_params
 from metagan.settings import InnerConfig
 from tests.reference import gan_oracle
-from tests.reference.cases import ARCHITECTURES, LOSSES, Case, largest_difference, make_case
+from tests.reference.cases import (
+    ARCHITECTURES,
+    LOSSES,
+    Case,
+    assert_close,
+    largest_difference,
+    make_case,
+)
 
 GRADIENTS: dict[str, PartialGradient] = {
     "functional": functional_gradient,
@@ -32,11 +39,6 @@ def oracle_adapt(case: Case, *, twin: bool = False) -> tuple[GanParams, dict]:
         gan_oracle.weights_of(players.generator), gan_oracle.weights_of(players.discriminator)
     )
     return adapted, gan_oracle.weights_of(critic)
-
-
-def assert_close(found: GanParams, expected: GanParams, tolerance: float) -> None:
-    for one, other in zip(found, expected, strict=True):
-        assert largest_difference(one, other) <= tolerance
 
 
 @pytest.mark.parametrize("loss", LOSSES)

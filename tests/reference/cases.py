@@ -101,3 +101,9 @@ def largest_difference(first: dict, second: dict) -> float:
     """Largest absolute difference over all weights; fails if names differ."""
     assert list(first) == list(second)
     return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def assert_close(found: GanParams, expected: GanParams, tolerance: float) -> None:
+    """No weight of either player differs by more than `tolerance`."""
+    for one, other in zip(found, expected, strict=True):
+        assert largest_difference(one, other) <= tolerance
