@@ -160,6 +160,12 @@ class EvaluateConfig(Config):
     generated_per_real: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (20,), min_length=1, description="Generated samples per real one tried on validation."
     )
+    best_of: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Each generated sample is the best of so many, by the discriminator's score.",
+    )
     mix: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
         (0.0, 0.25, 0.5),
         min_length=1,

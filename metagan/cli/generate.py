@@ -29,6 +29,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the samples are written"
     )
+    parser.add_argument(
+        "--best-of",
+        type=count,
+        metavar="N",
+        help="draw N for each sample and keep the one that the discriminator finds most real; "
+        "default: what the run evaluates with (evaluate.best_of)",
+    )
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="default: 0")
     add_output(parser)
 

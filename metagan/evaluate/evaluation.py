@@ -105,7 +105,13 @@ class Subject:
             batch_size=self.config.evaluate.adapt_batch_size,
             seed=task.seed,
         )
-        return generate_samples(self.gan, target, per_support=per_real, seed=task.seed)
+        return generate_samples(
+            self.gan,
+            target,
+            per_support=per_real,
+            seed=task.seed,
+            best_of=self.config.evaluate.best_of,
+        )
 
 
 @dataclass(frozen=True)

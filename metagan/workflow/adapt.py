@@ -158,6 +158,7 @@ def save_adapted(
         "per_class": target.per_class,
         "steps": steps,
         "seed": seed,
+        "best_of": run.config.evaluate.best_of,
         "sample_shape": list(target.support.shape[2:]),
         "gan": run.config.gan.model_dump(mode="json"),
     }
@@ -232,7 +233,11 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
         )
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     preview = generate_samples(
-        run.gan, target, per_support=max(1, 8 // target.support.shape[1]), seed=seed
+        run.gan,
+        target,
+        per_support=max(1, 8 // target.support.shape[1]),
+        seed=seed,
+        best_of=settings.evaluate.best_of,
     )
     rows = [
         [to_uint8(target.support[way][:8]), to_uint8(preview[way][:8])]

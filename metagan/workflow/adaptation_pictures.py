@@ -51,7 +51,11 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
             )
             per_support = -(-GENERATED_SHOWN // shots)
             generated = generate_samples(
-                subject.gan, target, per_support=per_support, seed=config.seed
+                subject.gan,
+                target,
+                per_support=per_support,
+                seed=config.seed,
+                best_of=config.evaluate.best_of,
             )
             picks = np.linspace(0, generated.shape[1] - 1, GENERATED_SHOWN).astype(int)
             columns.append(to_uint8(generated[:, picks]))

@@ -18,11 +18,16 @@ from metagan.tasks import to_uint8
 from metagan.workflow.adapt import AdaptedGan, load_adapted
 
 
-def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int) -> Pictures:
-    """`num` pictures of every class, (W, num, C, H, W'), spread evenly over the support."""
+def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> Pictures:
+    """`num` pictures of every class, (W, num, C, H, W'), spread evenly over the support.
+
+    Each is the best of `best_of` by the discriminator's score.
+    """
     shots = adapted.target.support.shape[1]
     per_support = -(-num // shots)
-    samples = generate_samples(adapted.gan, adapted.target, per_support=per_support, seed=seed)
+    samples = generate_samples(
+        adapted.gan, adapted.target, per_support=per_support, seed=seed, best_of=best_of
+    )
     # Every support sample in turn, so that a small `num` does not continue only the first.
     by_support = samples.reshape(len(samples), shots, per_support, *samples.shape[2:])
     spread = by_support.transpose(1, 2).flatten(1, 2)
@@ -88,7 +93,8 @@ def generate_command(args: argparse.Namespace, context: Context) -> int:
     if args.out.exists():
         raise RunError(f"--out {args.out} exists already; choose another folder or remove it")
     adapted = load_adapted(args.adapted)
-    pictures = generate_pictures(adapted, num=args.num, seed=args.seed)
+    best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
+    pictures = generate_pictures(adapted, num=args.num, seed=args.seed, best_of=best_of)
     write_samples(args.out, adapted, pictures, seed=args.seed)
     context.console.print(
         f"wrote {args.num} pictures of each of {len(adapted.labels)} classes to {args.out} "

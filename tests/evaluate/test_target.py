@@ -118,3 +118,64 @@ def test_an_unconditional_generator_adapts_per_class(support: torch.Tensor) -> N
         seed=0,
     )
     assert generate_samples(gan, target, per_support=1, seed=0).shape == (3, 4, 1, 16, 16)
+
+
+def reference_best(
+    gan: GanPair, target: AdaptedTarget, drawn: torch.Tensor, best_of: int
+) -> torch.Tensor:
+    """One candidate, one support sample and one score at a time."""
+    rows = []
+    for way, support in enumerate(target.support):
+        critic = target.of_class(way).discriminator
+        kept = []
+        for group in drawn[way].split(best_of):
+            totals = []
+            for sample in group:
+                conditions = support if gan.config.conditioning == "sample" else [torch.empty(0)]
+                scores = [gan.score(critic, x[None], sample[None]).item() for x in conditions]
+                totals.append(sum(scores) / len(scores))
+            kept.append(group[totals.index(max(totals))])
+        rows.append(torch.stack(kept))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("conditioning", ["sample", "none"])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_best_of_keeps_what_the_classes_own_discriminator_scores_highest(
+    support: torch.Tensor, conditioning: str, steps: int
+) -> None:
+    gan, init = players(conditioning)
+    target = adapt_to_target(
+        gan, init, support, inner=INNER, task=TaskConfig(), steps=steps, batch_size=4, seed=0
+    )
+    drawn = generate_samples(gan, target, per_support=6, seed=3)
+    best = generate_samples(gan, target, per_support=2, seed=3, best_of=3, batch_size=5)
+    torch.testing.assert_close(best, reference_best(gan, target, drawn, 3), rtol=0, atol=1e-5)
+    assert best.shape == (3, 8, 1, 16, 16)
+    assert not torch.equal(best, drawn.unflatten(1, (8, 3))[:, :, 0])
+
+
+def test_a_large_support_is_scored_against_a_spread_part_of_it(support: torch.Tensor) -> None:
+    class Copy(torch.nn.Module):
+        def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            return condition[:1].expand(len(z), -1, -1, -1) + 0 * z[:, :1, None, None]
+
+    asked: list[torch.Tensor] = []
+
+    class Listening(torch.nn.Module):
+        def forward(self, condition: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+            asked.append(condition[0, 0, 0, 0])
+            return candidates.flatten(1).sum(1)
+
+    gan = dataclasses.replace(players("sample")[0], generator=Copy(), discriminator=Listening())
+    many = torch.arange(15.0)[:, None, None, None].expand(1, 15, 1, 16, 16)
+    generate_samples(
+        gan, AdaptedTarget(GanParams({}, {}), False, many), per_support=1, seed=0, best_of=2
+    )
+    assert [float(value) for value in asked] == [0, 4, 7, 10, 14]
+
+
+def test_best_of_below_one_is_refused(support: torch.Tensor) -> None:
+    gan, target = adapted(support, "domain", steps=0)
+    with pytest.raises(ValueError, match="best_of is 0"):
+        generate_samples(gan, target, per_support=1, seed=0, best_of=0)

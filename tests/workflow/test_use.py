@@ -158,6 +158,23 @@ def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
     assert np.array_equal(generate_pictures(adapted, num=7, seed=1), drawn)
 
 
+def test_generate_selects_as_the_run_evaluates_unless_told_otherwise(
+    tmp_path: Path, pictures: Path, trained: Path
+) -> None:
+    adapted = str(tmp_path / "adapted")
+    line = ["adapt", "--run", str(trained), "--support", str(pictures), "--out", adapted]
+    assert run_cli([*line, "--steps", "0", "evaluate.best_of=3"], local_context) == 0
+    for name, options in {"usual": [], "three": ["3"], "one": ["1"]}.items():
+        line = ["generate", "--adapted", adapted, "--num", "6", "--out", str(tmp_path / name)]
+        chosen = [f"--best-of={value}" for value in options]
+        assert run_cli([*line, *chosen], local_context) == 0
+    files = {
+        name: [file.read_bytes() for file in sorted((tmp_path / name / "ka").glob("*.png"))]
+        for name in ("usual", "three", "one")
+    }
+    assert files["usual"] == files["three"] != files["one"]
+
+
 def test_an_adapted_folder_with_a_flipped_byte_is_refused(
     tmp_path: Path, pictures: Path, trained: Path
 ) -> None:
