@@ -26,12 +26,14 @@ class GanBatch(NamedTuple):
             conditioning.
         z: (B, 2, Z): two latent draws, since the mode-seeking term compares two.
         augment: (B, 2, A) uniform draws in [0, 1): for real and for generated samples.
+        between: (B,) uniform in [0, 1): where from generated to real WGAN-GP looks at a slope.
     """
 
     real: Tensor
     condition: Tensor
     z: Tensor
     augment: Tensor
+    between: Tensor
 
     def step(self, index: int) -> "GanBatch":
         """The inputs of one step."""
@@ -69,4 +71,5 @@ def draw_batches(
     )
     z = torch.from_numpy(rng.standard_normal((*shape, 2, gan.latent_dim), dtype=np.float32))
     augment = torch.from_numpy(rng.random((*shape, 2, NUM_AUGMENT_DRAWS), dtype=np.float32))
-    return GanBatch(real, condition, z, augment)
+    between = torch.from_numpy(rng.random(shape, dtype=np.float32))
+    return GanBatch(real, condition, z, augment, between)

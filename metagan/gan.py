@@ -3,14 +3,22 @@
 Shapes: B samples in a batch, Z latent dimension.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from metagan.batches import GanBatch
-from metagan.losses import ADVERSARIAL_LOSSES, augment, gradient_penalty, mode_seeking
+from metagan.losses import (
+    ADVERSARIAL_LOSSES,
+    augment,
+    gradient_penalty,
+    mode_seeking,
+    unit_gradient_penalty,
+)
 from metagan.networks.build import build_players
+from metagan.networks.spectral import spectrally_normalized
 from metagan.params import GanParams, Params, module_params
 from metagan.settings import GanConfig
 
@@ -42,14 +50,20 @@ class GanPair:
 
         Returns:
             (B, *sample_shape) from the first latents; behind them, where the mode-seeking term
-            is on, as many from the second ones.
+            is on, as many from the second ones; behind those, where reconstruction is on, as
+            many from latents of zero.
         """
+        latents = [batch.z[:, 0]]
         if self.config.mode_seeking > 0:
-            return self.generate(params, batch.condition, batch.z.transpose(0, 1).flatten(0, 1))
-        return self.generate(params, batch.condition, batch.z[:, 0])
+            latents.append(batch.z[:, 1])
+        if self.config.reconstruction > 0:
+            latents.append(torch.zeros_like(batch.z[:, 0]))
+        return self.generate(params, batch.condition, torch.cat(latents))
 
     def score(self, params: Params, condition: Tensor, candidates: Tensor) -> Tensor:
         """Scores (B,) of candidates (B, *sample_shape), higher means more real."""
+        if self.config.spectral_norm:
+            params = spectrally_normalized(params)
         return torch.func.functional_call(self.discriminator, params, (condition, candidates))
 
     def discriminator_loss(
@@ -61,32 +75,28 @@ class GanPair:
             params: The discriminator's weights.
             batch: One step's inputs.
             generated: What `generate_batch` made of it.
-            penalty_scale: 0 leaves R1 and R2 out; k applies them k times their weight, for
-                penalties that are applied at every k-th step only.
+            penalty_scale: 0 leaves R1, R2 and WGAN-GP's penalty out; k applies them k times their
+                weight, for penalties that are applied at every k-th step only.
         """
         generated = generated[: len(batch.real)]
         real, fake = self._scores(params, batch, generated)
         loss = ADVERSARIAL_LOSSES[self.config.loss].discriminator(real, fake)
         if penalty_scale > 0:
-            for weight, samples, which in (
-                (self.config.r1, batch.real, 0),
-                (self.config.r2, generated, 1),
-            ):
+            for weight, penalty in self._penalties(params, batch, generated):
                 if weight > 0:
-                    penalty = self._penalty(params, batch, samples, which)
-                    loss = loss + penalty_scale * weight * penalty
+                    loss = loss + penalty_scale * weight * penalty()
         return loss
 
     def generator_loss(self, params: Params, batch: GanBatch, generated: Tensor) -> Tensor:
-        """The generator's loss, with the mode-seeking term, as a function of its samples.
+        """The generator's loss with its further terms, as a function of its samples.
 
         Args:
             params: The discriminator's weights.
             batch: One step's inputs.
             generated: What `generate_batch` made of it.
         """
-        loss, count = ADVERSARIAL_LOSSES[self.config.loss], len(batch.real)
-        first, second = generated[:count], generated[count:]
+        loss = ADVERSARIAL_LOSSES[self.config.loss]
+        first, *others = torch.split(generated, len(batch.real))
         if loss.needs_real:
             real, fake = self._scores(params, batch, first)
         else:
@@ -94,8 +104,11 @@ class GanPair:
         value = loss.generator(real, fake)
         if self.config.mode_seeking > 0:
             value = value + self.config.mode_seeking * mode_seeking(
-                first, second, batch.z[:, 0], batch.z[:, 1]
+                first, others[0], batch.z[:, 0], batch.z[:, 1]
             )
+        if self.config.reconstruction > 0:
+            distance = (others[-1] - batch.condition).abs().mean()
+            value = value + self.config.reconstruction * distance
         return value
 
     def _scores(self, params: Params, batch: GanBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,8 +134,25 @@ class GanPair:
                 condition = augment(condition, draws, self.config.augment)
         return self.score(params, condition, candidates)
 
-    def _penalty(self, params: Params, batch: GanBatch, samples: Tensor, which: int) -> Tensor:
-        return gradient_penalty(lambda x: self._score_augmented(params, batch, x, which), samples)
+    def _penalties(
+        self, params: Params, batch: GanBatch, generated: Tensor
+    ) -> list[tuple[float, Callable[[], Tensor]]]:
+        """(weight, how to compute it) of each gradient penalty."""
+
+        def score(which: int) -> Callable[[Tensor], Tensor]:
+            return lambda samples: self._score_augmented(params, batch, samples, which)
+
+        penalties: list[tuple[float, Callable[[], Tensor]]] = [
+            (self.config.r1, lambda: gradient_penalty(score(0), batch.real)),
+            (self.config.r2, lambda: gradient_penalty(score(1), generated)),
+        ]
+        if ADVERSARIAL_LOSSES[self.config.loss].interpolates:
+            share = batch.between.reshape(-1, *[1] * (generated.ndim - 1))
+            between = share * batch.real + (1 - share) * generated
+            penalties.append(
+                (self.config.gradient_penalty, lambda: unit_gradient_penalty(score(0), between))
+            )
+        return penalties
 
 
 def build_gan(

@@ -24,15 +24,27 @@ class AdversarialLoss:
         discriminator: (real scores, generated scores) -> scalar.
         generator: The same; losses that are not relativistic ignore the real scores.
         needs_real: Whether the generator's loss reads the real scores.
+        interpolates: Whether D's loss comes with WGAN-GP's penalty between real and generated.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
     needs_real: bool
+    interpolates: bool = False
 
 
 def _hinge(real: Tensor, fake: Tensor) -> Tensor:
     return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
+
+
+def _least_squares(real: Tensor, fake: Tensor) -> Tensor:
+    return 0.5 * ((real - 1).square().mean() + fake.square().mean())
+
+
+def _relativistic_average(real: Tensor, fake: Tensor) -> Tensor:
+    # Each score against the mean of the other kind, not against one partner.
+    above = functional.softplus(fake.mean() - real).mean()
+    return above + functional.softplus(fake - real.mean()).mean()
 
 
 def _nonsaturating(real: Tensor, fake: Tensor) -> Tensor:
@@ -47,11 +59,28 @@ ADVERSARIAL_LOSSES: Mapping[str, AdversarialLoss] = {
         lambda real, fake: functional.softplus(real - fake).mean(),
         needs_real=True,
     ),
+    # The same, equation 8.
+    "relativistic_average": AdversarialLoss(
+        _relativistic_average,
+        lambda real, fake: _relativistic_average(fake, real),
+        needs_real=True,
+    ),
     # Lim and Ye 2017, arXiv:1705.02894.
     "hinge": AdversarialLoss(_hinge, lambda _, fake: -fake.mean(), needs_real=False),
     # Goodfellow et al. 2014, arXiv:1406.2661, section 3.
     "nonsaturating": AdversarialLoss(
         _nonsaturating, lambda _, fake: functional.softplus(-fake).mean(), needs_real=False
+    ),
+    # Mao et al. 2017, arXiv:1611.04076, equation 9 (a = 0, b = c = 1).
+    "least_squares": AdversarialLoss(
+        _least_squares, lambda _, fake: 0.5 * (fake - 1).square().mean(), needs_real=False
+    ),
+    # Gulrajani et al. 2017, arXiv:1704.00028, equation 3.
+    "wgan_gp": AdversarialLoss(
+        lambda real, fake: fake.mean() - real.mean(),
+        lambda _, fake: -fake.mean(),
+        needs_real=False,
+        interpolates=True,
     ),
 }
 
@@ -62,8 +91,22 @@ def gradient_penalty(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tens
     R1 at real samples, R2 at generated ones (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
     The score of a sample must not depend on the others of its batch.
     """
+    return 0.5 * _squared_slopes(score, samples).mean()
+
+
+def unit_gradient_penalty(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
+    """Mean squared distance from 1 of the norm of the score's gradient, per sample.
+
+    Source: Gulrajani et al. 2017, arXiv:1704.00028, equation 3, there at samples between real and
+    generated ones. A tiny constant inside the root keeps its derivative finite at slope 0.
+    """
+    return ((_squared_slopes(score, samples) + 1e-12).sqrt() - 1).square().mean()
+
+
+def _squared_slopes(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
+    """(B,) squared norms of the score's gradient, each over all axes of its own sample."""
     gradient = torch.func.grad(lambda x: score(x).sum())(samples)
-    return 0.5 * gradient.square().flatten(1).sum(1).mean()
+    return gradient.square().flatten(1).sum(1)
 
 
 def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 This module imports neither torch nor Ray, so `--help` and configuration errors come at once.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
 GeneratorFamily = Literal["flow", "dcgan", "residual"]
+AdversarialLossName = Literal[
+    "relativistic", "relativistic_average", "hinge", "nonsaturating", "least_squares", "wgan_gp"
+]
 
 
 class DataConfig(Config):
@@ -61,21 +64,40 @@ class GanConfig(Config):
     width: int = Field(16, ge=4, le=256, description="Channels of the generator's first stage.")
     discriminator_width: int = Field(16, ge=4, le=256, description="The same, discriminator.")
     latent_dim: int = Field(16, ge=1, le=512, description="Length of z.")
-    loss: Literal["relativistic", "hinge", "nonsaturating"] = Field(
+    loss: AdversarialLossName = Field(
         "relativistic", description="Adversarial loss; relativistic is the pairing form."
     )
-    r1: float = Field(1.0, ge=0, description="Weight of the R1 penalty (gradient at real).")
-    r2: float = Field(1.0, ge=0, description="Weight of the R2 penalty (gradient at generated).")
+    r1: float = Field(
+        1.0, ge=0, description="Weight of the R1 penalty (gradient at real); wgan_gp: 0 if not set."
+    )
+    r2: float = Field(1.0, ge=0, description="The same for R2 (gradient at generated).")
+    gradient_penalty: float = Field(
+        10.0, ge=0, description="wgan_gp: weight of its penalty (gradient between the two)."
+    )
     penalty_every: int = Field(
         8, ge=1, description="Penalties are applied at every such step, times this number."
     )
+    spectral_norm: bool = Field(
+        False, description="Divide each of D's weight matrices by its largest singular value."
+    )
     mode_seeking: float = Field(0.03, ge=0, description="Weight of the mode-seeking term.")
+    reconstruction: float = Field(
+        0.0, ge=0, description="sample: weight of the mean distance of G(x, 0) from x."
+    )
     augment: tuple[Literal["translation", "cutout", "color"], ...] = Field(
         ("translation",), description="Differentiable augmentation inside the discriminator."
     )
     max_displacement: float = Field(
         0.35, gt=0, le=1, description="Flow family: largest displacement, share of half the width."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_penalty(cls, values: Any) -> Any:
+        """WGAN-GP brings its own penalty; others are added only where somebody asked for them."""
+        if isinstance(values, dict) and values.get("loss") == "wgan_gp":
+            return {"r1": 0.0, "r2": 0.0, **values}
+        return values
 
 
 class AlgorithmConfig(Config):
@@ -215,6 +237,12 @@ class RunConfig(Config):
             raise ValueError(
                 "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
                 "set gan.family dcgan or residual"
+            )
+        if self.gan.reconstruction > 0 and self.gan.conditioning != "sample":
+            raise ValueError(
+                f"gan.reconstruction is {self.gan.reconstruction}, but with gan.conditioning "
+                f"{self.gan.conditioning} there is no sample to reconstruct; set it to 0 or "
+                "gan.conditioning sample"
             )
         if self.data.image_size % 4:
             raise ValueError(

@@ -41,6 +41,46 @@ def test_losses_equal_those_of_plain_modules(family, conditioning, loss):
     assert g_loss(case, batch).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
+@pytest.mark.parametrize("family", ["flow", "residual"])
+@pytest.mark.parametrize("options", [{"spectral_norm": True}, {"reconstruction": 0.7}])
+def test_spectral_norm_and_reconstruction_equal_those_of_plain_modules(family, options):
+    case = make_case(family, "sample", gan={"loss": "wgan_gp", "augment": EVERY, **options})
+    players = gan_oracle.load_players(case.gan, case.init)
+    batch = case.support.step(0)
+    for oracle, found in (
+        (gan_oracle.discriminator_loss, d_loss(case, batch, penalty_scale=2.0)),
+        (gan_oracle.generator_loss, g_loss(case, batch)),
+    ):
+        scale = (2.0,) if oracle is gan_oracle.discriminator_loss else ()
+        expected = oracle(players.generator, players.discriminator, batch, case.config.gan, *scale)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-11)
+
+
+def test_reconstruction_without_mode_seeking_compares_the_right_samples():
+    case = make_case("dcgan", "sample", gan={"mode_seeking": 0.0, "reconstruction": 1.0})
+    plain = make_case("dcgan", "sample", gan={"mode_seeking": 0.0})
+    batch = case.support.step(0)
+    centre = case.gan.generate(
+        case.init.generator, batch.condition, torch.zeros_like(batch.z[:, 0])
+    )
+    distance = (centre - batch.condition).abs().mean().item()
+    assert g_loss(case, batch).item() - g_loss(plain, batch).item() == pytest.approx(distance)
+
+
+def test_wgan_gp_looks_at_slopes_between_real_and_generated_samples():
+    case = make_case("dcgan", "sample", gan={"loss": "wgan_gp"})
+    assert (case.config.gan.r1, case.config.gan.r2) == (0, 0)
+    batch = case.support.step(0)
+    at = {}
+    for share in (0.0, 0.5, 1.0):
+        moved = batch._replace(between=torch.full_like(batch.between, share))
+        at[share] = d_loss(case, moved, penalty_scale=1.0).item()
+        assert d_loss(case, moved).item() == d_loss(case, batch).item()
+    assert len(set(at.values())) == 3
+    asked = GanConfig.model_validate({"loss": "wgan_gp", "r1": 0.5})
+    assert (asked.r1, asked.r2) == (0.5, 0)
+
+
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_samples_and_scores_do_not_depend_on_batch_mates(family, conditioning):
     case = make_case(family, conditioning)

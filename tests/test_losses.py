@@ -1,6 +1,7 @@
 """Losses, penalties and augmentation against closed forms."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -13,11 +14,14 @@ from metagan.losses import (
     augment,
     gradient_penalty,
     mode_seeking,
+    unit_gradient_penalty,
 )
+from metagan.settings import AdversarialLossName
 from tests.reference.gan_oracle import augment_one
 
 REAL = torch.tensor([0.5, -2.0, 3.0], dtype=torch.float64)
 FAKE = torch.tensor([1.5, 0.25, -1.0], dtype=torch.float64)
+MEAN_REAL, MEAN_FAKE = REAL.mean().item(), FAKE.mean().item()
 
 
 def softplus(x: float) -> float:
@@ -41,6 +45,13 @@ def draws(count: int, seed: int = 0) -> torch.Tensor:
     ("name", "d_term", "g_term"),
     [
         ("relativistic", lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),
+        (
+            "relativistic_average",
+            lambda r, f: softplus(MEAN_FAKE - r) + softplus(f - MEAN_REAL),
+            lambda r, f: softplus(MEAN_REAL - f) + softplus(r - MEAN_FAKE),
+        ),
+        ("least_squares", lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda _, f: (f - 1) ** 2 / 2),
+        ("wgan_gp", lambda r, f: f - r, lambda _, f: -f),
         ("hinge", lambda r, f: max(0, 1 - r) + max(0, 1 + f), lambda _, f: -f),
         ("nonsaturating", lambda r, f: softplus(-r) + softplus(f), lambda _, f: softplus(-f)),
     ],
@@ -73,10 +84,15 @@ def test_losses_stay_finite_at_extreme_scores(name):
             assert all(g is None or torch.isfinite(g).all() for g in grads)
 
 
+def test_every_loss_of_the_settings_is_in_the_table():
+    assert set(ADVERSARIAL_LOSSES) == set(get_args(AdversarialLossName))
+
+
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_the_players_pull_the_generated_scores_in_opposite_directions(name):
+    """Least squares does so only between its two targets, 0 and 1."""
     loss = ADVERSARIAL_LOSSES[name]
-    fake = FAKE.clone().requires_grad_()
+    fake = torch.sigmoid(FAKE).requires_grad_()
     (d_pull,) = torch.autograd.grad(loss.discriminator(REAL, fake).sum(), fake)
     (g_pull,) = torch.autograd.grad(loss.generator(REAL, fake).sum(), fake)
     assert (d_pull >= 0).all()
@@ -110,6 +126,22 @@ def test_the_penalty_of_a_quadratic_critic_and_its_derivative_are_exact():
     assert value.item() == pytest.approx(0.5 * 1.7**2 * mean_square, rel=1e-13)
     (slope,) = torch.autograd.grad(value, a)
     assert slope.item() == pytest.approx(1.7 * mean_square, rel=1e-13)
+
+
+def test_the_unit_penalty_of_a_linear_critic_is_the_squared_distance_of_its_norm_from_one():
+    weights, samples = images(4, 2, 3, 3), images(4, 2, 3, 3, seed=1)
+    value = unit_gradient_penalty(lambda x: (x * weights).sum((1, 2, 3)), samples)
+    norms = weights.square().sum((1, 2, 3)).sqrt()
+    assert value.item() == pytest.approx((norms - 1).square().mean().item(), rel=1e-10)
+
+
+def test_the_unit_penalty_has_a_finite_derivative_where_the_critic_is_flat():
+    samples = images(3, 1, 4, 4)
+    a = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    value = unit_gradient_penalty(lambda x: a * x.flatten(1).sum(1), samples)
+    assert value.item() == pytest.approx(1, abs=1e-5)
+    (slope,) = torch.autograd.grad(value, a)
+    assert torch.isfinite(slope)
 
 
 # --- mode seeking ------------------------------------------------------------------------------

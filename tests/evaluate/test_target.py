@@ -155,7 +155,7 @@ def test_best_of_keeps_what_the_classes_own_discriminator_scores_highest(
     assert not torch.equal(best, drawn.unflatten(1, (8, 3))[:, :, 0])
 
 
-def test_a_large_support_is_scored_against_a_spread_part_of_it(support: torch.Tensor) -> None:
+def test_a_large_support_is_scored_against_a_spread_part_of_it() -> None:
     class Copy(torch.nn.Module):
         def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
             return condition[:1].expand(len(z), -1, -1, -1) + 0 * z[:, :1, None, None]

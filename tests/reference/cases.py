@@ -1,13 +1,13 @@
 """Small GANs in float64 with an episode's batches: what the parity tests run on."""
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 
 from metagan.batches import GanBatch, draw_batches
 from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams, map_params
-from metagan.settings import RunConfig
+from metagan.settings import AdversarialLossName, RunConfig
 from metagan.tasks import DatasetTasks, EpisodeKey, make_splits
 from tests.helpers import bars, tiny_config
 
@@ -19,7 +19,7 @@ ARCHITECTURES = (
     ("residual", "sample"),
     ("residual", "none"),
 )
-LOSSES = ("relativistic", "hinge", "nonsaturating")
+LOSSES = get_args(AdversarialLossName)
 
 
 class Case(NamedTuple):

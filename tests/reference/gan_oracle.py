@@ -8,6 +8,7 @@ import copy
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from metagan.batches import GanBatch
@@ -149,13 +150,17 @@ def discriminator_loss(
             config.r1 * penalty(discriminator, batch, batch.real, 0, config)
             + config.r2 * penalty(discriminator, batch, fake, 1, config)
         )
+        if config.loss == "wgan_gp":
+            loss = loss + penalty_scale * config.gradient_penalty * between_penalty(
+                discriminator, batch, fake, config
+            )
     return loss
 
 
 def generator_loss(
     generator: nn.Module, discriminator: nn.Module, batch: GanBatch, config: GanConfig
 ) -> Tensor:
-    """Adversarial loss plus the mode-seeking term."""
+    """Adversarial loss plus the mode-seeking term and the reconstruction at a latent of zero."""
     first = generator(batch.condition, batch.z[:, 0])
     second = generator(batch.condition, batch.z[:, 1])
     real_scores = scores(discriminator, batch, batch.real, 0, config)
@@ -165,7 +170,11 @@ def generator_loss(
     for i in range(len(first)):
         ratio = (first[i] - second[i]).abs().mean() / (batch.z[i, 0] - batch.z[i, 1]).abs().mean()
         terms.append(1 / (ratio + 0.02))
-    return loss + config.mode_seeking * sum(terms) / len(terms)
+    loss = loss + config.mode_seeking * sum(terms) / len(terms)
+    if config.reconstruction:
+        again = generator(batch.condition, torch.zeros_like(batch.z[:, 0]))
+        loss = loss + config.reconstruction * (again - batch.condition).abs().mean()
+    return loss
 
 
 def penalty(
@@ -182,6 +191,21 @@ def penalty(
     return total / len(samples)
 
 
+def between_penalty(
+    discriminator: nn.Module, batch: GanBatch, fake: Tensor, config: GanConfig
+) -> Tensor:
+    """WGAN-GP's, one sample at a time."""
+    total = torch.zeros((), dtype=fake.dtype)
+    for i in range(len(fake)):
+        t = batch.between[i]
+        x = (t * batch.real[i] + (1 - t) * fake[i])[None].detach().requires_grad_(True)
+        single = GanBatch(*(tensor[i : i + 1] for tensor in batch))
+        score = scores(discriminator, single, x, 0, config).sum()
+        (gradient,) = torch.autograd.grad(score, x, create_graph=True)
+        total = total + (torch.sqrt((gradient**2).sum() + 1e-12) - 1) ** 2
+    return total / len(fake)
+
+
 def scores(
     discriminator: nn.Module, batch: GanBatch, samples: Tensor, which: int, config: GanConfig
 ) -> Tensor:
@@ -192,8 +216,25 @@ def scores(
         condition = batch.condition[i]
         if config.conditioning == "sample":
             condition = augment_one(condition, batch.augment[i, which], config.augment)
-        rows.append(discriminator(condition[None], candidate[None])[0])
+        if config.spectral_norm:
+            rows.append(spectral_score(discriminator, condition[None], candidate[None])[0])
+        else:
+            rows.append(discriminator(condition[None], candidate[None])[0])
     return torch.stack(rows)
+
+
+def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tensor) -> Tensor:
+    """The picture discriminator layer by layer, each weight over its largest singular value."""
+
+    def normal(layer: nn.Module) -> Tensor:
+        return layer.weight / torch.linalg.svdvals(layer.weight.reshape(len(layer.weight), -1))[0]
+
+    body = discriminator.body
+    x = torch.cat([condition, candidate], 1) if discriminator.conditional else candidate
+    for layer in (body.down1, body.down2, body.down3):
+        x = functional.conv2d(x, normal(layer), layer.bias, layer.stride, layer.padding)
+        x = torch.where(x > 0, x, 0.2 * x)
+    return x.flatten(1) @ normal(discriminator.head)[0] + discriminator.head.bias
 
 
 def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:
@@ -223,29 +264,39 @@ def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:
     return image
 
 
+def _softplus(x: Tensor) -> Tensor:
+    return torch.log1p(torch.exp(x))
+
+
 def _d_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
-    if name == "relativistic":
-        terms = [torch.log1p(torch.exp(f - r)) for r, f in zip(real, fake, strict=True)]
-    elif name == "hinge":
+    if name == "relativistic_average":
         terms = [
-            (1 - r).clamp(min=0) + (1 + f).clamp(min=0) for r, f in zip(real, fake, strict=True)
-        ]
-    else:
-        terms = [
-            -torch.log(torch.sigmoid(r)) - torch.log(1 - torch.sigmoid(f))
+            _softplus(fake.mean() - r) + _softplus(f - real.mean())
             for r, f in zip(real, fake, strict=True)
         ]
+    else:
+        term = {
+            "relativistic": lambda r, f: _softplus(f - r),
+            "hinge": lambda r, f: (1 - r).clamp(min=0) + (1 + f).clamp(min=0),
+            "nonsaturating": lambda r, f: -torch.log(torch.sigmoid(r) * (1 - torch.sigmoid(f))),
+            "least_squares": lambda r, f: ((r - 1) ** 2 + f**2) / 2,
+            "wgan_gp": lambda r, f: f - r,
+        }[name]
+        terms = [term(r, f) for r, f in zip(real, fake, strict=True)]
     return torch.stack(terms).mean()
 
 
 def _g_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
-    if name == "relativistic":
-        terms = [torch.log1p(torch.exp(r - f)) for r, f in zip(real, fake, strict=True)]
-    elif name == "hinge":
-        terms = [-f for f in fake]
-    else:
-        terms = [-torch.log(torch.sigmoid(f)) for f in fake]
-    return torch.stack(terms).mean()
+    if name == "relativistic_average":
+        return _d_adversarial(name, fake, real)
+    term = {
+        "relativistic": lambda r, f: _softplus(r - f),
+        "hinge": lambda _, f: -f,
+        "nonsaturating": lambda _, f: -torch.log(torch.sigmoid(f)),
+        "least_squares": lambda _, f: (f - 1) ** 2 / 2,
+        "wgan_gp": lambda _, f: -f,
+    }[name]
+    return torch.stack([term(r, f) for r, f in zip(real, fake, strict=True)]).mean()
 
 
 def _zero(*modules: nn.Module) -> None:
