@@ -33,8 +33,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metagan.algorithms import chunk_gradient, prefers_vmap
 from metagan.batches import GanBatch, draw_batches
+from metagan.chunk_gradient import chunk_gradient, prefers_vmap
 from metagan.chunks import ChunkKey
 from metagan.dataset import ClassRecord, Dataset
 from metagan.gan import GanPair, build_gan

@@ -64,12 +64,12 @@ def aggregate(
     config: OuterConfig,
     layout: Layout,
 ) -> Update:
-    """The mean meta-gradient of an outer step, each player clipped to `config.max_norm`.
+    """The mean meta-gradient of an outer step, each part clipped to `config.max_norm`.
 
     Args:
         planned: The step's chunks.
         results: One per chunk, in any order.
-        config: Clipping and the quorum.
+        config: Clipping, of each player and of learned rates by itself, and the quorum.
         layout: Of the gradient.
 
     Returns:
@@ -105,11 +105,11 @@ def aggregate(
         name: sum(result.report.metric_sums.get(name, 0.0) for result in ordered) / num_finite
         for name in names
     }
-    for player in ("generator", "discriminator"):
-        part = gradient[layout.player_slice(player)]
+    for name, where in layout.parts().items():
+        part = gradient[where]
         # Not linalg.norm: its threads would take cores from the workers for a sum this short.
         norm = float(np.sqrt(np.square(part, dtype=np.float64).sum()))
-        metrics[f"grad_norm_{player}"] = norm
+        metrics[f"grad_norm_{name}"] = norm
         if config.max_norm is not None and norm > config.max_norm:
             part *= np.float32(config.max_norm / norm)
     return Update(gradient, num_finite, num_planned, metrics, failures)

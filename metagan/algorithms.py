@@ -5,28 +5,24 @@ An algorithm is a rule from an episode to a meta-gradient; the outer optimizer t
 Shapes: E episodes in a chunk, P weights of both players.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from metagan.batches import GanBatch, draw_batches
-from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
+from metagan.batches import GanBatch
 from metagan.derivatives import (
     EpisodeGradient,
     Metrics,
     PartialGradient,
     PlayerLosses,
-    autograd_gradient,
-    functional_gradient,
 )
 from metagan.gan import GanPair
-from metagan.inner_loop import Adapted, StepGradients, adapt, moves
-from metagan.params import GanParams, Layout, Params, Vector, detach, map_params, vector_sha256
-from metagan.settings import GanConfig, InnerConfig, RunConfig
-from metagan.tasks import Episode, TaskSource
+from metagan.inner_loop import Adapted, StepGradients, adapt
+from metagan.params import PLAYERS, GanParams, Params, map_params
+from metagan.rates import moves
+from metagan.settings import InnerConfig, RateKind, RunConfig
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,8 @@ class EpisodeInputs:
     Attributes:
         support: Batches of the support half.
         query: Batches of the query half; the last one also measures the outer loss.
-        outer_step: Decides when `joint` applies its lazy penalties.
+        outer_step: Decides when `joint` applies its lazy penalties, and how far the query loss has
+            narrowed to the last inner step.
     """
 
     support: GanBatch
@@ -59,6 +56,7 @@ class MetaAlgorithm:
         second_order: Whether it differentiates through the inner loop, so that every operation of
             the networks needs a second derivative.
         moves: What the inner loop moves where the settings say "all".
+        learn_rates: Which inner rates it learns where the settings say "none".
     """
 
     estimator: Estimator
@@ -66,6 +64,7 @@ class MetaAlgorithm:
     summary: str
     second_order: bool = False
     moves: str = "all"
+    learn_rates: RateKind = "none"
 
 
 def reptile(
@@ -103,13 +102,19 @@ def fomaml(
     query loss is scored by a discriminator adapted on the query half, as in DAWSON (Liang et al.
     2020, arXiv:2001.00576), or by the support-adapted one (`algorithm.generator_critic`).
     """
-    adapted, critic = _adapt_with_critic(gan, init, inputs, config, gradient)
-    at, query = adapted.params, inputs.query.step(-1)
-    step = StepGradients(gan, at.generator, query, gradient)
-    d_grad, d_loss = step.discriminator(at.discriminator, penalty_scale=1.0)
-    g_grad, g_loss = step.generator(critic)
-    losses = {**adapted.losses, "loss_d_query": d_loss, "loss_g_query": g_loss}
-    return GanParams(g_grad, d_grad), losses
+    adapted = _adapt(gan, init, inputs, config, gradient)
+    query = inputs.query.step(-1)
+    total, losses = _zeros(init), dict(adapted.losses)
+    for weight, (at, critic) in _weighted_path(adapted, inputs, config):
+        step = StepGradients(gan, at.generator, query, gradient)
+        d_grad, losses["loss_d_query"] = step.discriminator(at.discriminator, penalty_scale=1.0)
+        g_grad, losses["loss_g_query"] = step.generator(critic)
+        total = GanParams(
+            map_params(lambda sum_, grad: sum_ + weight * grad, total.generator, g_grad),  # noqa: B023
+            map_params(lambda sum_, grad: sum_ + weight * grad, total.discriminator, d_grad),  # noqa: B023
+            total.rates,
+        )
+    return total, losses
 
 
 def maml(
@@ -127,29 +132,31 @@ def maml(
     """
 
     def outcome(at_init: GanParams, inner: PartialGradient) -> tuple[PlayerLosses, Metrics]:
-        adapted, critic = _adapt_with_critic(gan, at_init, inputs, config, inner)
-        at, query = adapted.params, inputs.query.step(-1)
-        samples = gan.generate_batch(at.generator, query)
-        losses = PlayerLosses(
-            gan.generator_loss(critic, query, samples),
-            gan.discriminator_loss(at.discriminator, query, samples, penalty_scale=1.0),
-        )
-        metrics = {"loss_d_query": losses.discriminator, "loss_g_query": losses.generator}
-        return losses, {**adapted.losses, **metrics}
+        adapted = _adapt(gan, at_init, inputs, config, inner)
+        query = inputs.query.step(-1)
+        g_terms, d_terms, metrics = [], [], dict(adapted.losses)
+        for weight, (at, critic) in _weighted_path(adapted, inputs, config):
+            samples = gan.generate_batch(at.generator, query)
+            g_loss = gan.generator_loss(critic, query, samples)
+            d_loss = gan.discriminator_loss(at.discriminator, query, samples, penalty_scale=1.0)
+            g_terms.append(weight * g_loss)
+            d_terms.append(weight * d_loss)
+            metrics |= {"loss_d_query": d_loss, "loss_g_query": g_loss}
+        return PlayerLosses(torch.stack(g_terms).sum(), torch.stack(d_terms).sum()), metrics
 
     return gradient.through(outcome, init)
 
 
-def _adapt_with_critic(
+def _adapt(
     gan: GanPair,
     init: GanParams,
     inputs: EpisodeInputs,
     config: RunConfig,
     gradient: PartialGradient,
-) -> tuple[Adapted, Params]:
-    """The adapted players, and the discriminator that scores the generator's query loss."""
+) -> Adapted:
+    """The adapted players, with a twin discriminator where that scores the query loss."""
     twin = config.algorithm.generator_critic == "query"
-    adapted = adapt(
+    return adapt(
         gan,
         init,
         inputs.support,
@@ -157,7 +164,33 @@ def _adapt_with_critic(
         critic_batches=inputs.query if twin else None,
         gradient=gradient,
     )
-    return adapted, adapted.params.discriminator if adapted.critic is None else adapted.critic
+
+
+def _weighted_path(
+    adapted: Adapted, inputs: EpisodeInputs, config: RunConfig
+) -> Iterator[tuple[float, tuple[GanParams, Params]]]:
+    """(weight in the query loss, (players, G's critic)) of every inner step that has a weight."""
+    weights = step_weights(config, inputs.outer_step, len(adapted.path))
+    for weight, (at, critic) in zip(weights, adapted.path, strict=True):
+        if weight:
+            yield weight, (at, at.discriminator if critic is None else critic)
+
+
+def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
+    """How much the query loss after each inner step counts, in all 1.
+
+    Source: Antoniou et al. 2019, arXiv:1810.09502, section 4 (multi-step loss): at first all alike,
+    then less and less for all but the last one; here in a straight line to zero at
+    `algorithm.multi_step` outer steps after the warm-up.
+    """
+    span = config.algorithm.multi_step
+    left = max(0.0, 1 - (outer_step - config.warmup.steps) / span) if span else 0.0
+    early = left / steps
+    return [early] * (steps - 1) + [1 - early * (steps - 1)]
+
+
+def _zeros(params: GanParams) -> GanParams:
+    return GanParams(*(map_params(torch.zeros_like, part) for part in params))
 
 
 def joint(
@@ -177,7 +210,8 @@ def joint(
     step = StepGradients(gan, init.generator, batch, gradient)
     d_grad, d_loss = step.discriminator(init.discriminator, penalty_scale=penalty_scale)
     g_grad, g_loss = step.generator(init.discriminator)
-    return GanParams(g_grad, d_grad), {"loss_d_first": d_loss, "loss_g_first": g_loss}
+    losses = {"loss_d_first": d_loss, "loss_g_first": g_loss}
+    return GanParams(g_grad, d_grad, _zeros(init).rates), losses
 
 
 ALGORITHMS: Mapping[str, MetaAlgorithm] = {
@@ -188,18 +222,28 @@ ALGORITHMS: Mapping[str, MetaAlgorithm] = {
     "anil": MetaAlgorithm(
         maml, True, "maml that adapts heads only", second_order=True, moves="head"
     ),
+    # Li et al. 2017, arXiv:1707.09835, Algorithm 1.
+    "meta_sgd": MetaAlgorithm(
+        maml,
+        True,
+        "maml that also learns an inner rate for every weight",
+        second_order=True,
+        learn_rates="weight",
+    ),
     "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
 }
 
 
 def inner_settings(config: RunConfig) -> InnerConfig:
     """The inner loop's settings, with what the algorithm itself says about it."""
-    moved = ALGORITHMS[config.algorithm.name].moves
+    row = ALGORITHMS[config.algorithm.name]
     chosen = {
-        name: moved
+        name: row.moves
         for name in ("generator_moves", "discriminator_moves")
         if getattr(config.inner, name) == "all"
     }
+    if config.inner.learn_rates == "none":
+        chosen["learn_rates"] = row.learn_rates
     return config.inner.model_copy(update=chosen)
 
 
@@ -209,7 +253,8 @@ def check_moves(inner: InnerConfig, params: GanParams) -> None:
     Raises:
         ValueError: With the names that there are.
     """
-    for player, weights in zip(GanParams._fields, params, strict=True):
+    for player in PLAYERS:
+        weights = getattr(params, player)
         pattern: str = getattr(inner, f"{player}_moves")
         if pattern != "none" and not any(moves(pattern, name) for name in weights):
             names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in weights}))
@@ -217,185 +262,3 @@ def check_moves(inner: InnerConfig, params: GanParams) -> None:
                 f"inner.{player}_moves is {pattern!r}, which no weight is called; use all, none, "
                 f"body, head, or a pattern such as body.* of: {names}"
             )
-
-
-# Largest width x picture side for which vmap was the faster path on a CPU thread, and the number of
-# episodes that fill its caches; measured by benchmarks/inner_loop.py (benchmarks/results).
-_VMAP_CPU_REACH: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
-_VMAP_CPU_EPISODES = 8
-
-
-def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device) -> bool:
-    """Whether a chunk runs vectorised or episode by episode.
-
-    A rule and not a timing, because the two differ in the last bits and every worker must take
-    the same one. On a CPU vmap wins while calls cost more than arithmetic: its convolutions, one
-    group per episode, are slower than one after the other. On a GPU it always saves launches.
-
-    Args:
-        gan: The networks.
-        side: Of the pictures, pixels.
-        episodes: In the chunk.
-        device: Where to compute.
-    """
-    if episodes == 1:
-        return False
-    return device.type == "cuda" or gan.width * side <= _VMAP_CPU_REACH[gan.family]
-
-
-def chunk_gradient(
-    gan: GanPair,
-    layout: Layout,
-    vector: Vector,
-    chunk: ChunkKey,
-    source: TaskSource,
-    config: RunConfig,
-    *,
-    device: torch.device,
-    vectorised: bool | None = None,
-) -> ChunkResult:
-    """A worker's whole job: the sum of the meta-gradients of a chunk's episodes.
-
-    Args:
-        gan: The pair.
-        layout: Of `vector`.
-        vector: The initialization, (P,), never written to.
-        chunk: Which episodes, by which algorithm.
-        source: Where they come from.
-        config: The run.
-        device: Where to compute.
-        vectorised: Overrides `prefers_vmap`.
-
-    Returns:
-        The sum over finite episodes in episode order, and a report. Episodes with NaN or infinity
-        are listed as failures, never patched.
-    """
-    started = time.perf_counter()
-    algorithm = ALGORITHMS[chunk.algorithm]
-    # A copy: arrays from an object store are shared and must not be written to.
-    init = layout.unflatten(torch.tensor(vector, device=device))
-    episodes = [source.episode(key) for key in chunk.episodes]
-    if algorithm.adapts:
-        inputs = [_inputs(episode, config, device) for episode in episodes]
-        gradients, losses = _per_episode(
-            algorithm.estimator, gan, layout, init, inputs, config, vectorised=vectorised
-        )
-        weight = 1
-    else:
-        pooled = _pooled_inputs(episodes, chunk, config, device)
-        estimate, values = algorithm.estimator(gan, init, pooled, config, autograd_gradient)
-        # One gradient of the pooled mean counts as that of all its episodes.
-        gradients = layout.flatten(detach(estimate))[None] * len(episodes)
-        losses = {name: value.detach()[None] * len(episodes) for name, value in values.items()}
-        weight = len(episodes)
-    return _sum_finite(gradients, losses, chunk, vector, weight=weight, started=started)
-
-
-def _per_episode(
-    estimator: Estimator,
-    gan: GanPair,
-    layout: Layout,
-    init: GanParams,
-    inputs: Sequence[EpisodeInputs],
-    config: RunConfig,
-    *,
-    vectorised: bool | None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Meta-gradients (E, P) and metrics (E,) of the episodes."""
-    real = inputs[0].support.real
-    if vectorised is None:
-        vectorised = prefers_vmap(gan.config, real.shape[-1], len(inputs), real.device)
-
-    def estimate(
-        support: GanBatch, query: GanBatch, gradient: EpisodeGradient
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        meta, losses = estimator(gan, init, EpisodeInputs(support, query), config, gradient)
-        return layout.flatten(meta), losses
-
-    def several(group: Sequence[EpisodeInputs]) -> tuple[Tensor, dict[str, Tensor]]:
-        support, query = (
-            GanBatch(*(torch.stack(tensors) for tensors in zip(*halves, strict=True)))
-            for halves in ([i.support for i in group], [i.query for i in group])
-        )
-        return torch.func.vmap(lambda s, q: estimate(s, q, functional_gradient))(support, query)
-
-    if vectorised:
-        size = len(inputs) if real.device.type == "cuda" else _VMAP_CPU_EPISODES
-        parts = [several(inputs[start : start + size]) for start in range(0, len(inputs), size)]
-        join = torch.cat
-    else:
-        parts = [estimate(i.support, i.query, autograd_gradient) for i in inputs]
-        join = torch.stack
-    return join([meta for meta, _ in parts]), {
-        name: join([losses[name] for _, losses in parts]) for name in parts[0][1]
-    }
-
-
-def _inputs(episode: Episode, config: RunConfig, device: torch.device) -> EpisodeInputs:
-    def draw(half: Tensor, purpose: str) -> GanBatch:
-        batches = draw_batches(
-            half,
-            config.gan,
-            steps=config.inner.steps,
-            batch_size=config.inner.batch_size,
-            seed=episode.key.seed,
-            purpose=purpose,
-        )
-        return GanBatch(*(tensor.to(device) for tensor in batches))
-
-    return EpisodeInputs(draw(episode.support, "support"), draw(episode.query, "query"))
-
-
-def _pooled_inputs(
-    episodes: Sequence[Episode], chunk: ChunkKey, config: RunConfig, device: torch.device
-) -> EpisodeInputs:
-    """One batch of the chunk's episodes together; support and query are both training samples."""
-    draws = [
-        draw_batches(
-            torch.cat([episode.support, episode.query], dim=1),
-            config.gan,
-            steps=1,
-            batch_size=config.warmup.pairs_per_episode,
-            seed=episode.key.seed,
-            purpose="joint",
-        )
-        for episode in episodes
-    ]
-    batch = GanBatch(*(torch.cat(parts, dim=1).to(device) for parts in zip(*draws, strict=True)))
-    return EpisodeInputs(batch, batch, chunk.step)
-
-
-def _sum_finite(
-    gradients: Tensor,
-    losses: Mapping[str, Tensor],
-    chunk: ChunkKey,
-    vector: Vector,
-    *,
-    weight: int,
-    started: float,
-) -> ChunkResult:
-    total = torch.zeros(gradients.shape[1], dtype=torch.float32, device=gradients.device)
-    sums = dict.fromkeys(losses, 0.0)
-    finite = torch.isfinite(gradients).all(dim=1).tolist()
-    failures: list[EpisodeFailure] = []
-    for index, good in enumerate(finite):
-        if good:
-            # In episode order: float addition is not associative.
-            total += gradients[index]
-            for name, values in losses.items():
-                sums[name] += float(values[index])
-        else:
-            failed = chunk.episodes[index : index + 1] if weight == 1 else chunk.episodes
-            failures += [EpisodeFailure(key, "meta-gradient is not finite") for key in failed]
-    gradient_sum = total.cpu().numpy()
-    report = ChunkReport(
-        step=chunk.step,
-        index=chunk.index,
-        num_finite=weight * sum(finite),
-        metric_sums=sums,
-        failures=tuple(failures),
-        compute_s=time.perf_counter() - started,
-        gradient_sha256=vector_sha256(gradient_sum),
-        params_sha256=vector_sha256(vector),
-    )
-    return ChunkResult(report, gradient_sum)

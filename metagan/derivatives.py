@@ -76,7 +76,11 @@ class FunctionalGradient:
         one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
         (by_generator,) = pull(PlayerLosses(one, zero))
         (by_discriminator,) = pull(PlayerLosses(zero, one))
-        return GanParams(by_generator.generator, by_discriminator.discriminator), metrics
+        rates = {
+            name: (by_generator if name.startswith("generator.") else by_discriminator).rates[name]
+            for name in init.rates
+        }
+        return GanParams(by_generator.generator, by_discriminator.discriminator, rates), metrics
 
 
 class AutogradGradient:
@@ -102,24 +106,26 @@ class AutogradGradient:
     def through(self, outcome: Outcome, init: GanParams) -> tuple[GanParams, Metrics]:
         """See `EpisodeGradient`."""
         leaves = GanParams(
-            *(map_params(lambda w: w.detach().requires_grad_(), player) for player in init)
+            *(map_params(lambda w: w.detach().requires_grad_(), part) for part in init)
         )
         with torch.enable_grad():
             losses, metrics = outcome(leaves, GraphGradient())
-        # Only a player's own weights: the cross terms are not part of its meta-gradient.
-        generator, discriminator = (
-            dict(
-                zip(
-                    player,
-                    torch.autograd.grad(
-                        loss, list(player.values()), retain_graph=True, materialize_grads=True
-                    ),
-                    strict=True,
-                )
+        # Only what is a player's own: the cross terms are not part of its meta-gradient.
+        found: dict[str, Params] = {}
+        for player, loss in losses._asdict().items():
+            own = {f"{player}.{name}": leaf for name, leaf in getattr(leaves, player).items()}
+            own |= {
+                f"rates.{name}": leaf
+                for name, leaf in leaves.rates.items()
+                if name.startswith(f"{player}.")
+            }
+            slopes = torch.autograd.grad(
+                loss, list(own.values()), retain_graph=True, materialize_grads=True
             )
-            for loss, player in zip(losses, leaves, strict=True)
-        )
-        return GanParams(generator, discriminator), map_params(Tensor.detach, metrics)
+            for name, slope in zip(own, slopes, strict=True):
+                part, _, weight = name.partition(".")
+                found.setdefault(part, {})[weight] = slope
+        return GanParams(**found), map_params(Tensor.detach, metrics)
 
 
 class GraphGradient:

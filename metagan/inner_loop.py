@@ -5,7 +5,6 @@ Shapes: S inner steps in front of every batch; see `metagan.batches`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
@@ -14,19 +13,11 @@ from metagan.batches import GanBatch
 from metagan.derivatives import PartialGradient, Pullback, functional_gradient
 from metagan.gan import GanPair
 from metagan.params import GanParams, Params, map_params
+from metagan.rates import moves, multiplier
 from metagan.settings import InnerConfig
 
 ADAM_BETA2 = 0.99
 ADAM_EPSILON = 1e-4
-
-
-def moves(pattern: str, name: str) -> bool:
-    """Whether the inner loop moves a weight, by `inner.generator_moves` and the like."""
-    if pattern in ("all", "none"):
-        return pattern == "all"
-    if pattern in ("body", "head"):
-        return name.startswith(f"{pattern}.")
-    return fnmatchcase(name, pattern)
 
 
 def split(weights: Params, pattern: str) -> tuple[Params, Params]:
@@ -99,34 +90,45 @@ class StepGradients:
 class InnerOptimizer:
     """One player's optimizer; it starts anew in every episode."""
 
-    def __init__(self, kind: str, lr: float) -> None:
-        """`kind` is "sgd", or "adam" with beta1 = 0."""
-        self._kind, self._lr = kind, lr
+    def __init__(self, inner: InnerConfig, lr: float, player: str, rates: Params) -> None:
+        """Adam has beta1 = 0.
+
+        Args:
+            inner: Kind of optimizer and of learned rates.
+            lr: Fixed learning rate.
+            player: Whose weights it moves.
+            rates: `GanParams.rates`.
+        """
+        self._inner, self._lr, self._player, self._rates = inner, lr, player, rates
         self._count = 0
         self._second: Params = {}
 
     def step(self, weights: Params, grads: Params) -> Params:
         """The weights after a step along the gradient; those without one stay as they are."""
         self._count += 1
-        before = {name: weights[name] for name in grads}
-        if self._kind == "sgd":
-            after = map_params(lambda w, g: torch.sub(w, g, alpha=self._lr), before, grads)
-        else:
-            after = self._adam(before, grads)
+        directions = grads if self._inner.optimizer == "sgd" else self._adam(grads)
+        after = {
+            name: self._moved(name, weights[name], direction)
+            for name, direction in directions.items()
+        }
         return {name: after.get(name, weight) for name, weight in weights.items()}
 
-    def _adam(self, before: Params, grads: Params) -> Params:
-        previous = self._second or map_params(torch.zeros_like, before)
+    def _moved(self, name: str, weight: Tensor, direction: Tensor) -> Tensor:
+        key = f"{self._player}.{name}"
+        times = multiplier(self._rates, key, self._inner, self._count - 1)
+        if times is not None:
+            direction = times * direction
+        return torch.sub(weight, direction, alpha=self._lr)
+
+    def _adam(self, grads: Params) -> Params:
+        previous = self._second or map_params(torch.zeros_like, grads)
         self._second = map_params(
             lambda v, g: ADAM_BETA2 * v + (1 - ADAM_BETA2) * g.square(), previous, grads
         )
         correction = 1 - ADAM_BETA2**self._count
         # Epsilon inside the root: the derivative at a zero gradient stays finite.
         return map_params(
-            lambda w, g, v: w - self._lr * g / (v / correction + ADAM_EPSILON**2).sqrt(),
-            before,
-            grads,
-            self._second,
+            lambda g, v: g / (v / correction + ADAM_EPSILON**2).sqrt(), grads, self._second
         )
 
 
@@ -138,11 +140,13 @@ class Adapted:
         params: Both players after the last step.
         critic: The twin discriminator adapted on other samples in lockstep, if asked for.
         losses: Inner losses at the first and the last step, scalars by name.
+        path: (params, critic) after every step, the last of which are those above.
     """
 
     params: GanParams
     critic: Params | None
     losses: dict[str, Tensor]
+    path: tuple[tuple[GanParams, Params | None], ...]
 
 
 def adapt(
@@ -162,9 +166,9 @@ def adapt(
 
     Args:
         gan: The pair's losses.
-        init: Where adaptation starts.
+        init: Where adaptation starts, with learned rates if there are any.
         batches: One batch per inner step, S in front; S may differ from `config.steps`.
-        config: Learning rate, optimizer and which weights move.
+        config: Learning rates, optimizer and which weights move.
         critic_batches: Samples for a second discriminator (DAWSON's twin, Liang et al. 2020,
             arXiv:2001.00576): it starts from the same weights and sees the same generator, but
             other real samples.
@@ -175,11 +179,13 @@ def adapt(
     """
     at, critic = init, None if critic_batches is None else init.discriminator
     d_lr = config.lr * config.discriminator_lr_scale
-    for_generator = InnerOptimizer(config.optimizer, config.lr)
-    for_discriminator = InnerOptimizer(config.optimizer, d_lr)
-    for_critic = InnerOptimizer(config.optimizer, d_lr)
+    for_generator = InnerOptimizer(config, config.lr, "generator", init.rates)
+    for_discriminator, for_critic = (
+        InnerOptimizer(config, d_lr, "discriminator", init.rates) for _ in range(2)
+    )
     d_moving = config.discriminator_moves
     losses: dict[str, Tensor] = {}
+    path: list[tuple[GanParams, Params | None]] = []
     steps = len(batches.real)
     for index in range(steps):
         batch = batches.step(index)
@@ -201,8 +207,9 @@ def adapt(
             )
             critic = for_critic.step(critic, c_grad)
         g_grad, g_loss = step.generator(discriminator)
-        at = GanParams(for_generator.step(at.generator, g_grad), discriminator)
+        at = GanParams(for_generator.step(at.generator, g_grad), discriminator, init.rates)
+        path.append((at, critic))
         if index == 0:
             losses |= {"loss_d_first": d_loss, "loss_g_first": g_loss}
         losses |= {"loss_d_last": d_loss, "loss_g_last": g_loss}
-    return Adapted(at, critic, losses)
+    return Adapted(at, critic, losses, tuple(path))

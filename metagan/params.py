@@ -23,11 +23,22 @@ Vector = NDArray[np.float32]
 PLAYERS = ("generator", "discriminator")
 
 
+_NOTHING: Params = {}
+
+
 class GanParams(NamedTuple):
-    """Weights of both players; also the form of a gradient or an update of them."""
+    """A point in the space of all that is learned; also the form of a gradient or an update.
+
+    Attributes:
+        generator: Weights.
+        discriminator: Weights.
+        rates: What `metagan.rates` learns about inner learning rates, by "generator.<name>" and
+            "discriminator.<name>"; empty where rates are not learned.
+    """
 
     generator: Params
     discriminator: Params
+    rates: Params = _NOTHING
 
 
 def map_params(function: Callable[..., Tensor], *trees: Params) -> Params:
@@ -60,7 +71,8 @@ class Layout:
     """Where each weight of a `GanParams` lies in the flat vector.
 
     Attributes:
-        shapes: {"generator.<name>" or "discriminator.<name>": shape}, in flat order.
+        shapes: {"generator.<name>", "discriminator.<name>" or "rates.<player>.<name>": shape}, in
+            flat order.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -87,11 +99,15 @@ class Layout:
             json.dumps([[name, list(shape)] for name, shape in self.shapes.items()]).encode()
         ).hexdigest()
 
-    def player_slice(self, player: str) -> slice:
-        """Where a player's weights lie in the vector."""
+    def parts(self) -> dict[str, slice]:
+        """Where each player's weights, and learned rates if there are any, lie in the vector."""
         ends = np.cumsum([0, *self.sizes])
-        inside = [i for i, name in enumerate(self.shapes) if name.startswith(f"{player}.")]
-        return slice(int(ends[inside[0]]), int(ends[inside[-1] + 1]))
+        found: dict[str, slice] = {}
+        for index, name in enumerate(self.shapes):
+            part = name.partition(".")[0]
+            start = found[part].start if part in found else int(ends[index])
+            found[part] = slice(start, int(ends[index + 1]))
+        return found
 
     def flatten(self, params: GanParams) -> Tensor:
         """(P,) vector, or (E, P) where every weight has E in front."""
@@ -114,13 +130,13 @@ class Layout:
         """
         if vector.shape[-1] != self.size:
             raise ValueError(f"a vector of {vector.shape[-1]} weights, but the GAN has {self.size}")
-        players: dict[str, Params] = {player: {} for player in PLAYERS}
+        parts: dict[str, Params] = {part: {} for part in GanParams._fields}
         for (name, shape), part in zip(
             self.shapes.items(), torch.split(vector, self.sizes, dim=-1), strict=True
         ):
-            player, _, weight = name.partition(".")
-            players[player][weight] = part.reshape((*vector.shape[:-1], *shape))
-        return GanParams(**players)
+            where, _, weight = name.partition(".")
+            parts[where][weight] = part.reshape((*vector.shape[:-1], *shape))
+        return GanParams(**parts)
 
 
 def vector_sha256(vector: Vector) -> str:
@@ -129,6 +145,6 @@ def vector_sha256(vector: Vector) -> str:
 
 
 def _named(params: GanParams) -> Iterator[tuple[str, Tensor]]:
-    for player in PLAYERS:
-        for name, tensor in getattr(params, player).items():
-            yield f"{player}.{name}", tensor
+    for part, tensors in zip(GanParams._fields, params, strict=True):
+        for name, tensor in tensors.items():
+            yield f"{part}.{name}", tensor

@@ -3,17 +3,20 @@
 This module imports neither torch nor Ray, so `--help` and configuration errors come at once.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from metagan.config import Config
 
-AlgorithmName = Literal["reptile", "fomaml", "maml", "anil", "joint"]
+AlgorithmName = Literal["reptile", "fomaml", "maml", "anil", "meta_sgd", "joint"]
+# Those that differentiate through the inner loop.
+SECOND_ORDER = ("maml", "anil", "meta_sgd")
 SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
 GeneratorFamily = Literal["flow", "dcgan", "residual"]
+RateKind = Literal["none", "tensor", "tensor_and_step", "weight"]
 AdversarialLossName = Literal[
     "relativistic", "relativistic_average", "hinge", "nonsaturating", "least_squares", "wgan_gp"
 ]
@@ -91,13 +94,14 @@ class GanConfig(Config):
         0.35, gt=0, le=1, description="Flow family: largest displacement, share of half the width."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_penalty(cls, values: Any) -> Any:
+    @model_validator(mode="after")
+    def _one_penalty(self) -> Self:
         """WGAN-GP brings its own penalty; others are added only where somebody asked for them."""
-        if isinstance(values, dict) and values.get("loss") == "wgan_gp":
-            return {"r1": 0.0, "r2": 0.0, **values}
-        return values
+        if self.loss == "wgan_gp":
+            for name in {"r1", "r2"} - self.model_fields_set:
+                # Settings are frozen; here they are still being made.
+                object.__setattr__(self, name, 0.0)
+        return self
 
 
 class AlgorithmConfig(Config):
@@ -106,6 +110,17 @@ class AlgorithmConfig(Config):
     name: AlgorithmName = Field("reptile", description="Row of the table of algorithms.")
     generator_critic: Literal["query", "support"] = Field(
         "query", description="Which adapted discriminator scores the generator's query loss."
+    )
+    multi_step: int = Field(
+        0,
+        ge=0,
+        description="Outer steps after the warm-up over which the query loss narrows from all "
+        "inner steps to the last one (maml and its kin, fomaml).",
+    )
+    second_order_from: int = Field(
+        0,
+        ge=0,
+        description="Outer steps after the warm-up that maml and its kin spend as first order.",
     )
 
 
@@ -125,6 +140,14 @@ class InnerConfig(Config):
     )
     discriminator_moves: str = Field(
         "all", min_length=1, description="The same for D; none freezes it, body.down3* its top."
+    )
+    learn_rates: RateKind = Field(
+        "none",
+        description="Learn inner rates with the initialization (maml and its kin): one for each "
+        "of these.",
+    )
+    rates_gain: float = Field(
+        100.0, gt=0, description="Learned rates are inner.lr * (1 + this * what is learned)."
     )
 
 
@@ -243,6 +266,12 @@ class RunConfig(Config):
                 f"gan.reconstruction is {self.gan.reconstruction}, but with gan.conditioning "
                 f"{self.gan.conditioning} there is no sample to reconstruct; set it to 0 or "
                 "gan.conditioning sample"
+            )
+        if self.inner.learn_rates != "none" and self.algorithm.name not in SECOND_ORDER:
+            raise ValueError(
+                f"inner.learn_rates is {self.inner.learn_rates}, but algorithm.name "
+                f"{self.algorithm.name} cannot learn rates; use {', '.join(SECOND_ORDER)}, or "
+                "inner.learn_rates none"
             )
         if self.data.image_size % 4:
             raise ValueError(

@@ -13,11 +13,13 @@ from typing import Protocol
 import torch
 
 from metagan.aggregate import Update, aggregate
-from metagan.algorithms import ALGORITHMS, check_moves, chunk_gradient
+from metagan.algorithms import ALGORITHMS, check_moves, inner_settings
+from metagan.chunk_gradient import chunk_gradient
 from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
 from metagan.gan import GanPair, build_gan
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Layout, Vector
+from metagan.rates import with_rates
 from metagan.seeding import derive_seed
 from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
@@ -157,7 +159,7 @@ def pinned_threads(threads: int) -> Iterator[None]:
 def build_run_gan(
     config: RunConfig, sample_shape: tuple[int, ...]
 ) -> tuple[GanPair, Layout, GanParams]:
-    """The run's networks, the layout of their weights, and the untrained weights.
+    """The run's networks, and where all that is learned starts, with its layout.
 
     Raises:
         ValueError: If the inner loop is to move weights that the networks do not have.
@@ -169,6 +171,7 @@ def build_run_gan(
         second_order=ALGORITHMS[config.algorithm.name].second_order,
     )
     check_moves(config.inner, params)
+    params = with_rates(params, inner_settings(config))
     return gan, Layout.of(params), params
 
 
@@ -197,6 +200,10 @@ def plan_step(
     """The chunks of an outer step: a pure function of settings, tasks and step."""
     warming = step < config.warmup.steps
     algorithm = "joint" if warming else config.algorithm.name
+    first_order = step - config.warmup.steps < config.algorithm.second_order_from
+    if ALGORITHMS[algorithm].second_order and first_order:
+        # Finn et al. 2017, section 5.2; switching later is from MAML++ (Antoniou et al. 2019).
+        algorithm = "fomaml"
     size = config.warmup.episodes if warming else config.outer.meta_batch_size
     keys = meta_batch(tasks, step=step, size=size, seed=config.seed, weights=weights)
     return split_into_chunks(

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from metagan.algorithms import (
     EpisodeInputs,
@@ -11,14 +13,14 @@ from metagan.algorithms import (
     joint,
     maml,
     reptile,
+    step_weights,
 )
 from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.inner_loop import adapt
 from metagan.params import GanParams, map_params
-from metagan.settings import (
-    AlgorithmConfig,
-    InnerConfig,
-)
+from metagan.rates import with_rates
+from metagan.settings import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
+from tests.helpers import tiny_config
 from tests.reference import gan_oracle
 from tests.reference.cases import (
     ARCHITECTURES,
@@ -27,6 +29,7 @@ from tests.reference.cases import (
     assert_close,
     largest_difference,
     make_case,
+    perturbed,
 )
 
 GRADIENTS = pytest.mark.parametrize("gradient", [functional_gradient, autograd_gradient])
@@ -162,18 +165,20 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "family", "conditioning", "critic", "optimizer", "lr"),
+    ("algorithm", "family", "conditioning", "critic", "optimizer", "lr", "rates", "multi_step"),
     [
-        ("maml", "flow", "sample", "query", "sgd", 0.02),
-        ("maml", "flow", "sample", "support", "sgd", 0.02),
-        ("maml", "dcgan", "none", "query", "adam", 2e-3),
-        ("maml", "residual", "sample", "support", "adam", 2e-3),
-        ("anil", "flow", "sample", "query", "sgd", 0.02),
-        ("anil", "dcgan", "none", "support", "adam", 2e-3),
+        ("maml", "flow", "sample", "query", "sgd", 0.02, "none", 0),
+        ("maml", "flow", "sample", "support", "sgd", 0.02, "tensor_and_step", 4),
+        ("maml", "dcgan", "none", "query", "adam", 2e-3, "none", 4),
+        ("maml", "residual", "sample", "support", "adam", 2e-3, "tensor", 0),
+        ("anil", "flow", "sample", "query", "sgd", 0.02, "none", 0),
+        ("anil", "dcgan", "none", "support", "adam", 2e-3, "tensor_and_step", 4),
+        ("meta_sgd", "flow", "sample", "query", "sgd", 0.02, "none", 0),
+        ("meta_sgd", "dcgan", "none", "support", "adam", 2e-3, "none", 4),
     ],
 )
 def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modules(
-    monkeypatch, algorithm, family, conditioning, critic, optimizer, lr
+    monkeypatch, algorithm, family, conditioning, critic, optimizer, lr, rates, multi_step
 ):
     """Central differences of the oracle's losses, along a random direction of every tensor.
 
@@ -191,15 +196,21 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
         conditioning,
         second_order=True,
         gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": []},
-        inner=InnerConfig(steps=3, batch_size=3, lr=lr, optimizer=optimizer),
-        algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic),
+        inner=InnerConfig(
+            steps=3, batch_size=3, lr=lr, optimizer=optimizer, learn_rates=rates, rates_gain=2.0
+        ),
+        algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic, multi_step=multi_step),
     )
     support, query = (
         half._replace(real=0.5 * half.real, condition=0.5 * half.condition)
         for half in (case.support, case.query)
     )
-    case = case._replace(support=support, query=query)
-    found, losses = maml(case.gan, case.init, inputs_of(case), case.config, autograd_gradient)
+    init = perturbed(with_rates(case.init, inner_settings(case.config)), scale=0.1)
+    case = case._replace(init=init, support=support, query=query)
+    inputs = EpisodeInputs(support, query, outer_step=1)
+    found, losses = maml(case.gan, init, inputs, case.config, autograd_gradient)
+    # A quarter of four outer steps done: three quarters of the loss are over all steps alike.
+    step_weights = (0.25, 0.25, 0.5) if multi_step else ()
 
     def oracle(init: GanParams) -> tuple[float, float]:
         return gan_oracle.query_losses(
@@ -210,26 +221,88 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
             case.config.gan,
             inner_settings(case.config),
             twin=critic == "query",
+            step_weights=step_weights,
         )
 
     g_loss, d_loss = oracle(case.init)
-    assert losses["loss_g_query"].item() == pytest.approx(g_loss, rel=1e-11)
-    assert losses["loss_d_query"].item() == pytest.approx(d_loss, rel=1e-11)
+    if not multi_step:  # The metrics are those of the last step alone.
+        assert losses["loss_g_query"].item() == pytest.approx(g_loss, rel=1e-11)
+        assert losses["loss_d_query"].item() == pytest.approx(d_loss, rel=1e-11)
     rng = torch.Generator().manual_seed(1)
-    for player in range(2):
-        scale = max(float(g.abs().max()) for g in found[player].values())
-        for name, weight in case.init[player].items():
-            along = torch.randn(weight.shape, generator=rng, dtype=weight.dtype)
+    assert set(found.rates) == set(init.rates)
+    assert bool(init.rates) == (algorithm == "meta_sgd" or rates != "none")
+    for part, tensors in enumerate(init):
+        scale = max((float(g.abs().max()) for g in found[part].values()), default=0.0)
+        for name, tensor in tensors.items():
+            # A rate belongs to the player whose weight it moves.
+            player = int(name.startswith("discriminator.")) if part == 2 else part
+            along = torch.randn(tensor.shape, generator=rng, dtype=tensor.dtype)
             along = along / along.norm()
             step = 1e-6
             up, down = (
-                oracle(nudged(case.init, player, name, sign * step * along))[player]
-                for sign in (1, -1)
+                oracle(nudged(init, part, name, sign * step * along))[player] for sign in (1, -1)
             )
-            exact = float((found[player][name] * along).sum())
+            exact = float((found[part][name] * along).sum())
             assert (up - down) / (2 * step) == pytest.approx(exact, rel=1e-6, abs=1e-7 * scale), (
                 name
             )
+
+
+def test_a_multi_step_query_loss_sums_the_first_order_gradients_of_all_steps():
+    case = make_case(
+        "dcgan",
+        "sample",
+        gan={"r1": 0.0, "r2": 0.0},
+        inner=InnerConfig(steps=3, batch_size=3, lr=0.05, optimizer="sgd"),
+        algorithm=AlgorithmConfig(name="fomaml", generator_critic="support", multi_step=4),
+    )
+    inputs = EpisodeInputs(case.support, case.query, outer_step=1)
+    found, _ = fomaml(case.gan, case.init, inputs, case.config, autograd_gradient)
+    last_only = case.config.model_copy(
+        update={"algorithm": AlgorithmConfig(name="fomaml", generator_critic="support")}
+    )
+    # Without penalties, which are lazy, a shorter inner loop is the start of a longer one.
+    single = [
+        fomaml(
+            case.gan,
+            case.init,
+            EpisodeInputs(type(case.support)(*(t[:steps] for t in case.support)), case.query),
+            last_only,
+            autograd_gradient,
+        )[0]
+        for steps in (1, 2, 3)
+    ]
+    expected = GanParams(
+        *(
+            map_params(lambda a, b, c: 0.25 * a + 0.25 * b + 0.5 * c, *(s[player] for s in single))
+            for player in range(2)
+        )
+    )
+    assert_close(found, expected, 1e-12)
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(
+    steps=st.integers(1, 9),
+    span=st.integers(0, 6),
+    warmup=st.integers(0, 3),
+    outer_step=st.integers(0, 12),
+)
+def test_the_query_loss_narrows_to_the_last_inner_step(steps, span, warmup, outer_step):
+    config = tiny_config(
+        algorithm=AlgorithmConfig(name="maml", multi_step=span),
+        warmup=WarmupConfig(steps=warmup),
+        outer=OuterConfig(steps=20),
+    )
+    weights = step_weights(config, warmup + outer_step, steps)
+    assert sum(weights) == pytest.approx(1)
+    assert len(weights) == steps
+    if outer_step >= span:
+        assert weights == [0.0] * (steps - 1) + [1.0]
+    elif outer_step == 0:
+        assert weights == pytest.approx([1 / steps] * steps)
+    else:
+        assert 0 < weights[0] <= 1 / steps + 1e-12
 
 
 def test_anil_adapts_the_heads_and_learns_everything():

@@ -9,19 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.algorithms import (
-    ALGORITHMS,
-    EpisodeInputs,
-    _inputs,
-    _per_episode,
-    chunk_gradient,
-    prefers_vmap,
-    reptile,
-)
+from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings, reptile
+from metagan.chunk_gradient import _inputs, _per_episode, chunk_gradient, prefers_vmap
 from metagan.chunks import ChunkKey, ChunkResult
 from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams, Layout, vector_sha256
+from metagan.rates import with_rates
 from metagan.settings import (
+    AlgorithmConfig,
     GanConfig,
     GeneratorFamily,
     InnerConfig,
@@ -56,6 +51,7 @@ def run_setup(
         }
     )
     gan, params = build_gan(config.gan, (1, 16, 16), seed=0, second_order=second_order)
+    params = with_rates(params, inner_settings(config))
     return config, make_source(config), gan, params, Layout.of(params)
 
 
@@ -72,11 +68,16 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     )
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "meta_sgd"])
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
     second_order = ALGORITHMS[algorithm].second_order
-    config, source, gan, params, layout = run_setup(family, conditioning, second_order=second_order)
+    config, source, gan, params, layout = run_setup(
+        family,
+        conditioning,
+        second_order=second_order,
+        algorithm=AlgorithmConfig(name=algorithm, multi_step=2),
+    )
     init = perturbed(params)
     inputs = []
     for key in episode_keys(source, 3):
@@ -141,10 +142,14 @@ def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
 
 
 @pytest.mark.parametrize("vectorised", [True, False])
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "joint"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "meta_sgd", "joint"])
 def test_a_chunk_is_bit_equal_whatever_ran_before_it(algorithm, vectorised):
     inner = InnerConfig(steps=2, batch_size=4, optimizer="adam", lr=1e-2)
-    setup = run_setup(second_order=ALGORITHMS[algorithm].second_order, inner=inner)
+    setup = run_setup(
+        second_order=ALGORITHMS[algorithm].second_order,
+        inner=inner,
+        algorithm=AlgorithmConfig(name=algorithm),
+    )
     chunk = ChunkKey(1, 0, algorithm, episode_keys(setup[1], 3))
     first = compute(setup, chunk, vectorised=vectorised)
     for other in ("fomaml", "joint", "reptile"):

@@ -65,11 +65,20 @@ def test_the_generator_comes_first_and_the_slices_cover_the_vector():
     params = random_params([(2, 3), ()], [(4,)])
     layout = Layout.of(params)
     assert layout.sizes == [6, 1, 4]
-    assert layout.player_slice("generator") == slice(0, 7)
-    assert layout.player_slice("discriminator") == slice(7, 11)
+    assert layout.parts() == {"generator": slice(0, 7), "discriminator": slice(7, 11)}
     vector = layout.flatten(params)
     assert torch.equal(vector[:6], params.generator["w.0"].flatten())
     assert torch.equal(vector[7:], params.discriminator["w.0"])
+
+
+def test_learned_rates_come_last_and_keep_the_names_of_their_weights():
+    rates = {"generator.w.0": torch.tensor(0.5), "discriminator.w.0": torch.ones(3)}
+    params = random_params([(2,)], [(3,)])._replace(rates=rates)
+    layout = Layout.of(params)
+    assert list(layout.shapes)[2:] == ["rates.generator.w.0", "rates.discriminator.w.0"]
+    assert layout.parts()["rates"] == slice(5, 9)
+    restored = layout.unflatten(layout.flatten(params))
+    assert all(torch.equal(restored.rates[name], rate) for name, rate in rates.items())
 
 
 def test_unflattened_weights_are_views_of_the_vector():

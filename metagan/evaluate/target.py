@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.algorithms import prefers_vmap
 from metagan.batches import GanBatch, draw_batches
+from metagan.chunk_gradient import prefers_vmap
 from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.gan import GanPair
 from metagan.inner_loop import adapt
-from metagan.params import GanParams, Params, detach, map_params
+from metagan.params import PLAYERS, GanParams, Params, detach, map_params
 from metagan.seeding import derive_seed, generator
 from metagan.settings import InnerConfig, TaskConfig
 
@@ -87,10 +87,10 @@ def adapt_to_target(
 
     if task.unit == "domain":
         adapted = adapt(gan, init, batches(support, "all"), inner, gradient=autograd_gradient)
-        return AdaptedTarget(detach(adapted.params), False, support)
+        return AdaptedTarget(_weights(adapted.params), False, support)
 
     def one(inputs: GanBatch) -> GanParams:
-        return adapt(gan, init, inputs, inner, gradient=functional_gradient).params
+        return _weights(adapt(gan, init, inputs, inner, gradient=functional_gradient).params)
 
     at_once = 1
     if prefers_vmap(gan.config, support.shape[-1], len(support), support.device):
@@ -103,17 +103,20 @@ def adapt_to_target(
         ]
         if at_once == 1:
             alone = adapt(gan, init, several[0], inner, gradient=autograd_gradient).params
-            parts.append(
-                GanParams(*(map_params(lambda w: w[None], player) for player in detach(alone)))
-            )
+            parts.append(GanParams(*(map_params(lambda w: w[None], p) for p in _weights(alone))))
         else:
             stacked = GanBatch(*(torch.stack(tensors) for tensors in zip(*several, strict=True)))
             parts.append(detach(torch.func.vmap(one)(stacked)))
     joined = [
         map_params(lambda *tensors: torch.cat(tensors), *(part[player] for part in parts))
-        for player in range(2)
+        for player in range(len(PLAYERS))
     ]
     return AdaptedTarget(GanParams(*joined), True, support)
+
+
+def _weights(params: GanParams) -> GanParams:
+    """The players alone, detached: what was adapted has no use for learned rates any more."""
+    return detach(params)._replace(rates={})
 
 
 @torch.no_grad()

@@ -98,9 +98,9 @@ def make_case(
 
 
 def largest_difference(first: dict, second: dict) -> float:
-    """Largest absolute difference over all weights; fails if names differ."""
+    """Largest absolute difference over all weights, if any; fails if names differ."""
     assert list(first) == list(second)
-    return max(float((first[name] - second[name]).abs().max()) for name in first)
+    return max((float((first[name] - second[name]).abs().max()) for name in first), default=0.0)
 
 
 def assert_close(found: GanParams, expected: GanParams, tolerance: float) -> None:

@@ -5,6 +5,7 @@ types, so an error there cannot hide here.
 """
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,7 @@ class Players:
 def load_players(gan: GanPair, params: GanParams) -> Players:
     """Copies of the pair's modules that hold these weights, in their dtype."""
     modules = []
-    for module, weights in zip((gan.generator, gan.discriminator), params, strict=True):
+    for module, weights in zip((gan.generator, gan.discriminator), params[:2], strict=True):
         copied = copy.deepcopy(module).to(next(iter(weights.values())).dtype)
         copied.load_state_dict(weights)
         modules.append(copied.requires_grad_(True))
@@ -49,23 +50,37 @@ def grads_of(module: nn.Module) -> Params:
 class PlainOptimizer:
     """SGD, or Adam with beta1 = 0 and epsilon inside the root, one weight at a time."""
 
-    def __init__(self, module: nn.Module, kind: str, lr: float) -> None:
-        self.module, self.kind, self.lr = module, kind, lr
+    def __init__(
+        self, module: nn.Module, inner: InnerConfig, lr: float, rates: Params | None = None
+    ) -> None:
+        """`rates` are learned ones, by the weights' names in this module."""
+        self.module, self.inner, self.lr, self.rates = module, inner, lr, rates or {}
         self.count = 0
         self.second = [torch.zeros_like(weight) for weight in module.parameters()]
 
     def step(self) -> None:
         self.count += 1
         with torch.no_grad():
-            for weight, second in zip(self.module.parameters(), self.second, strict=True):
+            for (name, weight), second in zip(
+                self.module.named_parameters(), self.second, strict=True
+            ):
                 grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-                if self.kind == "sgd":
-                    weight -= self.lr * grad
+                lr = self.lr * (1 + self.inner.rates_gain * self.rate(name))
+                if self.inner.optimizer == "sgd":
+                    weight -= lr * grad
                     continue
                 second *= 0.99
                 second += 0.01 * grad**2
                 corrected = second / (1 - 0.99**self.count)
-                weight -= self.lr * grad / torch.sqrt(corrected + 1e-4**2)
+                weight -= lr * grad / torch.sqrt(corrected + 1e-4**2)
+
+    def rate(self, name: str) -> Tensor | float:
+        """What is learned about a weight's rate in the current step."""
+        if name not in self.rates:
+            return 0.0
+        if self.inner.learn_rates == "tensor_and_step":
+            return self.rates[name][min(self.count, len(self.rates[name])) - 1]
+        return self.rates[name]
 
 
 def adapt(
@@ -74,16 +89,29 @@ def adapt(
     config: GanConfig,
     inner: InnerConfig,
     critic_batches: GanBatch | None = None,
+    rates: Params | None = None,
+    after_step: Callable[[Players, nn.Module], None] = lambda *_: None,
 ) -> tuple[Players, nn.Module]:
-    """Both players adapted in place, and the twin discriminator (meaningful if batches given)."""
+    """Both players adapted in place, and the twin discriminator (meaningful if batches given).
+
+    `rates` are those of a `GanParams`; `after_step` sees players and twin after every inner step.
+    """
     _freeze(players.generator, inner.generator_moves)
     _freeze(players.discriminator, inner.discriminator_moves)
     critic = copy.deepcopy(players.discriminator)
     d_lr = inner.lr * inner.discriminator_lr_scale
+    g_rates, d_rates = (
+        {
+            name.removeprefix(player): rate
+            for name, rate in (rates or {}).items()
+            if name.startswith(player)
+        }
+        for player in ("generator.", "discriminator.")
+    )
     optimizers = [
-        PlainOptimizer(players.discriminator, inner.optimizer, d_lr),
-        PlainOptimizer(critic, inner.optimizer, d_lr),
-        PlainOptimizer(players.generator, inner.optimizer, inner.lr),
+        PlainOptimizer(players.discriminator, inner, d_lr, d_rates),
+        PlainOptimizer(critic, inner, d_lr, d_rates),
+        PlainOptimizer(players.generator, inner, inner.lr, g_rates),
     ]
     steps = len(batches.real)
     for index in range(steps):
@@ -103,6 +131,7 @@ def adapt(
         _zero(players.generator, players.discriminator, critic)
         generator_loss(players.generator, players.discriminator, batch, config).backward()
         optimizers[2].step()
+        after_step(players, critic)
     return players, critic
 
 
@@ -122,14 +151,29 @@ def query_losses(
     inner: InnerConfig,
     *,
     twin: bool,
+    step_weights: Sequence[float] = (),
 ) -> tuple[float, float]:
-    """(G's, D's) query loss after adaptation: what MAML descends, as a function of `init`."""
-    players, critic = adapt(load_players(gan, init), support, config, inner, query)
+    """(G's, D's) query loss: what MAML descends, as a function of `init`.
+
+    It is the loss after adaptation, or the sum of those after every step by `step_weights`.
+    """
     last = GanBatch(*(tensor[-1] for tensor in query))
-    d_loss = discriminator_loss(players.generator, players.discriminator, last, config, 1.0)
-    scorer = critic if twin else players.discriminator
-    g_loss = generator_loss(players.generator, scorer, last, config)
-    return g_loss.item(), d_loss.item()
+    seen: list[tuple[float, float]] = []
+
+    def measure(players: Players, critic: nn.Module) -> None:
+        d_loss = discriminator_loss(players.generator, players.discriminator, last, config, 1.0)
+        scorer = critic if twin else players.discriminator
+        g_loss = generator_loss(players.generator, scorer, last, config)
+        seen.append((g_loss.item(), d_loss.item()))
+
+    adapt(
+        load_players(gan, init), support, config, inner, query, rates=init.rates, after_step=measure
+    )
+    weights = step_weights or [0.0] * (len(seen) - 1) + [1.0]
+    g_loss, d_loss = (
+        sum(w * losses[i] for w, losses in zip(weights, seen, strict=True)) for i in (0, 1)
+    )
+    return g_loss, d_loss
 
 
 def discriminator_loss(

@@ -53,7 +53,7 @@ def test_a_run_folder_is_complete(trained: Path) -> None:
     assert (trained / "samples" / "step-000003.png").stat().st_size > 100
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "joint"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "meta_sgd", "joint"])
 def test_stopping_and_resuming_gives_the_same_bits(
     tmp_path: Path, bars_path: Path, algorithm: str
 ) -> None:
