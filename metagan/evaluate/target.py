@@ -21,7 +21,7 @@ from metagan.settings import InnerConfig, TaskConfig
 # Classes adapted to at once: enough to fill one core's vector units, little enough memory.
 CLASSES_AT_ONCE = 16
 # Support samples that a candidate is compared with; more cost time and hardly change the ranking.
-SCORED_AGAINST = 5
+SCORED_AGAINST = 3
 
 
 @dataclass(frozen=True)
