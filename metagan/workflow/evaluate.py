@@ -282,7 +282,10 @@ def comparison_table(results: Sequence[ComparisonResult]) -> list[dict[str, Any]
             values = [r.quality[name] for r in chosen if r.quality[name] is not None]
             row[name] = sum(values) / len(values) if values else None
         accuracies = [r.accuracy for r in chosen]
-        row["accuracy"] = interval(accuracies).to_json() if len(accuracies) > 1 else None
+        if len(accuracies) > 1:
+            row["accuracy"] = interval(accuracies).to_json()
+        else:  # One repetition has a value but no interval.
+            row["accuracy"] = {"mean": accuracies[0], "low": None, "high": None, "seeds": 1}
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""What evaluation refuses, before it trains anything."""
+"""What evaluation refuses before it trains anything, and its table of initializations."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from metagan.dataset import DataError
+from metagan.evaluate.evaluation import ComparisonItem, ComparisonResult
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.sources.arrow import prepare
-from metagan.workflow.evaluate import build_subject
+from metagan.workflow.demo import comparison_rows
+from metagan.workflow.evaluate import build_subject, comparison_table
 from metagan.workflow.setup import load_run
 from tests.helpers import bars
 from tests.workflow.conftest import Quiet
@@ -38,3 +40,18 @@ def test_other_data_than_the_run_was_trained_on_are_refused(trained: Path, tmp_p
     other = prepare(bars(drawings=11), tmp_path / "other")
     message = refused(trained, evaluate={"shots": (1,)}, data={"path": str(other)})
     assert "was started on other data" in message
+
+
+def test_one_repetition_of_a_comparison_has_a_value_and_no_interval() -> None:
+    quality = dict.fromkeys(
+        ["kid", "fid", "precision", "recall", "density", "coverage", "diversity", "copies"], 0.5
+    )
+    results = [
+        ComparisonResult(ComparisonItem(init, 0, repetition, 1, 0.5), quality, accuracy)
+        for init, repetition, accuracy in (("run", 0, 0.7), ("joint", 0, 0.6), ("joint", 1, 0.8))
+    ]
+    one, two = comparison_table(results)
+    assert one["accuracy"] == {"mean": 0.7, "low": None, "high": None, "seeds": 1}
+    assert two["accuracy"]["seeds"] == 2
+    assert two["accuracy"]["low"] < two["accuracy"]["mean"] < two["accuracy"]["high"]
+    assert comparison_rows({"comparison": [one]})[0][-1] == "70.0"
