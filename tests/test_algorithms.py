@@ -238,7 +238,7 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
             player = int(name.startswith("discriminator.")) if part == 2 else part
             along = torch.randn(tensor.shape, generator=rng, dtype=tensor.dtype)
             along = along / along.norm()
-            step = 1e-6
+            step = 4e-7
             up, down = (
                 oracle(nudged(init, part, name, sign * step * along))[player] for sign in (1, -1)
             )
