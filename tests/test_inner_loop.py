@@ -51,7 +51,7 @@ def test_adapted_weights_equal_those_of_plain_modules(family, conditioning, loss
         inner=InnerConfig(steps=3, batch_size=3, lr=0.05, optimizer="sgd"),
     )
     expected, critic = oracle_adapt(case, twin=True)
-    moved = min(largest_difference(a, b) for a, b in zip(expected, case.init, strict=True))
+    moved = min(largest_difference(a, b) for a, b in zip(expected[:2], case.init[:2], strict=True))
     assert moved > 1e-3
     for gradient in GRADIENTS.values():
         adapted = adapt(
@@ -128,7 +128,7 @@ def test_a_part_of_the_weights_moves_as_in_plain_modules(generator, discriminato
         assert_close(found.params, expected, 1e-10)
         assert largest_difference(found.critic, critic) <= 1e-10
         for pattern, before, after in zip(
-            (generator, discriminator), case.init, found.params, strict=True
+            (generator, discriminator), case.init[:2], found.params[:2], strict=True
         ):
             for name, weight in before.items():
                 assert torch.equal(weight, after[name]) or moves(pattern, name), name
