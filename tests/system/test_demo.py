@@ -72,7 +72,7 @@ def test_the_demo_leaves_a_report_and_a_run_that_can_be_used(tmp_path: Path) -> 
     assert "armenian" in report
     assert "data:image/png;base64" in report
     result = json.loads((run / "evaluation.json").read_text())
-    assert set(result["downstream"]["5"]) >= {"none", "classical", "generated", "both"}
+    assert set(result["downstream"]["1"]) >= {"none", "classical", "generated", "both"}
     assert {row["init"] for row in result["comparison"]} == {"run", "joint", "scratch"}
     quality = result["quality"]
     assert quality["kid"] is None or quality["kid"] == pytest.approx(quality["kid"])
