@@ -7,6 +7,7 @@ Shapes: E episodes in a chunk, P weights of both players.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -109,9 +110,10 @@ def fomaml(
         step = StepGradients(gan, at.generator, query, gradient)
         d_grad, losses["loss_d_query"] = step.discriminator(at.discriminator, penalty_scale=1.0)
         g_grad, losses["loss_g_query"] = step.generator(critic)
+        add = partial(torch.add, alpha=weight)
         total = GanParams(
-            map_params(lambda sum_, grad: sum_ + weight * grad, total.generator, g_grad),  # noqa: B023
-            map_params(lambda sum_, grad: sum_ + weight * grad, total.discriminator, d_grad),  # noqa: B023
+            map_params(add, total.generator, g_grad),
+            map_params(add, total.discriminator, d_grad),
             total.rates,
         )
     return total, losses
