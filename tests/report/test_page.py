@@ -217,7 +217,7 @@ def test_an_evaluation_with_parts_of_any_other_kind_still_has_a_report(tmp_path,
     whole = json.loads((path / "evaluation.json").read_text())
     for key in whole:
         (path / "evaluation.json").write_text(json.dumps({**whole, key: value}))
-        page_of(path)
+        assert page_of(path).text.strip()
 
 
 def test_results_on_another_target_have_a_section_and_a_command(tmp_path):
