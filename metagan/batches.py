@@ -48,7 +48,7 @@ def draw_batches(
     Args:
         samples: (W, n, *sample_shape), n samples of each of W classes.
         gan: Decides conditioning and latent dimension.
-        steps: S.
+        steps: S, or the number of batches where an inner step takes several.
         batch_size: B.
         seed: The episode's seed.
         purpose: Names these draws ("support", "query").

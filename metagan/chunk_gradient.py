@@ -139,7 +139,7 @@ def _inputs(
         batches = draw_batches(
             half,
             config.gan,
-            steps=config.inner.steps,
+            steps=config.inner.steps * config.inner.batches_per_step,
             batch_size=config.inner.batch_size,
             seed=episode.key.seed,
             purpose=purpose,

@@ -1,6 +1,6 @@
 """The inner loop: adapting both players to one episode, as a pure function.
 
-Shapes: S inner steps in front of every batch; see `metagan.batches`.
+Shapes: the batches of S inner steps stand in front of one another; see `metagan.batches`.
 """
 
 from collections.abc import Callable
@@ -87,25 +87,54 @@ class StepGradients:
         return self._pull(slope["samples"]), loss
 
 
+def discriminator_gradient(
+    gan: GanPair,
+    at: Params,
+    generator: Params,
+    batch: GanBatch,
+    gradient: PartialGradient,
+    *,
+    penalty_scale: float,
+    moving: str,
+) -> tuple[Params, Tensor]:
+    """(gradient, loss) of a discriminator on a batch that no generator's step needs."""
+    samples = gan.generate(generator, batch.condition, batch.z[:, 0])
+    return partial_gradient(
+        gradient,
+        lambda params: gan.discriminator_loss(params, batch, samples, penalty_scale=penalty_scale),
+        at,
+        moving,
+    )
+
+
 class InnerOptimizer:
     """One player's optimizer; it starts anew in every episode."""
 
-    def __init__(self, inner: InnerConfig, lr: float, player: str, rates: Params) -> None:
+    def __init__(self, inner: InnerConfig, player: str, init: Params, rates: Params) -> None:
         """Adam has beta1 = 0.
 
         Args:
-            inner: Kind of optimizer and of learned rates.
-            lr: Fixed learning rate.
+            inner: Learning rate, kind of optimizer and of learned rates, proximal term.
             player: Whose weights it moves.
+            init: Where they start.
             rates: `GanParams.rates`.
         """
-        self._inner, self._lr, self._player, self._rates = inner, lr, player, rates
+        self._inner, self._player, self._init, self._rates = inner, player, init, rates
+        critic = player == "discriminator"
+        self._lr = inner.lr * (inner.discriminator_lr_scale if critic else 1.0)
+        self._updates = inner.discriminator_steps if critic else inner.generator_steps
         self._count = 0
         self._second: Params = {}
 
     def step(self, weights: Params, grads: Params) -> Params:
         """The weights after a step along the gradient; those without one stay as they are."""
         self._count += 1
+        if self._inner.proximal:
+            # The derivative of proximal / 2 * |weights - init|^2.
+            grads = {
+                name: torch.add(grad, weights[name] - self._init[name], alpha=self._inner.proximal)
+                for name, grad in grads.items()
+            }
         directions = grads if self._inner.optimizer == "sgd" else self._adam(grads)
         after = {
             name: self._moved(name, weights[name], direction)
@@ -115,7 +144,7 @@ class InnerOptimizer:
 
     def _moved(self, name: str, weight: Tensor, direction: Tensor) -> Tensor:
         key = f"{self._player}.{name}"
-        times = multiplier(self._rates, key, self._inner, self._count - 1)
+        times = multiplier(self._rates, key, self._inner, (self._count - 1) // self._updates)
         if times is not None:
             direction = times * direction
         return torch.sub(weight, direction, alpha=self._lr)
@@ -158,7 +187,7 @@ def adapt(
     critic_batches: GanBatch | None = None,
     gradient: PartialGradient = functional_gradient,
 ) -> Adapted:
-    """Adapt both players: each inner step is a discriminator update, then a generator update.
+    """Adapt both players: each inner step is k discriminator updates, then m generator updates.
 
     An update is a *partial* derivative: the generator's step does not differentiate through the
     discriminator's. The optimizer's state starts anew in every episode, so an episode's result
@@ -167,8 +196,10 @@ def adapt(
     Args:
         gan: The pair's losses.
         init: Where adaptation starts, with learned rates if there are any.
-        batches: One batch per inner step, S in front; S may differ from `config.steps`.
-        config: Learning rates, optimizer and which weights move.
+        batches: k + m - 1 batches for each of S inner steps, S * (k + m - 1) in front: one for
+            each discriminator update, the last of which also serves the first generator update,
+            then one for each further generator update. S may differ from `config.steps`.
+        config: Learning rates, optimizer, k and m, and which weights move.
         critic_batches: Samples for a second discriminator (DAWSON's twin, Liang et al. 2020,
             arXiv:2001.00576): it starts from the same weights and sees the same generator, but
             other real samples.
@@ -178,38 +209,71 @@ def adapt(
         The adapted weights; gradients flow through them only with a differentiable `gradient`.
     """
     at, critic = init, None if critic_batches is None else init.discriminator
-    d_lr = config.lr * config.discriminator_lr_scale
-    for_generator = InnerOptimizer(config, config.lr, "generator", init.rates)
+    for_generator = InnerOptimizer(config, "generator", init.generator, init.rates)
     for_discriminator, for_critic = (
-        InnerOptimizer(config, d_lr, "discriminator", init.rates) for _ in range(2)
+        InnerOptimizer(config, "discriminator", init.discriminator, init.rates) for _ in range(2)
     )
-    d_moving = config.discriminator_moves
+    d_moving, d_updates = config.discriminator_moves, config.discriminator_steps
     losses: dict[str, Tensor] = {}
     path: list[tuple[GanParams, Params | None]] = []
-    steps = len(batches.real)
+    steps = len(batches.real) // config.batches_per_step
     for index in range(steps):
-        batch = batches.step(index)
-        # Penalties are lazy: the first of every `penalty_every` steps carries them for all (the
-        # last such group may be shorter), so their weights add up to the number of steps.
-        lazy = gan.config.penalty_every
-        scale = float(min(lazy, steps - index)) if index % lazy == 0 else 0.0
-        step = StepGradients(gan, at.generator, batch, gradient, moving=config.generator_moves)
-        d_grad, d_loss = step.discriminator(at.discriminator, penalty_scale=scale, moving=d_moving)
-        discriminator = for_discriminator.step(at.discriminator, d_grad)
-        if critic is not None and critic_batches is not None:
-            other = critic_batches.step(index)
-            samples = gan.generate(at.generator, other.condition, other.z[:, 0])
-            c_grad, _ = partial_gradient(
-                gradient,
-                lambda p: gan.discriminator_loss(p, other, samples, penalty_scale=scale),  # noqa: B023
-                critic,
-                d_moving,
-            )
-            critic = for_critic.step(critic, c_grad)
-        g_grad, g_loss = step.generator(discriminator)
-        at = GanParams(for_generator.step(at.generator, g_grad), discriminator, init.rates)
+        first = index * config.batches_per_step
+        discriminator = at.discriminator
+        for update in range(d_updates):
+            batch = batches.step(first + update)
+            scale = _penalty_scale(gan, index * d_updates + update, steps * d_updates)
+            if update < d_updates - 1:
+                d_grad, d_loss = discriminator_gradient(
+                    gan,
+                    discriminator,
+                    at.generator,
+                    batch,
+                    gradient,
+                    penalty_scale=scale,
+                    moving=d_moving,
+                )
+            else:
+                step = StepGradients(
+                    gan, at.generator, batch, gradient, moving=config.generator_moves
+                )
+                d_grad, d_loss = step.discriminator(
+                    discriminator, penalty_scale=scale, moving=d_moving
+                )
+            discriminator = for_discriminator.step(discriminator, d_grad)
+            if critic is not None and critic_batches is not None:
+                c_grad, _ = discriminator_gradient(
+                    gan,
+                    critic,
+                    at.generator,
+                    critic_batches.step(first + update),
+                    gradient,
+                    penalty_scale=scale,
+                    moving=d_moving,
+                )
+                critic = for_critic.step(critic, c_grad)
+        generator = at.generator
+        for update in range(config.generator_steps):
+            if update > 0:
+                batch = batches.step(first + d_updates - 1 + update)
+                step = StepGradients(
+                    gan, generator, batch, gradient, moving=config.generator_moves
+                )
+            g_grad, g_loss = step.generator(discriminator)
+            generator = for_generator.step(generator, g_grad)
+        at = GanParams(generator, discriminator, init.rates)
         path.append((at, critic))
         if index == 0:
             losses |= {"loss_d_first": d_loss, "loss_g_first": g_loss}
         losses |= {"loss_d_last": d_loss, "loss_g_last": g_loss}
     return Adapted(at, critic, losses, tuple(path))
+
+
+def _penalty_scale(gan: GanPair, update: int, updates: int) -> float:
+    """How many times its weight a penalty counts in one of all discriminator updates.
+
+    Penalties are lazy: the first of every `penalty_every` updates carries them for all (the last
+    such group may be shorter), so their weights add up to the number of updates.
+    """
+    lazy = gan.config.penalty_every
+    return float(min(lazy, updates - update)) if update % lazy == 0 else 0.0

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from metagan.config import Config
 
-AlgorithmName = Literal["reptile", "fomaml", "maml", "anil", "meta_sgd", "joint"]
+AlgorithmName = Literal["reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml", "joint"]
 # Those that differentiate through the inner loop.
-SECOND_ORDER = ("maml", "anil", "meta_sgd")
+THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
 SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
@@ -122,16 +122,27 @@ class AlgorithmConfig(Config):
         ge=0,
         description="Outer steps after the warm-up that maml and its kin spend as first order.",
     )
+    cg_steps: int = Field(
+        10, ge=1, description="imaml: conjugate-gradient steps of each player's implicit gradient."
+    )
 
 
 class InnerConfig(Config):
     """The inner loop: adaptation of one episode."""
 
-    steps: int = Field(5, ge=1, description="Inner steps: a D update, then a G update.")
+    steps: int = Field(5, ge=1, description="Inner steps: D updates, then G updates.")
     lr: float = Field(3e-4, gt=0, description="Inner learning rate.")
     discriminator_lr_scale: float = Field(1.0, ge=0, description="D's inner lr over G's.")
     optimizer: Literal["sgd", "adam"] = Field("adam", description="adam has beta1 = 0.")
-    batch_size: int = Field(10, ge=1, description="Samples (or pairs) in an inner step.")
+    batch_size: int = Field(10, ge=1, description="Samples (or pairs) in an inner update.")
+    discriminator_steps: int = Field(1, ge=1, description="D updates in an inner step.")
+    generator_steps: int = Field(1, ge=1, description="G updates in an inner step, after D's.")
+    proximal: float | None = Field(
+        None,
+        ge=0,
+        description="Adds this times half the squared distance from the initialization to both "
+        "inner losses; null: 0, with imaml 2.",
+    )
     generator_moves: str = Field(
         "all",
         min_length=1,
@@ -149,6 +160,11 @@ class InnerConfig(Config):
     rates_gain: float = Field(
         100.0, gt=0, description="Learned rates are inner.lr * (1 + this * what is learned)."
     )
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that an inner step takes: D's last update and G's first share one."""
+        return self.discriminator_steps + self.generator_steps - 1
 
 
 class WarmupConfig(Config):
@@ -267,10 +283,10 @@ class RunConfig(Config):
                 f"{self.gan.conditioning} there is no sample to reconstruct; set it to 0 or "
                 "gan.conditioning sample"
             )
-        if self.inner.learn_rates != "none" and self.algorithm.name not in SECOND_ORDER:
+        if self.inner.learn_rates != "none" and self.algorithm.name not in THROUGH_INNER_LOOP:
             raise ValueError(
                 f"inner.learn_rates is {self.inner.learn_rates}, but algorithm.name "
-                f"{self.algorithm.name} cannot learn rates; use {', '.join(SECOND_ORDER)}, or "
+                f"{self.algorithm.name} cannot learn rates; use {', '.join(THROUGH_INNER_LOOP)}, or "
                 "inner.learn_rates none"
             )
         if self.data.image_size % 4:

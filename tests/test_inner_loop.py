@@ -84,6 +84,48 @@ def test_inner_adam_equals_adam_written_by_hand(name):
     assert_close(adapted.params, expected, 1e-10)
 
 
+@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize(
+    ("d_updates", "g_updates", "proximal", "optimizer"),
+    [(3, 1, None, "sgd"), (1, 3, 0.7, "sgd"), (2, 2, 2.0, "adam"), (1, 1, 5.0, "sgd")],
+)
+def test_several_updates_and_the_proximal_term_are_those_of_plain_modules(
+    name, d_updates, g_updates, proximal, optimizer
+):
+    inner = InnerConfig(
+        steps=3,
+        batch_size=3,
+        lr=2e-3 if optimizer == "adam" else 0.05,
+        optimizer=optimizer,
+        discriminator_steps=d_updates,
+        generator_steps=g_updates,
+        proximal=proximal,
+    )
+    case = make_case("flow", "sample", inner=inner, gan={"penalty_every": 2})
+    assert len(case.support.real) == 3 * (d_updates + g_updates - 1)
+    expected, critic = oracle_adapt(case, twin=True)
+    found = adapt(
+        case.gan, case.init, case.support, inner, critic_batches=case.query, gradient=GRADIENTS[name]
+    )
+    # Adam makes much of the last digits of a bias that has no effect (before a norm).
+    tolerance = 1e-7 if optimizer == "adam" else 1e-12
+    assert_close(found.params, expected, tolerance)
+    assert largest_difference(found.critic, critic) <= tolerance
+    assert len(found.path) == 3
+
+
+def test_the_proximal_term_holds_weights_near_where_they_started():
+    inner = InnerConfig(steps=30, batch_size=3, lr=0.02, optimizer="sgd")
+    case = make_case("dcgan", "none", inner=inner)
+    distances = []
+    for proximal in (0.0, 1.0, 30.0):
+        near = inner.model_copy(update={"proximal": proximal})
+        after = adapt(case.gan, case.init, case.support, near).params
+        moved = map_params(torch.sub, after.generator, case.init.generator)
+        distances.append(sum(float(w.square().sum()) for w in moved.values()))
+    assert distances[0] > distances[1] > 2 * distances[2] > 0
+
+
 def test_learning_rates_of_the_players_are_scaled_apart():
     inner = InnerConfig(steps=1, batch_size=3, lr=0.01, optimizer="sgd")
     case = make_case("dcgan", "none", inner=inner)

@@ -78,7 +78,7 @@ def adapt_to_target(
         drawn = draw_batches(
             part.cpu(),
             gan.config,
-            steps=steps,
+            steps=steps * inner.batches_per_step,
             batch_size=batch_size,
             seed=derive_seed(seed, "adapt", name),
             purpose="support",

@@ -86,7 +86,7 @@ def make_case(
         draw_batches(
             samples,
             config.gan,
-            steps=config.inner.steps,
+            steps=config.inner.steps * config.inner.batches_per_step,
             batch_size=config.inner.batch_size,
             seed=seed,
             purpose=purpose,

@@ -56,6 +56,8 @@ class PlainOptimizer:
         """`rates` are learned ones, by the weights' names in this module."""
         self.module, self.inner, self.lr, self.rates = module, inner, lr, rates or {}
         self.count = 0
+        self.inner_step = 0
+        self.start = weights_of(module)
         self.second = [torch.zeros_like(weight) for weight in module.parameters()]
 
     def step(self) -> None:
@@ -65,6 +67,8 @@ class PlainOptimizer:
                 self.module.named_parameters(), self.second, strict=True
             ):
                 grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+                if weight.requires_grad and self.inner.proximal:
+                    grad = grad + self.inner.proximal * (weight - self.start[name])
                 lr = self.lr * (1 + self.inner.rates_gain * self.rate(name))
                 if self.inner.optimizer == "sgd":
                     weight -= lr * grad
@@ -79,7 +83,7 @@ class PlainOptimizer:
         if name not in self.rates:
             return 0.0
         if self.inner.learn_rates == "tensor_and_step":
-            return self.rates[name][min(self.count, len(self.rates[name])) - 1]
+            return self.rates[name][min(self.inner_step, len(self.rates[name]) - 1)]
         return self.rates[name]
 
 
@@ -113,24 +117,37 @@ def adapt(
         PlainOptimizer(critic, inner, d_lr, d_rates),
         PlainOptimizer(players.generator, inner, inner.lr, g_rates),
     ]
-    steps = len(batches.real)
+    k, m = inner.discriminator_steps, inner.generator_steps
+    per_step = k + m - 1
+    steps = len(batches.real) // per_step
+    d_updates = 0
     for index in range(steps):
-        scale = 0.0
-        if index % config.penalty_every == 0:
-            scale = float(len(range(index, min(index + config.penalty_every, steps))))
-        batch = GanBatch(*(tensor[index] for tensor in batches))
-        _zero(players.generator, players.discriminator, critic)
-        discriminator_loss(
-            players.generator, players.discriminator, batch, config, scale
-        ).backward()
-        if critic_batches is not None:
-            other = GanBatch(*(tensor[index] for tensor in critic_batches))
-            discriminator_loss(players.generator, critic, other, config, scale).backward()
-        optimizers[0].step()
-        optimizers[1].step()
-        _zero(players.generator, players.discriminator, critic)
-        generator_loss(players.generator, players.discriminator, batch, config).backward()
-        optimizers[2].step()
+        for optimizer in optimizers:
+            optimizer.inner_step = index
+        for position in range(per_step):
+            place = index * per_step + position
+            batch = GanBatch(*(tensor[place] for tensor in batches))
+            if position < k:
+                scale = 0.0
+                if d_updates % config.penalty_every == 0:
+                    scale = float(
+                        len(range(d_updates, min(d_updates + config.penalty_every, steps * k)))
+                    )
+                d_updates += 1
+                _zero(players.generator, players.discriminator, critic)
+                discriminator_loss(
+                    players.generator, players.discriminator, batch, config, scale
+                ).backward()
+                if critic_batches is not None:
+                    other = GanBatch(*(tensor[place] for tensor in critic_batches))
+                    discriminator_loss(players.generator, critic, other, config, scale).backward()
+                optimizers[0].step()
+                if critic_batches is not None:
+                    optimizers[1].step()
+            if position >= k - 1:
+                _zero(players.generator, players.discriminator, critic)
+                generator_loss(players.generator, players.discriminator, batch, config).backward()
+                optimizers[2].step()
         after_step(players, critic)
     return players, critic
 
