@@ -18,12 +18,14 @@ from metagan.derivatives import (
     Metrics,
     PartialGradient,
     PlayerLosses,
+    functional_gradient,
 )
 from metagan.gan import GanPair
-from metagan.inner_loop import Adapted, StepGradients, adapt
+from metagan.implicit import implicit_gradient
+from metagan.inner_loop import Adapted, StepGradients, adapt, discriminator_gradient
 from metagan.params import PLAYERS, GanParams, Params, map_params
 from metagan.rates import moves
-from metagan.settings import InnerConfig, RateKind, RunConfig
+from metagan.settings import InnerConfig, OuterConfig, RateKind, RunConfig
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class MetaAlgorithm:
         estimator: (gan, init, inputs, config, gradient) -> (meta-gradient, metrics).
         adapts: Whether episodes are adapted to one by one; if not, a chunk is one pooled batch.
         summary: One line for help and reports.
-        second_order: Whether it differentiates through the inner loop, so that every operation of
-            the networks needs a second derivative.
+        second_order: Whether every operation of the networks needs a second derivative.
         moves: What the inner loop moves where the settings say "all".
         learn_rates: Which inner rates it learns where the settings say "none".
+        proximal: Weight of the inner loop's proximal term where the settings leave it open.
+        every_task: Whether an outer step takes every training task once, and the initialization
+            becomes the mean of what they are adapted to.
     """
 
     estimator: Estimator
@@ -66,6 +70,8 @@ class MetaAlgorithm:
     second_order: bool = False
     moves: str = "all"
     learn_rates: RateKind = "none"
+    proximal: float = 0.0
+    every_task: bool = False
 
 
 def reptile(
@@ -147,6 +153,103 @@ def maml(
         return PlayerLosses(torch.stack(g_terms).sum(), torch.stack(d_terms).sum()), metrics
 
     return gradient.through(outcome, init)
+
+
+def imaml(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """The derivative of each player's query loss at the fixed point that the inner loop is near.
+
+    Source: Rajeswaran et al. 2019, arXiv:1909.04630; see `metagan.implicit`. The losses are those
+    of `maml`; the inner losses are those on all inner batches together.
+    """
+    inner = inner_settings(config)
+    adapted = _adapt(gan, init, inputs, config, gradient)
+    metrics = dict(adapted.losses)
+    at = {f"generator.{name}": w for name, w in adapted.params.generator.items()}
+    at |= {f"discriminator.{name}": w for name, w in adapted.params.discriminator.items()}
+    if adapted.critic is not None:
+        at |= {f"critic.{name}": w for name, w in adapted.critic.items()}
+    query = inputs.query.step(-1)
+
+    def outcome(at: Params) -> PlayerLosses:
+        players = _players(at)
+        samples = gan.generate_batch(players["generator"], query)
+        critic = players.get("critic", players["discriminator"])
+        d_loss = gan.discriminator_loss(players["discriminator"], query, samples, penalty_scale=1.0)
+        return PlayerLosses(gan.generator_loss(critic, query, samples), d_loss)
+
+    losses, pull = torch.func.vjp(outcome, at)[:2]
+    one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
+    found = GanParams({}, {}, init.rates)
+    for player, seen in (
+        ("generator", PlayerLosses(one, zero)),
+        ("discriminator", PlayerLosses(zero, one)),
+    ):
+        slopes, residual = implicit_gradient(
+            partial(_inner_field, gan, inputs, inner),
+            at,
+            pull(seen)[0],
+            proximal=inner.proximal or 0.0,
+            steps=config.algorithm.cg_steps,
+        )
+        parts = _players(slopes)
+        own = parts[player]
+        if player == "discriminator" and "critic" in parts:
+            # The twin starts from the same weights.
+            own = map_params(torch.add, own, parts["critic"])
+        found = found._replace(**{player: own})
+        metrics[f"cg_residual_{player[0]}"] = residual
+    return found, metrics | {
+        "loss_d_query": losses.discriminator,
+        "loss_g_query": losses.generator,
+    }
+
+
+def _players(flat: Params) -> dict[str, Params]:
+    """{"generator": ..., "discriminator": ..., "critic": ...} of flat names."""
+    players: dict[str, Params] = {}
+    for name, weight in flat.items():
+        player, _, own = name.partition(".")
+        players.setdefault(player, {})[own] = weight
+    return players
+
+
+def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Params) -> Params:
+    """Every player's partial derivative of its own inner loss, by the weights that move.
+
+    The losses are the means over all inner batches, penalties at their mean weight.
+    """
+    players = _players(at)
+    support, query = (
+        GanBatch(*(tensor.flatten(0, 1) for tensor in half))
+        for half in (inputs.support, inputs.query)
+    )
+    step = StepGradients(
+        gan, players["generator"], support, functional_gradient, moving=inner.generator_moves
+    )
+    d_grad, _ = step.discriminator(
+        players["discriminator"], penalty_scale=1.0, moving=inner.discriminator_moves
+    )
+    g_grad, _ = step.generator(players["discriminator"])
+    field = {f"generator.{name}": g for name, g in g_grad.items()}
+    field |= {f"discriminator.{name}": g for name, g in d_grad.items()}
+    if "critic" in players:
+        c_grad, _ = discriminator_gradient(
+            gan,
+            players["critic"],
+            players["generator"],
+            query,
+            functional_gradient,
+            penalty_scale=1.0,
+            moving=inner.discriminator_moves,
+        )
+        field |= {f"critic.{name}": g for name, g in c_grad.items()}
+    return field
 
 
 def _adapt(
@@ -232,21 +335,42 @@ ALGORITHMS: Mapping[str, MetaAlgorithm] = {
         second_order=True,
         learn_rates="weight",
     ),
+    "imaml": MetaAlgorithm(
+        imaml,
+        True,
+        "query gradient by the solved inner loop's implicit derivative",
+        second_order=True,
+        proximal=2.0,
+    ),
     "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
+    "average": MetaAlgorithm(
+        reptile, True, "mean of models fine-tuned on every source task", every_task=True
+    ),
 }
 
 
 def inner_settings(config: RunConfig) -> InnerConfig:
     """The inner loop's settings, with what the algorithm itself says about it."""
     row = ALGORITHMS[config.algorithm.name]
-    chosen = {
+    chosen: dict[str, object] = {
         name: row.moves
         for name in ("generator_moves", "discriminator_moves")
         if getattr(config.inner, name) == "all"
     }
     if config.inner.learn_rates == "none":
         chosen["learn_rates"] = row.learn_rates
+    if config.inner.proximal is None:
+        chosen["proximal"] = row.proximal
     return config.inner.model_copy(update=chosen)
+
+
+def outer_settings(config: RunConfig) -> OuterConfig:
+    """The outer loop's settings, with what the algorithm itself says about it."""
+    if not ALGORITHMS[config.algorithm.name].every_task:
+        return config.outer
+    # One whole step along the mean displacement ends at the mean of the adapted weights.
+    mean = {"optimizer": "sgd", "lr": 1.0, "anneal": "none", "ema": 0.0, "max_norm": None}
+    return config.outer.model_copy(update=mean)
 
 
 def check_moves(inner: InnerConfig, params: GanParams) -> None:

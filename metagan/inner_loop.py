@@ -256,9 +256,7 @@ def adapt(
         for update in range(config.generator_steps):
             if update > 0:
                 batch = batches.step(first + d_updates - 1 + update)
-                step = StepGradients(
-                    gan, generator, batch, gradient, moving=config.generator_moves
-                )
+                step = StepGradients(gan, generator, batch, gradient, moving=config.generator_moves)
             g_grad, g_loss = step.generator(discriminator)
             generator = for_generator.step(generator, g_grad)
         at = GanParams(generator, discriminator, init.rates)

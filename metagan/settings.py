@@ -9,9 +9,14 @@ from pydantic import Field, model_validator
 
 from metagan.config import Config
 
-AlgorithmName = Literal["reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml", "joint"]
+AlgorithmName = Literal[
+    "reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml", "joint", "average"
+]
 # Those that differentiate through the inner loop.
 THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
+# Those whose query loss may be taken after every inner step, and that can start as first order.
+QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
+SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
 SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
@@ -286,9 +291,10 @@ class RunConfig(Config):
         if self.inner.learn_rates != "none" and self.algorithm.name not in THROUGH_INNER_LOOP:
             raise ValueError(
                 f"inner.learn_rates is {self.inner.learn_rates}, but algorithm.name "
-                f"{self.algorithm.name} cannot learn rates; use {', '.join(THROUGH_INNER_LOOP)}, or "
-                "inner.learn_rates none"
+                f"{self.algorithm.name} cannot learn rates; use "
+                f"{', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
             )
+        self._check_algorithm()
         if self.data.image_size % 4:
             raise ValueError(
                 f"data.image_size is {self.data.image_size}; it must be a multiple of 4 "
@@ -301,3 +307,41 @@ class RunConfig(Config):
         if self.data.source not in ("glyphs",) and self.data.path is None:
             raise ValueError(f"data.source {self.data.source} needs data.path")
         return self
+
+    def _check_algorithm(self) -> None:
+        """Refuse settings that the algorithm would ignore or could not obey."""
+        name = self.algorithm.name
+        for setting, value, able, why in (
+            (
+                "algorithm.multi_step",
+                self.algorithm.multi_step,
+                QUERY_LOSS_AT_EVERY_STEP,
+                "has no query loss after each inner step",
+            ),
+            (
+                "algorithm.second_order_from",
+                self.algorithm.second_order_from,
+                SECOND_ORDER,
+                "has no second order to switch to",
+            ),
+        ):
+            if value and name not in able:
+                raise ValueError(
+                    f"{setting} is {value}, but algorithm.name {name} {why}; set it to 0, or use "
+                    f"{', '.join(able)}"
+                )
+        if name == "average" and self.outer.steps != self.warmup.steps + 1:
+            raise ValueError(
+                f"outer.steps is {self.outer.steps}, but average fine-tunes on every source task "
+                f"in one outer step after the warm-up; set it to {self.warmup.steps + 1}"
+            )
+        if name == "imaml" and self.inner.proximal == 0:
+            raise ValueError(
+                "inner.proximal is 0, but imaml solves an inner loop that the proximal term holds "
+                "near the initialization; set it above 0, or null for 2"
+            )
+        if name == "imaml" and self.inner.discriminator_lr_scale == 0:
+            raise ValueError(
+                "inner.discriminator_lr_scale is 0, but imaml solves for all that the inner loop "
+                "moves; to freeze the discriminator set inner.discriminator_moves none"
+            )

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from metagan.aggregate import Update, aggregate
-from metagan.algorithms import ALGORITHMS, check_moves, inner_settings
+from metagan.algorithms import ALGORITHMS, check_moves, inner_settings, outer_settings
 from metagan.chunk_gradient import chunk_gradient
 from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
 from metagan.gan import GanPair, build_gan
@@ -23,7 +23,7 @@ from metagan.rates import with_rates
 from metagan.seeding import derive_seed
 from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
-from metagan.tasks import DatasetTasks, meta_batch, splits_from_names
+from metagan.tasks import DatasetTasks, EpisodeKey, meta_batch, splits_from_names
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,14 @@ def plan_step(
     if ALGORITHMS[algorithm].second_order and first_order:
         # Finn et al. 2017, section 5.2; switching later is from MAML++ (Antoniou et al. 2019).
         algorithm = "fomaml"
-    size = config.warmup.episodes if warming else config.outer.meta_batch_size
-    keys = meta_batch(tasks, step=step, size=size, seed=config.seed, weights=weights)
+    if ALGORITHMS[algorithm].every_task:
+        keys = [
+            EpisodeKey(task, derive_seed(config.seed, "episode", step, position))
+            for position, task in enumerate(tasks)
+        ]
+    else:
+        size = config.warmup.episodes if warming else config.outer.meta_batch_size
+        keys = meta_batch(tasks, step=step, size=size, seed=config.seed, weights=weights)
     return split_into_chunks(
         step, algorithm, keys, episodes_per_chunk=config.outer.episodes_per_chunk
     )
@@ -236,7 +242,7 @@ def meta_train(
         started = time.perf_counter()
         chunks = plan_step(config, tasks, weights, learner.step)
         results, stats = runner.run(learner.vector, chunks)
-        update = aggregate(chunks, results, config.outer, layout)
+        update = aggregate(chunks, results, outer_settings(config), layout)
         learner.apply(update.gradient)
         wall_s = time.perf_counter() - started
         record = StepRecord(learner.step, chunks[0].algorithm, update, stats, wall_s)

@@ -16,6 +16,7 @@ from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams, Layout, vector_sha256
 from metagan.rates import with_rates
 from metagan.settings import (
+    QUERY_LOSS_AT_EVERY_STEP,
     AlgorithmConfig,
     GanConfig,
     GeneratorFamily,
@@ -68,7 +69,7 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     )
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "meta_sgd"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml"])
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
     second_order = ALGORITHMS[algorithm].second_order
@@ -76,7 +77,11 @@ def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, 
         family,
         conditioning,
         second_order=second_order,
-        algorithm=AlgorithmConfig(name=algorithm, multi_step=2),
+        algorithm=AlgorithmConfig(
+            name=algorithm,
+            multi_step=2 if algorithm in QUERY_LOSS_AT_EVERY_STEP else 0,
+            cg_steps=3,
+        ),
     )
     init = perturbed(params)
     inputs = []
@@ -123,9 +128,12 @@ def test_the_vectorised_chunk_equals_the_loop_in_float32():
     assert np.linalg.norm(together - loop) <= 1e-3 * np.linalg.norm(loop)
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "imaml"])
 def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
-    setup = run_setup(second_order=ALGORITHMS[algorithm].second_order)
+    setup = run_setup(
+        second_order=ALGORITHMS[algorithm].second_order,
+        algorithm=AlgorithmConfig(name=algorithm, cg_steps=2),
+    )
     keys = episode_keys(setup[1], 4)
     whole = compute(setup, ChunkKey(0, 0, algorithm, keys), vectorised=False)
     total = np.zeros_like(whole.gradient_sum)
@@ -142,13 +150,13 @@ def test_a_chunk_is_the_sum_of_its_episodes_in_order(algorithm):
 
 
 @pytest.mark.parametrize("vectorised", [True, False])
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "meta_sgd", "joint"])
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "meta_sgd", "imaml", "joint"])
 def test_a_chunk_is_bit_equal_whatever_ran_before_it(algorithm, vectorised):
     inner = InnerConfig(steps=2, batch_size=4, optimizer="adam", lr=1e-2)
     setup = run_setup(
         second_order=ALGORITHMS[algorithm].second_order,
         inner=inner,
-        algorithm=AlgorithmConfig(name=algorithm),
+        algorithm=AlgorithmConfig(name=algorithm, cg_steps=2),
     )
     chunk = ChunkKey(1, 0, algorithm, episode_keys(setup[1], 3))
     first = compute(setup, chunk, vectorised=vectorised)

@@ -105,7 +105,12 @@ def test_several_updates_and_the_proximal_term_are_those_of_plain_modules(
     assert len(case.support.real) == 3 * (d_updates + g_updates - 1)
     expected, critic = oracle_adapt(case, twin=True)
     found = adapt(
-        case.gan, case.init, case.support, inner, critic_batches=case.query, gradient=GRADIENTS[name]
+        case.gan,
+        case.init,
+        case.support,
+        inner,
+        critic_batches=case.query,
+        gradient=GRADIENTS[name],
     )
     # Adam makes much of the last digits of a bias that has no effect (before a norm).
     tolerance = 1e-7 if optimizer == "adam" else 1e-12

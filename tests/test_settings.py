@@ -50,6 +50,22 @@ def test_a_run_without_settings_is_valid_and_frozen():
         (["data.image_size=30"], "it must be a multiple of 4"),
         (["warmup.steps=2000"], "more than outer.steps 1000"),
         (["data.source=omniglot"], "needs data.path"),
+        (["algorithm.multi_step=5"], "reptile has no query loss after each inner step"),
+        (
+            ["algorithm.name=imaml", "algorithm.multi_step=5"],
+            "set it to 0, or use fomaml, maml, anil, meta_sgd",
+        ),
+        (
+            ["algorithm.name=fomaml", "algorithm.second_order_from=9"],
+            "has no second order to switch to",
+        ),
+        (["algorithm.name=imaml", "inner.learn_rates=tensor"], "imaml cannot learn rates"),
+        (["algorithm.name=imaml", "inner.proximal=0"], "set it above 0, or null for 2"),
+        (
+            ["algorithm.name=imaml", "inner.discriminator_lr_scale=0"],
+            "set inner.discriminator_moves none",
+        ),
+        (["algorithm.name=average", "warmup.steps=40"], "set it to 41"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(overrides, expected):

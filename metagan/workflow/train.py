@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
+from metagan.algorithms import outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.context import EXIT_INTERRUPTED, Context
 from metagan.cli.options import load
@@ -132,7 +133,7 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
     initial: GanParams = setup.initial
     if config.outer.init_from is not None:
         initial = init_of_run(Path(config.outer.init_from), type(config), setup.layout)
-    return MetaLearner(setup.layout.flatten(initial), config.outer, config.warmup)
+    return MetaLearner(setup.layout.flatten(initial), outer_settings(config), config.warmup)
 
 
 def check_same_run(folder: RunFolder, config: RunConfig) -> None:
