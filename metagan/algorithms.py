@@ -359,7 +359,7 @@ def inner_settings(config: RunConfig) -> InnerConfig:
     }
     if config.inner.learn_rates == "none":
         chosen["learn_rates"] = row.learn_rates
-    if config.inner.proximal is None:
+    if config.inner.proximal is None and row.proximal:
         chosen["proximal"] = row.proximal
     return config.inner.model_copy(update=chosen)
 

@@ -22,8 +22,8 @@ class GanBatch(NamedTuple):
 
     Attributes:
         real: (B, *sample_shape) samples of the task.
-        condition: (B, *sample_shape) other samples of the same classes; (B, 0) without
-            conditioning.
+        condition: (B, *sample_shape) other samples of the same classes; (B, 1) their classes'
+            numbers where a GAN is conditioned on labels; (B, 0) without conditioning.
         z: (B, 2, Z): two latent draws, since the mode-seeking term compares two.
         augment: (B, 2, A) uniform draws in [0, 1): for real and for generated samples.
         between: (B,) uniform in [0, 1): where from generated to real WGAN-GP looks at a slope.
@@ -46,7 +46,8 @@ def draw_batches(
     """Inputs for a whole inner loop.
 
     Args:
-        samples: (W, n, *sample_shape), n samples of each of W classes.
+        samples: (W, n, *sample_shape), n samples of each of W classes; a class's label is its
+            place among them.
         gan: Decides conditioning and latent dimension.
         steps: S, or the number of batches where an inner step takes several.
         batch_size: B.
@@ -64,11 +65,12 @@ def draw_batches(
     first = rng.integers(count, size=shape)
     other = (first + rng.integers(1, max(count, 2), size=shape)) % count
     real = samples[way, torch.from_numpy(first)]
-    condition = (
-        samples[way, torch.from_numpy(other)]
-        if gan.conditioning == "sample"
-        else samples.new_empty((*shape, 0))
-    )
+    if gan.conditioning == "sample":
+        condition = samples[way, torch.from_numpy(other)]
+    elif gan.conditioning == "label":
+        condition = way[..., None].to(samples.dtype)
+    else:
+        condition = samples.new_empty((*shape, 0))
     z = torch.from_numpy(rng.standard_normal((*shape, 2, gan.latent_dim), dtype=np.float32))
     augment = torch.from_numpy(rng.random((*shape, 2, NUM_AUGMENT_DRAWS), dtype=np.float32))
     between = torch.from_numpy(rng.random(shape, dtype=np.float32))

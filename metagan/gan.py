@@ -38,7 +38,7 @@ class GanPair:
     config: GanConfig
 
     def generate(self, params: Params, condition: Tensor, z: Tensor) -> Tensor:
-        """Samples from conditions (B, *sample_shape) or (B, 0) and z (B, Z).
+        """Samples from conditions (B, *sample_shape), (B, 1) or (B, 0) and z (B, Z).
 
         With z (L * B, Z) there are L samples of each condition, (L * B, *sample_shape): the
         conditions in order, L times. They are encoded once.

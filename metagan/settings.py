@@ -65,8 +65,13 @@ class TaskConfig(Config):
 class GanConfig(Config):
     """The two players and their losses."""
 
-    conditioning: Literal["none", "sample"] = Field(
-        "sample", description="none: G(z); sample: G(x, z) draws another sample of x's class."
+    conditioning: Literal["none", "label", "sample"] = Field(
+        "sample",
+        description="none: G(z); label: G(y, z), y a class's number within its domain; sample: "
+        "G(x, z) draws another sample of x's class.",
+    )
+    num_labels: int = Field(
+        5, ge=2, le=1000, description="label: classes told apart; larger domains go in parts."
     )
     family: GeneratorFamily = Field("flow", description="Generator network.")
     width: int = Field(16, ge=4, le=256, description="Channels of the generator's first stage.")
@@ -277,7 +282,18 @@ class RunConfig(Config):
                 "gan.conditioning none needs task.unit class: an unconditional generator cannot "
                 "tell the classes of a domain apart; set gan.conditioning sample or task.unit class"
             )
-        if self.gan.conditioning == "none" and self.gan.family == "flow":
+        if self.gan.conditioning == "label":
+            if self.task.unit == "class":
+                raise ValueError(
+                    "gan.conditioning label numbers the classes of a domain, so it needs task.unit "
+                    "domain; set that, or gan.conditioning none for single classes"
+                )
+            if self.task.ways > self.gan.num_labels:
+                raise ValueError(
+                    f"task.ways is {self.task.ways}, more than gan.num_labels "
+                    f"{self.gan.num_labels}; lower the one or raise the other"
+                )
+        if self.gan.conditioning != "sample" and self.gan.family == "flow":
             raise ValueError(
                 "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
                 "set gan.family dcgan or residual"

@@ -58,6 +58,13 @@ def test_every_ordered_pair_of_a_class_is_equally_likely():
     assert all(abs(count - 1000) < 5 * 29 for count in counts.values())
 
 
+def test_with_conditioning_on_labels_the_condition_is_the_place_of_the_class():
+    config = GanConfig(latent_dim=3, conditioning="label", family="dcgan")
+    batch = draw(numbered(4, 3), config)
+    assert batch.condition.shape == (3, 50, 1)
+    assert torch.equal(batch.condition[..., 0], batch.real[..., 0, 0, 0].div(100).floor())
+
+
 def test_without_conditioning_the_condition_is_empty():
     batch = draw(numbered(2, 3), ALONE)
     assert batch.condition.shape == (3, 50, 0)

@@ -43,7 +43,7 @@ def run_setup(
     second_order: bool = False,
     **sections: object,
 ) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
-    unit = "domain" if conditioning == "sample" else "class"
+    unit = "class" if conditioning == "none" else "domain"
     config = tiny_config(
         **{
             "gan": gan_settings(family, conditioning),

@@ -47,6 +47,17 @@ def test_a_run_without_settings_is_valid_and_frozen():
     [
         (["gan.conditioning=none", "task.unit=domain"], "needs task.unit class"),
         (["gan.conditioning=none"], "set gan.family dcgan or residual"),
+        (["gan.conditioning=label", "gan.family=dcgan"], "so it needs task.unit domain"),
+        (["gan.conditioning=label", "task.unit=domain"], "set gan.family dcgan or residual"),
+        (
+            [
+                "gan.conditioning=label",
+                "gan.family=dcgan",
+                "task.unit=domain",
+                "task.ways=9",
+            ],
+            "task.ways is 9, more than gan.num_labels 5",
+        ),
         (["data.image_size=30"], "it must be a multiple of 4"),
         (["warmup.steps=2000"], "more than outer.steps 1000"),
         (["data.source=omniglot"], "needs data.path"),

@@ -18,8 +18,8 @@ from metagan.params import PLAYERS, GanParams, Params, detach, map_params
 from metagan.seeding import derive_seed, generator
 from metagan.settings import InnerConfig, TaskConfig
 
-# Classes adapted to at once: enough to fill one core's vector units, little enough memory.
-CLASSES_AT_ONCE = 16
+# Sets of weights adapted at once: enough to fill one core's vector units, little enough memory.
+SETS_AT_ONCE = 16
 # Support samples that a candidate is compared with; more cost time and hardly change the ranking.
 SCORED_AGAINST = 3
 
@@ -29,20 +29,22 @@ class AdaptedTarget:
     """A target's adapted GAN with the samples it was adapted on.
 
     Attributes:
-        params: Weights of both players; with W in front of each where `per_class`.
-        per_class: Whether every class has its own weights (task.unit class) or all share one set.
+        params: Weights of both players; sets of them stand in front of each if there are several.
+        classes_each: Classes that a set of weights serves, one set after the other; 0: one serves
+            all, with nothing in front. 1 where a task is a class.
         support: (W, K, *sample_shape) float32 in [-1, 1].
     """
 
     params: GanParams
-    per_class: bool
+    classes_each: int
     support: Tensor
 
     def of_class(self, way: int) -> GanParams:
         """The weights that serve a class."""
-        if not self.per_class:
+        if not self.classes_each:
             return self.params
-        return GanParams(*(map_params(lambda w: w[way], player) for player in self.params))
+        which = way // self.classes_each
+        return GanParams(*(map_params(lambda w: w[which], player) for player in self.params))
 
 
 def adapt_to_target(
@@ -59,7 +61,8 @@ def adapt_to_target(
     """Run the inner loop on a target's support.
 
     Where a task is a class, every class gets its own adapted weights; where a task is a domain,
-    one set serves all classes. With `steps` 0 the initialization is used as it is.
+    one set serves all classes, or as many as there are labels. With `steps` 0 the initialization
+    is used as it is.
 
     Args:
         gan: The pair.
@@ -72,7 +75,7 @@ def adapt_to_target(
         seed: Names every draw.
     """
     if steps == 0:
-        return AdaptedTarget(init, False, support)
+        return AdaptedTarget(init, 0, support)
 
     def batches(part: Tensor, name: str | int) -> GanBatch:
         drawn = draw_batches(
@@ -85,21 +88,22 @@ def adapt_to_target(
         )
         return GanBatch(*(tensor.to(part.device) for tensor in drawn))
 
-    if task.unit == "domain":
+    if task.unit == "domain" and gan.config.conditioning != "label":
         adapted = adapt(gan, init, batches(support, "all"), inner, gradient=autograd_gradient)
-        return AdaptedTarget(_weights(adapted.params), False, support)
+        return AdaptedTarget(_weights(adapted.params), 0, support)
+    each = 1 if task.unit == "class" else gan.config.num_labels
+    sets = torch.split(support, each)
 
     def one(inputs: GanBatch) -> GanParams:
         return _weights(adapt(gan, init, inputs, inner, gradient=functional_gradient).params)
 
     at_once = 1
-    if prefers_vmap(gan.config, support.shape[-1], len(support), support.device):
-        at_once = CLASSES_AT_ONCE
+    if prefers_vmap(gan.config, support.shape[-1], len(sets), support.device):
+        at_once = SETS_AT_ONCE
     parts: list[GanParams] = []
-    for start in range(0, len(support), at_once):
+    for start in range(0, len(sets), at_once):
         several = [
-            batches(support[index : index + 1], index)
-            for index in range(start, min(start + at_once, len(support)))
+            batches(sets[index], index) for index in range(start, min(start + at_once, len(sets)))
         ]
         if at_once == 1:
             alone = adapt(gan, init, several[0], inner, gradient=autograd_gradient).params
@@ -111,7 +115,7 @@ def adapt_to_target(
         map_params(lambda *tensors: torch.cat(tensors), *(part[player] for part in parts))
         for player in range(len(PLAYERS))
     ]
-    return AdaptedTarget(GanParams(*joined), True, support)
+    return AdaptedTarget(GanParams(*joined), each, support)
 
 
 def _weights(params: GanParams) -> GanParams:
@@ -162,7 +166,7 @@ def generate_samples(
     kept = []
     for way in range(ways):
         players = target.of_class(way)
-        conditions = _conditions(gan, target.support[way])
+        conditions = _conditions(gan, target.support[way], way)
         samples = torch.cat(
             [
                 gan.generate(players.generator, condition, latents).clamp(-1, 1)
@@ -182,10 +186,12 @@ def generate_samples(
     return torch.stack(kept)
 
 
-def _conditions(gan: GanPair, support: Tensor) -> Tensor:
+def _conditions(gan: GanPair, support: Tensor, way: int) -> Tensor:
     """What a class's (K, *sample_shape) support conditions both players on."""
     if gan.config.conditioning == "sample":
         return support
+    if gan.config.conditioning == "label":
+        return support.new_full((len(support), 1), way % gan.config.num_labels)
     return support.new_empty((len(support), 0))
 
 
@@ -193,7 +199,9 @@ def _mean_scores(
     gan: GanPair, critic: Params, conditions: Tensor, samples: Tensor, batch_size: int
 ) -> Tensor:
     """(N,) scores of samples, averaged over some of the conditions (K, ...)."""
-    count = min(len(conditions), SCORED_AGAINST) if conditions.shape[1] else 1
+    # Without samples to compare with, all conditions are the same.
+    by_sample = gan.config.conditioning == "sample"
+    count = min(len(conditions), SCORED_AGAINST) if by_sample else 1
     picks = torch.linspace(0, len(conditions) - 1, count).round().long()
     total = samples.new_zeros(len(samples))
     for condition in conditions[picks.to(conditions.device)]:

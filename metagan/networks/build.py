@@ -20,6 +20,7 @@ def build_players(
     """
     channels, size, _ = sample_shape
     conditional = config.conditioning == "sample"
+    num_labels = config.num_labels if config.conditioning == "label" else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         generator: nn.Module
@@ -39,9 +40,14 @@ def build_players(
                 config.width,
                 config.latent_dim,
                 conditional=conditional,
+                num_labels=num_labels,
                 stage=TransposedUp if config.family == "dcgan" else ResidualUp,
             )
         discriminator = ImageDiscriminator(
-            channels, size, config.discriminator_width, conditional=conditional
+            channels,
+            size,
+            config.discriminator_width,
+            conditional=conditional,
+            num_labels=num_labels,
         )
     return generator, discriminator

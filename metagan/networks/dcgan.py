@@ -1,6 +1,6 @@
 """Plain generators: transposed convolutions (DCGAN) and residual blocks.
 
-Both take z alone, or z and a sample whose class they continue.
+Both take z alone, z and the label of a class, or z and a sample whose class they continue.
 
 Shapes: B conditions in a batch, L latents for each, C channels, S x S pixels, Z latent dimension.
 """
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.networks.layers import GroupNorm, ToPixels, repeat, upsample_nearest
+from metagan.networks.layers import GroupNorm, ToPixels, one_hot, repeat, upsample_nearest
 
 
 class Encoder(nn.Module):
@@ -69,17 +69,21 @@ class PlainBody(nn.Module):
         latent_dim: int,
         *,
         conditional: bool,
+        num_labels: int,
         stage: type[TransposedUp] | type[ResidualUp],
     ) -> None:
         super().__init__()
-        self.side = size // 4
+        self.side, self.num_labels = size // 4, num_labels
         self.encoder = Encoder(channels, width) if conditional else None
-        self.project = nn.Linear(latent_dim, 4 * width * self.side**2)
+        self.project = nn.Linear(latent_dim + num_labels, 4 * width * self.side**2)
         self.up1 = stage(4 * width + (2 * width if conditional else 0), 2 * width)
         self.up2 = stage(2 * width, width)
 
     def forward(self, condition: Tensor, z: Tensor) -> Tensor:
-        """Features (L B, width, S, S) from condition (B, C, S, S) or (B, 0) and z (L B, Z)."""
+        """Features (L B, width, S, S) from condition (B, C, S, S), (B, 1) or (B, 0), z (L B, Z)."""
+        if self.num_labels:
+            labels = one_hot(condition, self.num_labels, like=z)
+            z = torch.cat([z, repeat(labels, z.shape[0] // condition.shape[0])], dim=1)
         low = self.project(z).unflatten(-1, (-1, self.side, self.side))
         if self.encoder is not None:
             encoded = repeat(self.encoder(condition), z.shape[0] // condition.shape[0])
@@ -89,7 +93,7 @@ class PlainBody(nn.Module):
 
 
 class PlainGenerator(nn.Module):
-    """G(z) or G(x, z) with a tanh output; `stage` decides between DCGAN and residual."""
+    """G(z), G(y, z) or G(x, z) with a tanh output; `stage` decides between DCGAN and residual."""
 
     def __init__(
         self,
@@ -99,11 +103,19 @@ class PlainGenerator(nn.Module):
         latent_dim: int,
         *,
         conditional: bool,
+        num_labels: int,
         stage: type[TransposedUp] | type[ResidualUp],
     ) -> None:
+        """`conditional` on a sample, or on one of `num_labels` labels, or (0) on nothing."""
         super().__init__()
         self.body = PlainBody(
-            channels, size, width, latent_dim, conditional=conditional, stage=stage
+            channels,
+            size,
+            width,
+            latent_dim,
+            conditional=conditional,
+            num_labels=num_labels,
+            stage=stage,
         )
         self.head = ToPixels(width, channels)
 

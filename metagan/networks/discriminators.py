@@ -1,4 +1,4 @@
-"""The discriminator of pictures, alone or in pairs with the sample they continue.
+"""The discriminator of pictures: alone, with a label, or in pairs with the sample they continue.
 
 No normalization: a penalty is per sample, and statistics would tie the samples of a batch.
 
@@ -8,6 +8,8 @@ Shapes: B samples in a batch, C channels, S x S pixels.
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+
+from metagan.networks.layers import one_hot
 
 
 class DiscriminatorBody(nn.Module):
@@ -26,17 +28,45 @@ class DiscriminatorBody(nn.Module):
         return functional.leaky_relu(self.down3(x), 0.2).flatten(1)
 
 
-class ImageDiscriminator(nn.Module):
-    """D(x) or D(x, candidate): one score per sample; about 23 k weights at width 16, 28 pixels."""
+class ProjectionHead(nn.Module):
+    """A score for every label: a linear one, and the features' product with the label's vector.
 
-    def __init__(self, channels: int, size: int, width: int, *, conditional: bool) -> None:
+    Source: the projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    """
+
+    def __init__(self, features: int, num_labels: int) -> None:
         super().__init__()
-        self.conditional = conditional
+        self.num_labels = num_labels
+        self.score = nn.Linear(features, 1)
+        self.labels = nn.Linear(features, num_labels, bias=False)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """(B,) from features (B, F) and labels (B, 1)."""
+        chosen = one_hot(labels, self.num_labels, like=features)
+        by_label = (self.labels(features) * chosen).sum(-1)
+        return self.score(features).squeeze(-1) + by_label
+
+
+class ImageDiscriminator(nn.Module):
+    """D(x), D(y, x) or D(x, candidate): one score per sample.
+
+    About 23 k weights at width 16 and 28 pixels.
+    """
+
+    def __init__(
+        self, channels: int, size: int, width: int, *, conditional: bool, num_labels: int = 0
+    ) -> None:
+        """`conditional` on a sample, or on one of `num_labels` labels, or (0) on nothing."""
+        super().__init__()
+        self.conditional, self.num_labels = conditional, num_labels
         side = -(-(size // 4) // 2)
+        features = 3 * width * side**2
         self.body = DiscriminatorBody(2 * channels if conditional else channels, width)
-        self.head = nn.Linear(3 * width * side**2, 1)
+        self.head = ProjectionHead(features, num_labels) if num_labels else nn.Linear(features, 1)
 
     def forward(self, condition: Tensor, candidate: Tensor) -> Tensor:
-        """(B,) scores of candidates (B, C, S, S), given conditions of the same shape."""
+        """(B,) scores of candidates (B, C, S, S), given conditions like them, (B, 1) or (B, 0)."""
         x = torch.cat([condition, candidate], dim=1) if self.conditional else candidate
+        if self.num_labels:
+            return self.head(self.body(x), condition)
         return self.head(self.body(x)).squeeze(-1)

@@ -28,6 +28,12 @@ class GroupNorm(nn.Module):
         return normal * self.scale[:, None, None] + self.shift[:, None, None]
 
 
+def one_hot(labels: Tensor, num_labels: int, like: Tensor) -> Tensor:
+    """(B, 1) whole numbers -> (B, num_labels), 1 at the number; in the dtype of `like`."""
+    numbers = torch.arange(num_labels, device=like.device, dtype=labels.dtype)
+    return (labels == numbers).to(like.dtype)
+
+
 def repeat(x: Tensor, copies: int) -> Tensor:
     """(B, ...) -> (copies * B, ...), the whole batch one time after the other."""
     return x if copies == 1 else torch.cat([x] * copies)

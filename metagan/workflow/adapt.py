@@ -155,7 +155,7 @@ def save_adapted(
         "run": str(run.folder.path),
         "run_step": run.step,
         "labels": labels,
-        "per_class": target.per_class,
+        "classes_each": target.classes_each,
         "steps": steps,
         "seed": seed,
         "best_of": run.config.evaluate.best_of,
@@ -173,7 +173,7 @@ def load_adapted(path: Path) -> AdaptedGan:
         CheckpointError: If it is not that, or damaged.
     """
     info = read_manifest(path) if (path / MANIFEST).is_file() else {}
-    needed = {"gan", "sample_shape", "per_class", "labels", "files"}
+    needed = {"gan", "sample_shape", "classes_each", "labels", "files"}
     if info.get("what") != "adapted GAN" or not needed <= set(info):
         raise CheckpointError(f"{path}: not the result of metagan adapt, or not all of it")
     gan, _ = build_gan(
@@ -184,7 +184,7 @@ def load_adapted(path: Path) -> AdaptedGan:
         player, _, weight = name.partition(".")
         players[player][weight] = tensor
     support = read_tensors(path, SUPPORT)["support"]
-    target = AdaptedTarget(GanParams(**players), info["per_class"], support)
+    target = AdaptedTarget(GanParams(**players), info["classes_each"], support)
     return AdaptedGan(gan, target, tuple(info["labels"]), info)
 
 

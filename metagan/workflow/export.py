@@ -89,8 +89,8 @@ def _exportable(
     generator = run.gan.generator
     generator.load_state_dict(run.init.generator)
     generator.eval()
-    conditional = run.config.gan.conditioning == "sample"
-    condition = torch.zeros(2, *(_sample_shape(run) if conditional else [0]))
+    shape = {"sample": _sample_shape(run), "label": [1], "none": [0]}[run.config.gan.conditioning]
+    condition = torch.zeros(2, *shape)
     batch = torch.export.Dim("batch", min=1, max=65536)
     inputs = (condition, torch.zeros(2, run.config.gan.latent_dim))
     return generator, inputs, ({0: batch}, {0: batch})

@@ -83,7 +83,7 @@ def test_a_domain_has_one_set_of_weights_and_no_steps_change_nothing(
 ) -> None:
     _, target = adapted(support, "domain")
     _, init = players("sample")
-    assert not target.per_class
+    assert not target.classes_each
     assert target.params.generator.keys() == init.generator.keys()
     _, untouched = adapted(support, "class", steps=0)
     assert all(torch.equal(untouched.params.generator[n], w) for n, w in init.generator.items())
@@ -123,6 +123,42 @@ def test_an_unconditional_generator_adapts_per_class(support: torch.Tensor) -> N
         seed=0,
     )
     assert generate_samples(gan, target, per_support=1, seed=0).shape == (3, 4, 1, 16, 16)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_more_classes_than_labels_are_adapted_to_in_parts(
+    support: torch.Tensor, steps: int
+) -> None:
+    """Three classes and two labels: one set of weights for the first two, one for the third."""
+    config = GanConfig(
+        conditioning="label",
+        num_labels=2,
+        family="dcgan",
+        width=4,
+        discriminator_width=4,
+        latent_dim=4,
+    )
+    gan, init = build_gan(config, (1, 16, 16), seed=0)
+    task = TaskConfig(unit="domain", ways=2)
+
+    def adapt_to(classes: torch.Tensor) -> AdaptedTarget:
+        return adapt_to_target(
+            gan, init, classes, inner=INNER, task=task, steps=steps, batch_size=4, seed=0
+        )
+
+    target = adapt_to(support)
+    samples = generate_samples(gan, target, per_support=1, seed=0)
+    assert samples.shape == support.shape
+    if steps:
+        assert target.classes_each == 2
+        assert all(len(weight) == 2 for weight in target.params.generator.values())
+        of_first_two = adapt_to(support[:2]).of_class(1)
+        for name, weight in target.of_class(0).generator.items():
+            assert torch.equal(weight, target.of_class(1).generator[name])
+            torch.testing.assert_close(weight, of_first_two.generator[name], rtol=1e-4, atol=1e-6)
+    latent = torch.randn(1, 4)
+    by_label = [gan.generate(init.generator, torch.tensor([[y]]), latent) for y in (0.0, 1.0)]
+    assert not torch.equal(*by_label)
 
 
 def reference_best(

@@ -20,7 +20,8 @@ def inputs(conditioning: str, shape=(1, 16, 16), count: int = 3):
     rng = torch.Generator().manual_seed(0)
     x = torch.rand((count, *shape), generator=rng) * 2 - 1
     z = torch.randn(count, 4, generator=rng)
-    return (x if conditioning == "sample" else x.new_empty(count, 0)), z
+    labels = torch.arange(count)[:, None].float()
+    return {"sample": x, "label": labels, "none": x.new_empty(count, 0)}[conditioning], z
 
 
 @EVERY
@@ -55,6 +56,19 @@ def test_the_latent_changes_the_sample(family, conditioning):
     condition, z = inputs(conditioning)
     generator.requires_grad_(False)
     assert float((generator(condition, z) - generator(condition, -z)).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("family", ["dcgan", "residual"])
+def test_the_label_changes_the_sample(family):
+    generator = build(family, "label", num_labels=4)
+    labels, z = inputs("label")
+    z = z[:1].expand(3, -1)
+    generator.requires_grad_(False)
+    samples = generator(labels, z)
+    assert float((samples[0] - samples[1]).abs().max()) > 1e-4
+    # Two latents for each: the labels in order, twice.
+    twice = generator(labels, torch.cat([z, z]))
+    torch.testing.assert_close(twice, torch.cat([samples, samples]))
 
 
 @pytest.mark.parametrize("family", ["dcgan", "residual"])

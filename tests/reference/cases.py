@@ -17,7 +17,7 @@ ARCHITECTURES = (
     ("dcgan", "sample"),
     ("dcgan", "none"),
     ("residual", "sample"),
-    ("residual", "none"),
+    ("residual", "label"),
 )
 LOSSES = get_args(AdversarialLossName)
 
@@ -73,7 +73,7 @@ def make_case(
     **sections: object,
 ) -> Case:
     """A pair, its weights and one episode's batches, everything in float64."""
-    unit = "domain" if conditioning == "sample" else "class"
+    unit = "class" if conditioning == "none" else "domain"
     config = tiny_config(
         gan=gan_settings(family, conditioning, **(gan or {})),
         task={"unit": unit, "shots": 3, "num_query": 3, "ways": 3},
