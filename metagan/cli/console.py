@@ -53,6 +53,7 @@ class Console:
         self._clock = clock
         # Time and step of a stage's first report, and the newest step.
         self._first: tuple[float, int, int] | None = None
+        self._kind: object = None
         self._last_s = -math.inf
         self._reader_left = False
         self._live: Live | None = None
@@ -117,8 +118,10 @@ class Console:
         step, steps = fields.get("step"), fields.get("steps")
         shown = dict(fields)
         if isinstance(step, int) and isinstance(steps, int):
-            if self._first is None or step <= self._first[2]:
-                self._first = (now, step, step)  # Another stage counts from its own start.
+            # Another stage, or another algorithm after the warm-up, counts from its own start.
+            kind = fields.get("stage", fields.get("algorithm"))
+            if self._first is None or step <= self._first[2] or kind != self._kind:
+                self._first, self._kind = (now, step, step), kind
             self._first = (*self._first[:2], step)
             shown["eta_s"] = self._seconds_left(now, step, steps)
         interval_s = _LIVE_INTERVAL_S if self.is_live else self._interval_s

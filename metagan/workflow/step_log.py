@@ -42,6 +42,8 @@ class StepLog:
         self._saved = -1
         self._failures = 0
         self._restarts = 0
+        # The rate is that of the current algorithm: steps of the warm-up are much shorter.
+        self._algorithm = ""
         self._started = time.perf_counter()
         self._steps_here = 0
         # What an earlier session logged after this step is repeated, so it is hidden.
@@ -55,6 +57,9 @@ class StepLog:
 
     def __call__(self, learner: MetaLearner, record: StepRecord) -> bool:
         """Log a step and, every so often, checkpoint; never asks to stop."""
+        if record.algorithm != self._algorithm:
+            self._algorithm, self._steps_here = record.algorithm, 0
+            self._started = time.perf_counter() - record.wall_s
         self._steps_here += 1
         update, stats = record.update, record.stats
         self._folder.append(

@@ -49,6 +49,18 @@ def test_a_forced_line_is_written_at_once(clock):
     assert out.getvalue().splitlines()[1] == "step=2/2 kid=0.5 eta=0s"
 
 
+def test_the_time_left_counts_from_the_end_of_the_warm_up(clock):
+    out = io.StringIO()
+    console = Console(stdout=out, interval_s=0, clock=clock)
+    for step in range(1, 9):
+        algorithm = "joint" if step <= 5 else "reptile"
+        console.progress({"step": step, "steps": 8, "algorithm": algorithm})
+        clock.now += 1 if step < 5 else 20
+    left = [line.split()[-1] for line in out.getvalue().splitlines()]
+    assert left[1:5] == ["eta=6s", "eta=5s", "eta=4s", "eta=3s"]
+    assert left[5:] == ["eta=-", "eta=20s", "eta=0s"]
+
+
 def test_the_time_left_counts_from_the_start_of_each_stage(clock):
     out = io.StringIO()
     console = Console(stdout=out, interval_s=0, clock=clock)
