@@ -5,7 +5,7 @@ is a pure function of what is shared and of the item.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -30,7 +30,7 @@ from metagan.gan import GanPair
 from metagan.metrics.quality import quality
 from metagan.params import GanParams
 from metagan.seeding import derive_seed
-from metagan.settings import RunConfig
+from metagan.settings import InnerConfig, RunConfig
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,6 +72,7 @@ class Subject:
         test_classes: Classes of `test`.
         source: The source classifier.
         target_name: What `test` is, for people.
+        inner: Inner loops of initializations that have their own; others have the run's.
     """
 
     config: RunConfig
@@ -83,6 +84,11 @@ class Subject:
     test_classes: tuple[int, ...]
     source: SourceClassifier
     target_name: str
+    inner: Mapping[str, InnerConfig] = field(default_factory=dict)
+
+    def inner_of(self, init: str) -> InnerConfig:
+        """The inner loop that an initialization is adapted by."""
+        return self.inner.get(init) or inner_settings(self.config)
 
     def draw(self, split: str, repetition: int, shots: int) -> TargetTask:
         """The target of a repetition: the same for every arm, candidate and initialization."""
@@ -99,7 +105,7 @@ class Subject:
             self.gan,
             self.inits[init],
             task.support,
-            inner=inner_settings(self.config),
+            inner=self.inner_of(init),
             task=self.config.task,
             steps=adapt_steps,
             batch_size=self.config.evaluate.adapt_batch_size,

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import torch
 
-from metagan.algorithms import inner_settings
 from metagan.evaluate.downstream import Mix
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -57,7 +56,13 @@ class KeptResults:
             "data": subject.test.fingerprint(),
             "classes": [subject.test.classes[index].name for index in subject.test_classes],
         }
-        self._inits = {name: _init_sha256(init) for name, init in subject.inits.items()}
+        self._inits = {
+            name: {
+                "weights": _init_sha256(init),
+                "inner": subject.inner_of(name).model_dump(mode="json"),
+            }
+            for name, init in subject.inits.items()
+        }
 
     def __call__(
         self,
@@ -101,7 +106,6 @@ def _common_key(subject: Subject) -> dict[str, Any]:
         "torch": torch.__version__,
         "seed": config.seed,
         "gan": config.gan.model_dump(mode="json"),
-        "inner": inner_settings(config).model_dump(mode="json"),
         "task": config.task.model_dump(mode="json"),
         "evaluate": config.evaluate.model_dump(mode="json", exclude=_NAMED_BY_ITEMS),
         "validation": [subject.validation.classes[i].name for i in subject.validation_classes],

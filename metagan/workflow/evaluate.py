@@ -37,12 +37,12 @@ from metagan.evaluate.source_classifier import (
 )
 from metagan.files import write_json
 from metagan.params import GanParams
-from metagan.settings import RunConfig
+from metagan.settings import InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan, pinned_threads
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
-from metagan.workflow.setup import LoadedRun, check_same_data, init_of_run, load_run
+from metagan.workflow.setup import LoadedRun, check_same_data, load_run, load_start
 from metagan.workflow.step_log import Reporter
 
 SCHEMA_VERSION = 1
@@ -108,18 +108,25 @@ def build_subject(
         config: Its settings, with `evaluate` as wanted now.
         reporter: Gets progress.
         target: Other data to measure on; None: the run's test classes.
-        baselines: Other runs by name, compared at equal adaptation steps.
+        baselines: Other runs by name, compared at equal adaptation steps, each by its own
+            inner loop.
 
     Raises:
         DataError: If the target's samples have another shape than the run's, or too few classes
             have samples for `evaluate.shots`.
-        RunError: If the run's data are not those that it was trained on.
+        RunError: If the run's data are not those that it was trained on, or a baseline was trained
+            on classes that the run holds out.
     """
     dataset = open_dataset(config.data)
     check_same_data(run.folder, dataset.fingerprint())
     splits = splits_from_names(run.splits, dataset)
     if target is None:
         target = Target(dataset, splits.test, "test classes of the run")
+    elif target.dataset.fingerprint() == dataset.fingerprint():
+        raise DataError(
+            f"--data {target.name} is what the run was trained on; leave --data out to measure on "
+            "the classes that it held out"
+        )
     if target.dataset.sample_shape != dataset.sample_shape:
         raise DataError(
             f"the target's samples are {target.dataset.sample_shape}, the run's "
@@ -127,10 +134,18 @@ def build_subject(
         )
     _check_shots("validation classes", dataset, splits.validation, config)
     _check_shots(target.name, target.dataset, target.classes, config)
-    gan, layout, untrained = build_run_gan(config, dataset.sample_shape)
+    gan, _, untrained = build_run_gan(config, dataset.sample_shape)
     inits: dict[str, GanParams] = {"run": run.init, "scratch": untrained}
+    inner: dict[str, InnerConfig] = {}
     for name, path in (baselines or {}).items():
-        inits[name] = init_of_run(path, type(config), layout)
+        inits[name], inner[name] = load_start(
+            path,
+            type(config),
+            untrained,
+            setting=f"--baseline {name}",
+            held_out=[dataset.classes[i].name for i in (*splits.validation, *splits.test)],
+            dataset_sha256=dataset.fingerprint(),
+        )
     return Subject(
         config,
         gan,
@@ -141,6 +156,7 @@ def build_subject(
         target.classes,
         source_classifier(run, dataset, config, reporter),
         target.name,
+        inner,
     )
 
 

@@ -1,10 +1,11 @@
 """What every command needs first: data, splits, networks; and how to open a finished run."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from metagan.algorithms import inner_settings
 from metagan.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -18,7 +19,7 @@ from metagan.dataset import Dataset
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout
 from metagan.run_folder import RunError, RunFolder
-from metagan.settings import RunConfig
+from metagan.settings import InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.strict_yaml import parse_document
 from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
@@ -153,16 +154,44 @@ def check_same_data(folder: RunFolder, sha256: str) -> None:
         )
 
 
-def init_of_run(path: Path, model: type[RunConfig], layout: Layout) -> GanParams:
-    """Another run's averaged initialization, for networks with this layout.
+def load_start(
+    path: Path,
+    model: type[RunConfig],
+    initial: GanParams,
+    *,
+    setting: str,
+    held_out: Iterable[str],
+    dataset_sha256: str,
+) -> tuple[GanParams, InnerConfig]:
+    """Another run's averaged initialization to start from or to compare with, and its inner loop.
+
+    Args:
+        path: The other run.
+        model: The settings' type.
+        initial: What this run starts from by itself; the other's networks must be like these.
+            Learned inner rates are taken from the other run only if both learn the same ones.
+        setting: What asked for it, for messages.
+        held_out: Names of the classes that this run chooses or measures on.
+        dataset_sha256: Fingerprint of this run's data.
 
     Raises:
         CheckpointError: If that run's networks differ.
+        RunError: If it was trained on a class that is held out here.
     """
     loaded = load_run(path, model)
-    if loaded.layout.sha256 != layout.sha256:
+    both = [Layout.of(params._replace(rates={})).sha256 for params in (loaded.init, initial)]
+    if both[0] != both[1]:
         raise CheckpointError(
-            f"outer.init_from {path}: its networks differ from this run's; use the same gan.* and "
+            f"{setting} {path}: its networks differ from this run's; use the same gan.* and "
             "data.image_size, data.channels"
         )
-    return loaded.init
+    if loaded.folder.read_json("data.json")["sha256"] == dataset_sha256:
+        seen = sorted(set(loaded.splits["train"]) & set(held_out))
+        if seen:
+            raise RunError(
+                f"{setting} {path} was trained on {seen[0]!r} (and {len(seen) - 1} more) that this "
+                "run holds out; use the same seed and the same data.* split settings for both"
+            )
+    shapes = [{n: tuple(w.shape) for n, w in p.rates.items()} for p in (loaded.init, initial)]
+    rates = (loaded.init if shapes[0] == shapes[1] else initial).rates
+    return loaded.init._replace(rates=rates), inner_settings(loaded.config)

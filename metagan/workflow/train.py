@@ -32,7 +32,7 @@ from metagan.train import (
     meta_train,
     pinned_threads,
 )
-from metagan.workflow.setup import TrainSetup, check_same_data, init_of_run, prepare
+from metagan.workflow.setup import TrainSetup, check_same_data, load_start, prepare
 from metagan.workflow.step_log import Reporter, StepLog
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
@@ -132,7 +132,15 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
     """The learner at step 0: untrained weights, or another run's averaged initialization."""
     initial: GanParams = setup.initial
     if config.outer.init_from is not None:
-        initial = init_of_run(Path(config.outer.init_from), type(config), setup.layout)
+        held_out = setup.splits.names(setup.dataset)
+        initial, _ = load_start(
+            Path(config.outer.init_from),
+            type(config),
+            setup.initial,
+            setting="outer.init_from",
+            held_out=[*held_out["validation"], *held_out["test"]],
+            dataset_sha256=setup.spec.dataset_sha256,
+        )
     return MetaLearner(setup.layout.flatten(initial), outer_settings(config), config.warmup)
 
 

@@ -1,0 +1,87 @@
+"""Other runs to start from and to compare with: what is taken from them, and what is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from metagan.checkpoint import CheckpointError
+from metagan.dataset import DataError
+from metagan.run_folder import RunError
+from metagan.settings import RunConfig
+from metagan.sources.cache import open_dataset
+from metagan.workflow.evaluate import Target, build_subject
+from metagan.workflow.setup import load_run, prepare
+from metagan.workflow.train import new_learner
+from tests.workflow.conftest import Quiet, bars_config, run_training
+
+FEW = {"shots": (1,), "test_per_class": 2, "source_steps": 2}
+OUTER = {"steps": 1, "meta_batch_size": 2, "episodes_per_chunk": 2}
+
+
+def test_an_algorithm_that_learns_rates_can_start_from_one_that_does_not(
+    trained: Path, bars_path: Path
+) -> None:
+    config = bars_config(
+        bars_path, algorithm={"name": "meta_sgd"}, outer={**OUTER, "init_from": str(trained)}
+    )
+    setup = prepare(config)
+    learner = new_learner(config, setup)
+    start = setup.layout.unflatten(torch.from_numpy(learner.vector))
+    other = load_run(trained).init
+    assert not other.rates
+    for player in range(2):
+        for name, weight in other[player].items():
+            assert torch.equal(start[player][name], weight)
+    assert start.rates
+    assert all(not rate.any() for rate in start.rates.values())
+
+
+def test_a_start_with_other_networks_is_refused(trained: Path, bars_path: Path) -> None:
+    config = bars_config(
+        bars_path,
+        gan={"width": 8, "discriminator_width": 4, "latent_dim": 4},
+        outer={**OUTER, "init_from": str(trained)},
+    )
+    with pytest.raises(CheckpointError, match=r"outer\.init_from .*its networks differ"):
+        new_learner(config, prepare(config))
+
+
+def test_a_start_that_was_trained_on_held_out_classes_is_refused(
+    trained: Path, bars_path: Path
+) -> None:
+    data = {"source": "arrow", "path": str(bars_path), "image_size": 16}
+    learnt = load_run(trained).splits["train"][0].partition("/")[0]
+    config = bars_config(bars_path, outer={**OUTER, "init_from": str(trained)})
+    config = config.model_copy(update={"data": type(config.data)(**data, test_domains=(learnt,))})
+    with pytest.raises(RunError, match=rf"trained on '{learnt}.* that this run holds out"):
+        new_learner(config, prepare(config))
+
+
+def test_a_baseline_is_adapted_by_its_own_inner_loop(
+    trained: Path, bars_path: Path, tmp_path: Path
+) -> None:
+    heads = bars_config(bars_path, algorithm={"name": "anil"}, outer=OUTER)
+    run_training(heads, tmp_path / "anil")
+    # Its source classifier is kept in its folder, which other tests share.
+    run = load_run(shutil.copytree(trained, tmp_path / "run"), RunConfig)
+    config = run.config.model_copy(
+        update={"evaluate": type(run.config.evaluate).model_validate(FEW, strict=False)}
+    )
+    subject = build_subject(run, config, reporter=Quiet(), baselines={"anil": tmp_path / "anil"})
+    assert subject.inner_of("anil").generator_moves == "head"
+    assert subject.inner_of("run").generator_moves == "all"
+    task = subject.draw("test", 0, 1)
+    before, after = (
+        subject.generate(task, init="anil", adapt_steps=steps, per_real=2) for steps in (0, 3)
+    )
+    assert not torch.equal(before, after)
+
+
+def test_the_data_of_the_run_itself_are_no_other_target(trained: Path) -> None:
+    run = load_run(trained, RunConfig)
+    data = open_dataset(run.config.data)
+    target = Target(data, tuple(range(data.num_classes)), "bars", "arrow")
+    with pytest.raises(DataError, match="--data bars is what the run was trained on"):
+        build_subject(run, run.config, reporter=Quiet(), target=target)
