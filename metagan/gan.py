@@ -62,9 +62,14 @@ class GanPair:
 
     def score(self, params: Params, condition: Tensor, candidates: Tensor) -> Tensor:
         """Scores (B,) of candidates (B, *sample_shape), higher means more real."""
-        if self.config.spectral_norm:
-            params = spectrally_normalized(params)
-        return torch.func.functional_call(self.discriminator, params, (condition, candidates))
+        return self._score(self._in_use(params), condition, candidates)
+
+    def _in_use(self, params: Params) -> Params:
+        """The discriminator's weights as they are applied; made once for all scores of a loss."""
+        return spectrally_normalized(params) if self.config.spectral_norm else params
+
+    def _score(self, in_use: Params, condition: Tensor, candidates: Tensor) -> Tensor:
+        return torch.func.functional_call(self.discriminator, in_use, (condition, candidates))
 
     def discriminator_loss(
         self, params: Params, batch: GanBatch, generated: Tensor, *, penalty_scale: float = 0.0
@@ -78,6 +83,7 @@ class GanPair:
             penalty_scale: 0 leaves R1, R2 and WGAN-GP's penalty out; k applies them k times their
                 weight, for penalties that are applied at every k-th step only.
         """
+        params = self._in_use(params)
         generated = generated[: len(batch.real)]
         real, fake = self._scores(params, batch, generated)
         loss = ADVERSARIAL_LOSSES[self.config.loss].discriminator(real, fake)
@@ -95,6 +101,7 @@ class GanPair:
             batch: One step's inputs.
             generated: What `generate_batch` made of it.
         """
+        params = self._in_use(params)
         loss = ADVERSARIAL_LOSSES[self.config.loss]
         first, *others = torch.split(generated, len(batch.real))
         if loss.needs_real:
@@ -132,7 +139,7 @@ class GanPair:
             if self.config.conditioning == "sample":
                 # The same draws for both of a pair: how they differ is what D judges.
                 condition = augment(condition, draws, self.config.augment)
-        return self.score(params, condition, candidates)
+        return self._score(params, condition, candidates)
 
     def _penalties(
         self, params: Params, batch: GanBatch, generated: Tensor
