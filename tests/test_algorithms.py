@@ -191,14 +191,17 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
         "leaky_relu",
         lambda x, slope: slope * x + (1 - slope) * torch.nn.functional.softplus(4 * x) / 4,
     )
+    # Those with a rate for every step also have several updates in one, and a proximal term.
+    several = {"discriminator_steps": 2, "generator_steps": 2, "proximal": 1.5}
+    inner = InnerConfig(
+        steps=3, batch_size=3, lr=lr, optimizer=optimizer, learn_rates=rates, rates_gain=2.0
+    ).model_copy(update=several if rates == "tensor_and_step" else {})
     case = make_case(
         family,
         conditioning,
         second_order=True,
         gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": []},
-        inner=InnerConfig(
-            steps=3, batch_size=3, lr=lr, optimizer=optimizer, learn_rates=rates, rates_gain=2.0
-        ),
+        inner=inner,
         algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic, multi_step=multi_step),
     )
     support, query = (
