@@ -63,7 +63,7 @@ ROWS: dict[str, dict[str, str]] = {
     "maml": {},
     "anil": {},
     "meta_sgd": {},
-    "imaml": {"algorithm.cg_steps": "5"},
+    "imaml": {},
 }
 PROBE_STEPS = 4
 SHARE = 0.5

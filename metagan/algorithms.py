@@ -165,7 +165,7 @@ def imaml(
     """The derivative of each player's query loss at the fixed point that the inner loop is near.
 
     Source: Rajeswaran et al. 2019, arXiv:1909.04630; see `metagan.implicit`. The losses are those
-    of `maml`; the inner losses are those on all inner batches together.
+    of `maml`; the inner losses are those on the last `algorithm.cg_batches` inner batches together.
     """
     inner = inner_settings(config)
     adapted = _adapt(gan, init, inputs, config, gradient)
@@ -175,6 +175,13 @@ def imaml(
     if adapted.critic is not None:
         at |= {f"critic.{name}": w for name, w in adapted.critic.items()}
     query = inputs.query.step(-1)
+    last = -config.algorithm.cg_batches
+    recent = EpisodeInputs(
+        *(
+            GanBatch(*(tensor[last:].flatten(0, 1) for tensor in half))
+            for half in (inputs.support, inputs.query)
+        )
+    )
 
     def outcome(at: Params) -> PlayerLosses:
         players = _players(at)
@@ -191,7 +198,7 @@ def imaml(
         ("discriminator", PlayerLosses(zero, one)),
     ):
         slopes, residual = implicit_gradient(
-            partial(_inner_field, gan, inputs, inner),
+            partial(_inner_field, gan, recent, inner),
             at,
             pull(seen)[0],
             proximal=inner.proximal or 0.0,
@@ -222,15 +229,15 @@ def _players(flat: Params) -> dict[str, Params]:
 def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Params) -> Params:
     """Every player's partial derivative of its own inner loss, by the weights that move.
 
-    The losses are the means over all inner batches, penalties at their mean weight.
+    `inputs` has no inner steps in front; penalties count at their mean weight.
     """
     players = _players(at)
-    support, query = (
-        GanBatch(*(tensor.flatten(0, 1) for tensor in half))
-        for half in (inputs.support, inputs.query)
-    )
     step = StepGradients(
-        gan, players["generator"], support, functional_gradient, moving=inner.generator_moves
+        gan,
+        players["generator"],
+        inputs.support,
+        functional_gradient,
+        moving=inner.generator_moves,
     )
     d_grad, _ = step.discriminator(
         players["discriminator"], penalty_scale=1.0, moving=inner.discriminator_moves
@@ -243,7 +250,7 @@ def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Pa
             gan,
             players["critic"],
             players["generator"],
-            query,
+            inputs.query,
             functional_gradient,
             penalty_scale=1.0,
             moving=inner.discriminator_moves,

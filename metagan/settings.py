@@ -133,7 +133,13 @@ class AlgorithmConfig(Config):
         description="Outer steps after the warm-up that maml and its kin spend as first order.",
     )
     cg_steps: int = Field(
-        10, ge=1, description="imaml: conjugate-gradient steps of each player's implicit gradient."
+        5, ge=1, description="imaml: conjugate-gradient steps of each player's implicit gradient."
+    )
+    cg_batches: int = Field(
+        1,
+        ge=1,
+        description="imaml: how many of the inner batches, the last ones, its equation is about; "
+        "cost grows with it.",
     )
 
 
