@@ -176,12 +176,11 @@ def imaml(
         at |= {f"critic.{name}": w for name, w in adapted.critic.items()}
     query = inputs.query.step(-1)
     last = -config.algorithm.cg_batches
-    recent = EpisodeInputs(
-        *(
-            GanBatch(*(tensor[last:].flatten(0, 1) for tensor in half))
-            for half in (inputs.support, inputs.query)
-        )
+    support, recent_query = (
+        GanBatch(*(tensor[last:].flatten(0, 1) for tensor in half))
+        for half in (inputs.support, inputs.query)
     )
+    recent = EpisodeInputs(support, recent_query)
 
     def outcome(at: Params) -> PlayerLosses:
         players = _players(at)

@@ -229,7 +229,12 @@ class EvaluateConfig(Config):
     )
     seeds: int = Field(5, ge=2, description="Paired repetitions; intervals are over these.")
     max_classes: int = Field(200, ge=2, description="Classes of the target's classifier.")
-    test_per_class: int = Field(10, ge=1, description="Test samples per class, never trained on.")
+    test_per_class: int = Field(
+        10,
+        ge=1,
+        description="Test samples per class, never trained on; on validation at most what is left "
+        "beside the support.",
+    )
     adapt_steps: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0, 10), min_length=1, description="Numbers of inner steps tried on validation tasks."
     )

@@ -30,7 +30,7 @@ from metagan.gan import GanPair
 from metagan.metrics.quality import quality
 from metagan.params import GanParams
 from metagan.seeding import derive_seed
-from metagan.settings import InnerConfig, RunConfig
+from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -95,7 +95,10 @@ class Subject:
         data = self.test if split == "test" else self.validation
         classes = self.test_classes if split == "test" else self.validation_classes
         seed = derive_seed(self.config.seed, "evaluate", split, repetition)
-        return draw_target(data, classes, self.config.evaluate, shots=shots, seed=seed)
+        evaluate = self.config.evaluate
+        if split == "validation":
+            evaluate = with_room(evaluate, data, classes)
+        return draw_target(data, classes, evaluate, shots=shots, seed=seed)
 
     def generate(
         self, task: TargetTask, *, init: str, adapt_steps: int, per_real: int
@@ -118,6 +121,18 @@ class Subject:
             seed=task.seed,
             best_of=self.config.evaluate.best_of,
         )
+
+
+def with_room(evaluate: EvaluateConfig, data: Dataset, classes: Sequence[int]) -> EvaluateConfig:
+    """Settings with as many test samples of a class as there are beside the support.
+
+    Another target may have far more samples than the validation classes, on which choices for it
+    are made.
+    """
+    room = max(data.count(index) for index in classes) - max(evaluate.shots)
+    if not 1 <= room < evaluate.test_per_class:
+        return evaluate
+    return evaluate.model_copy(update={"test_per_class": room})
 
 
 @dataclass(frozen=True)

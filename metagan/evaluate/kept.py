@@ -22,6 +22,7 @@ from metagan.evaluate.evaluation import (
     run_comparison_item,
     run_test_item,
     run_validation_item,
+    with_room,
 )
 from metagan.evaluate.gate import Candidate
 from metagan.files import sha256_of, write_bytes
@@ -33,6 +34,7 @@ Shared = TypeVar("Shared")
 
 # Settings of `evaluate` that items name themselves, or that only say how many there are.
 _NAMED_BY_ITEMS = {"shots", "seeds", "validation_seeds", "comparison_seeds", "adapt_steps"}
+_NOT_COMMON = {*_NAMED_BY_ITEMS, "test_per_class"}
 FORMAT = 1
 
 
@@ -52,7 +54,11 @@ class KeptResults:
         """
         self._work, self._folder, self._tell = work, folder, tell
         self._common = _common_key(subject)
+        evaluate = subject.config.evaluate
+        chosen_on = with_room(evaluate, subject.validation, subject.validation_classes)
+        self._validation = {"test_per_class": chosen_on.test_per_class}
         self._test = {
+            "test_per_class": evaluate.test_per_class,
             "data": subject.test.fingerprint(),
             "classes": [subject.test.classes[index].name for index in subject.test_classes],
         }
@@ -92,8 +98,7 @@ class KeptResults:
     def _key(self, item: Any) -> str:
         key: dict[str, Any] = {"common": self._common, "item": _plain(item)}
         key["kind"] = type(item).__name__
-        if key["kind"] != "ValidationItem":
-            key["test"] = self._test
+        key["measured on"] = self._validation if key["kind"] == "ValidationItem" else self._test
         # Of other initializations than its own an item knows nothing.
         key["init"] = self._inits[item.init if isinstance(item, ComparisonItem) else "run"]
         return _digest(key)[:32]
@@ -107,7 +112,7 @@ def _common_key(subject: Subject) -> dict[str, Any]:
         "seed": config.seed,
         "gan": config.gan.model_dump(mode="json"),
         "task": config.task.model_dump(mode="json"),
-        "evaluate": config.evaluate.model_dump(mode="json", exclude=_NAMED_BY_ITEMS),
+        "evaluate": config.evaluate.model_dump(mode="json", exclude=_NOT_COMMON),
         "validation": [subject.validation.classes[i].name for i in subject.validation_classes],
         "data": subject.validation.fingerprint(),
         "source": subject.source.features().sha256,

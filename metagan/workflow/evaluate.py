@@ -25,6 +25,7 @@ from metagan.evaluate.evaluation import (
     run_comparison_item,
     run_test_item,
     run_validation_item,
+    with_room,
 )
 from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.intervals import interval
@@ -37,7 +38,7 @@ from metagan.evaluate.source_classifier import (
 )
 from metagan.files import write_json
 from metagan.params import GanParams
-from metagan.settings import InnerConfig, RunConfig
+from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan, pinned_threads
@@ -132,8 +133,9 @@ def build_subject(
             f"the target's samples are {target.dataset.sample_shape}, the run's "
             f"{dataset.sample_shape}"
         )
-    _check_shots("validation classes", dataset, splits.validation, config)
-    _check_shots(target.name, target.dataset, target.classes, config)
+    chosen_on = with_room(config.evaluate, dataset, splits.validation)
+    _check_shots("validation classes", dataset, splits.validation, chosen_on, config.seed)
+    _check_shots(target.name, target.dataset, target.classes, config.evaluate, config.seed)
     gan, _, untrained = build_run_gan(config, dataset.sample_shape)
     inits: dict[str, GanParams] = {"run": run.init, "scratch": untrained}
     inner: dict[str, InnerConfig] = {}
@@ -160,11 +162,12 @@ def build_subject(
     )
 
 
-def _check_shots(name: str, dataset: Dataset, classes: tuple[int, ...], config: RunConfig) -> None:
+def _check_shots(
+    name: str, dataset: Dataset, classes: tuple[int, ...], evaluate: EvaluateConfig, seed: int
+) -> None:
     """Say that there are too few samples before hours of work, not after."""
-    shots = max(config.evaluate.shots)
     try:
-        draw_target(dataset, classes, config.evaluate, shots=shots, seed=config.seed)
+        draw_target(dataset, classes, evaluate, shots=max(evaluate.shots), seed=seed)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
 

@@ -61,6 +61,16 @@ def test_arms_that_generate_need_samples(data: Dataset, source: SourceClassifier
         arm_accuracy(task, "scratch", "both", CONFIG, source)
 
 
+def test_validation_classes_with_few_samples_are_tested_on_what_is_left(subject: Subject) -> None:
+    evaluate = CONFIG.model_copy(update={"test_per_class": 500})
+    config = subject.config.model_copy(update={"evaluate": evaluate})
+    many = dataclasses.replace(subject, config=config)
+    assert many.draw("validation", 0, 3).test.shape[:2] == (4, 10 - 3)
+    assert subject.draw("validation", 0, 3).test.shape[:2] == (4, 4)
+    with pytest.raises(DataError, match="only 0 of 4 classes have 3 shots"):
+        many.draw("test", 0, 3)
+
+
 def test_a_useless_generator_is_left_out_and_does_no_harm(subject: Subject) -> None:
     class Noise(torch.nn.Module):
         def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
