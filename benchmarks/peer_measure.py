@@ -104,7 +104,11 @@ def measure(
             name: counted_gflop(contender, work.tasks, second_order=second_order)
             for name, contender in running.items()
         }
-        gflop |= {name: gflop[other] for name, other in COUNTED_AS.items() if name in gflop}
+        gflop |= {
+            name: gflop[other]
+            for name, other in COUNTED_AS.items()
+            if name in gflop and other in gflop
+        }
         times = interleaved_seconds(running, work.tasks, second_order=second_order, rounds=rounds)
         # The better of before and after: other programs can only slow a product down.
         peak = max(peak, matmul_gflop_per_s())
@@ -182,7 +186,12 @@ def added_memory_mb(make: MakeContender, size: Size) -> list[float]:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Linux counts what the parent held at the fork into its child's ru_maxrss; VmHWM starts anew.
+    path = Path("/proc/self/status")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    sizes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    peak_kb = float(sizes[0]) if sizes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_kb / 1024
 
 
 def environment(peers: Sequence[str]) -> dict[str, str | int | float]:

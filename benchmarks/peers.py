@@ -21,10 +21,19 @@ other way round. Unless a library is given fresh aliases of them before every in
 total derivatives where the algorithm says partial ones. How wrong and how expensive that is, is
 printed; so is detaching the fakes of D's step, which many GAN programs do, and which is cheap.
 
+The peers in an environment of their own, beside metagan's dependencies:
+
+    pip install higher torchopt
+    pip install --no-deps torchmeta     # it pins a torch of 2021
+    pip install cython setuptools wheel # learn2learn ships C files that are too old; make new ones
+    pip download --no-deps --no-binary :all: --no-build-isolation learn2learn
+    tar xzf learn2learn-*.tar.gz && cd learn2learn-*/ && rm learn2learn/data/*.c
+    cython -3 learn2learn/data/*.pyx && pip install --no-deps --no-build-isolation .
+
 Speed: CPU seconds on one thread in float32, interleaved rounds, medians, and ratios to the plain
-loop within a round; operations of products and convolutions as torch counts them, per second and
-as a share of the best rate of a matrix product in the same run. Memory: what the peak resident size
-of a fresh process grows by in a meta-step.
+loop within a round; operations of products and convolutions as torch counts them (for vmap those of
+the loop), per second and as a share of the best rate of a matrix product in the same run. Memory:
+what the peak resident size of a fresh process grows by in a meta-step.
 """
 
 import argparse
