@@ -1,6 +1,6 @@
 """Meta-gradients of one GAN pair by metagan, a plain loop and other libraries: equal? how fast?
 
-    python -m benchmarks.peers                        # everything, half an hour
+    python -m benchmarks.peers                        # everything, about half an hour
     python -m benchmarks.peers --quick --json FILE    # a small version of it, three minutes
     python -m benchmarks.peers --parity-only          # no timing, half a minute
 
