@@ -59,6 +59,7 @@ format: install-dev  ## Rewrite the sources in the project's format
 bench: install-dev  ## The benchmarks; each prints ratios measured in one run
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.inner_loop --quick
+	$(BIN)/python -m benchmarks.peers --quick
 	$(BIN)/python -m benchmarks.scaling
 
 clean:  ## Remove the environment and caches (runs/ stays)
