@@ -10,7 +10,7 @@ from benchmarks.peer_work import Work, discriminator_loss, generator_loss
 from metagan.algorithms import ALGORITHMS, EpisodeInputs
 
 # Private, because the public result of a chunk is a sum in float32, too coarse for parity.
-from metagan.chunk_gradient import _per_episode
+from metagan.chunk_gradient import episode_gradients
 from metagan.params import GanParams, Params
 
 
@@ -165,7 +165,7 @@ class Metagan:
     def sum_over(self, tasks: Sequence[EpisodeInputs], *, second_order: bool) -> Tensor:
         """See `Contender`."""
         work = self._work
-        gradients, _ = _per_episode(
+        estimates = episode_gradients(
             ALGORITHMS["maml" if second_order else "fomaml"].estimator,
             work.gan,
             work.layout,
@@ -174,4 +174,7 @@ class Metagan:
             work.config,
             vectorised=self._vectorised,
         )
-        return gradients.sum(0)
+        total = torch.zeros(work.layout.size, dtype=tasks[0].support.real.dtype)
+        for gradient, _ in estimates:
+            total += gradient
+        return total

@@ -4,7 +4,7 @@ Shapes: E episodes in a chunk, P weights of both players.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ def chunk_gradient(
     episodes = [source.episode(key) for key in chunk.episodes]
     if algorithm.adapts:
         inputs = [_inputs(episode, config, device, chunk.step) for episode in episodes]
-        gradients, losses = _per_episode(
+        estimates = episode_gradients(
             algorithm.estimator, gan, layout, init, inputs, config, vectorised=vectorised
         )
         weight = 1
@@ -84,13 +84,13 @@ def chunk_gradient(
         pooled = _pooled_inputs(episodes, chunk, config, device)
         estimate, values = algorithm.estimator(gan, init, pooled, config, autograd_gradient)
         # One gradient of the pooled mean counts as that of all its episodes.
-        gradients = layout.flatten(detach(estimate))[None] * len(episodes)
-        losses = {name: value.detach()[None] * len(episodes) for name, value in values.items()}
-        weight = len(episodes)
-    return _sum_finite(gradients, losses, chunk, vector, weight=weight, started=started)
+        whole = layout.flatten(detach(estimate)) * len(episodes)
+        losses = {name: value.detach() * len(episodes) for name, value in values.items()}
+        estimates, weight = iter([(whole, losses)]), len(episodes)
+    return _sum_finite(estimates, chunk, vector, weight=weight, started=started)
 
 
-def _per_episode(
+def episode_gradients(
     estimator: Estimator,
     gan: GanPair,
     layout: Layout,
@@ -99,8 +99,11 @@ def _per_episode(
     config: RunConfig,
     *,
     vectorised: bool | None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Meta-gradients (E, P) and metrics (E,) of the episodes."""
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Meta-gradient (P,) and metrics () of each episode, in order.
+
+    One at a time, so that a long chunk holds no more gradients than are computed at once.
+    """
     real, outer_step = inputs[0].support.real, inputs[0].outer_step
     if vectorised is None:
         vectorised = prefers_vmap(gan.config, real.shape[-1], len(inputs), real.device)
@@ -122,14 +125,13 @@ def _per_episode(
 
     if vectorised:
         size = len(inputs) if real.device.type == "cuda" else _VMAP_CPU_EPISODES
-        parts = [several(inputs[start : start + size]) for start in range(0, len(inputs), size)]
-        join = torch.cat
+        for start in range(0, len(inputs), size):
+            metas, losses = several(inputs[start : start + size])
+            for index, meta in enumerate(metas):
+                yield meta, {name: values[index] for name, values in losses.items()}
     else:
-        parts = [estimate(i.support, i.query, autograd_gradient) for i in inputs]
-        join = torch.stack
-    return join([meta for meta, _ in parts]), {
-        name: join([losses[name] for _, losses in parts]) for name in parts[0][1]
-    }
+        for i in inputs:
+            yield estimate(i.support, i.query, autograd_gradient)
 
 
 def _inputs(
@@ -169,32 +171,36 @@ def _pooled_inputs(
 
 
 def _sum_finite(
-    gradients: Tensor,
-    losses: Mapping[str, Tensor],
+    estimates: Iterator[tuple[Tensor, dict[str, Tensor]]],
     chunk: ChunkKey,
     vector: Vector,
     *,
     weight: int,
     started: float,
 ) -> ChunkResult:
-    total = torch.zeros(gradients.shape[1], dtype=torch.float32, device=gradients.device)
-    sums = dict.fromkeys(losses, 0.0)
-    finite = torch.isfinite(gradients).all(dim=1).tolist()
+    total: Tensor | None = None
+    sums: dict[str, float] = {}
+    num_finite = 0
     failures: list[EpisodeFailure] = []
-    for index, good in enumerate(finite):
-        if good:
+    for index, (gradient, losses) in enumerate(estimates):
+        if total is None:
+            total = torch.zeros_like(gradient, dtype=torch.float32)
+            sums = dict.fromkeys(losses, 0.0)
+        if torch.isfinite(gradient).all():
             # In episode order: float addition is not associative.
-            total += gradients[index]
-            for name, values in losses.items():
-                sums[name] += float(values[index])
+            total += gradient
+            num_finite += weight
+            for name, value in losses.items():
+                sums[name] += float(value)
         else:
             failed = chunk.episodes[index : index + 1] if weight == 1 else chunk.episodes
             failures += [EpisodeFailure(key, "meta-gradient is not finite") for key in failed]
+    assert total is not None, "a chunk has episodes"
     gradient_sum = total.cpu().numpy()
     report = ChunkReport(
         step=chunk.step,
         index=chunk.index,
-        num_finite=weight * sum(finite),
+        num_finite=num_finite,
         metric_sums=sums,
         failures=tuple(failures),
         compute_s=time.perf_counter() - started,

@@ -1,6 +1,7 @@
 """The meta-gradient of a chunk of episodes: sums, failures, and both ways to compute it."""
 
 import itertools
+from collections.abc import Iterator
 from typing import get_args
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings, reptile
-from metagan.chunk_gradient import _inputs, _per_episode, chunk_gradient, prefers_vmap
+from metagan.chunk_gradient import _inputs, chunk_gradient, episode_gradients, prefers_vmap
 from metagan.chunks import ChunkKey, ChunkResult
 from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams, Layout, vector_sha256
@@ -69,6 +70,14 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     )
 
 
+def stacked(
+    estimates: Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]],
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Gradients (E, P) and metrics (E,)."""
+    gradients, losses = zip(*estimates, strict=True)
+    return torch.stack(gradients), {n: torch.stack([one[n] for one in losses]) for n in losses[0]}
+
+
 @pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml"])
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
@@ -94,7 +103,9 @@ def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, 
         )
     estimator = ALGORITHMS[algorithm].estimator
     together, one_by_one = (
-        _per_episode(estimator, gan, layout, init, inputs, config, vectorised=vectorised)
+        stacked(
+            episode_gradients(estimator, gan, layout, init, inputs, config, vectorised=vectorised)
+        )
         for vectorised in (True, False)
     )
     assert together[0].shape == (3, layout.size)
@@ -114,7 +125,7 @@ def test_vectorised_inner_adam_equals_single_episodes_in_float64():
     ]
     init = perturbed(params)
     together, single = (
-        _per_episode(reptile, gan, layout, init, doubled, config, vectorised=v)[0]
+        stacked(episode_gradients(reptile, gan, layout, init, doubled, config, vectorised=v))[0]
         for v in (True, False)
     )
     assert float((together - single).abs().max()) <= 1e-9
