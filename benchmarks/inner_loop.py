@@ -21,7 +21,6 @@ import argparse
 import copy
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.memory import peak_mb
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunk_gradient import chunk_gradient, prefers_vmap
 from metagan.chunks import ChunkKey
@@ -246,9 +246,9 @@ def print_added_memory(family: str, width: int, episodes: int, way: str) -> None
     setup = make_setup(family, width)
     run = runners(setup)[way]
     run(chunk_of(setup, 1, step=0))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     run(chunk_of(setup, episodes, step=1))
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(peak_mb() - before)
 
 
 def table_row(family: str, width: int, episodes: int, rounds: int, *, memory: bool) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.memory import peak_mb
 from benchmarks.peer_work import ORDERS, REFERENCE, Contender, MakeContender, Size, make_work
 from metagan.algorithms import EpisodeInputs
 from metagan.chunk_gradient import prefers_vmap
@@ -177,21 +177,12 @@ def added_memory_mb(make: MakeContender, size: Size) -> list[float]:
         make(tiny).sum_over(tiny.tasks, second_order=second_order)
     work = make_work(size, torch.float32)
     contender = make(work)
-    before = _peak_mb()
+    before = peak_mb()
     peaks = []
     for second_order in (False, True):
         contender.sum_over(work.tasks, second_order=second_order)
-        peaks.append(_peak_mb() - before)
+        peaks.append(peak_mb() - before)
     return peaks
-
-
-def _peak_mb() -> float:
-    # Linux counts what the parent held at the fork into its child's ru_maxrss; VmHWM starts anew.
-    path = Path("/proc/self/status")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    sizes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    peak_kb = float(sizes[0]) if sizes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak_kb / 1024
 
 
 def environment(peers: Sequence[str]) -> dict[str, str | int | float]:
