@@ -105,8 +105,21 @@ def build_parser() -> Parser:
     return parser
 
 
+def _joined_resume(argv: Sequence[str]) -> list[str]:
+    """`--resume auto` and `--resume` in the form that argparse cannot misread.
+
+    It would take whatever word follows an option with an optional value for that value.
+    """
+    words = list(argv)
+    for index in reversed([i for i, word in enumerate(words) if word == "--resume"]):
+        auto = words[index + 1 : index + 2] == ["auto"]
+        words[index : index + 1 + auto] = [f"--resume={'auto' if auto else 'always'}"]
+    return words
+
+
 def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -> int:
     parser = build_parser()
+    argv = _joined_resume(argv)
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     if command is not None and command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, n=1)

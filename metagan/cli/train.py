@@ -29,6 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
             "metagan train --run runs/glyphs outer.steps=500",
             "metagan train -c configs/omniglot.yaml --workers 8 inner.lr=3e-3",
             "metagan train --run runs/glyphs --resume",
+            "metagan train -c configs/omniglot.yaml --run runs/omniglot --resume auto",
         ),
     )
     parser.add_argument(
@@ -42,8 +43,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument(
         "--resume",
-        action="store_true",
-        help="go on from the newest checkpoint in the run folder, with its settings",
+        nargs="?",
+        default=False,
+        choices=("always", "auto"),
+        metavar="auto",
+        help="go on from the newest checkpoint in the run folder, with its settings; with auto, "
+        "start where there is no run yet, so that one command serves for every attempt",
     )
     add_output(parser)
     add_settings(parser)
@@ -53,7 +58,9 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Train; see `metagan.workflow.train`."""
     if args.run is None:
         args.run = Path("runs") / (args.config.stem if args.config else "default")
-    if args.resume and args.config is None and (args.run / "config.yaml").is_file():
+    there = (args.run / "config.yaml").is_file()
+    args.resume = there if args.resume == "auto" else bool(args.resume)
+    if args.resume and args.config is None and there:
         # What is given now goes over the run's own settings, not over the defaults.
         args.config = args.run / "config.yaml"
     if args.workers is not None:

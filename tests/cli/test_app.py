@@ -276,6 +276,30 @@ def test_settings_stand_anywhere_and_keep_their_order(received):
     assert (args.resume, args.workers) == (False, None)
 
 
+@pytest.mark.parametrize(
+    ("words", "resume", "overrides"),
+    [
+        ("train --resume", "always", []),
+        ("train --resume seed=1 --run r", "always", ["seed=1"]),
+        ("train --resume auto seed=1", "auto", ["seed=1"]),
+        ("train seed=1 --resume=auto", "auto", ["seed=1"]),
+    ],
+)
+def test_resume_takes_no_word_but_auto(received, words, resume, overrides):
+    assert run_cli(words.split(), make_test_context) == 0
+    [args] = received
+    assert (args.resume, args.overrides) == (resume, overrides)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_resume_auto_starts_where_there_is_no_run_yet(tmp_path, monkeypatch, there):
+    monkeypatch.setattr("metagan.workflow.train.train_command", lambda args, _: int(args.resume))
+    if there:
+        (tmp_path / "config.yaml").write_text("seed: 5\n")
+    line = ["train", "--run", str(tmp_path), "--resume", "auto"]
+    assert run_cli(line, make_test_context) == int(there)
+
+
 def test_defaults_of_the_commands(received):
     for line in ("demo", "adapt --run r --support s --out o", "report --run r"):
         assert run_cli(line.split(), make_test_context) == 0
