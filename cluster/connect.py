@@ -166,6 +166,11 @@ def _joining_auth() -> dict[str, str]:
     return {_AUTH_MODE: "token" if _token_exists() else "disabled"}
 
 
+def joining_environment() -> contextlib.AbstractContextManager[None]:
+    """Ray's authentication towards a cluster, inside the block, for what is not `ray_session`."""
+    return _ray_environment(_joining_auth())
+
+
 def _token_exists() -> bool:
     """Whether Ray finds a token in the environment or in the user's home folder."""
     return bool(_token_loader().has_token(ignore_auth_mode=True))

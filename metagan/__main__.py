@@ -16,6 +16,7 @@ from metagan.cli.context import Context, Finding
 
 if TYPE_CHECKING:
     from metagan.evaluate.evaluation import WorkMap
+    from metagan.jobs import Jobs
     from metagan.train import EpisodeRunner, WorkerSpec
 
 
@@ -33,6 +34,7 @@ def make_context(console: Console) -> Context:
         session=_session,
         threads_per_worker=_threads_per_worker,
         diagnose=_diagnose,
+        jobs=_jobs,
         console=console,
     )
 
@@ -63,6 +65,12 @@ def _diagnose(config: JobConfig, run_dir: Path) -> Sequence[Finding]:
     from cluster.doctor import diagnose
 
     return diagnose(config, run_dir)
+
+
+def _jobs(address: str) -> "Jobs":
+    from cluster.jobs import RayJobs
+
+    return RayJobs(address)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ COMMANDS = (
     "data",
     "config",
     "doctor",
+    "submit",
+    "job",
 )
 
 DESCRIPTION = """\
@@ -125,7 +127,12 @@ def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -
         near = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(COMMANDS)}"
         raise UsageError(f"unknown command {command!r}; {hint}\n(see metagan --help)")
+    words: list[str] = []
+    if command == "submit" and "--" in argv:
+        split = argv.index("--")
+        argv, words = argv[:split], argv[split + 1 :]
     args, extras = parser.parse_known_args(argv)
+    args.words = words
     if args.version:
         print(f"metagan {version('metagan')}")
         return 0

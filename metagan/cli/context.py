@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metagan.cli.console import Console
+from metagan.jobs import Jobs
 from metagan.settings import RunConfig
 
 if TYPE_CHECKING:  # Importing it costs seconds: torch.
@@ -57,6 +58,7 @@ class Context:
         threads_per_worker: Threads that a worker computes with under these settings.
         diagnose: Looks for what would stop a run with these settings (of `config_model`) and this
             run folder; where the settings name a Ray address, on every node there, too.
+        jobs: The jobs of the cluster whose dashboard has this address; see `cluster.jobs`.
         console: Where output goes.
     """
 
@@ -66,4 +68,5 @@ class Context:
     session: Callable[[Any], AbstractContextManager[object]]
     threads_per_worker: Callable[[Any], int]
     diagnose: Callable[[Any, Path], Sequence[Finding]]
+    jobs: Callable[[str], Jobs]
     console: Console

@@ -54,7 +54,7 @@ def make_test_context(console):
     def unexpected(*_arguments):
         raise AssertionError("no cluster is needed here")
 
-    return Context(JobConfig, unexpected, unexpected, unexpected, unexpected, unexpected, console)
+    return Context(JobConfig, *[unexpected] * 6, console)
 
 
 # --- start-up -------------------------------------------------------------------------------

@@ -26,9 +26,7 @@ def context_with(findings=(), seen=None):
     def unexpected(*_arguments):
         raise AssertionError("no cluster is needed here")
 
-    return lambda console: Context(
-        JobConfig, unexpected, unexpected, unexpected, unexpected, diagnose, console
-    )
+    return lambda console: Context(JobConfig, *[unexpected] * 4, diagnose, unexpected, console)
 
 
 @pytest.fixture

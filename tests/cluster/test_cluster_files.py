@@ -98,7 +98,7 @@ def commands() -> list[tuple[str, list[str]]]:
         text = text if path.suffix == ".md" or path in LAUNCHER else read(path)["spec"]
         if isinstance(text, dict):
             text = str(text.get("entrypoint", ""))
-        for match in re.finditer(r"metagan train ([^\n`]*)", text):
+        for match in re.finditer(r"(?:metagan|submit .*--) train ([^\n`]*)", text):
             words = match[1].split("#")[0].split()
             found.append((path.name, [word for word in words if "..." not in word]))
     return found

@@ -51,6 +51,7 @@ def local_context(console: Console) -> Context:
         session=unexpected,
         threads_per_worker=lambda _: 1,
         diagnose=unexpected,
+        jobs=unexpected,
         console=console,
     )
 

@@ -1,0 +1,143 @@
+"""Commands that run on a cluster as Ray jobs, through its dashboard's address.
+
+Source of the interface: Ray Jobs (`ray.job_submission`), which keeps a job's state and log on the
+cluster, so that the submitting machine may go away.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import shlex
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from ray.exceptions import RayError
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from cluster.connect import joining_environment
+from cluster.errors import ClusterError
+from metagan.jobs import JobRequest, JobState
+
+# Besides what .gitignore names: never wanted on a cluster, and large.
+EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
+
+
+class RayJobs:
+    """The jobs of one cluster."""
+
+    def __init__(self, address: str) -> None:
+        """Connects.
+
+        Args:
+            address: Of the dashboard, http://host:port or host:port.
+
+        Raises:
+            ClusterError: If nothing answers there, or it asks for another token.
+        """
+        self.address = address if "://" in address else f"http://{address}"
+        with self._explained():
+            self._client = JobSubmissionClient(self.address)
+
+    def submit(self, request: JobRequest) -> str:
+        """Start a job; returns its id, which no other job has."""
+        now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        job = f"{request.name}-{now}-{secrets.token_hex(2)}"
+        options: dict[str, Any] = {}
+        if request.driver_cpus:
+            options["entrypoint_num_cpus"] = request.driver_cpus
+        if request.driver_labels:
+            options["entrypoint_label_selector"] = dict(request.driver_labels)
+        with self._explained():
+            self._client.submit_job(
+                entrypoint=shlex.join([request.python, "-m", "metagan", *request.words]),
+                submission_id=job,
+                runtime_env={
+                    "working_dir": str(request.working_dir),
+                    "excludes": list(EXCLUDED),
+                },
+                metadata={"program": "metagan"},
+                **options,
+            )
+        return job
+
+    def states(self) -> list[JobState]:
+        """Every job that metagan submitted, the newest first."""
+        with self._explained():
+            found = [d for d in self._client.list_jobs() if d.metadata == {"program": "metagan"}]
+        return [_state(d) for d in sorted(found, key=lambda d: d.start_time or 0, reverse=True)]
+
+    def state(self, job: str) -> JobState:
+        """How a job is.
+
+        Raises:
+            ClusterError: If there is no such job.
+        """
+        with self._explained(job):
+            return _state(self._client.get_job_info(job))
+
+    def log(self, job: str) -> str:
+        """All that a job has written so far."""
+        with self._explained(job):
+            return self._client.get_job_logs(job)
+
+    def follow(self, job: str, write: Callable[[str], None]) -> JobState:
+        """Pass on a job's output as it comes; returns its state when it has ended."""
+
+        async def tail() -> None:
+            async for text in self._client.tail_job_logs(job):
+                write(text)
+
+        with self._explained(job), warnings.catch_warnings():
+            # Ray calls aiohttp in a way that warns its authors.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            asyncio.run(tail())
+        return self.state(job)
+
+    def stop(self, job: str) -> JobState:
+        """Ask a job to end: a run in training writes a checkpoint first."""
+        with self._explained(job):
+            self._client.stop_job(job)
+        return self.state(job)
+
+    @contextlib.contextmanager
+    def _explained(self, job: str | None = None) -> Iterator[None]:
+        """Ray's environment inside, and its errors in words that name the fix."""
+        try:
+            with joining_environment():
+                yield
+        except (RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
+            raise ClusterError(_explain(self.address, job, error)) from error
+
+
+def _explain(address: str, job: str | None, error: BaseException) -> str:
+    text = str(error)
+    if job is not None and ("404" in text or "does not exist" in text):
+        return f"{address} has no job {job!r}; `metagan job list` names those it has"
+    if "401" in text or "403" in text or "nauthorized" in text or "token" in text.lower():
+        return (
+            f"{address} asks for a token that was not given or is another one: export "
+            "RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH if it is not in ~/.ray/auth_token)"
+        )
+    if isinstance(error, ConnectionError):
+        return (
+            f"nothing answers at {address}; is it a Ray dashboard's address, and is the tunnel "
+            "open (`ray dashboard ray_config.yaml`)?"
+        )
+    first = next(iter(text.strip().splitlines()), type(error).__name__)
+    return f"{address}: {first}"
+
+
+def _state(details: Any) -> JobState:
+    status: JobStatus = details.status
+    start = details.start_time
+    return JobState(
+        job=str(details.submission_id),
+        status=status.value.lower(),
+        ended=status.is_terminal(),
+        exit_code=details.driver_exit_code,
+        message=details.message or "",
+        command=details.entrypoint,
+        started=None if start is None else datetime.fromtimestamp(start / 1000, UTC).isoformat(),
+    )

@@ -1,0 +1,192 @@
+"""`metagan submit` and `metagan job` against a real Ray with its dashboard and its token."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from metagan.__main__ import make_context
+from metagan.cli.app import run_cli
+from metagan.sources.arrow import prepare as prepare_arrow
+from tests.helpers import bars
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+TINY = [
+    "device=cpu",
+    "data.source=arrow",
+    "data.image_size=16",
+    "gan.width=4",
+    "gan.discriminator_width=4",
+    "gan.latent_dim=4",
+    "task.shots=3",
+    "task.num_query=3",
+    "inner.steps=2",
+    "inner.batch_size=4",
+    "outer.meta_batch_size=4",
+    "outer.episodes_per_chunk=2",
+    "cluster.cpus_per_worker=0.5",
+]
+Submitted = Callable[..., tuple[int, str]]
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """Of a Ray of these tests' own, and of who talks to it."""
+    folder = tempfile.mkdtemp(prefix="mg-")  # Socket paths have to be short.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    yield {
+        **kept,
+        "HOME": folder,
+        "RAY_TMPDIR": folder,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def address(environment: dict[str, str]) -> Iterator[str]:
+    """The dashboard of a running head node."""
+    port, dashboard, agent, grpc = free_ports(4)
+    command = f"start --head --block --port={port} --num-cpus=4 --disable-usage-stats"
+    command += f" --dashboard-host=127.0.0.1 --dashboard-port={dashboard}"
+    command += f" --dashboard-agent-listen-port={agent} --dashboard-agent-grpc-port={grpc}"
+    head = subprocess.Popen(
+        [str(Path(sys.executable).with_name("ray")), *command.split()],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{dashboard}"
+    finally:
+        head.send_signal(signal.SIGTERM)
+        try:
+            head.wait(30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def metagan(
+    address: str,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Submitted:
+    """Runs a command line in this process; returns exit code and output."""
+    for name in ("HOME", "RAY_TMPDIR", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, environment[name])
+
+    def call(command: str, *words: object, at: str = address) -> tuple[int, str]:
+        own = [str(word) for word in (*command.split(), *words)]
+        split = own.index("--") if "--" in own else len(own)
+        line = [*own[:split], "--address", at, *own[split:]]
+        code = run_cli(line, make_context)
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    # A dashboard answers before its agent is there to start jobs.
+    deadline = time.monotonic() + 90
+    while call("job list")[0] != 0 or not _agent_is_up(address, environment):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return call
+
+
+def _agent_is_up(address: str, environment: dict[str, str]) -> bool:
+    request = urllib.request.Request(
+        f"{address}/nodes?view=summary",
+        headers={"Authorization": f"Bearer {environment['RAY_AUTH_TOKEN']}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        nodes = json.loads(answer.read())["data"]["summary"]
+    return bool(nodes) and all("cpu" in node for node in nodes)
+
+
+def test_a_training_run_is_submitted_followed_and_looked_at(
+    metagan: Submitted, tmp_path: Path
+) -> None:
+    data = prepare_arrow(bars(), tmp_path / "bars")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "tiny.yaml").write_text("outer: {steps: 2}\n")
+    submit = f"submit --python {sys.executable} --working-dir {work} --name tiny --driver-cpus 0.5"
+    train = ["--", "train", "-c", "tiny.yaml", *TINY, f"data.path={data}"]
+    run = tmp_path / "run"
+    code, output = metagan(submit, *train, "--run", run, "--resume", "auto")
+    assert code == 0, output
+    assert "done: 2 outer steps" in output
+    assert (run / "checkpoints" / "step-2").is_dir()
+    job = output.split()[1]
+    assert job.startswith("tiny-")
+    assert (
+        f"{job}: succeeded, exit code 0; {sys.executable} -m metagan train"
+        in metagan(f"job status {job}")[1]
+    )
+    assert "done: 2 outer steps" in metagan(f"job logs {job}")[1]
+    # The same command again goes on, under an id of its own.
+    code, output = metagan(submit, *train, "outer.steps=3", "--run", run, "--resume", "auto")
+    assert code == 0, output
+    assert "resuming at outer step 2" in output
+    assert output.split()[1] != job
+    assert metagan("job list")[1].count("succeeded") == 2
+
+    code, output = metagan(
+        f"{submit} --no-follow", *train, "outer.steps=100000", "--run", tmp_path / "long"
+    )
+    assert code == 0
+    long = output.strip()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "long" / "metrics.jsonl").is_file():
+        assert time.monotonic() < deadline, metagan(f"job logs {long}")[1]
+        time.sleep(0.2)
+    assert metagan(f"job stop {long}")[0] == 0
+    while "stopped" not in (output := metagan(f"job status {long}")[1]):
+        assert time.monotonic() < deadline, output
+        time.sleep(0.2)
+    assert (tmp_path / "long" / "checkpoints" / "LATEST").is_file()
+
+
+def test_the_exit_code_of_a_failed_command_is_passed_on(metagan: Submitted, tmp_path: Path) -> None:
+    code, output = metagan(
+        f"submit --python {sys.executable} --working-dir {tmp_path} -- report --run {tmp_path}"
+    )
+    assert code == 2, output
+    assert "no config.yaml" in output or "is not a run" in output
+
+
+def test_who_has_another_token_or_address_or_job_is_told_so(
+    metagan: Submitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, output = metagan("job status nothing")
+    assert (code, "has no job 'nothing'" in output) == (4, True), output
+    [nowhere] = free_ports(1)
+    code, output = metagan("job list", at=f"127.0.0.1:{nowhere}")
+    assert (code, "nothing answers at http://127.0.0.1" in output) == (4, True), output
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    code, output = metagan("job list")
+    assert (code, "RAY_AUTH_MODE=token" in output) == (4, True), output
