@@ -43,7 +43,10 @@ def command_lines(text: str) -> list[list[str]]:
     lines = [line for block in blocks(text) for line in block.replace("\\\n", " ").splitlines()]
     code = [re.sub(r"\s+#.*", "", line) for line in lines] + spans(text)
     found = [re.match(r"(?:\$ )?(?:\.venv/bin/)?metagan (.+)", line.strip()) for line in code]
-    return [match[1].split() for match in found if match]
+    lines_of_words = [match[1].split() for match in found if match]
+    # What `metagan submit` runs elsewhere stands behind a -- and is a command line, too.
+    parts = (" ".join(words).split(" -- ") for words in lines_of_words)
+    return [part.split() for several in parts for part in several]
 
 
 def named_settings(text: str) -> set[str]:
