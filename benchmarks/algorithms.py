@@ -57,7 +57,8 @@ BASE = {
 }
 ROWS: dict[str, dict[str, str]] = {
     "joint": {"outer.lr": "4e-4", "outer.anneal": "none", "outer.meta_batch_size": "16"},
-    "average": {},
+    # A task is a source domain.
+    "average": {"task.unit": "domain", "task.ways": "20", "task.shots": "10"},
     "reptile": {"outer.optimizer": "sgd", "outer.lr": "0.5"},
     "fomaml": {},
     "maml": {},
