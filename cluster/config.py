@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from metagan.config import Config
 from metagan.settings import RunConfig
 
+_WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_LABEL = re.compile(rf"(?:{_WORD}/)?{_WORD}=!?(?:{_WORD}|in\({_WORD}(?:,\s*{_WORD})*\))")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
@@ -32,6 +34,16 @@ class ClusterConfig(Config):
         description="GPUs that Ray reserves for a worker; a fraction shares one GPU; 0: the worker "
         "computes on the CPU.",
     )
+    worker_labels: tuple[str, ...] = Field(
+        (),
+        description="Ray labels that a worker's node must have, each KEY=SELECTOR; a selector is a "
+        "value, !value, in(a,b) or !in(a,b).",
+    )
+    fallback_labels: tuple[str, ...] = Field(
+        (),
+        description="The same, tried where no node with worker_labels has room, such as on-demand "
+        "nodes when there are no spot ones.",
+    )
     address: str | None = Field(
         None,
         description="null starts a Ray on this machine for this run; auto joins the one that runs "
@@ -55,6 +67,17 @@ class ClusterConfig(Config):
         5, ge=1, description="Attempts at one chunk before the run fails."
     )
 
+    @field_validator("worker_labels", "fallback_labels")
+    @classmethod
+    def _known_labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if not _LABEL.fullmatch(text):
+                raise ValueError(
+                    f"holds {text!r}; expected KEY=SELECTOR, such as metagan.io/market=spot or "
+                    "ray.io/accelerator-type=in(L4,A10G)"
+                )
+        return value
+
     @field_validator("gpus_per_worker")
     @classmethod
     def _whole_above_one(cls, value: float) -> float:
@@ -75,10 +98,24 @@ class ClusterConfig(Config):
         raise ValueError(f"is {value!r}; expected null, auto or host:port")
 
 
+def selectors(labels: tuple[str, ...]) -> dict[str, str]:
+    """{key: selector} of labels as the settings have them."""
+    return dict(text.split("=", 1) for text in labels)
+
+
 class JobConfig(RunConfig):
     """A complete run and where it runs: what the command line reads."""
 
     cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _fallback_has_a_first(self) -> Self:
+        if self.cluster.fallback_labels and not self.cluster.worker_labels:
+            raise ValueError(
+                "cluster.fallback_labels is for when nodes with cluster.worker_labels are full; "
+                "set that, too"
+            )
+        return self
 
     @model_validator(mode="after")
     def _device_is_reserved(self) -> Self:

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from cluster.config import ClusterConfig, JobConfig
 from cluster.connect import ZERO_COPY_TENSORS
 from cluster.probe import host_report
-from cluster.resources import describe_shortage
+from cluster.resources import allows, describe_shortage
 from metagan.cli.context import Finding
 from metagan.sources.cache import cache_roots
 
@@ -224,7 +224,8 @@ def check_cluster(
         return
     for entry in report["nodes"]:
         yield _compare_node(entry, versions)
-    yield from _check_room(config, [entry["resources"] for entry in report["nodes"]])
+    nodes = [entry for entry in report["nodes"] if allows(config, entry["labels"])]
+    yield from _check_room(config, [entry["resources"] for entry in nodes])
 
 
 def memory_bytes(root: Path) -> int | None:

@@ -16,7 +16,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
-from cluster.resources import check_room, describe_wait, node_resources
+from cluster.resources import check_room, describe_wait, node_resources, placement
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
 from metagan.train import WorkerSpec
@@ -96,6 +96,7 @@ class WorkerPool:
             num_gpus=config.gpus_per_worker,
             max_restarts=0,
             max_task_retries=0,
+            **placement(config),
             runtime_env={
                 "env_vars": worker_environment(
                     threads=config.threads_per_worker, gpus=config.gpus_per_worker
@@ -170,7 +171,7 @@ class WorkerPool:
         if not placed and now - self._none_since >= placement_s:
             raise ClusterError(
                 f"no worker within cluster.placement_timeout_s {placement_s:g} s: "
-                f"{describe_wait(self._config, node_resources())}"
+                f"{describe_wait(self._config, node_resources(self._config))}"
             )
         for worker in self.workers:
             waited = now - worker.since
@@ -182,7 +183,7 @@ class WorkerPool:
                 self.replace(worker, reason)
             elif not worker.placed and waited >= placement_s and not worker.reported:
                 worker.reported = True
-                missing = describe_wait(self._config, node_resources())
+                missing = describe_wait(self._config, node_resources(self._config))
                 self._telemetry.event(
                     "unplaced", worker=worker.index, running=placed, reason=missing
                 )

@@ -52,7 +52,8 @@ def cluster_report(address: str) -> dict[str, Any]:
     """One entry per node that is alive, with its report or why there is none.
 
     Returns:
-        {"nodes": [{"node": address, "resources": {...}, "report": {...} or "error": text}, ...]}
+        {"nodes": [{"node": address, "resources": {...}, "labels": {...}, "report": {...} or
+        "error": text}, ...]}
         or {"error": text} where the cluster cannot be joined.
     """
     try:
@@ -75,6 +76,7 @@ def _node_entries() -> list[dict[str, Any]]:
     entries = []
     for node, reference in zip(alive, pending, strict=True):
         entry = {"node": node["NodeManagerAddress"], "resources": node["Resources"]}
+        entry["labels"] = node.get("Labels") or {}
         try:
             entry["report"] = ray.get(reference, timeout=0)
         except ray.exceptions.RayError as error:

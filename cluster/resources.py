@@ -1,12 +1,14 @@
 """What workers reserve, and whether the cluster has it."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
-from cluster.config import ClusterConfig
+from cluster.config import ClusterConfig, selectors
 from cluster.connect import started_by_this_process
 from cluster.errors import ClusterError
 
@@ -44,12 +46,38 @@ class WorkerShape:
         return f"{self.cpus:g} CPU{gpus}"
 
 
-def node_resources() -> list[Mapping[str, float]]:
-    """Total resources of every live node, used or not."""
+def placement(config: ClusterConfig) -> dict[str, Any]:
+    """Options of actors and tasks that decide on which nodes they may run."""
+    if not config.worker_labels:
+        return {}
+    chosen: dict[str, Any] = {"label_selector": selectors(config.worker_labels)}
+    if config.fallback_labels:
+        chosen["fallback_strategy"] = [{"label_selector": selectors(config.fallback_labels)}]
+    return chosen
+
+
+def allows(config: ClusterConfig, labels: Mapping[str, str]) -> bool:
+    """Whether workers may run on a node with these labels, as a first choice or a fallback."""
+    choices = [c for c in (config.worker_labels, config.fallback_labels) if c] or [()]
+    return any(
+        all(_selects(selector, labels.get(key)) for key, selector in selectors(choice).items())
+        for choice in choices
+    )
+
+
+def _selects(selector: str, value: str | None) -> bool:
+    wanted = selector.removeprefix("!")
+    several = re.fullmatch(r"in\((.*)\)", wanted)
+    values = several[1].replace(" ", "").split(",") if several else [wanted]
+    return (value in values) != selector.startswith("!")
+
+
+def node_resources(config: ClusterConfig) -> list[Mapping[str, float]]:
+    """Total resources, used or not, of every live node that workers may run on."""
     return [
         node["Resources"]
         for node in ray.nodes()  # type: ignore[no-untyped-call]
-        if node["Alive"]
+        if node["Alive"] and allows(config, node.get("Labels") or {})
     ]
 
 
@@ -58,7 +86,7 @@ def describe_shortage(config: ClusterConfig, nodes: Sequence[Mapping[str, float]
 
     Args:
         config: Number and shape of the workers.
-        nodes: Total resources of each node.
+        nodes: Total resources of each node that they may run on.
 
     Returns:
         One line with the setting, what there is, and the fix.
@@ -76,9 +104,14 @@ def describe_shortage(config: ClusterConfig, nodes: Sequence[Mapping[str, float]
         fixes = ["set cluster.gpus_per_worker 0"]
     elif not room:
         fixes = ["lower cluster.cpus_per_worker or cluster.gpus_per_worker"]
+    where = ""
+    if config.worker_labels:
+        or_else = f" or {', '.join(config.fallback_labels)}" if config.fallback_labels else ""
+        where = f" labelled {', '.join(config.worker_labels)}{or_else}"
+        fixes = [*(fixes if nodes else []), "change cluster.worker_labels"]
     return (
         f"cluster.num_workers is {config.num_workers} with {shape} each, but Ray has room for "
-        f"{room} (nodes: {offered or 'none'}{more}); {' or '.join([*fixes, 'add nodes'])}"
+        f"{room} (nodes{where}: {offered or 'none'}{more}); {' or '.join([*fixes, 'add nodes'])}"
     )
 
 
@@ -90,7 +123,7 @@ def check_room(config: ClusterConfig) -> None:
             A cluster that was joined may grow, so there it takes waiting to tell.
     """
     if started_by_this_process():
-        shortage = describe_shortage(config, node_resources())
+        shortage = describe_shortage(config, node_resources(config))
         if shortage is not None:
             raise ClusterError(shortage)
 

@@ -106,7 +106,7 @@ class RayRunner:
             if self._pool.all_others_unplaced:
                 raise ClusterError(
                     f"{num_ready} workers of {wanted} are ready: "
-                    f"{describe_wait(self._config, node_resources())}"
+                    f"{describe_wait(self._config, node_resources(self._config))}"
                 )
             self._await_one(None)
 

@@ -16,6 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
+from cluster.resources import placement
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,7 +43,10 @@ class RayMap:
             ClusterError: If Ray loses a task for good; what an item itself raises comes through.
         """
         task = ray.remote(_run).options(
-            num_cpus=self._config.cpus_per_worker, max_retries=_RETRIES, name="metagan-evaluate"
+            num_cpus=self._config.cpus_per_worker,
+            max_retries=_RETRIES,
+            name="metagan-evaluate",
+            **placement(self._config),
         )
         # Once for all items: tasks of one node share the copy in its object store.
         shared_ref = ray.put((function, shared))
