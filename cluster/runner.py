@@ -20,6 +20,7 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
 from cluster.ledger import Ledger
+from cluster.metrics import RunMetrics
 from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
 from cluster.resources import describe_wait, node_resources
 from cluster.telemetry import Telemetry
@@ -61,6 +62,7 @@ class RayRunner:
         # When each busy worker began with the first chunk of its work.
         self._started: dict[Worker, float] = {}
         self._exceptions: dict[ChunkKey, int] = {}
+        self._metrics = RunMetrics()
 
     def run(
         self, vector: Vector, chunks: Sequence[ChunkKey]
@@ -77,6 +79,7 @@ class RayRunner:
                 f"parameters of dtype {vector.dtype} and shape {vector.shape}; expected (P,) "
                 "float32"
             )
+        started = time.monotonic()
         ledger = Ledger(
             chunks,
             params_sha256=vector_sha256(vector),
@@ -89,7 +92,14 @@ class RayRunner:
             self._dispatch(ledger, vector_ref)
             self._await_one(ledger)
         results = ledger.results
-        return results, self._telemetry.drain(results)
+        stats = self._telemetry.drain(results)
+        self._metrics.record(
+            results,
+            stats,
+            workers_ready=len(self._pool.ready),
+            wall_s=time.monotonic() - started,
+        )
+        return results, stats
 
     def wait_until_ready(self, num_workers: int | None = None) -> None:
         """Wait for workers to have their data; `run` does not need it.

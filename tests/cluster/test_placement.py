@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 
 # A process of its own: one process has one Ray.
 SCRIPT = """
-import json, pickle, sys, time
+import json, pickle, sys, time, urllib.request
 import ray
 import ray.util.state
 from ray.cluster_utils import Cluster
@@ -35,7 +35,10 @@ for name, labels in {
 ray.init(address=nodes.address, logging_level="ERROR")
 
 
-def where(config):
+def where(num_workers, placement_timeout_s=150, **labels):
+    config = ClusterConfig(
+        num_workers=num_workers, placement_timeout_s=placement_timeout_s, **labels
+    )
     while ray.available_resources().get("CPU") != 6:  # Those of the last one are leaving.
         time.sleep(0.1)
     with open_ray_runner(spec, config) as runner:
@@ -53,15 +56,26 @@ def where(config):
 spot = ("metagan.io/role=task", "metagan.io/market=spot")
 on_demand = ("metagan.io/role=task", "metagan.io/market=on-demand")
 out = {
-    "tasks": where(ClusterConfig(num_workers=4, worker_labels=("metagan.io/role=task",))),
-    "spot": where(ClusterConfig(num_workers=2, worker_labels=spot)),
-    "fallback": where(ClusterConfig(num_workers=3, worker_labels=spot, fallback_labels=on_demand)),
+    "tasks": where(4, worker_labels=("metagan.io/role=task",)),
+    "spot": where(2, worker_labels=spot),
+    "fallback": where(3, worker_labels=spot, fallback_labels=on_demand),
 }
 try:
     nothing = ("metagan.io/role=nothing",)
-    where(ClusterConfig(num_workers=1, worker_labels=nothing, placement_timeout_s=2))
+    where(1, worker_labels=nothing, placement_timeout_s=2)
 except ClusterError as error:
     out["nowhere"] = str(error)
+scraped = ""
+deadline = time.monotonic() + 30
+while "ray_metagan_outer_steps_total" not in scraped and time.monotonic() < deadline:
+    time.sleep(1)
+    for node in ray.nodes():
+        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        try:
+            scraped += urllib.request.urlopen(url, timeout=5).read().decode()
+        except OSError:
+            pass
+out["metrics"] = [line for line in scraped.splitlines() if line.startswith("ray_metagan_")]
 print("RESULT " + json.dumps(out))
 ray.shutdown()
 nodes.shutdown()
@@ -90,10 +104,11 @@ def test_workers_run_on_nodes_with_the_labels_that_were_asked_for(
                 "RAY_TMPDIR": folder,
                 "RAY_AUTH_MODE": "disabled",
                 "RAY_USAGE_STATS_ENABLED": "0",
+                "RAY_metrics_report_interval_ms": "1000",
             },
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=280,
             check=False,
         )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
@@ -104,3 +119,10 @@ def test_workers_run_on_nodes_with_the_labels_that_were_asked_for(
     assert out["fallback"]["nodes"] == ["on_demand", "spot", "spot"]
     assert out["tasks"]["total"] == out["spot"]["total"] == out["fallback"]["total"] > 0
     assert "nodes labelled metagan.io/role=nothing: none" in out["nowhere"]
+    values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in out["metrics"]}
+    # Three runs of one step with five chunks of two episodes each.
+    assert values["ray_metagan_outer_steps_total"] == 3
+    assert values["ray_metagan_chunks_accepted_total"] == 15
+    assert values["ray_metagan_episodes_finite_total"] == 30
+    assert values["ray_metagan_chunk_seconds_count"] == 15
+    assert values["ray_metagan_workers_ready"] == 3
