@@ -157,7 +157,7 @@ class InnerConfig(Config):
         None,
         ge=0,
         description="Adds this times half the squared distance from the initialization to both "
-        "inner losses; null: 0, with imaml 2.",
+        "inner losses; left out: 0, with imaml 2.",
     )
     generator_moves: str = Field(
         "all",
