@@ -122,8 +122,11 @@ def _agent_is_up(address: str, environment: dict[str, str]) -> bool:
         f"{address}/nodes?view=summary",
         headers={"Authorization": f"Bearer {environment['RAY_AUTH_TOKEN']}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        nodes = json.loads(answer.read())["data"]["summary"]
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            nodes = json.loads(answer.read())["data"]["summary"]
+    except (OSError, ValueError, KeyError):  # Not all of it is up.
+        return False
     return bool(nodes) and all("cpu" in node for node in nodes)
 
 
