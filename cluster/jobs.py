@@ -6,6 +6,7 @@ cluster, so that the submitting machine may go away.
 
 import asyncio
 import contextlib
+import re
 import secrets
 import shlex
 import warnings
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from ray.exceptions import RayError
+from ray.exceptions import AuthenticationError, RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from cluster.connect import joining_environment
@@ -113,9 +114,10 @@ class RayJobs:
 
 def _explain(address: str, job: str | None, error: BaseException) -> str:
     text = str(error)
-    if job is not None and ("404" in text or "does not exist" in text):
-        return f"{address} has no job {job!r}; `metagan job list` names those it has"
-    if "401" in text or "403" in text or "nauthorized" in text or "token" in text.lower():
+    # A port or a job's id may look like a status code.
+    code = re.search(r"status code (\d{3})\b", text)
+    status = "" if code is None else code[1]
+    if isinstance(error, AuthenticationError) or status in ("401", "403"):
         return (
             f"{address} asks for a token that was not given or is another one: export "
             "RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH if it is not in ~/.ray/auth_token)"
@@ -125,6 +127,8 @@ def _explain(address: str, job: str | None, error: BaseException) -> str:
             f"nothing answers at {address}; is it a Ray dashboard's address, and is the tunnel "
             "open (`ray dashboard ray_config.yaml`)?"
         )
+    if job is not None and (status == "404" or "does not exist" in text):
+        return f"{address} has no job {job!r}; `metagan job list` names those it has"
     first = next(iter(text.strip().splitlines()), type(error).__name__)
     return f"{address}: {first}"
 

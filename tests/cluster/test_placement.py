@@ -64,10 +64,12 @@ def where(num_workers, placement_timeout_s=150, **labels):
         # Ray exports a gauge only for a while after it was set, so the run goes on meanwhile.
         deadline = time.monotonic() + 40
         mark, end = "ray_metagan_workers_ready{", f" {num_workers}.0"
-        while not any(l.startswith(mark) and l.endswith(end) for l in (seen := scrape())):
+        seen = scrape()
+        while not any(line.startswith(mark) and line.endswith(end) for line in seen):
             assert time.monotonic() < deadline, seen
             runner.run(vector, chunks)
             time.sleep(0.5)
+            seen = scrape()
     return {"nodes": found, "total": total, "metrics": seen}
 
 
