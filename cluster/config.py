@@ -78,6 +78,15 @@ class ClusterConfig(Config):
                 )
         return value
 
+    @model_validator(mode="after")
+    def _fallback_has_a_first(self) -> Self:
+        if self.fallback_labels and not self.worker_labels:
+            raise ValueError(
+                "cluster.fallback_labels is for when nodes with cluster.worker_labels are full; "
+                "set that, too"
+            )
+        return self
+
     @field_validator("gpus_per_worker")
     @classmethod
     def _whole_above_one(cls, value: float) -> float:
@@ -107,15 +116,6 @@ class JobConfig(RunConfig):
     """A complete run and where it runs: what the command line reads."""
 
     cluster: ClusterConfig = ClusterConfig()
-
-    @model_validator(mode="after")
-    def _fallback_has_a_first(self) -> Self:
-        if self.cluster.fallback_labels and not self.cluster.worker_labels:
-            raise ValueError(
-                "cluster.fallback_labels is for when nodes with cluster.worker_labels are full; "
-                "set that, too"
-            )
-        return self
 
     @model_validator(mode="after")
     def _device_is_reserved(self) -> Self:

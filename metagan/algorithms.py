@@ -170,10 +170,14 @@ def imaml(
     inner = inner_settings(config)
     adapted = _adapt(gan, init, inputs, config, gradient)
     metrics = dict(adapted.losses)
-    at = {f"generator.{name}": w for name, w in adapted.params.generator.items()}
-    at |= {f"discriminator.{name}": w for name, w in adapted.params.discriminator.items()}
-    if adapted.critic is not None:
-        at |= {f"critic.{name}": w for name, w in adapted.critic.items()}
+    twin = {} if adapted.critic is None else {"critic": adapted.critic}
+    at = _flat(
+        {
+            "generator": adapted.params.generator,
+            "discriminator": adapted.params.discriminator,
+            **twin,
+        }
+    )
     query = inputs.query.step(-1)
     last = -config.algorithm.cg_batches
     support, recent_query = (
@@ -216,6 +220,15 @@ def imaml(
     }
 
 
+def _flat(players: Mapping[str, Params]) -> Params:
+    """What `_players` takes apart again."""
+    return {
+        f"{player}.{name}": weight
+        for player, weights in players.items()
+        for name, weight in weights.items()
+    }
+
+
 def _players(flat: Params) -> dict[str, Params]:
     """{"generator": ..., "discriminator": ..., "critic": ...} of flat names."""
     players: dict[str, Params] = {}
@@ -242,10 +255,9 @@ def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Pa
         players["discriminator"], penalty_scale=1.0, moving=inner.discriminator_moves
     )
     g_grad, _ = step.generator(players["discriminator"])
-    field = {f"generator.{name}": g for name, g in g_grad.items()}
-    field |= {f"discriminator.{name}": g for name, g in d_grad.items()}
+    field = {"generator": g_grad, "discriminator": d_grad}
     if "critic" in players:
-        c_grad, _ = discriminator_gradient(
+        field["critic"], _ = discriminator_gradient(
             gan,
             players["critic"],
             players["generator"],
@@ -254,8 +266,7 @@ def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Pa
             penalty_scale=1.0,
             moving=inner.discriminator_moves,
         )
-        field |= {f"critic.{name}": g for name, g in c_grad.items()}
-    return field
+    return _flat(field)
 
 
 def _adapt(

@@ -34,7 +34,9 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", LAUNCHER, ids=name_of)
 def test_rays_launcher_takes_the_file(path: Path) -> None:
-    validate_config(prepare_config(read(path)))
+    prepared = prepare_config(read(path))
+    validate_config(prepared)
+    assert prepared["cluster_name"] == "metagan"
 
 
 @pytest.mark.parametrize("path", LAUNCHER, ids=name_of)
