@@ -257,11 +257,12 @@ def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Pa
     g_grad, _ = step.generator(players["discriminator"])
     field = {"generator": g_grad, "discriminator": d_grad}
     if "critic" in players:
+        query = inputs.query
         field["critic"], _ = discriminator_gradient(
             gan,
             players["critic"],
-            players["generator"],
-            inputs.query,
+            gan.generate(players["generator"], query.condition, query.z[:, 0]),
+            query,
             functional_gradient,
             penalty_scale=1.0,
             moving=inner.discriminator_moves,

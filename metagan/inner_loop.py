@@ -67,13 +67,14 @@ class StepGradients:
         self, at: Params, *, penalty_scale: float, moving: str = "all"
     ) -> tuple[Params, Tensor]:
         """(gradient, loss) of the discriminator at these weights of its own."""
-        return partial_gradient(
-            self._gradient,
-            lambda params: self._gan.discriminator_loss(
-                params, self._batch, self._samples, penalty_scale=penalty_scale
-            ),
+        return discriminator_gradient(
+            self._gan,
             at,
-            moving,
+            self._samples,
+            self._batch,
+            self._gradient,
+            penalty_scale=penalty_scale,
+            moving=moving,
         )
 
     def generator(self, critic: Params) -> tuple[Params, Tensor]:
@@ -90,15 +91,14 @@ class StepGradients:
 def discriminator_gradient(
     gan: GanPair,
     at: Params,
-    generator: Params,
+    samples: Tensor,
     batch: GanBatch,
     gradient: PartialGradient,
     *,
     penalty_scale: float,
     moving: str,
 ) -> tuple[Params, Tensor]:
-    """(gradient, loss) of a discriminator on a batch that no generator's step needs."""
-    samples = gan.generate(generator, batch.condition, batch.z[:, 0])
+    """(gradient, loss) of a discriminator on a batch and the samples generated for it."""
     return partial_gradient(
         gradient,
         lambda params: gan.discriminator_loss(params, batch, samples, penalty_scale=penalty_scale),
@@ -227,7 +227,7 @@ def adapt(
                 d_grad, d_loss = discriminator_gradient(
                     gan,
                     discriminator,
-                    at.generator,
+                    gan.generate(at.generator, batch.condition, batch.z[:, 0]),
                     batch,
                     gradient,
                     penalty_scale=scale,
@@ -242,11 +242,12 @@ def adapt(
                 )
             discriminator = for_discriminator.step(discriminator, d_grad)
             if critic is not None and critic_batches is not None:
+                other = critic_batches.step(first + update)
                 c_grad, _ = discriminator_gradient(
                     gan,
                     critic,
-                    at.generator,
-                    critic_batches.step(first + update),
+                    gan.generate(at.generator, other.condition, other.z[:, 0]),
+                    other,
                     gradient,
                     penalty_scale=scale,
                     moving=d_moving,

@@ -119,11 +119,12 @@ def build_subject(
             on classes that the run holds out.
     """
     dataset = open_dataset(config.data)
-    check_same_data(run.folder, dataset.fingerprint())
+    fingerprint = dataset.fingerprint()  # Hashes every sample.
+    check_same_data(run.folder, fingerprint)
     splits = splits_from_names(run.splits, dataset)
     if target is None:
         target = Target(dataset, splits.test, "test classes of the run")
-    elif target.dataset.fingerprint() == dataset.fingerprint():
+    elif target.dataset.fingerprint() == fingerprint:
         raise DataError(
             f"--data {target.name} is what the run was trained on; leave --data out to measure on "
             "the classes that it held out"
@@ -146,7 +147,7 @@ def build_subject(
             untrained,
             setting=f"--baseline {name}",
             held_out=[dataset.classes[i].name for i in (*splits.validation, *splits.test)],
-            dataset_sha256=dataset.fingerprint(),
+            dataset_sha256=fingerprint,
         )
     return Subject(
         config,
