@@ -100,9 +100,9 @@ def chunk_of(setup: Setup, episodes: int, step: int) -> ChunkKey:
 # --- the plain loop ----------------------------------------------------------------------------
 
 
-def plain_chunk(setup: Setup, chunk: ChunkKey) -> Tensor:
-    """The sum of Reptile's displacements over the chunk's episodes, (P,)."""
-    start = torch.cat([w.flatten() for player in setup.params for w in player.values()])
+def plain_chunk(setup: Setup, chunk: ChunkKey, device: torch.device = CPU) -> Tensor:
+    """The sum of Reptile's displacements over the chunk's episodes, (P,), in the main memory."""
+    start = torch.cat([w.flatten() for player in setup.params for w in player.values()]).to(device)
     total = torch.zeros_like(start)
     for key in chunk.episodes:
         episode = setup.source.episode(key)
@@ -120,12 +120,12 @@ def plain_chunk(setup: Setup, chunk: ChunkKey) -> Tensor:
         ):
             copied = copy.deepcopy(module)
             copied.load_state_dict(weights)
-            players.append(copied.requires_grad_(True))
-        plain_episode(*players, batches, setup.config)
+            players.append(copied.to(device).requires_grad_(True))
+        plain_episode(*players, GanBatch(*(part.to(device) for part in batches)), setup.config)
         total += start - torch.cat(
             [w.detach().flatten() for player in players for w in player.parameters()]
         )
-    return total
+    return total.cpu()
 
 
 def plain_episode(

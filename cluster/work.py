@@ -44,6 +44,7 @@ class RayMap:
         """
         task = ray.remote(_run).options(
             num_cpus=self._config.cpus_per_worker,
+            num_gpus=self._config.gpus_per_worker,
             max_retries=_RETRIES,
             name="metagan-evaluate",
             **placement(self._config),
@@ -69,6 +70,9 @@ class RayMap:
 def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -> Any:
     function, shared = work
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if not ray.get_gpu_ids():
+        # Ray hides none from a task that reserved none.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(threads)
     return function(shared, item)
 

@@ -21,8 +21,9 @@ import torch
 from cluster.errors import ClusterError
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.dataset import DataError
+from metagan.devices import choose_device, pinned_threads
 from metagan.params import Vector
-from metagan.train import ChunkWorker, WorkerSpec, choose_device, pinned_threads
+from metagan.train import ChunkWorker, WorkerSpec
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,6 @@ class EpisodeWorker:
         try:
             granted = bool(ray.get_gpu_ids())
             device = choose_device(self._spec.config.device, gpu_granted=granted)
-            if device.type == "cuda":
-                make_cuda_deterministic()
             with pinned_threads(self._threads):
                 self._worker = ChunkWorker(self._spec, device=device)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the driver intact
@@ -172,18 +171,6 @@ class EpisodeWorker:
         """What it is doing, and for how long."""
         doing, since = self._doing
         return WorkerProgress(doing, time.monotonic() - since)
-
-
-def make_cuda_deterministic() -> None:
-    """Equal inputs give equal bits on CUDA, as far as torch has deterministic kernels.
-
-    Where it has none (the backward pass of grid_sample and of bicubic up-sampling), torch warns in
-    the worker's log and goes on.
-    """
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def worker_environment(*, threads: int, gpus: float) -> dict[str, str]:

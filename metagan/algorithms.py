@@ -5,7 +5,7 @@ An algorithm is a rule from an episode to a meta-gradient; the outer optimizer t
 Shapes: E episodes in a chunk, P weights of both players.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -62,6 +62,7 @@ class MetaAlgorithm:
         proximal: Weight of the inner loop's proximal term where the settings leave it open.
         every_task: Whether an outer step takes every training task once, and the initialization
             becomes the mean of what they are adapted to.
+        reads_query: Whether the query half is used.
     """
 
     estimator: Estimator
@@ -72,6 +73,7 @@ class MetaAlgorithm:
     learn_rates: RateKind = "none"
     proximal: float = 0.0
     every_task: bool = False
+    reads_query: bool = True
 
 
 def reptile(
@@ -312,6 +314,19 @@ def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
     return [early] * (steps - 1) + [1 - early * (steps - 1)]
 
 
+def work_of_step(config: RunConfig, algorithm: str, outer_step: int) -> Hashable:
+    """What an outer step decides about an estimator's work, beside the numbers it works on.
+
+    Returns:
+        Equal values for outer steps in which the estimator does the same operations with the same
+        constants; None where every outer step has constants of its own.
+    """
+    if not ALGORITHMS[algorithm].adapts:
+        return outer_step % config.gan.penalty_every == 0
+    narrowing = outer_step - config.warmup.steps < config.algorithm.multi_step
+    return None if ALGORITHMS[algorithm].reads_query and narrowing else ()
+
+
 def _zeros(params: GanParams) -> GanParams:
     return GanParams(*(map_params(torch.zeros_like, part) for part in params))
 
@@ -338,7 +353,9 @@ def joint(
 
 
 ALGORITHMS: Mapping[str, MetaAlgorithm] = {
-    "reptile": MetaAlgorithm(reptile, True, "displacement of the adapted weights"),
+    "reptile": MetaAlgorithm(
+        reptile, True, "displacement of the adapted weights", reads_query=False
+    ),
     "fomaml": MetaAlgorithm(fomaml, True, "query gradient at the adapted weights"),
     "maml": MetaAlgorithm(maml, True, "query gradient through the inner loop", second_order=True),
     # Raghu et al. 2020, arXiv:1909.09157, section 4: MAML whose inner loop moves the head alone.
@@ -362,7 +379,11 @@ ALGORITHMS: Mapping[str, MetaAlgorithm] = {
     ),
     "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
     "average": MetaAlgorithm(
-        reptile, True, "mean of models fine-tuned on every source task", every_task=True
+        reptile,
+        True,
+        "mean of models fine-tuned on every source task",
+        every_task=True,
+        reads_query=False,
     ),
 }
 

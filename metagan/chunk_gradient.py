@@ -3,18 +3,20 @@
 Shapes: E episodes in a chunk, P weights of both players.
 """
 
+import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from metagan.algorithms import ALGORITHMS, EpisodeInputs, Estimator
+from metagan.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
+from metagan.cuda_graphs import Outputs, Recorder
 from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
 from metagan.gan import GanPair
-from metagan.params import GanParams, Layout, Vector, detach, vector_sha256
+from metagan.params import GanParams, Layout, Vector, vector_sha256
 from metagan.settings import GanConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 
@@ -22,6 +24,9 @@ from metagan.tasks import Episode, TaskSource
 # episodes that fill its caches; measured by benchmarks/inner_loop.py (benchmarks/results).
 _VMAP_CPU_REACH: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
 _VMAP_CPU_EPISODES = 8
+
+Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torch.device], Outputs]
+"""`Recorder.run` for one name."""
 
 
 def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device) -> bool:
@@ -52,6 +57,7 @@ def chunk_gradient(
     *,
     device: torch.device,
     vectorised: bool | None = None,
+    recorder: Recorder | None = None,
 ) -> ChunkResult:
     """A worker's whole job: the sum of the meta-gradients of a chunk's episodes.
 
@@ -64,6 +70,8 @@ def chunk_gradient(
         config: The run.
         device: Where to compute.
         vectorised: Overrides `prefers_vmap`.
+        recorder: Replays on a GPU what it computed before on other numbers, for this GAN, layout
+            and config alone; None computes anew.
 
     Returns:
         The sum over finite episodes in episode order, and a report. Episodes with NaN or infinity
@@ -73,20 +81,37 @@ def chunk_gradient(
     algorithm = ALGORITHMS[chunk.algorithm]
     # A copy: arrays from an object store are shared and must not be written to.
     init = layout.unflatten(torch.tensor(vector, device=device))
+    replay: Replay | None = None
+    work = work_of_step(config, chunk.algorithm, chunk.step)
+    if recorder is not None and device.type == "cuda" and work is not None:
+        replay = functools.partial(recorder.run, (chunk.algorithm, work))
     episodes = [source.episode(key) for key in chunk.episodes]
     if algorithm.adapts:
-        inputs = [_inputs(episode, config, device, chunk.step) for episode in episodes]
+        inputs = [_inputs(episode, config, chunk) for episode in episodes]
         estimates = episode_gradients(
-            algorithm.estimator, gan, layout, init, inputs, config, vectorised=vectorised
+            algorithm.estimator,
+            gan,
+            layout,
+            init,
+            inputs,
+            config,
+            vectorised=vectorised,
+            replay=replay,
         )
         weight = 1
     else:
-        pooled = _pooled_inputs(episodes, chunk, config, device)
-        estimate, values = algorithm.estimator(gan, init, pooled, config, autograd_gradient)
+        pooled = _pooled_inputs(episodes, chunk, config)
+        estimate = functools.partial(_estimate, algorithm.estimator, gan, layout, config)
+        whole, losses = _computed(
+            functools.partial(estimate, chunk.step, autograd_gradient),
+            layout,
+            init,
+            (pooled.support, pooled.query),
+            replay,
+        )
         # One gradient of the pooled mean counts as that of all its episodes.
-        whole = layout.flatten(detach(estimate)) * len(episodes)
-        losses = {name: value.detach() * len(episodes) for name, value in values.items()}
-        estimates, weight = iter([(whole, losses)]), len(episodes)
+        weight = len(episodes)
+        estimates = iter([(whole * weight, {key: loss * weight for key, loss in losses.items()})])
     return _sum_finite(estimates, chunk, vector, weight=weight, started=started)
 
 
@@ -99,46 +124,91 @@ def episode_gradients(
     config: RunConfig,
     *,
     vectorised: bool | None,
-) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Meta-gradient (P,) and metrics () of each episode, in order.
+    replay: Replay | None = None,
+) -> Iterator[Outputs]:
+    """Meta-gradient (P,), on the device of `init`, and metrics () of each episode, in order.
 
-    One at a time, so that a long chunk holds no more gradients than are computed at once.
+    One at a time, so that a long chunk holds no more gradients than are computed at once: each may
+    be overwritten when the next one is asked for.
     """
-    real, outer_step = inputs[0].support.real, inputs[0].outer_step
+    device = _device_of(init)
+    side, outer_step = inputs[0].support.real.shape[-1], inputs[0].outer_step
     if vectorised is None:
-        vectorised = prefers_vmap(gan.config, real.shape[-1], len(inputs), real.device)
+        vectorised = prefers_vmap(gan.config, side, len(inputs), device)
+    estimate = functools.partial(_estimate, estimator, gan, layout, config, outer_step)
 
-    def estimate(
-        support: GanBatch, query: GanBatch, gradient: EpisodeGradient
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        meta, losses = estimator(
-            gan, init, EpisodeInputs(support, query, outer_step), config, gradient
-        )
-        return layout.flatten(meta), losses
+    def alone(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
+        return estimate(autograd_gradient, at, support, query)
 
-    def several(group: Sequence[EpisodeInputs]) -> tuple[Tensor, dict[str, Tensor]]:
-        support, query = (
-            GanBatch(*(torch.stack(tensors) for tensors in zip(*halves, strict=True)))
-            for halves in ([i.support for i in group], [i.query for i in group])
-        )
-        return torch.func.vmap(lambda s, q: estimate(s, q, functional_gradient))(support, query)
+    def together(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
+        # vmap over what is not the initialization.
+        each = functools.partial(estimate, functional_gradient, at)
+        return torch.func.vmap(each)(support, query)
 
     if vectorised:
-        size = len(inputs) if real.device.type == "cuda" else _VMAP_CPU_EPISODES
+        size = len(inputs) if device.type == "cuda" else _VMAP_CPU_EPISODES
         for start in range(0, len(inputs), size):
-            metas, losses = several(inputs[start : start + size])
+            group = inputs[start : start + size]
+            support, query = (
+                GanBatch(*(torch.stack(tensors) for tensors in zip(*halves, strict=True)))
+                for halves in ([i.support for i in group], [i.query for i in group])
+            )
+            metas, losses = _computed(together, layout, init, (support, query), replay)
+            losses = {name: values.cpu() for name, values in losses.items()}
             for index, meta in enumerate(metas):
                 yield meta, {name: values[index] for name, values in losses.items()}
     else:
         for i in inputs:
-            yield estimate(i.support, i.query, autograd_gradient)
+            yield _computed(alone, layout, init, (i.support, i.query), replay)
 
 
-def _inputs(
-    episode: Episode, config: RunConfig, device: torch.device, outer_step: int = 0
-) -> EpisodeInputs:
+def _estimate(
+    estimator: Estimator,
+    gan: GanPair,
+    layout: Layout,
+    config: RunConfig,
+    outer_step: int,
+    gradient: EpisodeGradient,
+    init: GanParams,
+    support: GanBatch,
+    query: GanBatch,
+) -> Outputs:
+    inputs = EpisodeInputs(support, query, outer_step)
+    meta, losses = estimator(gan, init, inputs, config, gradient)
+    return layout.flatten(meta), losses
+
+
+def _computed(
+    compute: Callable[[GanParams, GanBatch, GanBatch], Outputs],
+    layout: Layout,
+    init: GanParams,
+    halves: tuple[GanBatch, GanBatch],
+    replay: Replay | None,
+) -> Outputs:
+    """`compute(init, *halves)` on the device of `init`, replayed if there is a way to; detached."""
+    device = _device_of(init)
+    if replay is None:
+        here = (GanBatch(*(tensor.to(device) for tensor in half)) for half in halves)
+        value, metrics = compute(init, *here)
+        return value.detach(), {name: metric.detach() for name, metric in metrics.items()}
+    count = len(GanBatch._fields)
+
+    def from_tensors(tensors: Sequence[Tensor]) -> Outputs:
+        vector, *rest = tensors
+        return compute(layout.unflatten(vector), GanBatch(*rest[:count]), GanBatch(*rest[count:]))
+
+    return replay(from_tensors, [layout.flatten(init), *halves[0], *halves[1]], device)
+
+
+def _device_of(params: GanParams) -> torch.device:
+    return next(iter(params.generator.values())).device
+
+
+def _inputs(episode: Episode, config: RunConfig, chunk: ChunkKey) -> EpisodeInputs:
+    """An episode's draws, in the main memory."""
+
     def draw(half: Tensor, purpose: str) -> GanBatch:
-        batches = draw_batches(
+        return draw_batches(
             half,
             config.gan,
             steps=config.inner.steps * config.inner.batches_per_step,
@@ -146,13 +216,15 @@ def _inputs(
             seed=episode.key.seed,
             purpose=purpose,
         )
-        return GanBatch(*(tensor.to(device) for tensor in batches))
 
-    return EpisodeInputs(draw(episode.support, "support"), draw(episode.query, "query"), outer_step)
+    support = draw(episode.support, "support")
+    reads_query = ALGORITHMS[chunk.algorithm].reads_query
+    query = draw(episode.query, "query") if reads_query else support
+    return EpisodeInputs(support, query, chunk.step)
 
 
 def _pooled_inputs(
-    episodes: Sequence[Episode], chunk: ChunkKey, config: RunConfig, device: torch.device
+    episodes: Sequence[Episode], chunk: ChunkKey, config: RunConfig
 ) -> EpisodeInputs:
     """One batch of the chunk's episodes together; support and query are both training samples."""
     draws = [
@@ -166,12 +238,12 @@ def _pooled_inputs(
         )
         for episode in episodes
     ]
-    batch = GanBatch(*(torch.cat(parts, dim=1).to(device) for parts in zip(*draws, strict=True)))
+    batch = GanBatch(*(torch.cat(parts, dim=1) for parts in zip(*draws, strict=True)))
     return EpisodeInputs(batch, batch, chunk.step)
 
 
 def _sum_finite(
-    estimates: Iterator[tuple[Tensor, dict[str, Tensor]]],
+    estimates: Iterator[Outputs],
     chunk: ChunkKey,
     vector: Vector,
     *,

@@ -51,6 +51,11 @@ def detach(tree: GanParams) -> GanParams:
     return GanParams(*(map_params(Tensor.detach, player) for player in tree))
 
 
+def params_on(tree: GanParams, device: torch.device) -> GanParams:
+    """The same values on a device."""
+    return GanParams(*(map_params(lambda w: w.to(device), player) for player in tree))
+
+
 def module_params(module: nn.Module) -> Params:
     """A detached copy of a module's weights.
 

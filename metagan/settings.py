@@ -276,6 +276,9 @@ class RunConfig(Config):
 
     seed: int = Field(0, ge=0, description="Every random draw descends from it.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where workers compute.")
+    cuda_graphs: bool = Field(
+        True, description="On a GPU, record a chunk's kernels once and replay them; costs memory."
+    )
     data: DataConfig = DataConfig()
     task: TaskConfig = TaskConfig()
     gan: GanConfig = GanConfig()

@@ -5,8 +5,7 @@ and never what.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +15,8 @@ from metagan.aggregate import Update, aggregate
 from metagan.algorithms import ALGORITHMS, check_moves, inner_settings, outer_settings
 from metagan.chunk_gradient import chunk_gradient
 from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
+from metagan.cuda_graphs import Recorder
+from metagan.devices import pinned_threads
 from metagan.gan import GanPair, build_gan
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Layout, Vector
@@ -90,6 +91,7 @@ class ChunkWorker:
             )
         splits = splits_from_names(spec.splits, dataset)
         self._config, self._device = spec.config, device
+        self._recorder = Recorder() if spec.config.cuda_graphs else None
         self._source = DatasetTasks(dataset, splits, spec.config.task)
         self._gan, self._layout, _ = build_run_gan(spec.config, dataset.sample_shape)
         if self._layout.sha256 != spec.layout_sha256:
@@ -105,6 +107,7 @@ class ChunkWorker:
             self._source,
             self._config,
             device=self._device,
+            recorder=self._recorder,
         )
 
 
@@ -124,36 +127,6 @@ class LocalRunner:
         with pinned_threads(self._threads):
             results = [self._worker.compute(vector, chunk) for chunk in chunks]
         return results, RunnerStats(compute_s=sum(r.report.compute_s for r in results))
-
-
-def choose_device(setting: str, *, gpu_granted: bool = True) -> torch.device:
-    """The device for "auto", "cpu" or "cuda".
-
-    Args:
-        setting: `device` of the run.
-        gpu_granted: Whether this process may use a GPU; Ray grants one to some workers only.
-
-    Raises:
-        ValueError: If cuda is asked for and there is none to use.
-    """
-    usable = gpu_granted and torch.cuda.is_available()
-    if setting == "cuda" and not usable:
-        raise ValueError(
-            "device is cuda, but no GPU is usable here; set device auto or cpu, and for Ray "
-            "workers cluster.gpus_per_worker"
-        )
-    return torch.device("cuda" if usable and setting != "cpu" else "cpu")
-
-
-@contextmanager
-def pinned_threads(threads: int) -> Iterator[None]:
-    """Torch with this many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def build_run_gan(

@@ -35,6 +35,8 @@ from tests.reference.cases import (
 )
 
 CPU = torch.device("cpu")
+# Of an algorithm that reads both halves.
+QUERY_TOO = ChunkKey(0, 0, "fomaml", ())
 
 
 def run_setup(
@@ -95,7 +97,7 @@ def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, 
     init = perturbed(params)
     inputs = []
     for key in episode_keys(source, 3):
-        halves = _inputs(source.episode(key), config, CPU)
+        halves = _inputs(source.episode(key), config, QUERY_TOO)
         inputs.append(
             EpisodeInputs(
                 *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))
@@ -118,7 +120,7 @@ def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, 
 def test_vectorised_inner_adam_equals_single_episodes_in_float64():
     inner = InnerConfig(steps=3, batch_size=3, lr=2e-3, optimizer="adam")
     config, source, gan, params, layout = run_setup(inner=inner)
-    inputs = [_inputs(source.episode(key), config, CPU) for key in episode_keys(source, 2)]
+    inputs = [_inputs(source.episode(key), config, QUERY_TOO) for key in episode_keys(source, 2)]
     doubled = [
         EpisodeInputs(*(type(h)(*(t.double() for t in h)) for h in (i.support, i.query)))
         for i in inputs

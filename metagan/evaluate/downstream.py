@@ -7,7 +7,7 @@ Shapes: W classes, K shots, T test samples per class, R generated samples per sh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,7 +36,7 @@ class TargetTask:
     """A target domain's data for one repetition.
 
     Attributes:
-        support: (W, K, *sample_shape) float32 in [-1, 1].
+        support: (W, K, *sample_shape) float32 in [-1, 1], on the device to compute on.
         test: (W, T, *sample_shape), never trained on.
         classes: Indices into the data set, W of them.
         seed: Names every further draw of the repetition.
@@ -46,6 +46,10 @@ class TargetTask:
     test: Tensor
     classes: tuple[int, ...]
     seed: int
+
+    def to(self, device: torch.device) -> "TargetTask":
+        """The same target on a device."""
+        return replace(self, support=self.support.to(device), test=self.test.to(device))
 
 
 def draw_target(
@@ -166,6 +170,7 @@ def _trained_accuracy(
         init=source.weights if tuned else None,
         head_from=(real, real_labels) if tuned else None,
         body_lr_scale=PRETRAINED_BODY_LR if tuned else 1.0,
+        device=real.device,
     )
     return _accuracy(predict(net, task.test.flatten(0, 1)), task)
 
@@ -178,7 +183,7 @@ def _centroid_accuracy(
     pool: Tensor,
     share: float,
 ) -> float:
-    extract = source.features()
+    extract = source.features(task.support.device)
 
     def class_means(images: Tensor) -> Tensor:
         flat = images.flatten(0, 1)

@@ -12,6 +12,7 @@ import torch
 
 from metagan.algorithms import inner_settings
 from metagan.dataset import Dataset
+from metagan.devices import choose_device
 from metagan.evaluate.downstream import (
     ARMS,
     KINDS,
@@ -28,7 +29,7 @@ from metagan.evaluate.source_classifier import SourceClassifier
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.gan import GanPair
 from metagan.metrics.quality import quality
-from metagan.params import GanParams
+from metagan.params import GanParams, params_on
 from metagan.seeding import derive_seed
 from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
 
@@ -91,14 +92,18 @@ class Subject:
         return self.inner.get(init) or inner_settings(self.config)
 
     def draw(self, split: str, repetition: int, shots: int) -> TargetTask:
-        """The target of a repetition: the same for every arm, candidate and initialization."""
+        """The target of a repetition: the same for every arm, candidate and initialization.
+
+        Its samples lie on the device of this process, where all that is made of them is computed.
+        """
         data = self.test if split == "test" else self.validation
         classes = self.test_classes if split == "test" else self.validation_classes
         seed = derive_seed(self.config.seed, "evaluate", split, repetition)
         evaluate = self.config.evaluate
         if split == "validation":
             evaluate = with_room(evaluate, data, classes)
-        return draw_target(data, classes, evaluate, shots=shots, seed=seed)
+        task = draw_target(data, classes, evaluate, shots=shots, seed=seed)
+        return task.to(choose_device(self.config.device))
 
     def generate(
         self, task: TargetTask, *, init: str, adapt_steps: int, per_real: int
@@ -106,7 +111,7 @@ class Subject:
         """Generated samples (W, K * per_real, ...) for a target."""
         target = adapt_to_target(
             self.gan,
-            self.inits[init],
+            params_on(self.inits[init], task.support.device),
             task.support,
             inner=self.inner_of(init),
             task=self.config.task,
@@ -276,7 +281,7 @@ def run_comparison_item(subject: Subject, item: ComparisonItem) -> ComparisonRes
 
 def measure_quality(subject: Subject, task: TargetTask, generated: torch.Tensor) -> dict[str, Any]:
     """KID, FID and the rest of generated samples against the target's test samples."""
-    extract = subject.source.features()
+    extract = subject.source.features(task.support.device)
     ways = len(generated)
     per_class = max(1, min(subject.config.evaluate.quality_samples // ways, generated.shape[1]))
     # Evenly over the support samples that were continued.

@@ -39,11 +39,11 @@ class SourceClassifier:
     image_shape: tuple[int, ...]
     accuracy: float
 
-    def features(self) -> ClassifierFeatures:
-        """As an extractor of features, named by its hash."""
+    def features(self, device: torch.device | str = "cpu") -> ClassifierFeatures:
+        """As an extractor of features, named by its hash, that computes on this device."""
         net = SmallConvNet(self.num_classes, self.image_shape)
         net.load_state_dict(self.weights)
-        return ClassifierFeatures(net.eval(), accuracy=self.accuracy)
+        return ClassifierFeatures(net.eval().to(device), accuracy=self.accuracy)
 
 
 def train_source_classifier(

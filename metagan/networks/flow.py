@@ -66,7 +66,8 @@ class FlowBody(nn.Module):
         low = functional.leaky_relu(self.mix(torch.cat([low, place], dim=1)), 0.2)
         field = self.max_displacement * torch.tanh(self.flow(low))
         field = self.enlarge_field(field).permute(0, 2, 3, 1)
-        warped = warp(x, field, twice=self.second_order)
+        # On a GPU grid_sample's backward pass adds in no fixed order; that of a gather does.
+        warped = warp(x, field, twice=self.second_order or x.is_cuda)
         up = torch.cat([self.enlarge1(low), half], dim=1)
         up = functional.leaky_relu(self.norm3(self.up1(up)), 0.2)
         up = torch.cat([self.enlarge2(up), full, warped], dim=1)

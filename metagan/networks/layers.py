@@ -105,11 +105,17 @@ class Upsample(nn.Module):
         columns = torch.eye(small, dtype=torch.float64)[None, :, :, None]
         rows = functional.interpolate(columns, size=(size, 1), mode=mode, align_corners=False)
         # (size, small). Not a buffer: those are refused in networks that are adapted.
-        self.matrix = rows[0, :, :, 0].T.contiguous()
+        matrix = rows[0, :, :, 0].T.contiguous()
+        self._matrices = {(m.dtype, m.device): m for m in (matrix, matrix.float())}
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, small, small) -> (B, C, size, size)."""
-        matrix = self.matrix.to(dtype=x.dtype, device=x.device)
+        matrix = self._matrices.get((x.dtype, x.device))
+        if matrix is None:
+            matrix = next(iter(self._matrices.values())).to(dtype=x.dtype, device=x.device)
+            if x.is_cuda:
+                # Moving it anew would make the GPU wait, and cannot be part of a CUDA graph.
+                self._matrices[x.dtype, x.device] = matrix
         return torch.matmul(matrix, torch.matmul(x, matrix.T))
 
 

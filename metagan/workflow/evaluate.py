@@ -12,6 +12,7 @@ from typing import Any
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError, Dataset
+from metagan.devices import pinned_threads
 from metagan.evaluate.downstream import KINDS, draw_target
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -41,7 +42,7 @@ from metagan.params import GanParams
 from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import splits_from_names
-from metagan.train import build_run_gan, pinned_threads
+from metagan.train import build_run_gan
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
 from metagan.workflow.setup import LoadedRun, check_same_data, load_run, load_start
 from metagan.workflow.step_log import Reporter

@@ -19,6 +19,7 @@ from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.context import EXIT_INTERRUPTED, Context
 from metagan.cli.options import load
 from metagan.config import load_config, to_yaml
+from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
 from metagan.run_folder import RunError, RunFolder
@@ -28,9 +29,7 @@ from metagan.train import (
     EpisodeRunner,
     LocalRunner,
     WorkerSpec,
-    choose_device,
     meta_train,
-    pinned_threads,
 )
 from metagan.workflow.setup import TrainSetup, check_same_data, load_start, prepare
 from metagan.workflow.step_log import Reporter, StepLog

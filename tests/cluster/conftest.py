@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.connect import RaySession
-from metagan.train import ChunkWorker, LocalRunner, choose_device
+from metagan.devices import choose_device
+from metagan.train import ChunkWorker, LocalRunner
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.ray_for_tests import bars_run, ray_in_own_folders
 

@@ -1,0 +1,88 @@
+"""A GPU's work recorded once and replayed: thousands of small kernels for the price of one launch.
+
+An episode of small networks is thousands of kernels of a few microseconds each, and launching one
+takes the CPU longer than the GPU needs to run it. What a chunk computes is the same sequence every
+time, on other numbers, so it is recorded as a CUDA graph.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Outputs = tuple[Tensor, dict[str, Tensor]]
+# Before anything is recorded, so that libraries have allocated and chosen what they need.
+_REHEARSALS = 2
+_KEPT = 6
+
+
+@dataclass(frozen=True)
+class _Recording:
+    graph: torch.cuda.CUDAGraph
+    inputs: tuple[Tensor, ...]
+    outputs: Outputs
+
+
+class Recorder:
+    """Recordings by name, of which the most recently used few are kept with their memory."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Recordings that are kept."""
+        return len(self._kept)
+
+    def run(
+        self,
+        name: Hashable,
+        function: Callable[[Sequence[Tensor]], Outputs],
+        inputs: Sequence[Tensor],
+        device: torch.device,
+    ) -> Outputs:
+        """`function(inputs)` on the device, recorded the first time.
+
+        Args:
+            name: Of the computation: with equal names and equal shapes of the inputs, only the
+                inputs' values may differ.
+            function: Reads and writes GPU memory alone; what it computes must not depend on values
+                that it looks at.
+            inputs: On any device.
+            device: A GPU.
+
+        Returns:
+            Tensors that the next run of the same recording overwrites.
+        """
+        name = (name, *((tuple(t.shape), t.dtype) for t in inputs))
+        recording = self._kept.pop(name, None)
+        if recording is None:
+            recording = _record(function, inputs, device)
+        self._kept[name] = recording
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        for place, tensor in zip(recording.inputs, inputs, strict=True):
+            place.copy_(tensor)
+        recording.graph.replay()
+        return recording.outputs
+
+
+def _record(
+    function: Callable[[Sequence[Tensor]], Outputs],
+    inputs: Sequence[Tensor],
+    device: torch.device,
+) -> _Recording:
+    # Copies: where an input already lies on the device, a replay must not write to it.
+    places = tuple(tensor.detach().to(device, copy=True) for tensor in inputs)
+    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    aside.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(aside):
+        for _ in range(_REHEARSALS):
+            function(places)
+    torch.cuda.current_stream(device).wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        value, metrics = function(places)
+        outputs = value.detach(), {key: metric.detach() for key, metric in metrics.items()}
+    return _Recording(graph, places, outputs)

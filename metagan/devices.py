@@ -1,0 +1,56 @@
+"""Where computing happens, and what makes it repeatable there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def choose_device(setting: str, *, gpu_granted: bool = True) -> torch.device:
+    """The device for "auto", "cpu" or "cuda"; a GPU is made to repeat itself to the bit.
+
+    Args:
+        setting: `device` of the run.
+        gpu_granted: Whether this process may use a GPU; Ray grants one to some workers only.
+
+    Raises:
+        ValueError: If cuda is asked for and there is none to use.
+    """
+    usable = gpu_granted and torch.cuda.is_available()
+    if setting == "cuda" and not usable:
+        raise ValueError(
+            "device is cuda, but no GPU is usable here; set device auto or cpu, and for Ray "
+            "workers cluster.gpus_per_worker"
+        )
+    if not usable or setting == "cpu":
+        return torch.device("cpu")
+    _make_cuda_deterministic()
+    return torch.device("cuda")
+
+
+def _make_cuda_deterministic() -> None:
+    """Equal inputs give equal bits on CUDA, as far as torch has deterministic kernels.
+
+    What has none (grid_sample's backward pass, for one) the networks replace on a GPU; for the
+    rest torch warns and goes on.
+    """
+    # Read when cuBLAS is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads memory before it is written, and filling it first costs a kernel each time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Torch with this many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,161 @@
+"""Chunks of episodes on a GPU: equal to the CPU's, equal bits every time, memory given back."""
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+
+from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
+from metagan.chunk_gradient import _inputs, chunk_gradient, episode_gradients
+from metagan.chunks import ChunkKey, ChunkResult
+from metagan.cuda_graphs import Recorder
+from metagan.gan import build_gan
+from metagan.params import Layout, params_on
+from metagan.rates import with_rates
+from metagan.settings import AlgorithmConfig, GanConfig, InnerConfig
+from metagan.tasks import meta_batch
+from metagan.train import ChunkWorker
+from tests.cluster.ray_for_tests import bars_run
+from tests.helpers import tiny_config
+from tests.reference.cases import gan_settings, make_source, perturbed
+
+pytestmark = pytest.mark.gpu
+CPU = torch.device("cpu")
+FIRST_ORDER = ("reptile", "fomaml", "joint", "average")
+
+
+class Case:
+    """A tiny run of an algorithm; a chunk of three episodes at each outer step."""
+
+    def __init__(self, algorithm: str, family: str = "flow", **sections: object) -> None:
+        self.algorithm = algorithm
+        values: dict[str, object] = {
+            "gan": gan_settings(family, "sample"),
+            "task": {"unit": "domain", "shots": 3, "num_query": 3, "ways": 2},
+            "inner": InnerConfig(steps=2, batch_size=4, lr=1e-2, optimizer="sgd"),
+            "algorithm": AlgorithmConfig(name=algorithm, cg_steps=2),
+        }
+        if algorithm == "average":
+            values |= {"outer": {"steps": 1}}
+        self.config = tiny_config(**(values | sections))
+        self.gan, params = build_gan(
+            self.config.gan,
+            (1, 16, 16),
+            seed=0,
+            second_order=ALGORITHMS[algorithm].second_order,
+        )
+        self.init = with_rates(params, inner_settings(self.config))
+        self.layout = Layout.of(self.init)
+        self.source = make_source(self.config)
+
+    def chunk(self, step: int, episodes: int = 3) -> ChunkKey:
+        keys = meta_batch(self.source.tasks("train"), step=step, size=episodes, seed=0)
+        return ChunkKey(step, 0, self.algorithm, tuple(keys))
+
+    def compute(
+        self, step: int, device: torch.device, recorder: Recorder | None, episodes: int = 3
+    ) -> ChunkResult:
+        return chunk_gradient(
+            self.gan,
+            self.layout,
+            self.layout.flatten(perturbed(self.init)).float().numpy(),
+            self.chunk(step, episodes),
+            self.source,
+            self.config,
+            device=device,
+            recorder=recorder,
+        )
+
+
+@pytest.mark.parametrize("family", ["flow", "dcgan", "residual"])
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_a_replayed_chunk_has_the_bits_of_a_fresh_one(cuda, algorithm, family):
+    case, recorder = Case(algorithm, family), Recorder()
+    # Penalties are lazy in joint training: steps 0 and 8 have them, others do not.
+    for step in (0, 1, 8, 9, 2):
+        fresh, replayed = case.compute(step, cuda, None), case.compute(step, cuda, recorder)
+        assert fresh.report.num_finite == 3
+        assert np.array_equal(fresh.gradient_sum, replayed.gradient_sum), step
+        assert fresh.report.metric_sums == replayed.report.metric_sums
+        assert np.abs(fresh.gradient_sum).max() > 0
+    alone = Recorder()
+    assert np.array_equal(
+        case.compute(2, cuda, alone).gradient_sum, case.compute(2, cuda, recorder).gradient_sum
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["reptile", "maml", "meta_sgd", "imaml"])
+def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm):
+    case = Case(algorithm)
+    doubled = []
+    for key in case.chunk(0).episodes:
+        halves = _inputs(case.source.episode(key), case.config, case.chunk(0))
+        doubled.append(
+            EpisodeInputs(
+                *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))
+            )
+        )
+    init = perturbed(case.init)
+    found = {
+        device: [
+            gradient.cpu()
+            for gradient, _ in episode_gradients(
+                ALGORITHMS[algorithm].estimator,
+                case.gan,
+                case.layout,
+                params_on(init, device),
+                doubled,
+                case.config,
+                vectorised=vectorised,
+            )
+        ]
+        for device, vectorised in ((CPU, False), (cuda, True))
+    }
+    for here, there in zip(found[CPU], found[cuda], strict=True):
+        assert float((here - there).abs().max()) <= 1e-9 * max(1.0, float(here.abs().max()))
+
+
+def test_a_multi_step_query_loss_is_recorded_only_once_it_has_narrowed(cuda):
+    settings = AlgorithmConfig(name="fomaml", multi_step=3)
+    case, recorder = Case("fomaml", algorithm=settings), Recorder()
+    for step in range(6):
+        fresh, replayed = case.compute(step, cuda, None), case.compute(step, cuda, recorder)
+        assert np.array_equal(fresh.gradient_sum, replayed.gradient_sum), step
+    assert len(recorder) == 1
+
+
+def test_chunks_of_other_sizes_have_recordings_of_their_own(cuda):
+    case, recorder = Case("reptile"), Recorder()
+    for episodes in (3, 1, 2, 3):
+        fresh = case.compute(1, cuda, None, episodes)
+        replayed = case.compute(1, cuda, recorder, episodes)
+        assert np.array_equal(fresh.gradient_sum, replayed.gradient_sum)
+    assert len(recorder) == 3
+
+
+def test_an_episode_that_is_not_finite_is_left_out_on_a_gpu_too(cuda):
+    case = Case("reptile", inner=InnerConfig(steps=2, batch_size=4, lr=1e30, optimizer="sgd"))
+    result = case.compute(0, cuda, Recorder())
+    assert result.report.num_finite == 0
+    assert len(result.report.failures) == 3
+    assert not np.any(result.gradient_sum)
+
+
+def test_a_worker_gives_its_memory_back(cuda, tmp_path):
+    run = bars_run(tmp_path / "bars", device="cuda", gan=GanConfig(width=16, latent_dim=4))
+    chunk = ChunkKey(
+        0, 0, "reptile", tuple(meta_batch(run.source.tasks("train"), step=0, size=4, seed=0))
+    )
+    vector = np.zeros(run.layout.size, np.float32)
+    sizes = []
+    for _ in range(4):
+        worker = ChunkWorker(run.spec, device=cuda)
+        worker.compute(vector, chunk)
+        assert torch.cuda.memory_allocated() > 0
+        del worker
+        gc.collect()
+        torch.cuda.empty_cache()
+        sizes.append((torch.cuda.memory_allocated(), torch.cuda.memory_reserved()))
+    # Libraries keep workspaces from their first use on.
+    assert sizes[1:] == sizes[:-1] or sizes[2:] == sizes[1:-1]
