@@ -116,7 +116,7 @@ def plain_chunk(setup: Setup, chunk: ChunkKey, device: torch.device = CPU) -> Te
         )
         players = []
         for module, weights in zip(
-            (setup.gan.generator, setup.gan.discriminator), setup.params, strict=True
+            (setup.gan.generator, setup.gan.discriminator), setup.params[:2], strict=True
         ):
             copied = copy.deepcopy(module)
             copied.load_state_dict(weights)

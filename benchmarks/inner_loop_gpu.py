@@ -124,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="One pair, few rounds.")
     parser.add_argument("--rounds", type=int, default=5, help="Interleaved rounds.")
+    parser.add_argument("--pairs", nargs="+", metavar="FAMILY:WIDTH", help="Instead of all.")
+    parser.add_argument("--chunks", nargs="+", type=int, help="Episodes per chunk.")
     options = parser.parse_args(arguments)
     device = choose_device("cuda")
     torch.set_num_threads(1)
@@ -136,9 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     heads += ["plain / vmap", "plain / replay", "replay, TFLOP/s", "recording, s"]
     heads += [f"{name}, MB" for name in WAYS]
     print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
-    for family, width in PAIRS[:1] if options.quick else PAIRS:
+    pairs = PAIRS[:1] if options.quick else PAIRS
+    if options.pairs:
+        pairs = tuple((p.split(":")[0], int(p.split(":")[1])) for p in options.pairs)
+    for family, width in pairs:
         setup = make_setup(family, width)
-        for episodes in (8,) if options.quick else CHUNKS:
+        for episodes in options.chunks or ((8,) if options.quick else CHUNKS):
             cells = measure(setup, episodes, options.rounds, device)
             size = f"{setup.layout.size:,}".replace(",", " ")
             row = [f"{family} {width}", size, str(episodes), *cells]
