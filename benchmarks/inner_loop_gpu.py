@@ -32,7 +32,7 @@ from metagan.cuda_graphs import Recorder
 from metagan.devices import choose_device
 
 #: Family and width of both players; about 50 k, 500 k and 2 M weights.
-PAIRS = (("flow", 12), ("dcgan", 8), ("flow", 42), ("dcgan", 34), ("flow", 86))
+PAIRS = (("flow", 12), ("dcgan", 8), ("flow", 44), ("dcgan", 36), ("flow", 88))
 CHUNKS = (1, 8, 64)
 WAYS = ("plain", "vmap", "replay")
 Way = Callable[[ChunkKey], Tensor]
