@@ -40,6 +40,7 @@ Way = Callable[[ChunkKey], Tensor]
 
 def ways_of(setup: Setup, device: torch.device) -> dict[str, Way]:
     """How the table's columns compute a chunk."""
+    setup.gan.to(device)
     vector, recorder = setup.layout.flatten(setup.params).numpy(), Recorder()
 
     def ours(chunk: ChunkKey, recorder: Recorder | None) -> Tensor:

@@ -37,6 +37,15 @@ class GanPair:
     discriminator: nn.Module
     config: GanConfig
 
+    def to(self, device: torch.device) -> "GanPair":
+        """This pair, with what its modules hold beside weights on a device.
+
+        Elsewhere it computes the same, but moves that at every call.
+        """
+        self.generator.to(device)
+        self.discriminator.to(device)
+        return self
+
     def generate(self, params: Params, condition: Tensor, z: Tensor) -> Tensor:
         """Samples from conditions (B, *sample_shape), (B, 1) or (B, 0) and z (B, Z).
 

@@ -159,10 +159,24 @@ def _translate(samples: Tensor, draws: Tensor) -> Tensor:
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
         :, None, :
     ]
-    source = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    source = source.flatten(1)[:, None].expand(-1, samples.shape[1], -1)
-    moved = samples.flatten(-2).gather(-1, source).reshape(samples.shape)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    if samples.is_cuda:
+        # Two products with one-hot matrices: exact, and unlike a gather's backward pass they add in
+        # a fixed order without sorting first.
+        pick_rows = _one_hot(rows, samples.dtype)[:, None]
+        pick_columns = _one_hot(columns, samples.dtype)[:, None]
+        moved = pick_rows @ samples @ pick_columns.mT
+    else:
+        source = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+        source = source[:, None].expand(-1, samples.shape[1], -1)
+        moved = samples.flatten(-2).gather(-1, source).reshape(samples.shape)
     return torch.where(inside[:, None], moved, corner)
+
+
+def _one_hot(indices: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, n) places among n -> (B, n, n), 1 at the place."""
+    places = torch.arange(indices.shape[-1], device=indices.device)
+    return (indices[..., None] == places).to(dtype)
 
 
 def _cutout(samples: Tensor, draws: Tensor) -> Tensor:

@@ -74,8 +74,12 @@ class GanConfig(Config):
         5, ge=2, le=1000, description="label: classes told apart; larger domains go in parts."
     )
     family: GeneratorFamily = Field("flow", description="Generator network.")
-    width: int = Field(16, ge=4, le=256, description="Channels of the generator's first stage.")
-    discriminator_width: int = Field(16, ge=4, le=256, description="The same, discriminator.")
+    width: int = Field(
+        16, ge=4, le=256, multiple_of=4, description="Channels of the generator's first stage."
+    )
+    discriminator_width: int = Field(
+        16, ge=4, le=256, multiple_of=4, description="The same, discriminator."
+    )
     latent_dim: int = Field(16, ge=1, le=512, description="Length of z.")
     loss: AdversarialLossName = Field(
         "relativistic", description="Adversarial loss; relativistic is the pairing form."

@@ -94,6 +94,7 @@ class ChunkWorker:
         self._recorder = Recorder() if spec.config.cuda_graphs else None
         self._source = DatasetTasks(dataset, splits, spec.config.task)
         self._gan, self._layout, _ = build_run_gan(spec.config, dataset.sample_shape)
+        self._gan.to(device)
         if self._layout.sha256 != spec.layout_sha256:
             raise ValueError("the worker's networks differ from the driver's; install one version")
 

@@ -109,8 +109,9 @@ class Subject:
         self, task: TargetTask, *, init: str, adapt_steps: int, per_real: int
     ) -> torch.Tensor:
         """Generated samples (W, K * per_real, ...) for a target."""
+        gan = self.gan.to(task.support.device)
         target = adapt_to_target(
-            self.gan,
+            gan,
             params_on(self.inits[init], task.support.device),
             task.support,
             inner=self.inner_of(init),
@@ -120,7 +121,7 @@ class Subject:
             seed=task.seed,
         )
         return generate_samples(
-            self.gan,
+            gan,
             target,
             per_support=per_real,
             seed=task.seed,

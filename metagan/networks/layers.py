@@ -3,6 +3,9 @@
 Shapes: B samples in a batch, C channels, H x W pixels.
 """
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -104,18 +107,18 @@ class Upsample(nn.Module):
         super().__init__()
         columns = torch.eye(small, dtype=torch.float64)[None, :, :, None]
         rows = functional.interpolate(columns, size=(size, 1), mode=mode, align_corners=False)
-        # (size, small). Not a buffer: those are refused in networks that are adapted.
         matrix = rows[0, :, :, 0].T.contiguous()
-        self._matrices = {(m.dtype, m.device): m for m in (matrix, matrix.float())}
+        # (size, small) by dtype. Not buffers: those are refused in networks that are adapted.
+        self._matrices = {m.dtype: m for m in (matrix, matrix.float())}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `nn.Module.to` calls; takes the matrices along to another device."""
+        self._matrices = {dtype: fn(m).to(dtype) for dtype, m in self._matrices.items()}
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, small, small) -> (B, C, size, size)."""
-        matrix = self._matrices.get((x.dtype, x.device))
-        if matrix is None:
-            matrix = next(iter(self._matrices.values())).to(dtype=x.dtype, device=x.device)
-            if x.is_cuda:
-                # Moving it anew would make the GPU wait, and cannot be part of a CUDA graph.
-                self._matrices[x.dtype, x.device] = matrix
+        matrix = self._matrices.get(x.dtype, self._matrices[torch.float64]).to(x)
         return torch.matmul(matrix, torch.matmul(x, matrix.T))
 
 

@@ -10,14 +10,16 @@ from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
 from metagan.chunk_gradient import _inputs, chunk_gradient, episode_gradients
 from metagan.chunks import ChunkKey, ChunkResult
 from metagan.cuda_graphs import Recorder
+from metagan.devices import choose_device
 from metagan.gan import build_gan
 from metagan.params import Layout, params_on
 from metagan.rates import with_rates
 from metagan.settings import AlgorithmConfig, GanConfig, InnerConfig
+from metagan.sources.arrow import prepare as prepare_arrow
 from metagan.tasks import meta_batch
 from metagan.train import ChunkWorker
-from tests.cluster.ray_for_tests import bars_run
-from tests.helpers import tiny_config
+from metagan.workflow.setup import prepare
+from tests.helpers import bars, tiny_config
 from tests.reference.cases import gan_settings, make_source, perturbed
 
 pytestmark = pytest.mark.gpu
@@ -48,6 +50,7 @@ class Case:
         self.init = with_rates(params, inner_settings(self.config))
         self.layout = Layout.of(self.init)
         self.source = make_source(self.config)
+        self.gan.to(choose_device("auto"))
 
     def chunk(self, step: int, episodes: int = 3) -> ChunkKey:
         keys = meta_batch(self.source.tasks("train"), step=step, size=episodes, seed=0)
@@ -143,7 +146,9 @@ def test_an_episode_that_is_not_finite_is_left_out_on_a_gpu_too(cuda):
 
 
 def test_a_worker_gives_its_memory_back(cuda, tmp_path):
-    run = bars_run(tmp_path / "bars", device="cuda", gan=GanConfig(width=16, latent_dim=4))
+    data = {"source": "arrow", "path": str(prepare_arrow(bars(), tmp_path / "bars"))}
+    gan = GanConfig(width=16, latent_dim=4)
+    run = prepare(tiny_config(device="cuda", data=data | {"image_size": 16}, gan=gan))
     chunk = ChunkKey(
         0, 0, "reptile", tuple(meta_batch(run.source.tasks("train"), step=0, size=4, seed=0))
     )
