@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.networks.layers import GroupNorm, ToPixels, Upsample, leaky_clamp, repeat, warp
+from metagan.networks.layers import (
+    GRID_SAMPLE_UNDER_VMAP,
+    GroupNorm,
+    ToPixels,
+    Upsample,
+    leaky_clamp,
+    repeat,
+    warp,
+)
 
 
 class FlowBody(nn.Module):
@@ -67,7 +75,8 @@ class FlowBody(nn.Module):
         field = self.max_displacement * torch.tanh(self.flow(low))
         field = self.enlarge_field(field).permute(0, 2, 3, 1)
         # On a GPU grid_sample's backward pass adds in no fixed order; that of a gather does.
-        warped = warp(x, field, twice=self.second_order or x.is_cuda)
+        by_gather = self.second_order or x.is_cuda or not GRID_SAMPLE_UNDER_VMAP
+        warped = warp(x, field, twice=by_gather)
         up = torch.cat([self.enlarge1(low), half], dim=1)
         up = functional.leaky_relu(self.norm3(self.up1(up)), 0.2)
         up = torch.cat([self.enlarge2(up), full, warped], dim=1)

@@ -8,6 +8,7 @@ from typing import Self
 
 import torch
 import torch.nn.functional as functional
+from packaging.version import Version
 from torch import Tensor, nn
 
 
@@ -53,6 +54,11 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     ys = (2 * torch.arange(height, device=like.device, dtype=like.dtype) + 1) / height - 1
     xs = (2 * torch.arange(width, device=like.device, dtype=like.dtype) + 1) / width - 1
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], dim=-1)
+
+
+# In torch 2.11 the derivative of grid_sample by positions alone fails under vmap ("Expected a proper
+# Tensor but got None").
+GRID_SAMPLE_UNDER_VMAP = Version(torch.__version__).release >= (2, 13)
 
 
 def warp(image: Tensor, displacement: Tensor, *, twice: bool) -> Tensor:
@@ -139,6 +145,9 @@ class ToPixels(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        if x.is_cuda:
+            # There folding takes a kernel for every sample.
+            return super().forward(x)
         # Folding turns the taps around: the plane of the last one is moved up and left.
         taps = self.weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2)
         # Expanded, each sample is a product of its own: without, torch turns the whole batch into
