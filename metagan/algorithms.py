@@ -18,11 +18,11 @@ from metagan.derivatives import (
     Metrics,
     PartialGradient,
     PlayerLosses,
-    functional_gradient,
 )
+from metagan.flat_game import flatten_game, inner_field, players_of
 from metagan.gan import GanPair
 from metagan.implicit import implicit_gradient
-from metagan.inner_loop import Adapted, StepGradients, adapt, discriminator_gradient
+from metagan.inner_loop import Adapted, StepGradients, adapt
 from metagan.params import PLAYERS, GanParams, Params, map_params
 from metagan.rates import moves
 from metagan.settings import InnerConfig, OuterConfig, RateKind, RunConfig
@@ -173,7 +173,7 @@ def imaml(
     adapted = _adapt(gan, init, inputs, config, gradient)
     metrics = dict(adapted.losses)
     twin = {} if adapted.critic is None else {"critic": adapted.critic}
-    at = _flat(
+    at = flatten_game(
         {
             "generator": adapted.params.generator,
             "discriminator": adapted.params.discriminator,
@@ -186,10 +186,9 @@ def imaml(
         GanBatch(*(tensor[last:].flatten(0, 1) for tensor in half))
         for half in (inputs.support, inputs.query)
     )
-    recent = EpisodeInputs(support, recent_query)
 
     def outcome(at: Params) -> PlayerLosses:
-        players = _players(at)
+        players = players_of(at)
         samples = gan.generate_batch(players["generator"], query)
         critic = players.get("critic", players["discriminator"])
         d_loss = gan.discriminator_loss(players["discriminator"], query, samples, penalty_scale=1.0)
@@ -203,13 +202,13 @@ def imaml(
         ("discriminator", PlayerLosses(zero, one)),
     ):
         slopes, residual = implicit_gradient(
-            partial(_inner_field, gan, recent, inner),
+            partial(inner_field, gan, support, recent_query, inner),
             at,
             pull(seen)[0],
             proximal=inner.proximal or 0.0,
             steps=config.algorithm.cg_steps,
         )
-        parts = _players(slopes)
+        parts = players_of(slopes)
         own = parts[player]
         if player == "discriminator" and "critic" in parts:
             # The twin starts from the same weights.
@@ -220,56 +219,6 @@ def imaml(
         "loss_d_query": losses.discriminator,
         "loss_g_query": losses.generator,
     }
-
-
-def _flat(players: Mapping[str, Params]) -> Params:
-    """What `_players` takes apart again."""
-    return {
-        f"{player}.{name}": weight
-        for player, weights in players.items()
-        for name, weight in weights.items()
-    }
-
-
-def _players(flat: Params) -> dict[str, Params]:
-    """{"generator": ..., "discriminator": ..., "critic": ...} of flat names."""
-    players: dict[str, Params] = {}
-    for name, weight in flat.items():
-        player, _, own = name.partition(".")
-        players.setdefault(player, {})[own] = weight
-    return players
-
-
-def _inner_field(gan: GanPair, inputs: EpisodeInputs, inner: InnerConfig, at: Params) -> Params:
-    """Every player's partial derivative of its own inner loss, by the weights that move.
-
-    `inputs` has no inner steps in front; penalties count at their mean weight.
-    """
-    players = _players(at)
-    step = StepGradients(
-        gan,
-        players["generator"],
-        inputs.support,
-        functional_gradient,
-        moving=inner.generator_moves,
-    )
-    d_grad, _ = step.discriminator(
-        players["discriminator"], penalty_scale=1.0, moving=inner.discriminator_moves
-    )
-    g_grad, _ = step.generator(players["discriminator"])
-    field = {"generator": g_grad, "discriminator": d_grad}
-    if "critic" in players:
-        query = inputs.query
-        field["critic"], _ = discriminator_gradient(
-            gan,
-            players["critic"],
-            gan.generate(players["generator"], query.condition, query.z[:, 0]),
-            query,
-            functional_gradient,
-            penalty_scale=1.0,
-            moving=inner.discriminator_moves,
-        )
-    return _flat(field)
 
 
 def _adapt(

@@ -76,7 +76,7 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
     fine_tuned = []
     for chunk in plan_step(config, tasks, source.task_weights("train"), warmup):
         for key in chunk.episodes:
-            inputs = _inputs(source.episode(key), config, CPU)
+            inputs = _inputs(source.episode(key), config, chunk)
             after = adapt(gan, start, inputs.support, inner_settings(config)).params
             fine_tuned.append(layout.flatten(after))
     mean = torch.stack(fine_tuned).mean(0).numpy()

@@ -56,8 +56,8 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], dim=-1)
 
 
-# In torch 2.11 the derivative of grid_sample by positions alone fails under vmap ("Expected a proper
-# Tensor but got None").
+# In torch 2.11 the derivative of grid_sample by positions alone fails under vmap ("Expected a
+# proper Tensor but got None").
 GRID_SAMPLE_UNDER_VMAP = Version(torch.__version__).release >= (2, 13)
 
 
