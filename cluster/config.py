@@ -17,6 +17,13 @@ class ClusterConfig(Config):
     """Ray workers, what each reserves, and how long to wait for them."""
 
     num_workers: int = Field(2, ge=1, le=10_000, description="Ray actors that run episodes.")
+    min_workers: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="A run goes on with as many workers as found room; fewer than this for "
+        "placement_timeout_s end it, to be resumed.",
+    )
     threads_per_worker: int = Field(
         1,
         ge=1,
@@ -55,10 +62,22 @@ class ClusterConfig(Config):
         description="Seconds a worker may take for a chunk before it is replaced, and the chunk "
         "given to another.",
     )
+    heartbeat_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds without an answer to a sign of life before a busy worker is taken for "
+        "frozen and replaced.",
+    )
+    backup_factor: float | None = Field(
+        3.0,
+        gt=1,
+        description="At the end of a step, a chunk that takes this many times the step's median is "
+        "given to an idle worker, too; null: never.",
+    )
     placement_timeout_s: float = Field(
         60.0,
         gt=0,
-        description="Seconds to wait for the first worker before saying what is missing.",
+        description="Seconds to wait for min_workers before saying what is missing.",
     )
     max_worker_restarts: int = Field(
         20, ge=0, description="Worker restarts in a run, over all workers, before the run fails."
@@ -77,6 +96,15 @@ class ClusterConfig(Config):
                     "ray.io/accelerator-type=in(L4,A10G)"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if self.min_workers > self.num_workers:
+            raise ValueError(
+                f"cluster.min_workers is {self.min_workers}, but there are only "
+                f"cluster.num_workers {self.num_workers}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fallback_has_a_first(self) -> Self:

@@ -54,6 +54,10 @@ class Ledger:
         """Chunks that nobody is computing."""
         return len(self._queue)
 
+    def has(self, chunk: ChunkKey) -> bool:
+        """Whether the chunk has its result."""
+        return (chunk.step, chunk.index) in self._accepted
+
     def take(self, worker: int) -> ChunkKey:
         """The next chunk for a worker; one that failed on it only if there is no other."""
         others = (chunk for chunk in self._queue if self._failed_on.get(chunk) != worker)
@@ -84,7 +88,7 @@ class Ledger:
         Raises:
             ClusterError: If no attempt is left.
         """
-        if (chunk.step, chunk.index) in self._accepted or chunk in self._queue:
+        if self.has(chunk) or chunk in self._queue:
             return None
         if reason is not None:
             self._attempts[chunk] += 1

@@ -107,13 +107,18 @@ class WorkerPool:
         self._spec = ray.put(spec)
         self._restarts = 0
         self._device: str | None = None
-        self._none_since = time.monotonic()
+        # Since when there have been too few of them.
+        self._few_since = time.monotonic()
         self.workers = [self._start(index) for index in range(config.num_workers)]
 
     @property
     def ready(self) -> Sequence[Worker]:
         """Workers that can compute."""
         return [worker for worker in self.workers if worker.ready is not None]
+
+    @property
+    def _num_placed(self) -> int:
+        return sum(worker.placed for worker in self.workers)
 
     @property
     def all_others_unplaced(self) -> bool:
@@ -155,22 +160,24 @@ class WorkerPool:
             for worker in self.workers
             if worker.loads is not None and not worker.reported
         ]
-        if not any(worker.placed for worker in self.workers):
-            deadlines.append(self._none_since + self._config.placement_timeout_s)
+        if self._num_placed < self._config.min_workers:
+            deadlines.append(self._few_since + self._config.placement_timeout_s)
         return min(deadlines, default=float("inf"))
 
     def check_deadlines(self) -> None:
         """Call when nothing more has resolved: replaces workers that hang while they load.
 
         Raises:
-            ClusterError: If no worker is up within `placement_timeout_s`.
+            ClusterError: If fewer than `min_workers` are up for `placement_timeout_s`.
         """
         now = time.monotonic()
         placement_s = self._config.placement_timeout_s
-        placed = sum(worker.placed for worker in self.workers)
-        if not placed and now - self._none_since >= placement_s:
+        placed, fewest = self._num_placed, self._config.min_workers
+        if placed < fewest and now - self._few_since >= placement_s:
+            up = f"{placed or 'no'} worker" + ("s" if placed > 1 else "")
+            wanted = f" of cluster.min_workers {fewest}" if fewest > 1 else ""
             raise ClusterError(
-                f"no worker within cluster.placement_timeout_s {placement_s:g} s: "
+                f"{up}{wanted} within cluster.placement_timeout_s {placement_s:g} s: "
                 f"{describe_wait(self._config, node_resources(self._config))}"
             )
         for worker in self.workers:
@@ -218,11 +225,11 @@ class WorkerPool:
                 f"{self._config.max_worker_restarts}; last: {reason}"
             )
         failed_starts = 0 if worker.ready is not None else worker.failed_starts + 1
-        was_placed = worker.placed
+        had_enough = self._num_placed >= self._config.min_workers
         vars(worker).update(vars(self._start(worker.index)))
         worker.failed_starts = failed_starts
-        if was_placed and not any(other.placed for other in self.workers):
-            self._none_since = time.monotonic()
+        if had_enough and self._num_placed < self._config.min_workers:
+            self._few_since = time.monotonic()
 
     def probe(self, worker: Worker) -> str:
         """What a worker that keeps silent is doing, for the log."""

@@ -7,6 +7,7 @@ Shapes: P weights.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,9 +17,11 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
+from cluster.heartbeat import Heartbeats
 from cluster.ledger import Ledger
 from cluster.metrics import RunMetrics
 from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
@@ -63,6 +66,8 @@ class RayRunner:
         self._started: dict[Worker, float] = {}
         self._exceptions: dict[ChunkKey, int] = {}
         self._metrics = RunMetrics()
+        self._heartbeats = Heartbeats(config.heartbeat_timeout_s)
+        self._times = StepTimes(config.backup_factor)
 
     def run(
         self, vector: Vector, chunks: Sequence[ChunkKey]
@@ -86,6 +91,7 @@ class RayRunner:
             max_attempts=self._config.max_chunk_attempts,
         )
         self._exceptions.clear()
+        self._times = StepTimes(self._config.backup_factor)
         with self._telemetry.timed("transfer"):
             vector_ref = ray.put(vector)
         while not ledger.complete:
@@ -138,6 +144,39 @@ class RayRunner:
                 ):
                     self._submit(worker, ledger.take(worker.index), ledger, vector)
 
+        if not ledger.num_queued:
+            self._back_up(ledger, vector)
+
+    def _back_up(self, ledger: Ledger, vector: Ref) -> None:
+        """Give slow chunks to idle workers, too; each at most once at a time."""
+        idle = [worker for worker in self._pool.ready if not worker.work]
+        for submission in self._slow(ledger)[: len(idle)]:
+            worker = idle.pop()
+            self._telemetry.event(
+                "backup", **_place(submission), reason=f"given to worker {worker.index}, too"
+            )
+            self._submit(worker, submission.chunk, ledger, vector)
+
+    def _slow(self, ledger: Ledger) -> list[_Submission]:
+        """Chunks with one attempt under way that takes far longer than others, slowest first."""
+        limit, now = self._times.limit_s, time.monotonic()
+        return [
+            submission
+            for started, submission in self._alone_under_way(ledger)
+            if now - started >= limit
+        ]
+
+    def _alone_under_way(self, ledger: Ledger) -> list[tuple[float, _Submission]]:
+        """(when its worker began, submission) of chunks that one worker has, in that order."""
+        under_way = [s for s in self._in_flight.values() if s.ledger is ledger]
+        attempts = Counter(s.chunk for s in under_way)
+        found = [
+            (self._started[s.worker], s)
+            for s in under_way
+            if attempts[s.chunk] == 1 and not ledger.has(s.chunk)
+        ]
+        return sorted(found, key=lambda pair: pair[0])
+
     def _submit(self, worker: Worker, chunk: ChunkKey, ledger: Ledger, vector: Ref) -> None:
         report, gradient = worker.actor.compute.remote(vector, chunk)
         self._in_flight[report] = _Submission(worker, chunk, gradient, ledger)
@@ -148,18 +187,23 @@ class RayRunner:
     def _await_one(self, ledger: Ledger | None) -> None:
         """Wait for one thing to happen, at most until the next deadline, and deal with it."""
         deadlines = [start + self._config.chunk_timeout_s for start in self._started.values()]
-        deadline = min([self._pool.next_deadline(), *deadlines])
+        self._heartbeats.ask(self._started.keys())
+        deadlines += [self._pool.next_deadline(), self._heartbeats.next_deadline()]
+        if ledger is not None and any(not worker.work for worker in self._pool.ready):
+            waiting = [start for start, _ in self._alone_under_way(ledger)]
+            deadlines.append(min(waiting, default=float("inf")) + self._times.limit_s)
+        deadline = min(deadlines)
         with self._telemetry.timed("wait"):
             resolved, _ = ray.wait(
-                [*self._in_flight, *self._pool.refs],
+                [*self._in_flight, *self._pool.refs, *self._heartbeats.refs],
                 num_returns=1,
                 timeout=max(0.0, min(deadline - time.monotonic(), 3600.0)),
                 fetch_local=False,
             )
         for ref in resolved:
-            if not self._pool.resolve(ref):
+            if not self._pool.resolve(ref) and not self._heartbeats.resolve(ref):
                 self._receive(ref, ledger)
-        if not resolved:
+        if time.monotonic() >= deadline:
             self._pool.check_deadlines()
             self._replace_overdue(ledger)
 
@@ -178,6 +222,9 @@ class RayRunner:
             self._lose(worker, ledger, explain(error), preempted=is_preempted(error))
             return
         del self._in_flight[ref]
+        self._heartbeats.heard(worker)
+        if worker.work[0] == ref:
+            self._times.add(time.monotonic() - self._started[worker])
         worker.work.remove(ref)
         if worker.work:
             self._started[worker] = time.monotonic()
@@ -218,13 +265,21 @@ class RayRunner:
 
     def _replace_overdue(self, ledger: Ledger | None) -> None:
         now = time.monotonic()
-        for worker, started in list(self._started.items()):
-            if now - started < self._config.chunk_timeout_s:
-                continue
+        overdue = {
+            worker: f"no result in {now - started:.1f} s"
+            for worker, started in self._started.items()
+            if now - started >= self._config.chunk_timeout_s
+        }
+        overdue |= {
+            worker: f"no sign of life in {silence:.1f} s"
+            for worker, silence in self._heartbeats.silent()
+            if worker in self._started
+        }
+        for worker, reason in overdue.items():
             submission = self._in_flight[worker.work[0]]
-            reason = f"no result in {now - started:.1f} s ({self._pool.probe(worker)})"
-            self._telemetry.event("timeout", **_place(submission), reason=reason)
-            self._lose(worker, ledger, reason)
+            probed = f"{reason} ({self._pool.probe(worker)})"
+            self._telemetry.event("timeout", **_place(submission), reason=probed)
+            self._lose(worker, ledger, probed)
 
     def _lose(
         self, worker: Worker, ledger: Ledger | None, reason: str, *, preempted: bool = False
@@ -241,6 +296,10 @@ class RayRunner:
     def _put_back(self, submission: _Submission, ledger: Ledger | None, reason: str | None) -> None:
         if ledger is None or submission.ledger is not ledger:
             return
+        if any(
+            s.ledger is ledger and s.chunk == submission.chunk for s in self._in_flight.values()
+        ):
+            return  # Another worker is at it.
         failed = ledger.put_back(submission.chunk, worker=submission.worker.index, reason=reason)
         if failed is not None and reason is not None:
             self._telemetry.event("retry", **_place(submission), attempt=failed, reason=reason)

@@ -10,7 +10,9 @@ from typing import Literal
 from metagan.chunks import ChunkResult
 from metagan.train import RunnerStats
 
-EventKind = Literal["restart", "retry", "timeout", "duplicate", "stale", "corrupt", "unplaced"]
+EventKind = Literal[
+    "restart", "retry", "timeout", "backup", "duplicate", "stale", "corrupt", "unplaced"
+]
 Event = dict[str, object]
 
 _LOG = logging.getLogger(__name__)

@@ -21,7 +21,10 @@ from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector
 from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 
-Kind = Literal["kill", "freeze", "kill_after", "raise", "nan", "stale", "corrupt", "last"]
+Kind = Literal["kill", "freeze", "slow", "kill_after", "raise", "nan", "stale", "corrupt", "last"]
+
+
+SLOW_S = 12.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Fault:
     """What happens, and at how many attempts at the chunk.
 
     Attributes:
-        kind: kill, freeze and raise strike at the chunk's second episode, kill_after when the
+        kind: kill, freeze, slow and raise strike at the chunk's second episode, kill_after when the
             result is computed but not yet sent; nan makes the second episode's samples NaN; stale
             answers for other parameters, corrupt with another gradient; last answers only when
             the driver has accepted all others (see `Script.accepting`).
@@ -138,6 +141,7 @@ def _raise() -> None:
 ACTIONS: Mapping[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "slow": lambda: time.sleep(SLOW_S),
     "raise": _raise,
 }
 

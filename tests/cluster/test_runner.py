@@ -27,7 +27,7 @@ from metagan.train import (
     plan_step,
 )
 from metagan.workflow.setup import TrainSetup
-from tests.cluster.faults import Fault, Kind, Script, faulty_worker, nan_episode
+from tests.cluster.faults import SLOW_S, Fault, Kind, Script, faulty_worker, nan_episode
 from tests.cluster.ray_for_tests import NUM_CPUS
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -93,7 +93,9 @@ def is_running(pid: int) -> bool:
 
 
 def settings(num_workers: int, **changes: object) -> ClusterConfig:
-    return ClusterConfig.model_validate({"num_workers": num_workers, **changes}, strict=False)
+    # Second attempts would come and go with the load of the machine that the tests run on.
+    values = {"num_workers": num_workers, "backup_factor": None, **changes}
+    return ClusterConfig.model_validate(values, strict=False)
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +221,53 @@ def test_a_frozen_worker_is_replaced_after_its_deadline(
     assert "frozen" in str(events[0]["reason"])
     assert events[0]["chunk"] == 1
     assert wait_for(lambda: not any(map(is_running, before)), seconds=15), "it was not ended"
+
+
+def test_a_frozen_worker_is_found_by_its_silence_long_before_its_deadline(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    config = settings(2, heartbeat_timeout_s=5.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        update_of(run, runner)
+        # Long, but alive: it answers, and keeps its chunk.
+        script.write({(0, 1): Fault("slow")})
+        gradient, events = update_of(run, runner)
+        assert np.array_equal(gradient, local_gradient)
+        assert events == []
+        script.write({(0, 1): Fault("freeze")})
+        started = time.monotonic()
+        gradient, events = update_of(run, runner)
+    assert time.monotonic() - started < 60
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["timeout", "retry", "restart"]
+    assert "no sign of life" in str(events[0]["reason"])
+
+
+def test_a_chunk_on_a_slow_worker_is_given_to_an_idle_one_and_counted_once(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    config = settings(2, backup_factor=3.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        # A worker's first chunk takes long by itself, and may be backed up, too.
+        update_of(run, runner)
+        update_of(run, runner)
+        script.write({(0, 1): Fault("slow")})
+        started = time.monotonic()
+        gradient, events = update_of(run, runner)
+        assert time.monotonic() - started < SLOW_S
+        assert np.array_equal(gradient, local_gradient)
+        assert [event["chunk"] for event in events if event["kind"] == "backup"][-1] == 1
+        # The slow worker's own answer arrives in a later step, where it is nobody's.
+        late: list[dict[str, object]] = []
+        assert wait_for(
+            lambda: (
+                late.extend(update_of(run, runner, step=1)[1])
+                or any(event["kind"] == "stale" and event["chunk"] == 1 for event in late)
+            ),
+            seconds=3 * SLOW_S,
+        )
 
 
 def test_a_worker_that_dies_while_loading_is_replaced(
@@ -370,6 +419,18 @@ def test_a_run_goes_on_with_the_workers_that_found_room(
     assert np.array_equal(again, local_gradient)
     # On a slow machine the deadline falls into the first step.
     assert kinds([*early, *late]) == ["unplaced"]
+
+
+def test_fewer_workers_than_the_least_end_the_run_after_the_deadline(
+    run: TrainSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.resources.started_by_this_process", lambda: False)
+    config = settings(NUM_CPUS + 1, min_workers=NUM_CPUS + 1, placement_timeout_s=2.0)
+    with (
+        open_ray_runner(run.spec, config) as runner,
+        pytest.raises(ClusterError, match=rf"of cluster.min_workers {NUM_CPUS + 1} within"),
+    ):
+        runner.wait_until_ready()
 
 
 def test_an_exception_in_the_block_ends_the_workers_too(run: TrainSetup) -> None:

@@ -1,0 +1,33 @@
+"""Second attempts at chunks whose worker is far slower than the others.
+
+The end of an outer step waits for its slowest chunk. When nothing else is left to do, an idle
+worker computes such a chunk a second time; whichever result comes first is counted, and the other
+one, which has the same bits, is dropped.
+
+The idea is that of MapReduce's backup tasks (Dean and Ghemawat 2004, section 3.6).
+"""
+
+import statistics
+
+# Below this a second attempt costs more than it saves.
+_SHORTEST_S = 1.0
+
+
+class StepTimes:
+    """How long the chunks of one outer step took, and from when on one counts as slow."""
+
+    def __init__(self, factor: float | None) -> None:
+        """`factor` is how many times the median is slow; None: nothing is."""
+        self._factor = factor
+        self._seconds: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        """A chunk was finished."""
+        self._seconds.append(seconds)
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which a chunk is slow; infinite before the first one is finished."""
+        if self._factor is None or not self._seconds:
+            return float("inf")
+        return max(_SHORTEST_S, self._factor * statistics.median(self._seconds))

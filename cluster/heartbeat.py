@@ -1,0 +1,84 @@
+"""Signs of life: a frozen process or a cut link raises nothing, so busy workers are asked.
+
+A worker answers from a thread of its own, whatever it computes. Silence is told apart from a long
+chunk this way, minutes before `cluster.chunk_timeout_s`.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ray.exceptions import RayError
+
+from cluster.pool import Ref, Worker, fetch
+
+# Questions in the time that silence is tolerated; one lost answer must not cost a worker.
+_QUESTIONS = 3
+
+
+class Heartbeats:
+    """Asks busy workers, and says which have stopped answering."""
+
+    def __init__(self, timeout_s: float) -> None:
+        """`timeout_s` is how long a worker may be silent."""
+        self._timeout_s = timeout_s
+        # The actor is kept too: an answer of one that was replaced is nobody's.
+        self._asked: dict[Worker, tuple[Ref, Any, float]] = {}
+        self._heard: dict[Worker, float] = {}
+
+    @property
+    def refs(self) -> list[Ref]:
+        """What resolves when a worker answers."""
+        return [ref for ref, _, _ in self._asked.values()]
+
+    def ask(self, busy: Collection[Worker]) -> None:
+        """Ask those whose last sign of life is a while ago; forget those that are idle."""
+        now = time.monotonic()
+        for worker in [*self._asked, *self._heard]:
+            if worker not in busy or worker.actor is not self._actor_asked(worker):
+                self._asked.pop(worker, None)
+            if worker not in busy:
+                self._heard.pop(worker, None)
+        for worker in busy:
+            heard = self._heard.setdefault(worker, now)
+            if worker not in self._asked and now - heard >= self._timeout_s / _QUESTIONS:
+                self._asked[worker] = (worker.actor.ping.remote(), worker.actor, now)
+
+    def resolve(self, ref: Ref) -> bool:
+        """Take note of one of `refs` that has resolved; False if it is none of them."""
+        for worker, (asked, _, _) in self._asked.items():
+            if asked == ref:
+                del self._asked[worker]
+                try:
+                    fetch(ref)
+                except RayError:
+                    return True  # The chunk that it was at says so, too.
+                self.heard(worker)
+                return True
+        return False
+
+    def heard(self, worker: Worker) -> None:
+        """A worker has given a sign of life by itself."""
+        self._heard[worker] = time.monotonic()
+
+    def silent(self) -> Sequence[tuple[Worker, float]]:
+        """Workers that have not answered in time, with the seconds since they were asked."""
+        now = time.monotonic()
+        return [
+            (worker, now - asked)
+            for worker, (_, _, asked) in self._asked.items()
+            if now - asked >= self._timeout_s
+        ]
+
+    def next_deadline(self) -> float:
+        """When there is somebody to ask or to give up (monotonic seconds)."""
+        gives_up = [asked + self._timeout_s for _, _, asked in self._asked.values()]
+        asks = [
+            heard + self._timeout_s / _QUESTIONS
+            for worker, heard in self._heard.items()
+            if worker not in self._asked
+        ]
+        return min([*gives_up, *asks], default=float("inf"))
+
+    def _actor_asked(self, worker: Worker) -> Any:
+        return self._asked[worker][1] if worker in self._asked else worker.actor
