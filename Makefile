@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Some tools (Ray's workers among them) look for `python` on the PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install install-dev demo test check format lint types test-ray test-slow test-gpu bench clean
+.PHONY: help install install-dev demo test check format lint types test-ray test-slow test-gpu chaos bench clean
 
 help:  ## Print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-ray: install-dev  ## Only the tests that start Ray
 
 test-slow: install-dev  ## The slow tests
 	$(BIN)/python -m pytest -m slow
+
+chaos: install-dev  ## Runs under random faults: SEEDS=20 FIRST=0
+	$(BIN)/python -m tests.chaos.campaign --seeds $(or $(SEEDS),20) --first $(or $(FIRST),0)
 
 test-gpu: install-dev  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ("metagan", "cluster")
 # Test folders that are about more than one package.
-OWN_KIND = {"reference", "system", "repo", "gpu"}
+OWN_KIND = {"reference", "system", "repo", "gpu", "chaos"}
 CONFIGS = sorted(REPOSITORY.glob("configs/*.yaml"))
 
 

@@ -1,0 +1,113 @@
+"""The simulated cluster, and what can happen to it: processes die, freeze or stall, nodes go.
+
+Only processes below this one are ever signalled.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+
+CPUS_PER_NODE = 2
+NUM_NODES = 2
+# A node counts as dead after about three seconds without an answer.
+HEALTH = {
+    "health_check_initial_delay_ms": 2000,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+
+class Nodes:
+    """A head without cores, which nothing happens to, and nodes with cores."""
+
+    def __init__(self) -> None:
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": HEALTH}
+        )
+        self._nodes = [self._add() for _ in range(NUM_NODES)]
+        ray.init(address=self._cluster.address, logging_level="ERROR")
+
+    @property
+    def address(self) -> str:
+        """host:port for a driver."""
+        return str(self._cluster.address)
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(num_cpus=CPUS_PER_NODE)
+
+    def kill_one(self, rng: random.Random) -> None:
+        """A node dies with all its processes, and another one takes its place."""
+        node = self._nodes.pop(rng.randrange(len(self._nodes)))
+        self._cluster.remove_node(node, allow_graceful=False)
+        self._nodes.append(self._add())
+
+    def leaks(self, timeout_s: float = 30.0) -> list[str]:
+        """What a driver that has ended left behind; waits a while for it to go."""
+        deadline = time.monotonic() + timeout_s
+        while found := self._leaks():
+            if time.monotonic() > deadline:
+                return found
+            time.sleep(0.5)
+        return []
+
+    def _leaks(self) -> list[str]:
+        total, free = ray.cluster_resources(), ray.available_resources()
+        found = [f"a process {pid} of an episode worker" for pid in episode_workers()]
+        for name in ("CPU", "object_store_memory"):
+            missing = total.get(name, 0.0) - free.get(name, 0.0)
+            if missing > 1e-6:
+                found.append(f"{missing:g} of {name} in use")
+        found += [f"placement group {name}" for name in ray.util.placement_group_table()]
+        return found
+
+    def close(self) -> None:
+        """End all nodes."""
+        ray.shutdown()
+        self._cluster.shutdown()
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Processes started by a process, or by those."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It ended meanwhile.
+            fields = status.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            yield child
+            waiting.append(child)
+
+
+def episode_workers() -> list[int]:
+    """Processes of episode workers on all nodes."""
+    found = []
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            if b"ray::EpisodeWorker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def hit(signals: list[signal.Signals], rng: random.Random, pause_s: float = 0.0) -> bool:
+    """Send signals to one episode worker, with a pause in between; False if there is none."""
+    workers = episode_workers()
+    if not workers:
+        return False
+    pid = rng.choice(sorted(workers))
+    for index, sent in enumerate(signals):
+        if index:
+            time.sleep(pause_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sent)
+    return True
