@@ -4,8 +4,9 @@ This module imports neither torch nor Ray, so `--help` and configuration errors 
 """
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from metagan.config import Config
 
@@ -223,6 +224,32 @@ class CheckpointConfig(Config):
 
     every_steps: int = Field(200, ge=1, description="Outer steps between checkpoints.")
     keep: int = Field(3, ge=1, description="Newest checkpoints kept; BEST is kept besides.")
+    storage: str | None = Field(
+        None,
+        description="URI of a copy of the run (s3://, gs://, file:// ...), written at every "
+        "checkpoint; --resume auto goes on from it where the run folder is lost.",
+    )
+    max_storage_failures: int = Field(
+        3, ge=0, description="Checkpoints in a row that may fail to be copied before the run ends."
+    )
+
+    @field_validator("storage")
+    @classmethod
+    def _absolute_and_without_secrets(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if not parts.scheme or not (parts.netloc or parts.path):
+            raise ValueError(
+                f"is {value!r}; expected a URI such as s3://BUCKET/RUN, gs://BUCKET/RUN or "
+                "file:///shared/RUN"
+            )
+        if parts.username or parts.password:
+            raise ValueError(
+                "holds credentials, which would end up in the run's files; give them by the "
+                "environment (such as AWS_ACCESS_KEY_ID) or the machine's role"
+            )
+        return value
 
 
 class EvaluateConfig(Config):

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.run is None:
         args.run = Path("runs") / (args.config.stem if args.config else "default")
     there = (args.run / "config.yaml").is_file()
-    args.resume = there if args.resume == "auto" else bool(args.resume)
+    if args.resume != "auto":
+        args.resume = bool(args.resume)
     if args.resume and args.config is None and there:
         # What is given now goes over the run's own settings, not over the defaults.
         args.config = args.run / "config.yaml"

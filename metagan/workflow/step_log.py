@@ -9,8 +9,9 @@ from tensorboardX import SummaryWriter
 
 from metagan.checkpoint import mark_best, save_checkpoint
 from metagan.outer_loop import MetaLearner
-from metagan.run_folder import RunFolder
+from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
+from metagan.storage import RunStorage, StorageError
 from metagan.train import StepRecord
 from metagan.workflow.previews import write_preview
 from metagan.workflow.setup import TrainSetup
@@ -37,7 +38,9 @@ class StepLog:
         reporter: Reporter,
         *,
         first_step: int,
+        storage: RunStorage | None = None,
     ) -> None:
+        self._storage, self._storage_failures = storage, 0
         self._folder, self._config, self._setup, self._reporter = folder, config, setup, reporter
         self._saved = -1
         self._failures = 0
@@ -117,6 +120,29 @@ class StepLog:
         if self._saved != learner.step:
             self._save(learner)
 
+    def _copy(self, step: int) -> None:
+        """Copy the newest checkpoint to the storage; it may fail a few times in a row."""
+        if self._storage is None:
+            return
+        try:
+            self._storage.push(self._folder, keep=self._config.checkpoint.keep)
+        except StorageError as error:
+            self._storage_failures += 1
+            self._folder.append(
+                "failures.jsonl", [{"step": step, "kind": "storage", "reason": str(error)}]
+            )
+            self._reporter.print(
+                f"warning: the checkpoint of outer step {step} is in the run folder only: {error}"
+            )
+            if self._storage_failures > self._config.checkpoint.max_storage_failures:
+                raise RunError(
+                    f"{self._storage_failures} checkpoints in a row could not be copied, more than "
+                    f"checkpoint.max_storage_failures; last: {error}; the run folder has them: go "
+                    "on with --resume"
+                ) from None
+        else:
+            self._storage_failures = 0
+
     def _save(self, learner: MetaLearner) -> None:
         path = save_checkpoint(
             self._folder.checkpoints,
@@ -127,6 +153,7 @@ class StepLog:
         )
         mark_best(self._folder.checkpoints, path)
         self._saved = learner.step
+        self._copy(learner.step)
         init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
         write_preview(
             self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init

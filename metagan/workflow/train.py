@@ -24,6 +24,7 @@ from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
+from metagan.storage import RunStorage, StorageError
 from metagan.train import (
     ChunkWorker,
     EpisodeRunner,
@@ -63,7 +64,7 @@ def train_run(
     *,
     open_runner: OpenRunner,
     reporter: Reporter,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
 ) -> TrainOutcome:
     """Meta-train a run in a folder.
 
@@ -72,7 +73,8 @@ def train_run(
         run: The run folder.
         open_runner: Opens what computes chunks, given what workers must know.
         reporter: Gets progress.
-        resume: Continue the newest checkpoint that verifies.
+        resume: Continue the newest checkpoint that verifies, in the run folder or, where that is
+            missing or behind, in `checkpoint.storage`; "auto" starts a run where there is none.
 
     Raises:
         RunError: If the folder cannot be used as asked.
@@ -80,6 +82,9 @@ def train_run(
     """
     started = time.perf_counter()
     folder = RunFolder(run)
+    storage = _open_storage(config, folder, resume, reporter)
+    if resume == "auto":
+        resume = folder.exists()
     if resume and not folder.exists():
         raise RunError(f"{run} is not a run, so there is nothing to resume; leave --resume out")
     if not resume:
@@ -91,6 +96,8 @@ def train_run(
             stored = folder.read_json("splits.json")
         setup = prepare(config, splits=stored)
         learner = new_learner(config, setup)
+        if storage is not None:
+            storage.claim()
         if resume:
             _continue(folder, learner, setup, reporter)
             folder.update_config(to_yaml(config))
@@ -106,7 +113,7 @@ def train_run(
                 },
             )
         _announce(config, setup, learner, reporter)
-        log = StepLog(folder, config, setup, reporter, first_step=learner.step)
+        log = StepLog(folder, config, setup, reporter, first_step=learner.step, storage=storage)
         with _nothing_left_of_a_failed_start(folder, learner, resume), log:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
@@ -125,6 +132,32 @@ def train_run(
         "done" if learner.step >= config.outer.steps else "interrupted"
     )
     return TrainOutcome(run, learner.step, status, time.perf_counter() - started)
+
+
+def _open_storage(
+    config: RunConfig, folder: RunFolder, resume: bool | Literal["auto"], reporter: Reporter
+) -> RunStorage | None:
+    """The copy of the run, if there is to be one; a run to resume is brought up to date with it."""
+    uri = config.checkpoint.storage
+    if uri is None:
+        return None
+    storage = RunStorage(uri)
+    try:
+        if resume:
+            with folder.lock():
+                step = storage.pull(folder)
+            if step is not None:
+                reporter.print(f"fetched outer step {step} from {uri}")
+        elif storage.steps():
+            raise RunError(
+                f"checkpoint.storage {uri} holds a run already; continue it with --resume auto, or "
+                "choose another place"
+            )
+    except StorageError as error:
+        raise RunError(
+            f"checkpoint.storage {error}; check its address, permissions and credentials"
+        ) from None
+    return storage
 
 
 def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:

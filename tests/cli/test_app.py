@@ -292,12 +292,18 @@ def test_resume_takes_no_word_but_auto(received, words, resume, overrides):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_resume_auto_starts_where_there_is_no_run_yet(tmp_path, monkeypatch, there):
-    monkeypatch.setattr("metagan.workflow.train.train_command", lambda args, _: int(args.resume))
+def test_resume_auto_is_passed_on_with_the_settings_of_a_run_that_is_there(
+    tmp_path, monkeypatch, there
+):
+    # Whether there is one, in the folder or in its storage, is seen once that is locked.
+    monkeypatch.setattr(
+        "metagan.workflow.train.train_command",
+        lambda args, _: 10 * (args.resume == "auto") + (args.config is not None),
+    )
     if there:
         (tmp_path / "config.yaml").write_text("seed: 5\n")
     line = ["train", "--run", str(tmp_path), "--resume", "auto"]
-    assert run_cli(line, make_test_context) == int(there)
+    assert run_cli(line, make_test_context) == 10 + there
 
 
 def test_defaults_of_the_commands(received):
