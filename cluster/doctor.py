@@ -17,13 +17,17 @@ from packaging.requirements import Requirement
 
 from cluster.config import ClusterConfig, JobConfig
 from cluster.connect import ZERO_COPY_TENSORS
-from cluster.probe import host_report
+from cluster.probe import host_report, storage_error
 from cluster.resources import allows, describe_shortage
 from metagan.cli.context import Finding
 from metagan.sources.cache import cache_roots
 
 _MIN_SHARED_BYTES = 1 << 30
 _MIN_FREE_BYTES = 1 << 30
+_MORE_SHARED_MEMORY = (
+    "start the container with --shm-size=2g (Kubernetes: an emptyDir with medium: Memory)"
+)
+_MAX_CLOCK_S = 5.0
 _CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 90.0
 _GIB = 1 << 30
@@ -50,8 +54,11 @@ def diagnose(config: JobConfig, run_dir: Path) -> tuple[Finding, ...]:
         check_folder("run folder", run_dir),
     ]
     findings.append(check_folder("data cache", cache_roots(config.data)[0]))
+    storage = config.checkpoint.storage
+    if storage is not None:
+        findings.append(_judge_storage("storage", storage, storage_error(storage)))
     if config.cluster.address is not None:
-        findings += check_cluster(config.cluster, here["versions"])
+        findings += check_cluster(config.cluster, here["versions"], storage=storage)
     return tuple(findings)
 
 
@@ -121,7 +128,7 @@ def check_host(config: JobConfig) -> Iterator[Finding]:
 
 def check_shared_memory(folder: Path) -> Finding:
     """Ray keeps objects in shared memory; containers often have 64 MiB of it."""
-    fix = "start the container with --shm-size=2g (Kubernetes: an emptyDir with medium: Memory)"
+    fix = _MORE_SHARED_MEMORY
     if not folder.is_dir():
         return Finding("warning", "shared memory", f"{folder} is missing: Ray uses a disk", fix)
     size = shutil.disk_usage(folder).total
@@ -202,6 +209,7 @@ def check_cluster(
     config: ClusterConfig,
     versions: Mapping[str, str | None],
     *,
+    storage: str | None = None,
     timeout_s: float = _PROBE_TIMEOUT_S,
 ) -> Iterator[Finding]:
     """Join the cluster at `config.address` and hold every node against this machine.
@@ -209,6 +217,7 @@ def check_cluster(
     Args:
         config: Names the address and what workers reserve.
         versions: Of this machine.
+        storage: `checkpoint.storage`, which the driver must reach from wherever it runs.
         timeout_s: For joining and for all nodes together.
     """
     assert config.address is not None
@@ -216,7 +225,7 @@ def check_cluster(
         fix = "check the address, that ray status works there, and that no firewall closes the port"
         yield Finding("problem", "cluster", f"{config.address} does not answer: {refused}", fix)
         return
-    report = _probe(config.address, timeout_s)
+    report = _probe(config.address, storage, timeout_s)
     if "error" in report:
         text, _, fix = " ".join(report["error"].split()).partition("; ")
         text = text.rstrip(".")
@@ -224,6 +233,7 @@ def check_cluster(
         return
     for entry in report["nodes"]:
         yield _compare_node(entry, versions)
+        yield from _check_node(entry, storage)
     nodes = [entry for entry in report["nodes"] if allows(config, entry["labels"])]
     yield from _check_room(config, [entry["resources"] for entry in nodes])
 
@@ -258,10 +268,10 @@ def _refuses(address: str) -> str | None:
         return str(error)
 
 
-def _probe(address: str, timeout_s: float) -> dict[str, Any]:
+def _probe(address: str, storage: str | None, timeout_s: float) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "cluster.probe", address],
+            [sys.executable, "-m", "cluster.probe", address, *([storage] if storage else [])],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -303,6 +313,30 @@ def _compare_node(entry: Mapping[str, Any], versions: Mapping[str, str | None]) 
     fix = "install the same versions on every node"
     text = f"{text}; differs: {', '.join(differing)}"
     return Finding("problem" if fatal else "warning", topic, text, fix)
+
+
+def _check_node(entry: Mapping[str, Any], storage: str | None) -> Iterator[Finding]:
+    """What a node that answers has of clock, shared memory and storage."""
+    report = entry.get("report")
+    if report is None:
+        return
+    topic = f"node {entry['node']}"
+    if abs(report["clock_s"]) > _MAX_CLOCK_S:
+        text = f"its clock is {report['clock_s']:+.0f} s off: logs of nodes cannot be compared"
+        yield Finding("warning", topic, text, "keep its clock by NTP (timedatectl, chronyc)")
+    size = report["shared_memory"]
+    if size is not None and size < _MIN_SHARED_BYTES:
+        text = f"/dev/shm has {size / _GIB:.1f} GiB there: Ray may use a disk instead"
+        yield Finding("warning", topic, text, _MORE_SHARED_MEMORY)
+    if storage is not None:
+        yield _judge_storage(f"storage from {entry['node']}", storage, report["storage"])
+
+
+def _judge_storage(topic: str, uri: str, error: str | None) -> Finding:
+    if error is None:
+        return Finding("ok", topic, f"{uri} can be written and read")
+    fix = "check checkpoint.storage, its permissions, and the credentials there"
+    return Finding("problem", topic, f"{uri}: {error}", fix)
 
 
 def _check_room(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> Iterator[Finding]:

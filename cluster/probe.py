@@ -1,4 +1,4 @@
-"""Look at a Ray cluster from a process of its own: `python -m cluster.probe ADDRESS`.
+"""Look at a Ray cluster from a process of its own: `python -m cluster.probe ADDRESS [STORAGE]`.
 
 Joining a cluster that does not answer properly can block Ray for minutes, beyond any time limit
 in Python, so `metagan doctor` runs this and ends it when it takes too long. The result is one JSON
@@ -7,6 +7,7 @@ object on the last line of standard output.
 
 import json
 import sys
+import time
 from typing import Any
 
 import ray
@@ -27,7 +28,9 @@ def host_report() -> dict[str, Any]:
     import importlib.metadata
     import os
     import platform
+    import shutil
     import socket
+    import time
 
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic"):
@@ -45,27 +48,71 @@ def host_report() -> dict[str, Any]:
         "versions": versions,
         "gpus": gpus,
         "zero_copy": os.environ.get("RAY_ENABLE_ZERO_COPY_TORCH_TENSORS", ""),
+        "shared_memory": shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else None,
+        "time": time.time(),
     }
 
 
-def cluster_report(address: str) -> dict[str, Any]:
+def storage_error(uri: str) -> str | None:
+    """What keeps this machine from writing, reading and deleting a file there; None if nothing.
+
+    Like `host_report`, it needs nothing of this project.
+    """
+    import uuid
+
+    from pyarrow import fs
+
+    try:
+        files, root = fs.FileSystem.from_uri(uri)
+        path = f"{root.rstrip('/')}/.metagan-doctor-{uuid.uuid4().hex}"
+        if isinstance(files, fs.LocalFileSystem):
+            files.create_dir(root, recursive=True)
+        with files.open_output_stream(path) as stream:
+            stream.write(b"doctor")
+        with files.open_input_file(path) as stream:
+            found = stream.read()
+        files.delete_file(path)
+    except (OSError, ValueError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return lines[0][:300] if lines else type(error).__name__
+    return None if found == b"doctor" else "what was written there is not what is read"
+
+
+def cluster_report(address: str, storage: str | None = None) -> dict[str, Any]:
     """One entry per node that is alive, with its report or why there is none.
+
+    Args:
+        address: host:port or auto.
+        storage: URI that every node should be able to write.
 
     Returns:
         {"nodes": [{"node": address, "resources": {...}, "labels": {...}, "report": {...} or
         "error": text}, ...]}
-        or {"error": text} where the cluster cannot be joined.
+        or {"error": text} where the cluster cannot be joined. A report has "clock_s", by how many
+        seconds at least the node's clock is ahead (or, below 0, behind), and "storage", the error
+        there, if it was asked for.
     """
     try:
         with ray_session(ClusterConfig(address=address)):
-            return {"nodes": _node_entries()}
+            return {"nodes": _node_entries(storage)}
     except ClusterError as error:
         return {"error": str(error)}
 
 
-def _node_entries() -> list[dict[str, Any]]:
+def _ahead(there: float, asked: float, answered: float) -> float:
+    """Seconds by which a clock differs at least, if it was read between two times of ours."""
+    return max(0.0, there - answered) + min(0.0, there - asked)
+
+
+def _node_entries(storage: str | None) -> list[dict[str, Any]]:
     alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    report = ray.remote(num_cpus=0, max_retries=0)(host_report)
+    asked = time.time()
+
+    def look() -> dict[str, Any]:
+        found = host_report()
+        return found if storage is None else {**found, "storage": storage_error(storage)}
+
+    report = ray.remote(num_cpus=0, max_retries=0)(look)
     pending = [
         report.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -73,12 +120,14 @@ def _node_entries() -> list[dict[str, Any]]:
         for node in alive
     ]
     ray.wait(pending, num_returns=len(pending), timeout=_NODE_TIMEOUT_S)
+    answered = time.time()
     entries = []
     for node, reference in zip(alive, pending, strict=True):
         entry = {"node": node["NodeManagerAddress"], "resources": node["Resources"]}
         entry["labels"] = node.get("Labels") or {}
         try:
-            entry["report"] = ray.get(reference, timeout=0)
+            entry["report"] = found = ray.get(reference, timeout=0)
+            found["clock_s"] = _ahead(found["time"], asked, answered)
         except ray.exceptions.RayError as error:
             # Ray's text is a page; its last line says what happened.
             entry["error"] = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
@@ -87,4 +136,4 @@ def _node_entries() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(cluster_report(sys.argv[1])), flush=True)
+    print(json.dumps(cluster_report(*sys.argv[1:3])), flush=True)

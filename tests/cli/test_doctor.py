@@ -10,6 +10,7 @@ import pytest
 from cluster.config import ClusterConfig, JobConfig
 from cluster.connect import ZERO_COPY_TENSORS
 from cluster.doctor import (
+    _check_node,
     check_cluster,
     check_device,
     check_folder,
@@ -20,7 +21,8 @@ from cluster.doctor import (
     diagnose,
     memory_bytes,
 )
-from cluster.probe import host_report
+from cluster.probe import _ahead, host_report, storage_error
+from metagan.settings import CheckpointConfig
 
 
 def by_level(findings):
@@ -182,6 +184,30 @@ with ray_session(ClusterConfig(num_workers=2)) as session:
 """
 
 
+def test_a_clock_is_off_by_what_cannot_be_the_time_that_asking_took():
+    assert _ahead(105.0, asked=100.0, answered=103.0) == 2.0
+    assert _ahead(98.0, asked=100.0, answered=103.0) == -2.0
+    assert _ahead(101.0, asked=100.0, answered=103.0) == 0.0
+
+
+def test_a_node_with_a_wrong_clock_and_little_shared_memory_is_told():
+    report = {"clock_s": -90.0, "shared_memory": 64 << 20, "storage": "Access Denied"}
+    clock, memory, storage = _check_node({"node": "10.0.0.2", "report": report}, "s3://b/run")
+    assert (clock.level, memory.level, storage.level) == ("warning", "warning", "problem")
+    assert "-90 s off" in clock.text
+    assert "s3://b/run: Access Denied" in storage.text
+
+
+def test_a_storage_that_cannot_be_written_is_a_problem_that_names_the_setting(tmp_path):
+    (tmp_path / "file").write_text("")
+    config = JobConfig(checkpoint=CheckpointConfig(storage=(tmp_path / "file" / "run").as_uri()))
+    [finding] = [f for f in diagnose(config, tmp_path / "run") if f.topic == "storage"]
+    assert finding.level == "problem"
+    assert "checkpoint.storage" in finding.fix
+    assert storage_error((tmp_path / "new" / "run").as_uri()) is None
+    assert "Unrecognized" in str(storage_error("nonsense://x/y"))
+
+
 @pytest.mark.ray
 def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -194,13 +220,18 @@ def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, m
     ) as head:
         try:
             address = head.stdout.readline().strip()
-            node, room = check_cluster(ClusterConfig(address=address, num_workers=2), versions)
+            store = (tmp_path / "store").as_uri()
+            node, stored, room = check_cluster(
+                ClusterConfig(address=address, num_workers=2), versions, storage=store
+            )
             other = {**versions, "numpy": "1.0"}
             differing, short = check_cluster(ClusterConfig(address=address, num_workers=3), other)
         finally:
             head.stdin.close()
             head.wait(timeout=60)
-    assert (node.level, room.level) == ("ok", "ok")
+    assert (node.level, stored.level, room.level) == ("ok", "ok", "ok")
+    assert stored.text == f"{store} can be written and read"
+    assert list((tmp_path / "store").iterdir()) == []
     assert "same versions" in node.text
     assert differing.level == "warning"
     assert f"numpy {versions['numpy']} (here 1.0)" in differing.text
