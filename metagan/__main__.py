@@ -4,7 +4,7 @@ Ray and torch are imported by what needs them, so that help and mistakes in sett
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from cluster.config import JobConfig
 from metagan.cli.app import run_cli
 from metagan.cli.console import Console
 from metagan.cli.context import Context, Finding
+from tune.config import SearchJobConfig
 
 if TYPE_CHECKING:
     from metagan.evaluate.evaluation import WorkMap
@@ -35,6 +36,8 @@ def make_context(console: Console) -> Context:
         threads_per_worker=_threads_per_worker,
         diagnose=_diagnose,
         jobs=_jobs,
+        search_model=SearchJobConfig,
+        search=_search,
         console=console,
     )
 
@@ -71,6 +74,14 @@ def _jobs(address: str) -> "Jobs":
     from cluster.jobs import RayJobs
 
     return RayJobs(address)
+
+
+def _search(
+    config: SearchJobConfig, out: Path, resume: bool, console: Console
+) -> Mapping[str, object]:
+    from tune.search import search
+
+    return search(config, out, resume=resume, reporter=console)
 
 
 if __name__ == "__main__":

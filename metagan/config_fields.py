@@ -16,7 +16,13 @@ from pydantic.fields import FieldInfo
 from metagan.strict_yaml import Location, format_value, parse_scalar
 
 _MAX_SHOWN = 60
-_BOUNDS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
+_BOUNDS = {
+    "gt": "greater than",
+    "ge": "at least",
+    "lt": "less than",
+    "le": "at most",
+    "multiple_of": "a multiple of",
+}
 _WORDS_FOR_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "adapt",
     "generate",
     "evaluate",
+    "tune",
     "report",
     "export",
     "data",

@@ -3,7 +3,7 @@
 `metagan` knows nothing of Ray, so the parts of a command that need it arrive here as functions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,9 @@ class Context:
         diagnose: Looks for what would stop a run with these settings (of `config_model`) and this
             run folder; where the settings name a Ray address, on every node there, too.
         jobs: The jobs of the cluster whose dashboard has this address; see `cluster.jobs`.
+        search_model: The complete settings of a search, with those that it starts from.
+        search: (settings of `search_model`, folder, whether to resume, console) -> what a search
+            found; see `tune.search`.
         console: Where output goes.
     """
 
@@ -69,4 +72,6 @@ class Context:
     threads_per_worker: Callable[[Any], int]
     diagnose: Callable[[Any, Path], Sequence[Finding]]
     jobs: Callable[[str], Jobs]
+    search_model: type[RunConfig]
+    search: Callable[[Any, Path, bool, Console], Mapping[str, Any]]
     console: Console

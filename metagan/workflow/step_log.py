@@ -1,7 +1,7 @@
 """What is written and shown after every outer step of training."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 import torch
@@ -9,12 +9,16 @@ from tensorboardX import SummaryWriter
 
 from metagan.checkpoint import mark_best, save_checkpoint
 from metagan.outer_loop import MetaLearner
+from metagan.params import GanParams
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
 from metagan.train import StepRecord
 from metagan.workflow.previews import write_preview
 from metagan.workflow.setup import TrainSetup
+
+OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
+"""Told of every checkpoint: the run, its averaged initialization, outer steps done."""
 
 
 class Reporter(Protocol):
@@ -39,7 +43,9 @@ class StepLog:
         *,
         first_step: int,
         storage: RunStorage | None = None,
+        on_checkpoint: OnCheckpoint | None = None,
     ) -> None:
+        self._on_checkpoint = on_checkpoint
         self._storage, self._storage_failures = storage, 0
         self._folder, self._config, self._setup, self._reporter = folder, config, setup, reporter
         self._saved = -1
@@ -158,3 +164,5 @@ class StepLog:
         write_preview(
             self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init
         )
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(self._setup, init, learner.step)

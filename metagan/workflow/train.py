@@ -7,7 +7,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from metagan.train import (
     meta_train,
 )
 from metagan.workflow.setup import TrainSetup, check_same_data, load_start, prepare
-from metagan.workflow.step_log import Reporter, StepLog
+from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
@@ -65,6 +65,8 @@ def train_run(
     open_runner: OpenRunner,
     reporter: Reporter,
     resume: bool | Literal["auto"] = False,
+    splits: Mapping[str, Sequence[str]] | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> TrainOutcome:
     """Meta-train a run in a folder.
 
@@ -75,6 +77,8 @@ def train_run(
         reporter: Gets progress.
         resume: Continue the newest checkpoint that verifies, in the run folder or, where that is
             missing or behind, in `checkpoint.storage`; "auto" starts a run where there is none.
+        splits: Class names by split of a new run; None draws them from the seed.
+        on_checkpoint: Called after every checkpoint.
 
     Raises:
         RunError: If the folder cannot be used as asked.
@@ -90,7 +94,7 @@ def train_run(
     if not resume:
         folder.check_new()
     with folder.lock():
-        stored = None
+        stored = splits
         if resume:
             check_same_run(folder, config)
             stored = folder.read_json("splits.json")
@@ -113,7 +117,15 @@ def train_run(
                 },
             )
         _announce(config, setup, learner, reporter)
-        log = StepLog(folder, config, setup, reporter, first_step=learner.step, storage=storage)
+        log = StepLog(
+            folder,
+            config,
+            setup,
+            reporter,
+            first_step=learner.step,
+            storage=storage,
+            on_checkpoint=on_checkpoint,
+        )
         with _nothing_left_of_a_failed_start(folder, learner, resume), log:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores

@@ -13,7 +13,7 @@ from cluster.config import JobConfig
 from metagan.config import load_config
 from tests.conftest import REPOSITORY
 
-PACKAGES = ("metagan", "cluster")
+PACKAGES = ("metagan", "cluster", "tune")
 # Test folders that are about more than one package.
 OWN_KIND = {"reference", "system", "repo", "gpu", "chaos"}
 CONFIGS = sorted(REPOSITORY.glob("configs/*.yaml"))
@@ -53,7 +53,7 @@ def test_the_demo_and_the_published_configuration_are_one() -> None:
 
 def test_every_folder_of_tests_mirrors_a_folder_of_sources() -> None:
     folders = [p for p in (REPOSITORY / "tests").iterdir() if p.is_dir() and any(p.glob("*.py"))]
-    known = {"cluster"} | {p.name for p in (REPOSITORY / "metagan").iterdir() if p.is_dir()}
+    known = {"cluster", "tune"} | {p.name for p in (REPOSITORY / "metagan").iterdir() if p.is_dir()}
     assert {folder.name for folder in folders} - known - OWN_KIND == set()
 
 

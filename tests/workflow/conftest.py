@@ -52,6 +52,8 @@ def local_context(console: Console) -> Context:
         threads_per_worker=lambda _: 1,
         diagnose=unexpected,
         jobs=unexpected,
+        search_model=RunConfig,
+        search=unexpected,
         console=console,
     )
 

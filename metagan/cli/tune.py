@@ -1,0 +1,133 @@
+"""`metagan tune`: search the meta-hyperparameters."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from metagan.cli.context import Context
+from metagan.cli.options import Parser, add_command, add_output, add_settings, count
+from metagan.config import load_config
+
+DESCRIPTION = """\
+Try many settings at once with Ray Tune, each a run of `metagan train` judged on
+validation classes, stop those that fall behind, and write the best settings as
+a file for `metagan train -c`. What is searched stands in the settings:
+
+  tune:
+    num_trials: 24
+    space:
+      inner.lr: {loguniform: [1e-4, 3e-3]}
+      inner.steps: {randint: [2, 12]}
+      algorithm.name: {choice: [reptile, fomaml]}
+      outer.momentum: {uniform: [0.5, 0.99], when: {outer.optimizer: [nesterov]}}
+
+Without tune.space a space that fits algorithm.name is searched. At the end the
+best settings and the given ones are trained with fresh seeds: that comparison is
+the result, not the best value of the search."""
+
+# Fifteen small trials of seconds each: to see everything work.
+SMOKE = (
+    "data.source=glyphs",
+    "data.image_size=20",
+    "gan.width=8",
+    "gan.discriminator_width=8",
+    "task.unit=class",
+    "outer.steps=6",
+    "outer.meta_batch_size=4",
+    "evaluate.max_classes=20",
+    "evaluate.shots=[3]",
+    "evaluate.source_steps=60",
+    "evaluate.classifier_steps=40",
+    "evaluate.quality_samples=100",
+    "evaluate.generated_per_real=[5]",
+    "tune.num_trials=4",
+    "tune.report_every=2",
+    "tune.grace_steps=2",
+    "tune.repetitions=1",
+    "tune.confirm_seeds=1",
+)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
+    """Register the command."""
+    parser = add_command(
+        subparsers,
+        "tune",
+        summary="search the meta-hyperparameters with Ray Tune",
+        description=DESCRIPTION,
+        examples=(
+            "metagan tune --smoke",
+            "metagan tune -c configs/omniglot-search.yaml data.path=DATA --out runs/search",
+            "metagan tune -c configs/omniglot-search.yaml --out runs/search --resume",
+            "metagan train -c runs/search/best.yaml --run runs/best",
+        ),
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the search; default: runs/tune"
+    )
+    parser.add_argument("--trials", type=count, metavar="N", help="the same as tune.num_trials=N")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        default=False,
+        choices=("always", "auto"),
+        metavar="auto",
+        help="go on with a search that was interrupted; Ray Tune's own files in --out are pickles, "
+        "so only with a folder that you trust",
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="four tiny trials on the built-in glyphs"
+    )
+    add_output(parser)
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Search; see `tune.search`."""
+    overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
+    if args.trials is not None:
+        overrides.append(f"tune.num_trials={args.trials}")
+    config = load_config(context.search_model, args.config, overrides).config
+    out = args.out or Path("runs") / ("tune-smoke" if args.smoke else "tune")
+    started = (out / "tune").is_dir()
+    if started and not args.resume and not args.smoke:
+        raise SearchExists(
+            f"{out} holds a search already; go on with --resume, or choose another --out"
+        )
+    if args.resume == "always" and not started:
+        raise SearchExists(f"{out} is not a search, so there is nothing to resume")
+    result = context.search(config, out, bool(args.resume), context.console)
+    _show(result, out, context)
+    return 0
+
+
+class SearchExists(ValueError):
+    """The folder of the search cannot be used as asked."""
+
+    exit_code = 2
+
+
+def _show(result: Any, out: Path, context: Context) -> None:
+    objective, trials = result["objective"], result["trials"]
+    keys = sorted({key for trial in trials for key in trial["sample"]})
+    rows = [
+        [
+            trial["id"],
+            _number(trial["metrics"].get(objective)),
+            str(trial["step"]),
+            trial["status"],
+            *(_number(trial["sample"].get(key)) for key in keys),
+        ]
+        for trial in trials
+    ]
+    context.console.table(rows, header=("trial", objective, "steps", "status", *keys))
+    for name, values in result["confirmation"].items():
+        shown = ", ".join(_number(value) for value in values)
+        context.console.print(f"{name} settings, fresh seeds: {objective} {shown}")
+    context.console.print(f"next: metagan train -c {out / 'best.yaml'} --run runs/best")
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

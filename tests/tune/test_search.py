@@ -1,0 +1,171 @@
+"""Searches on Ray: what is found, what is written, and what failures do to it."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from cluster.config import JobConfig
+from cluster.errors import ClusterError
+from metagan.config import load_config
+from metagan.sources.arrow import prepare
+from tests.helpers import bars, tiny_config
+from tests.workflow.conftest import Quiet
+from tune.config import SearchJobConfig
+from tune.search import Trial, bundles, rank, search
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(prepare(bars(), tmp_path_factory.mktemp("data") / "bars"))
+
+
+def settings(data: str, tune: Mapping[str, Any], **sections: Any) -> SearchJobConfig:
+    base = tiny_config(
+        data={
+            "source": "arrow",
+            "path": data,
+            "image_size": 16,
+            "split_by": "class",
+            "test_fraction": 0.25,
+            "validation_fraction": 0.25,
+        },
+        outer={"steps": 4, "meta_batch_size": 4, "episodes_per_chunk": 2},
+        evaluate={
+            "shots": [3],
+            "max_classes": 4,
+            "test_per_class": 4,
+            "source_steps": 20,
+            "classifier_steps": 10,
+            "quality_samples": 50,
+            "generated_per_real": [4],
+            "mix": [0.5],
+        },
+        device="cpu",
+        **sections,
+    )
+    values = base.model_dump(mode="json") | {
+        "tune": {
+            "objective": "kid",
+            "num_trials": 2,
+            "report_every": 2,
+            "grace_steps": 2,
+            "repetitions": 1,
+            "confirm_seeds": 0,
+            "scheduler": "none",
+            **tune,
+        }
+    }
+    return SearchJobConfig.model_validate_json(json.dumps(values))
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    newest = run / "checkpoints" / (run / "checkpoints" / "LATEST").read_text().strip()
+    return {path.name: path.read_bytes() for path in newest.glob("*.safetensors")}
+
+
+def free_again() -> bool:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"]:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_a_search_ranks_its_trials_writes_the_best_and_trains_it_with_fresh_seeds(
+    data: str, tmp_path: Path
+) -> None:
+    space = {"inner.lr": {"loguniform": [1e-3, 1e-1]}, "inner.steps": {"randint": [1, 3]}}
+    config = settings(data, {"space": space, "num_trials": 3, "confirm_seeds": 2})
+    reporter = Quiet()
+    result = search(config, tmp_path / "out", resume=False, reporter=reporter)
+    values = [trial["metrics"]["kid"] for trial in result["trials"]]
+    assert values == sorted(values)
+    assert len(set(values)) == 3
+    assert [trial["status"] for trial in result["trials"]] == ["done"] * 3
+    assert all(1 <= trial["sample"]["inner.steps"] <= 3 for trial in result["trials"])
+    best = load_config(JobConfig, tmp_path / "out" / "best.yaml").config
+    assert best.inner.lr == result["best"]["inner.lr"]
+    assert best.outer == config.outer
+    confirmed = result["confirmation"]
+    assert set(confirmed) == {"best", "given"}
+    assert all(len(set(kids)) == 2 for kids in confirmed.values())
+    assert json.loads((tmp_path / "out" / "search.json").read_text())["best"] == result["best"]
+    assert any(fields["stage"] == "trials" for fields in reporter.fields)
+    assert free_again()
+
+
+def test_a_trial_that_diverges_does_not_stop_the_others(data: str, tmp_path: Path) -> None:
+    space = {"inner.lr": {"grid": [1e-2, 1e30]}}
+    config = settings(data, {"space": space, "num_trials": 1})
+    result = search(config, tmp_path / "out", resume=False, reporter=Quiet())
+    assert [trial["status"] for trial in result["trials"]] == ["done", "failed"]
+    assert "finite" in result["trials"][1]["error"]
+    assert result["best"] == {"inner.lr": 1e-2}
+
+
+def test_a_search_of_which_every_trial_fails_is_an_error(data: str, tmp_path: Path) -> None:
+    config = settings(data, {"space": {"inner.lr": {"choice": [1e30]}}, "num_trials": 2})
+    with pytest.raises(ClusterError, match=r"all 2 trials failed; the first: .*finite"):
+        search(config, tmp_path / "out", resume=False, reporter=Quiet())
+
+
+def test_a_trial_with_workers_has_the_bits_of_one_without(data: str, tmp_path: Path) -> None:
+    space = {"inner.lr": {"grid": [1e-2]}}
+    found = []
+    for workers in (0, 2):
+        tune = {"space": space, "num_trials": 1, "workers_per_trial": workers}
+        out = tmp_path / f"out-{workers}"
+        result = search(settings(data, tune), out, resume=False, reporter=Quiet())
+        (trial,) = result["trials"]
+        found.append((weights(out / "trials" / trial["id"]), trial["metrics"]))
+    assert found[0] == found[1]
+    assert free_again()
+
+
+def test_a_finished_search_that_is_resumed_keeps_its_trials(data: str, tmp_path: Path) -> None:
+    config = settings(data, {"space": {"inner.lr": {"grid": [1e-2, 1e-3]}}, "num_trials": 1})
+    first = search(config, tmp_path / "out", resume=False, reporter=Quiet())
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "trials").rglob("metrics.jsonl")}
+    again = search(config, tmp_path / "out", resume=True, reporter=Quiet())
+    assert again["trials"] == first["trials"]
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_trials_that_can_never_fit_are_refused_with_the_numbers(data: str, tmp_path: Path) -> None:
+    config = settings(data, {"workers_per_trial": 99, "space": {"inner.lr": {"choice": [1e-2]}}})
+    with pytest.raises(ClusterError, match=r"a trial needs 99.01 CPU, but Ray has 6 CPU"):
+        search(config, tmp_path / "out", resume=False, reporter=Quiet())
+
+
+def test_trials_that_got_further_rank_before_those_that_were_stopped(data: str) -> None:
+    config = settings(data, {"objective": "gain"})
+
+    def trial(name: str, step: int, gain: float | None) -> Trial:
+        return Trial(name, {}, "done", step, {} if gain is None else {"gain": gain})
+
+    trials = [
+        trial("failed", 0, None),
+        trial("stopped high", 2, 0.9),
+        trial("low", 4, 0.1),
+        trial("high", 4, 0.2),
+        trial("nan", 4, np.nan),
+    ]
+    assert [t.id for t in rank(trials, config)][:3] == ["high", "low", "stopped high"]
+
+
+def test_a_trial_reserves_its_workers_and_a_place_for_its_driver(data: str) -> None:
+    cluster = {"cpus_per_worker": 2, "gpus_per_worker": 0.5}
+    config = settings(data, {"workers_per_trial": 2})
+    given = config.model_copy(
+        update={"cluster": config.cluster.model_validate(cluster, strict=False)}
+    )
+    assert bundles(given) == [{"CPU": 0.01}, {"CPU": 2.0, "GPU": 0.5}, {"CPU": 2.0, "GPU": 0.5}]

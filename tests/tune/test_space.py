@@ -1,0 +1,80 @@
+"""The space of a search: what is refused, and what of a sample applies."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.config import JobConfig
+from metagan.algorithms import ALGORITHMS
+from metagan.config import ConfigError
+from tune.space import DEFAULT_SPACES, applied, parse_space, with_sample
+
+CONFIG = JobConfig()
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "said"),
+    [
+        ("inner.lrr", {"choice": [1e-3]}, "did you mean inner.lr"),
+        ("inner.steps", {"choice": [3, 0]}, "0: Input should be greater than or equal to 1"),
+        ("inner.steps", {"randint": [1, 2.5]}, "expected two whole numbers"),
+        ("inner.lr", {"loguniform": [0, 1e-2]}, "both above 0"),
+        ("inner.lr", {"uniform": [1e-2, 1e-3]}, "low below high"),
+        ("inner.lr", {"normal": [0, 1]}, "expected one of uniform, loguniform"),
+        ("inner.lr", {"uniform": [0.1, 0.2], "choice": [1]}, "expected one of"),
+        ("inner.lr", 3e-4, "expected a distribution"),
+        ("inner.lr", {"choice": []}, "expected a list"),
+        ("algorithm.name", {"choice": ["reptil"]}, "'reptil'"),
+        ("evaluate.seeds", {"choice": [2, 3]}, "decides where a run computes"),
+        ("inner.lr", {"choice": [1e-3], "when": {"outer.lrr": [1]}}, "did you mean outer.lr"),
+        ("inner.lr", {"choice": [1e-3], "when": {"outer.lr": 1}}, "expected a list of values"),
+    ],
+)
+def test_an_entry_that_cannot_be_searched_is_refused_with_its_key(key, entry, said) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_space({key: entry}, CONFIG)
+    assert f"tune.space: {key}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    space = {"inner.lrr": {"choice": [1]}, "gan.width": {"choice": [8, 9]}, "seed": 4}
+    with pytest.raises(ConfigError) as caught:
+        parse_space(space, CONFIG)
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_every_algorithm_has_a_space_of_its_own(algorithm: str) -> None:
+    assert set(DEFAULT_SPACES) == set(ALGORITHMS)
+    values = {"algorithm": {"name": algorithm}}
+    if algorithm == "average":
+        values["outer"] = {"steps": 1}
+    config = JobConfig.model_validate(values)
+    assert {p.key for p in parse_space({}, config)} == set(DEFAULT_SPACES[algorithm])
+
+
+def test_a_parameter_applies_only_where_its_condition_holds() -> None:
+    space = {
+        "outer.optimizer": {"choice": ["nesterov", "adam"]},
+        "outer.momentum": {"uniform": [0.5, 0.9], "when": {"outer.optimizer": ["nesterov"]}},
+        "inner.lr": {"choice": [1e-3, 1e-2], "when": {"algorithm.name": ["maml"]}},
+    }
+    parameters = parse_space(space, CONFIG)
+    sample = {"outer.optimizer": "adam", "outer.momentum": 0.7, "inner.lr": 1e-3}
+    assert applied(parameters, sample, CONFIG) == {"outer.optimizer": "adam"}
+    sample["outer.optimizer"] = "nesterov"
+    assert set(applied(parameters, sample, CONFIG)) == {"outer.optimizer", "outer.momentum"}
+
+
+def test_whole_numbers_reach_both_ends() -> None:
+    (steps,) = parse_space({"inner.steps": {"randint": [2, 4]}}, CONFIG)
+    domain = steps.to_domain()
+    assert {domain.sample() for _ in range(200)} == {2, 3, 4}
+
+
+@given(lr=st.floats(1e-6, 1.0), steps=st.integers(1, 50))
+def test_a_sample_lies_over_the_given_settings_and_changes_nothing_else(lr, steps) -> None:
+    found = with_sample(CONFIG, {"inner.lr": lr, "inner.steps": steps})
+    inner = CONFIG.inner.model_copy(update={"lr": lr, "steps": steps})
+    assert found == CONFIG.model_copy(update={"inner": inner})

@@ -1,0 +1,80 @@
+"""Settings of a search."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cluster.config import JobConfig
+from metagan.config import Config
+
+Objective = Literal["gain", "accuracy", "kid", "coverage"]
+#: Which of them are better when they are larger.
+LARGER_IS_BETTER = {"gain": True, "accuracy": True, "kid": False, "coverage": True}
+
+
+class SearchConfig(Config):
+    """What is tried, how trials are judged, and when they are given up."""
+
+    space: dict[str, Any] = Field(
+        {},
+        description="Dotted settings to distributions, such as inner.lr: {loguniform: [1e-4, "
+        "1e-2]}; empty: a space that fits algorithm.name.",
+    )
+    num_trials: int = Field(24, ge=1, description="Settings that are tried (grids: times each).")
+    objective: Objective = Field(
+        "gain",
+        description="gain: accuracy that generated samples add to classical augmentation; accuracy "
+        "with both; kid; coverage. On validation classes.",
+    )
+    repetitions: int = Field(
+        2, ge=1, description="Validation targets that an objective is the mean of."
+    )
+    report_every: int = Field(
+        25,
+        ge=1,
+        description="Outer steps between measurements of a trial; the last is measured, too.",
+    )
+    searcher: Literal["random", "optuna"] = Field(
+        "random", description="How settings are chosen; grid entries are tried in full with random."
+    )
+    scheduler: Literal["none", "asha", "hyperband", "median"] = Field(
+        "asha", description="Which trials are stopped early."
+    )
+    grace_steps: int = Field(
+        25, ge=1, description="Outer steps before a trial may be stopped early."
+    )
+    reduction: int = Field(
+        3, ge=2, description="asha, hyperband: of this many trials at a step, one goes on."
+    )
+    workers_per_trial: int = Field(
+        0,
+        ge=0,
+        description="Ray workers that a trial has; 0: it computes in its own process, which spares "
+        "the start of a worker.",
+    )
+    max_concurrent: int | None = Field(
+        None, ge=1, description="Trials at once; null: as many as the cluster has room for."
+    )
+    confirm_seeds: int = Field(
+        3,
+        ge=0,
+        description="Fresh seeds that the best settings and the given ones are then trained with; "
+        "0: none.",
+    )
+
+    @model_validator(mode="after")
+    def _grids_are_not_sampled(self) -> Self:
+        if self.searcher == "optuna" and any(
+            isinstance(entry, dict) and "grid" in entry for entry in self.space.values()
+        ):
+            raise ValueError(
+                "tune.space has a grid, which tune.searcher optuna cannot try in full; use choice, "
+                "or tune.searcher random"
+            )
+        return self
+
+
+class SearchJobConfig(JobConfig):
+    """A run, where it runs, and what is searched."""
+
+    tune: SearchConfig = SearchConfig()

@@ -1,0 +1,357 @@
+"""A search from its settings to what it found."""
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune as ray_tune
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
+from ray.tune.search.basic_variant import BasicVariantGenerator
+
+from cluster.config import JobConfig
+from cluster.connect import ray_session
+from cluster.errors import ClusterError
+from metagan.config import to_yaml
+from metagan.files import write_bytes, write_json
+from metagan.workflow.setup import prepare
+from metagan.workflow.step_log import Reporter
+from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.objective import Judge, make_judge
+from tune.space import Parameter, applied, parse_space, with_sample
+from tune.trial import run_trial
+
+SEARCH_FILE = "search.json"
+BEST_FILE = "best.yaml"
+# "1" prints boxes, off a terminal, too.
+_NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
+# Seeds that no search trained with.
+_FRESH_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a trial.
+
+    Attributes:
+        id: Names its run folder.
+        sample: The settings that applied, by dotted key.
+        status: "done", "stopped" early, or "failed".
+        step: Outer steps at its last measurement.
+        metrics: At that step; empty if there was none.
+        error: Why it failed, one line.
+    """
+
+    id: str
+    sample: Mapping[str, Any]
+    status: str
+    step: int
+    metrics: Mapping[str, float]
+    error: str = ""
+
+
+def search(
+    config: SearchJobConfig, out: Path, *, resume: bool, reporter: Reporter
+) -> dict[str, Any]:
+    """Search, then train the best settings and the given ones with fresh seeds.
+
+    Args:
+        config: The settings that are given, with `tune`.
+        out: Folder of the search; trials' run folders are in it.
+        resume: Go on with a search that was interrupted: finished trials are kept, others go on
+            from their checkpoints.
+        reporter: Gets progress.
+
+    Returns:
+        What `search.json` holds: objective, trials from best to worst, the best settings, and the
+        confirmation with fresh seeds.
+
+    Raises:
+        ConfigError: If the space cannot be used.
+        ClusterError: If no trial can ever fit, or all of them failed.
+    """
+    parameters = parse_space(config.tune.space, config)
+    out.mkdir(parents=True, exist_ok=True)
+    setup = prepare(config)
+    reporter.print(
+        f"searching {', '.join(p.key for p in parameters)}: {config.tune.num_trials} trials of up "
+        f"to {config.outer.steps} outer steps, by {config.tune.objective} on "
+        f"{len(setup.splits.validation)} validation classes"
+    )
+    judge = make_judge(config, setup, out)
+    with _ray(config):
+        at_once = _trials_at_once(config)
+        trials = _run(judge, parameters, out, "trials", at_once, resume, reporter)
+        ranked = rank(trials, config)
+        if not ranked or not ranked[0].metrics:
+            failed = next((trial.error for trial in trials if trial.error), "no trial was measured")
+            raise ClusterError(f"all {len(trials)} trials failed; the first: {failed}")
+        best = ranked[0]
+        best_config = with_sample(config, best.sample)
+        job = JobConfig.model_validate(best_config.model_dump(exclude={"tune"}))
+        write_bytes(out / BEST_FILE, to_yaml(job).encode())
+        confirmed = _confirm(judge, best, out, at_once, resume, reporter)
+    result = {
+        "objective": config.tune.objective,
+        "trials": [vars(trial) for trial in ranked],
+        "best": dict(best.sample),
+        "confirmation": confirmed,
+    }
+    write_json(out / SEARCH_FILE, _finite(result))
+    return result
+
+
+def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
+    """From best to worst: those that got furthest first, failed ones last.
+
+    A trial that was stopped early is not compared with others at a later step, where its value
+    would mean something else.
+    """
+    sign = -1 if LARGER_IS_BETTER[config.tune.objective] else 1
+
+    def order(trial: Trial) -> tuple[bool, int, float]:
+        value = trial.metrics.get(config.tune.objective, math.nan)
+        return (math.isnan(value), -trial.step, sign * value)
+
+    return sorted(trials, key=order)
+
+
+def _confirm(
+    judge: Judge, best: Trial, out: Path, at_once: int, resume: bool, reporter: Reporter
+) -> dict[str, list[float]]:
+    """The objective of the best and of the given settings, each with fresh seeds."""
+    config = judge.config
+    count = config.tune.confirm_seeds
+    if not count:
+        return {}
+    seeds = [config.seed + _FRESH_SEEDS + index for index in range(count)]
+    reporter.print(f"training the best and the given settings with {count} fresh seeds")
+    found: dict[str, list[float]] = {}
+    for name, sample in (("best", best.sample), ("given", {})):
+        fixed = judge.config.tune.model_copy(
+            update={"scheduler": "none", "searcher": "random", "num_trials": 1, "space": {}}
+        )
+        chosen = with_sample(config, sample).model_copy(update={"tune": fixed})
+        grid = (Parameter("seed", "grid", tuple(seeds), {}),)
+        # Judged by the same targets: only what is trained has another seed.
+        same = Judge(chosen, judge.splits, judge.source, judge.baseline)
+        trials = _run(same, grid, out, f"confirm-{name}", at_once, resume, reporter)
+        found[name] = [
+            trial.metrics.get(config.tune.objective, math.nan)
+            for trial in sorted(trials, key=lambda trial: trial.sample["seed"])
+        ]
+    return found
+
+
+def _run(
+    judge: Judge,
+    parameters: Sequence[Parameter],
+    out: Path,
+    name: str,
+    at_once: int,
+    resume: bool,
+    reporter: Reporter,
+) -> list[Trial]:
+    config = judge.config
+    trainable = ray_tune.with_resources(
+        ray_tune.with_parameters(
+            run_trial, judge=judge, parameters=parameters, trials_folder=str(out.absolute() / name)
+        ),
+        ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
+    )
+    storage = str(out.absolute() / "tune")
+    space = {parameter.key: parameter.to_domain() for parameter in parameters}
+    path = f"{storage}/{name}"
+    if resume and ray_tune.Tuner.can_restore(path):
+        tuner = ray_tune.Tuner.restore(
+            path, trainable, resume_unfinished=True, resume_errored=True, param_space=space
+        )
+    else:
+        tuner = ray_tune.Tuner(
+            trainable,
+            param_space=space,
+            tune_config=ray_tune.TuneConfig(
+                metric=config.tune.objective,
+                mode="max" if LARGER_IS_BETTER[config.tune.objective] else "min",
+                num_samples=config.tune.num_trials,
+                scheduler=_scheduler(config),
+                search_alg=_searcher(config),
+                max_concurrent_trials=at_once,
+                # The next trial finds torch imported, and data and kernels warm.
+                reuse_actors=True,
+            ),
+            run_config=ray_tune.RunConfig(
+                name=name,
+                storage_path=storage,
+                verbose=0,
+                callbacks=[_Progress(config, reporter, name)],
+            ),
+        )
+    with _quiet_tune():
+        results = tuner.fit()
+    return [_trial_of(results[index], parameters, config) for index in range(len(results))]
+
+
+def _trial_of(result: Any, parameters: Sequence[Parameter], config: SearchJobConfig) -> Trial:
+    metrics = result.metrics or {}
+    sample = applied(parameters, result.config, config)
+    values = {
+        name: float(metrics[name])
+        for name in ("gain", "accuracy", "kid", "coverage")
+        if name in metrics
+    }
+    step = int(metrics.get("outer_step", 0))
+    error = str(result.error).strip().splitlines()[-1] if result.error else ""
+    status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
+    trial_id = str(metrics.get("trial_id") or Path(result.path).name)
+    return Trial(trial_id, sample, status, step, values, error)
+
+
+def bundles(config: SearchJobConfig) -> list[dict[str, float]]:
+    """What a trial reserves: a place for its driver, and one for each worker."""
+    one = {"CPU": config.cluster.cpus_per_worker}
+    if config.cluster.gpus_per_worker:
+        one["GPU"] = config.cluster.gpus_per_worker
+    if not config.tune.workers_per_trial:
+        return [one]
+    # While workers compute the driver waits, and the other way around.
+    return [{"CPU": 0.01}, *[one] * config.tune.workers_per_trial]
+
+
+def _trials_at_once(config: SearchJobConfig) -> int:
+    """As many as there is room for, or as the settings allow.
+
+    Raises:
+        ClusterError: If not even one can ever fit.
+    """
+    need: dict[str, float] = {}
+    for bundle in bundles(config):
+        for name, amount in bundle.items():
+            need[name] = need.get(name, 0.0) + amount
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    room = min(math.floor(there.get(name, 0.0) / amount + 1e-6) for name, amount in need.items())
+    if room < 1:
+        needed, offered = (
+            ", ".join(f"{amount:g} {name}" for name, amount in sorted(what.items()))
+            for what in (need, {name: there.get(name, 0.0) for name in need})
+        )
+        raise ClusterError(
+            f"a trial needs {needed}, but Ray has {offered}; lower tune.workers_per_trial, "
+            "cluster.cpus_per_worker or cluster.gpus_per_worker"
+        )
+    return min(room, config.tune.max_concurrent or room)
+
+
+@contextlib.contextmanager
+def _ray(config: SearchJobConfig) -> Iterator[None]:
+    """A Ray by the settings; a private one has all cores of this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = math.ceil((cores or 1) / config.cluster.cpus_per_worker)
+    sized = config.cluster.model_copy(update={"num_workers": workers})
+    with ray_session(sized):
+        yield
+
+
+def _scheduler(config: SearchJobConfig) -> TrialScheduler:
+    settings = config.tune
+    grace = max(settings.grace_steps, settings.report_every)
+    if settings.scheduler == "asha":
+        return ASHAScheduler(
+            time_attr="outer_step",
+            max_t=config.outer.steps,
+            grace_period=min(grace, config.outer.steps),
+            reduction_factor=settings.reduction,
+        )
+    if settings.scheduler == "hyperband":
+        return HyperBandScheduler(
+            time_attr="outer_step", max_t=config.outer.steps, reduction_factor=settings.reduction
+        )
+    if settings.scheduler == "median":
+        return MedianStoppingRule(time_attr="outer_step", grace_period=grace)
+    return FIFOScheduler()  # type: ignore[no-untyped-call]
+
+
+def _searcher(config: SearchJobConfig) -> Any:
+    if config.tune.searcher == "random":
+        return BasicVariantGenerator(random_state=config.seed)
+    try:
+        from ray.tune.search.optuna import OptunaSearch
+
+        return OptunaSearch(seed=config.seed)
+    except (ImportError, AssertionError):
+        raise ClusterError(
+            "tune.searcher is optuna, which is not installed: pip install 'metagan[optuna]', or "
+            "set tune.searcher random"
+        ) from None
+
+
+class _Progress(ray_tune.Callback):
+    """Tells the reporter what Tune's own tables would, in one line."""
+
+    def __init__(self, config: SearchJobConfig, reporter: Reporter, name: str) -> None:
+        self._tune, self._reporter, self._name = config.tune, reporter, name
+        self._best: float | None = None
+
+    def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:  # noqa: ARG002
+        """Something may have happened to a trial."""
+        for trial in trials:
+            value = trial.last_result.get(self._tune.objective)
+            if value is not None and math.isfinite(value):
+                better = max if LARGER_IS_BETTER[self._tune.objective] else min
+                self._best = value if self._best is None else better(self._best, value)
+        self._tell(trials)
+
+    def _tell(self, trials: Sequence[Any]) -> None:
+        states = [trial.status for trial in trials]
+        self._reporter.progress(
+            {
+                "stage": self._name,
+                "step": states.count("TERMINATED") + states.count("ERROR"),
+                "steps": max(len(states), self._tune.num_trials),
+                "running": states.count("RUNNING"),
+                "failed": states.count("ERROR"),
+                f"best_{self._tune.objective}": self._best,
+            }
+        )
+
+
+@contextlib.contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Without Tune's tables, and its warnings of what is meant so: we have one line of our own."""
+    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.train", "ray._private")]
+    levels = [logger.level for logger in loggers]
+    before = os.environ.get(_NEW_OUTPUT)
+    os.environ[_NEW_OUTPUT] = "0"
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if before is None:
+            del os.environ[_NEW_OUTPUT]
+        else:
+            os.environ[_NEW_OUTPUT] = before
+
+
+def _finite(value: Any) -> Any:
+    """With null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

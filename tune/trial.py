@@ -1,0 +1,99 @@
+"""One trial: a run of `metagan train` that is measured at every checkpoint."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from ray import tune as ray_tune
+
+from cluster.runner import open_runner
+from metagan.params import GanParams
+from metagan.train import EpisodeRunner, WorkerSpec
+from metagan.workflow.setup import TrainSetup
+from metagan.workflow.train import local_runner, train_run
+from tune.config import SearchJobConfig
+from tune.objective import Judge
+from tune.space import Parameter, applied, with_sample
+
+
+class _Silent:
+    """A reporter for a process that nobody looks at."""
+
+    def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:
+        """Nothing; Tune has the metrics."""
+
+    def print(self, text: str) -> None:
+        """Nothing; the trial's run folder has it all."""
+
+
+def trial_config(
+    config: SearchJobConfig,
+    parameters: Sequence[Parameter],
+    sample: Mapping[str, Any],
+    trial_id: str,
+) -> SearchJobConfig:
+    """A trial's complete settings.
+
+    Args:
+        config: The settings that are given.
+        parameters: Those that are searched.
+        sample: A value of each, and of further settings, which always apply.
+        trial_id: Names its copy in `checkpoint.storage`, if there is to be one.
+    """
+    names = {parameter.key for parameter in parameters}
+    further = {key: value for key, value in sample.items() if key not in names}
+    known = [parameter for parameter in parameters if parameter.key in sample]
+    own: dict[str, Any] = {
+        "checkpoint.every_steps": config.tune.report_every,
+        "checkpoint.keep": 1,
+        "cluster.num_workers": max(1, config.tune.workers_per_trial),
+        "cluster.min_workers": 1,
+    }
+    if config.checkpoint.storage is not None:
+        own["checkpoint.storage"] = f"{config.checkpoint.storage.rstrip('/')}/{trial_id}"
+    return with_sample(config, {**applied(known, sample, config), **further, **own})
+
+
+def run_trial(
+    sample: Mapping[str, Any],
+    *,
+    judge: Judge,
+    parameters: Sequence[Parameter],
+    trials_folder: str,
+) -> None:
+    """Train with a sample of the space and report on the way; what Tune calls.
+
+    A trial that is started again goes on from its run folder's newest checkpoint.
+    """
+    config = judge.config
+    trial_id = ray_tune.get_context().get_trial_id()
+    own = trial_config(config, parameters, sample, trial_id)
+
+    def report(setup: TrainSetup, init: GanParams, step: int) -> None:
+        ray_tune.report({**judge.measure(own, setup, init), "outer_step": step})
+
+    train_run(
+        own,
+        Path(trials_folder) / trial_id,
+        open_runner=_runner(own),
+        reporter=_Silent(),
+        resume="auto",
+        splits=judge.splits,
+        on_checkpoint=report,
+    )
+
+
+def _runner(config: SearchJobConfig) -> Any:
+    if config.tune.workers_per_trial:
+
+        @contextlib.contextmanager
+        def open_workers(spec: WorkerSpec) -> Iterator[EpisodeRunner]:
+            # They find their places in the trial's own placement group.
+            opened: AbstractContextManager[EpisodeRunner] = open_runner(spec, config.cluster)
+            with opened as runner:
+                yield runner
+
+        return open_workers
+    return local_runner(config, threads=config.cluster.threads_per_worker)
