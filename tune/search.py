@@ -1,6 +1,7 @@
 """A search from its settings to what it found."""
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -30,7 +31,7 @@ from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.objective import Judge, make_judge
 from tune.space import Parameter, applied, parse_space, with_sample
-from tune.trial import run_trial
+from tune.trial import SETTINGS, run_trial
 
 SEARCH_FILE = "search.json"
 BEST_FILE = "best.yaml"
@@ -92,7 +93,8 @@ def search(
     judge = make_judge(config, setup, out)
     with _ray(config):
         at_once = _trials_at_once(config)
-        trials = _run(judge, parameters, out, "trials", at_once, resume, reporter)
+        space = {parameter.key: parameter.to_domain() for parameter in parameters}
+        trials = _run(judge, parameters, space, out, "trials", at_once, resume, reporter)
         ranked = rank(trials, config)
         if not ranked or not ranked[0].metrics:
             failed = next((trial.error for trial in trials if trial.error), "no trial was measured")
@@ -129,7 +131,7 @@ def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
 
 def _confirm(
     judge: Judge, best: Trial, out: Path, at_once: int, resume: bool, reporter: Reporter
-) -> dict[str, list[float]]:
+) -> dict[str, list[float | None]]:
     """The objective of the best and of the given settings, each with fresh seeds."""
     config = judge.config
     count = config.tune.confirm_seeds
@@ -137,26 +139,26 @@ def _confirm(
         return {}
     seeds = [config.seed + _FRESH_SEEDS + index for index in range(count)]
     reporter.print(f"training the best and the given settings with {count} fresh seeds")
-    found: dict[str, list[float]] = {}
-    for name, sample in (("best", best.sample), ("given", {})):
-        fixed = judge.config.tune.model_copy(
-            update={"scheduler": "none", "searcher": "random", "num_trials": 1, "space": {}}
-        )
-        chosen = with_sample(config, sample).model_copy(update={"tune": fixed})
-        grid = (Parameter("seed", "grid", tuple(seeds), {}),)
-        # Judged by the same targets: only what is trained has another seed.
-        same = Judge(chosen, judge.splits, judge.source, judge.baseline)
-        trials = _run(same, grid, out, f"confirm-{name}", at_once, resume, reporter)
-        found[name] = [
-            trial.metrics.get(config.tune.objective, math.nan)
-            for trial in sorted(trials, key=lambda trial: trial.sample["seed"])
-        ]
-    return found
+    names = {"best": best.sample, "given": {}}
+    tried = [{**sample, "seed": seed} for sample in names.values() for seed in seeds]
+    whole = {"scheduler": "none", "searcher": "random", "num_trials": 1, "space": {}}
+    fixed = config.model_copy(update={"tune": config.tune.model_copy(update=whole)})
+    # The same targets and classifiers: only what is trained has another seed.
+    same = Judge(fixed, judge.splits, judge.source, judge.baseline)
+    space = {SETTINGS: ray_tune.grid_search(tried)}
+    trials = _run(same, (), space, out, "confirm", at_once, resume, reporter)
+    values = {
+        json.dumps(trial.sample, sort_keys=True): trial.metrics.get(config.tune.objective)
+        for trial in trials
+    }
+    found = [values.get(json.dumps(sample, sort_keys=True)) for sample in tried]
+    return {"best": found[:count], "given": found[count:]}
 
 
 def _run(
     judge: Judge,
     parameters: Sequence[Parameter],
+    space: Mapping[str, Any],
     out: Path,
     name: str,
     at_once: int,
@@ -171,16 +173,15 @@ def _run(
         ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
     )
     storage = str(out.absolute() / "tune")
-    space = {parameter.key: parameter.to_domain() for parameter in parameters}
     path = f"{storage}/{name}"
     if resume and ray_tune.Tuner.can_restore(path):
         tuner = ray_tune.Tuner.restore(
-            path, trainable, resume_unfinished=True, resume_errored=True, param_space=space
+            path, trainable, resume_unfinished=True, resume_errored=True, param_space=dict(space)
         )
     else:
         tuner = ray_tune.Tuner(
             trainable,
-            param_space=space,
+            param_space=dict(space),
             tune_config=ray_tune.TuneConfig(
                 metric=config.tune.objective,
                 mode="max" if LARGER_IS_BETTER[config.tune.objective] else "min",
@@ -205,7 +206,7 @@ def _run(
 
 def _trial_of(result: Any, parameters: Sequence[Parameter], config: SearchJobConfig) -> Trial:
     metrics = result.metrics or {}
-    sample = applied(parameters, result.config, config)
+    sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
     values = {
         name: float(metrics[name])
         for name in ("gain", "accuracy", "kid", "coverage")

@@ -17,6 +17,9 @@ from tune.config import SearchJobConfig
 from tune.objective import Judge
 from tune.space import Parameter, applied, with_sample
 
+#: In a sample, settings that were not searched but are to be tried.
+SETTINGS = "settings"
+
 
 class _Silent:
     """A reporter for a process that nobody looks at."""
@@ -39,12 +42,9 @@ def trial_config(
     Args:
         config: The settings that are given.
         parameters: Those that are searched.
-        sample: A value of each, and of further settings, which always apply.
+        sample: A value of each; under `SETTINGS`, values of others, which always apply.
         trial_id: Names its copy in `checkpoint.storage`, if there is to be one.
     """
-    names = {parameter.key for parameter in parameters}
-    further = {key: value for key, value in sample.items() if key not in names}
-    known = [parameter for parameter in parameters if parameter.key in sample]
     own: dict[str, Any] = {
         "checkpoint.every_steps": config.tune.report_every,
         "checkpoint.keep": 1,
@@ -53,7 +53,8 @@ def trial_config(
     }
     if config.checkpoint.storage is not None:
         own["checkpoint.storage"] = f"{config.checkpoint.storage.rstrip('/')}/{trial_id}"
-    return with_sample(config, {**applied(known, sample, config), **further, **own})
+    chosen = {**applied(parameters, sample, config), **sample.get(SETTINGS, {})}
+    return with_sample(config, {**chosen, **own})
 
 
 def run_trial(

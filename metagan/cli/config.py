@@ -67,14 +67,15 @@ def run(args: argparse.Namespace, context: Context) -> int:
         loaded = load(args, context)
         context.console.print(to_yaml(loaded.config, comments=loaded.provenance).rstrip())
     elif args.part == "schema":
-        context.console.print(json.dumps(json_schema(context.config_model), indent=2))
+        context.console.print(json.dumps(json_schema(context.search_model), indent=2))
     else:
         _explain(args.key, context)
     return EXIT_DONE
 
 
 def _explain(key: str | None, context: Context) -> None:
-    model, console = context.config_model, context.console
+    # Of all commands together: those of a search too.
+    model, console = context.search_model, context.console
     prefix = f"{key}." if key else ""
     section = [known for known in list_settings(model) if known.key.startswith(prefix)]
     if section:

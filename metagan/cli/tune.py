@@ -9,9 +9,10 @@ from metagan.cli.options import Parser, add_command, add_output, add_settings, c
 from metagan.config import load_config
 
 DESCRIPTION = """\
-Try many settings at once with Ray Tune, each a run of `metagan train` judged on
-validation classes, stop those that fall behind, and write the best settings as
-a file for `metagan train -c`. What is searched stands in the settings:
+Try many settings at once with Ray Tune, each a run of `metagan train` that is
+judged on validation classes, stop those that fall behind, and write the best
+settings as a file for `metagan train -c`. What is searched stands in a section
+of the settings:
 
   tune:
     num_trials: 24
@@ -25,7 +26,7 @@ Without tune.space a space that fits algorithm.name is searched. At the end the
 best settings and the given ones are trained with fresh seeds: that comparison is
 the result, not the best value of the search."""
 
-# Fifteen small trials of seconds each: to see everything work.
+# Trials of seconds: to see everything work.
 SMOKE = (
     "data.source=glyphs",
     "data.image_size=20",

@@ -12,6 +12,7 @@ import pytest
 from metagan.cli import app
 from metagan.cli.app import COMMANDS, build_parser, run_cli
 from metagan.cli.context import EXIT_CLOSED_PIPE, Context
+from tune.config import SearchJobConfig
 
 HEAVY = ("torch", "ray", "pyarrow", "matplotlib", "numpy", "rich", "sklearn")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,7 +55,7 @@ def make_test_context(console):
     def unexpected(*_arguments):
         raise AssertionError("no cluster is needed here")
 
-    return Context(JobConfig, *[unexpected] * 6, console)
+    return Context(JobConfig, *[unexpected] * 6, SearchJobConfig, unexpected, console)
 
 
 # --- start-up -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from metagan.cli.context import Context, Finding
 from metagan.cli.options import load, load_data, load_run, override
 from metagan.config import ConfigError, load_config
 from tests.helpers import bars
+from tune.config import SearchJobConfig
 
 
 def context_with(findings=(), seen=None):
@@ -26,7 +27,15 @@ def context_with(findings=(), seen=None):
     def unexpected(*_arguments):
         raise AssertionError("no cluster is needed here")
 
-    return lambda console: Context(JobConfig, *[unexpected] * 4, diagnose, unexpected, console)
+    return lambda console: Context(
+        JobConfig,
+        *[unexpected] * 4,
+        diagnose,
+        unexpected,
+        SearchJobConfig,
+        unexpected,
+        console,
+    )
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 from cluster.config import JobConfig
 from metagan.config import load_config
 from tests.conftest import REPOSITORY
+from tune.config import SearchJobConfig
+from tune.space import parse_space
 
 PACKAGES = ("metagan", "cluster", "tune")
 # Test folders that are about more than one package.
@@ -42,8 +44,19 @@ def tracked_text() -> list[Path]:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_a_configuration_loads(path: Path) -> None:
-    provenance = load_config(JobConfig, path).provenance
+    provenance = load_config(SearchJobConfig, path).provenance
     assert any(origin.startswith(str(path)) for origin in provenance.values())
+
+
+def test_a_search_loads_its_space() -> None:
+    config = load_config(SearchJobConfig, REPOSITORY / "configs" / "omniglot-search.yaml").config
+    assert len(parse_space(config.tune.space, config)) == len(config.tune.space) > 0
+
+
+def test_only_the_search_knows_ray_tune() -> None:
+    for path in sources():
+        if "tune" not in path.relative_to(REPOSITORY).parts[:1]:
+            assert "ray.tune" not in path.read_text() and "import tune" not in path.read_text()
 
 
 def test_the_demo_and_the_published_configuration_are_one() -> None:
