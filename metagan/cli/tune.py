@@ -23,8 +23,8 @@ of the settings:
       outer.momentum: {uniform: [0.5, 0.99], when: {outer.optimizer: [nesterov]}}
 
 Without tune.space a space that fits algorithm.name is searched. At the end the
-best settings and the given ones are trained with fresh seeds: that comparison is
-the result, not the best value of the search."""
+best settings and the given ones are trained with fresh seeds: that comparison
+is the result, not the best value of the search."""
 
 # Trials of seconds: to see everything work.
 SMOKE = (

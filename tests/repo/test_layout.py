@@ -56,7 +56,8 @@ def test_a_search_loads_its_space() -> None:
 def test_only_the_search_knows_ray_tune() -> None:
     for path in sources():
         if "tune" not in path.relative_to(REPOSITORY).parts[:1]:
-            assert "ray.tune" not in path.read_text() and "import tune" not in path.read_text()
+            assert "ray.tune" not in path.read_text()
+            assert "import tune" not in path.read_text()
 
 
 def test_the_demo_and_the_published_configuration_are_one() -> None:
