@@ -20,7 +20,7 @@ of the settings:
       inner.lr: {loguniform: [1e-4, 3e-3]}
       inner.steps: {randint: [2, 12]}
       algorithm.name: {choice: [reptile, fomaml]}
-      outer.momentum: {uniform: [0.5, 0.99], when: {outer.optimizer: [nesterov]}}
+      gan.r1: {loguniform: [0.1, 10], when: {gan.loss: [hinge]}}
 
 Without tune.space a space that fits algorithm.name is searched. At the end the
 best settings and the given ones are trained with fresh seeds: that comparison
