@@ -1,6 +1,7 @@
 """What workers reserve, and whether the cluster has it."""
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ class WorkerShape:
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
         return f"{self.cpus:g} CPU{gpus}"
+
+
+def hide_gpus_not_granted() -> None:
+    """Call first in a task or trial: Ray shows all GPUs of the node to one that reserved none."""
+    if not ray.get_gpu_ids():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def placement(config: ClusterConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
-from cluster.resources import placement
+from cluster.resources import hide_gpus_not_granted, placement
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,9 +70,7 @@ class RayMap:
 def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -> Any:
     function, shared = work
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    if not ray.get_gpu_ids():
-        # Ray hides none from a task that reserved none.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_gpus_not_granted()
     torch.set_num_threads(threads)
     return function(shared, item)
 

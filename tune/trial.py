@@ -8,6 +8,7 @@ from typing import Any
 
 from ray import tune as ray_tune
 
+from cluster.resources import hide_gpus_not_granted
 from cluster.runner import open_runner
 from metagan.params import GanParams
 from metagan.train import EpisodeRunner, WorkerSpec
@@ -68,6 +69,7 @@ def run_trial(
 
     A trial that is started again goes on from its run folder's newest checkpoint.
     """
+    hide_gpus_not_granted()
     config = judge.config
     trial_id = ray_tune.get_context().get_trial_id()
     own = trial_config(config, parameters, sample, trial_id)
