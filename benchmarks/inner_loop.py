@@ -36,6 +36,7 @@ from benchmarks.memory import peak_mb
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunk_gradient import chunk_gradient, prefers_vmap
 from metagan.chunks import ChunkKey
+from metagan.cuda_graphs import Recorder
 from metagan.dataset import ClassRecord, Dataset
 from metagan.gan import GanPair, build_gan
 from metagan.losses import ADVERSARIAL_LOSSES, augment, mode_seeking
@@ -177,26 +178,34 @@ def plain_episode(
 # --- measuring ---------------------------------------------------------------------------------
 
 
+def chunk_sum(
+    setup: Setup,
+    chunk: ChunkKey,
+    device: torch.device,
+    *,
+    vectorised: bool | None = None,
+    recorder: Recorder | None = None,
+) -> Tensor:
+    """What a worker computes, (P,), in the main memory."""
+    result = chunk_gradient(
+        setup.gan,
+        setup.layout,
+        setup.layout.flatten(setup.params).numpy(),
+        chunk,
+        setup.source,
+        setup.config,
+        device=device,
+        vectorised=vectorised,
+        recorder=recorder,
+    )
+    return torch.from_numpy(result.gradient_sum)
+
+
 def runners(setup: Setup) -> dict[str, Callable[[ChunkKey], Tensor]]:
-    vector = setup.layout.flatten(setup.params).numpy()
-
-    def ours(chunk: ChunkKey, vectorised: bool) -> Tensor:
-        result = chunk_gradient(
-            setup.gan,
-            setup.layout,
-            vector,
-            chunk,
-            setup.source,
-            setup.config,
-            device=CPU,
-            vectorised=vectorised,
-        )
-        return torch.from_numpy(result.gradient_sum)
-
     return {
         "plain": lambda chunk: plain_chunk(setup, chunk),
-        "loop": lambda chunk: ours(chunk, False),
-        "vmap": lambda chunk: ours(chunk, True),
+        "loop": lambda chunk: chunk_sum(setup, chunk, CPU, vectorised=False),
+        "vmap": lambda chunk: chunk_sum(setup, chunk, CPU, vectorised=True),
     }
 
 

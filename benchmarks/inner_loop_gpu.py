@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.inner_loop import Setup, chunk_of, make_setup, plain_chunk
-from metagan.chunk_gradient import chunk_gradient
+from benchmarks.inner_loop import Setup, chunk_of, chunk_sum, make_setup, plain_chunk
 from metagan.chunks import ChunkKey
 from metagan.cuda_graphs import Recorder
 from metagan.devices import choose_device
@@ -43,25 +42,11 @@ Way = Callable[[ChunkKey], Tensor]
 def ways_of(setup: Setup, device: torch.device) -> dict[str, Way]:
     """How the table's columns compute a chunk."""
     setup.gan.to(device)
-    vector, recorder = setup.layout.flatten(setup.params).numpy(), Recorder()
-
-    def ours(chunk: ChunkKey, recorder: Recorder | None) -> Tensor:
-        result = chunk_gradient(
-            setup.gan,
-            setup.layout,
-            vector,
-            chunk,
-            setup.source,
-            setup.config,
-            device=device,
-            recorder=recorder,
-        )
-        return torch.from_numpy(result.gradient_sum)
-
+    recorder = Recorder()
     return {
         "plain": lambda chunk: plain_chunk(setup, chunk, device),
-        "vmap": lambda chunk: ours(chunk, None),
-        "replay": lambda chunk: ours(chunk, recorder),
+        "vmap": lambda chunk: chunk_sum(setup, chunk, device),
+        "replay": lambda chunk: chunk_sum(setup, chunk, device, recorder=recorder),
     }
 
 

@@ -1,4 +1,8 @@
-"""Small data sets and settings that tests share."""
+"""Small data sets, settings and looks at processes that tests share."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +14,18 @@ from metagan.settings import (
     RunConfig,
     TaskConfig,
     WarmupConfig,
+)
+
+#: A run of seconds on the command line; `data.path` is a prepared folder.
+TINY_SETTINGS = (
+    "data.source=arrow",
+    "data.image_size=16",
+    "gan.width=4",
+    "gan.discriminator_width=4",
+    "gan.latent_dim=4",
+    "task.shots=3",
+    "task.num_query=3",
+    "inner.batch_size=4",
 )
 
 
@@ -42,3 +58,17 @@ def tiny_config(**sections: object) -> RunConfig:
         "warmup": WarmupConfig(),
     }
     return RunConfig.model_validate(values | sections, strict=False)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Processes started by a process, or by those."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It ended meanwhile.
+            fields = status.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            yield child
+            waiting.append(child)

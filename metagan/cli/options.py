@@ -89,6 +89,18 @@ def add_output(parser: Parser) -> None:
     )
 
 
+def add_resume(parser: Parser, help_text: str) -> None:
+    """`--resume` and `--resume auto`; see `metagan.cli.app` for how the two are told apart."""
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        default=False,
+        choices=("always", "auto"),
+        metavar="auto",
+        help=help_text,
+    )
+
+
 def counts(text: str) -> tuple[int, ...]:
     """An argparse type: whole numbers above zero with commas between, such as 5,10,15."""
     try:

@@ -4,7 +4,15 @@ import argparse
 from pathlib import Path
 
 from metagan.cli.context import Context
-from metagan.cli.options import Parser, add_command, add_output, add_settings, count, load
+from metagan.cli.options import (
+    Parser,
+    add_command,
+    add_output,
+    add_resume,
+    add_settings,
+    count,
+    load,
+)
 
 DESCRIPTION = """\
 Meta-learn one GAN initialization over the training domains.
@@ -41,13 +49,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--local", action="store_true", help="one process, without Ray; equal results"
     )
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        default=False,
-        choices=("always", "auto"),
-        metavar="auto",
-        help="go on from the newest checkpoint in the run folder, with its settings; with auto, "
+    add_resume(
+        parser,
+        "go on from the newest checkpoint in the run folder, with its settings; with auto, "
         "start where there is no run yet, so that one command serves for every attempt",
     )
     add_output(parser)

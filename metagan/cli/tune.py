@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metagan.cli.context import Context
-from metagan.cli.options import Parser, add_command, add_output, add_settings, count
+from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
 from metagan.config import load_config
 
 DESCRIPTION = """\
@@ -67,14 +67,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         "--out", type=Path, metavar="DIR", help="folder of the search; default: runs/tune"
     )
     parser.add_argument("--trials", type=count, metavar="N", help="the same as tune.num_trials=N")
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        default=False,
-        choices=("always", "auto"),
-        metavar="auto",
-        help="go on with a search that was interrupted; Ray Tune's own files in --out are pickles, "
-        "so only with a folder that you trust",
+    add_resume(
+        parser,
+        "go on with a search that was interrupted (with auto: if there is one); Ray Tune's own "
+        "files in --out are pickles, so only with a folder that you trust",
     )
     parser.add_argument(
         "--smoke", action="store_true", help="four tiny trials on the built-in glyphs"

@@ -34,21 +34,14 @@ from typing import Any
 from metagan.checkpoint import read_pointer
 from metagan.sources.arrow import prepare
 from tests.chaos.nodes import CPUS_PER_NODE, NUM_NODES, Nodes, hit
-from tests.helpers import bars
+from tests.helpers import TINY_SETTINGS, bars
 
 STEPS = 30
 EPISODES = 24
 SETTINGS = (
+    *TINY_SETTINGS,
     "device=cpu",
-    "data.source=arrow",
-    "data.image_size=16",
-    "gan.width=4",
-    "gan.discriminator_width=4",
-    "gan.latent_dim=4",
-    "task.shots=3",
-    "task.num_query=3",
     "inner.steps=6",
-    "inner.batch_size=4",
     f"outer.steps={STEPS}",
     f"outer.meta_batch_size={EPISODES}",
     "outer.episodes_per_chunk=2",

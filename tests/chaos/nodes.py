@@ -8,12 +8,13 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
+
+from tests.helpers import descendants
 
 CPUS_PER_NODE = 2
 NUM_NODES = 2
@@ -73,20 +74,6 @@ class Nodes:
         """End all nodes."""
         ray.shutdown()
         self._cluster.shutdown()
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """Processes started by a process, or by those."""
-    children: dict[int, list[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # It ended meanwhile.
-            fields = status.read_text().rpartition(")")[2].split()
-            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    waiting = [pid]
-    while waiting:
-        for child in children.get(waiting.pop(), []):
-            yield child
-            waiting.append(child)
 
 
 def episode_workers() -> list[int]:

@@ -16,21 +16,14 @@ import pytest
 
 from metagan.checkpoint import read_pointer
 from metagan.sources.arrow import prepare
-from tests.helpers import bars
+from tests.helpers import TINY_SETTINGS, bars
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("cuda")]
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray here")
 
 SETTINGS = (
-    "data.image_size=16",
-    "data.source=arrow",
-    "gan.width=4",
-    "gan.discriminator_width=4",
-    "gan.latent_dim=4",
-    "task.shots=3",
-    "task.num_query=3",
+    *TINY_SETTINGS,
     "inner.steps=2",
-    "inner.batch_size=4",
     "warmup.steps=4",
     "outer.meta_batch_size=8",
     "outer.episodes_per_chunk=2",

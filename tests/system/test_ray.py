@@ -23,6 +23,7 @@ from metagan.train import EpisodeRunner, WorkerSpec
 from metagan.workflow.train import local_runner, train_run
 from tests.cluster.faults import Fault, Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_config, bars_run
+from tests.helpers import descendants
 
 pytestmark = pytest.mark.ray
 
@@ -141,22 +142,6 @@ def wait_for(
         assert time.monotonic() < deadline, "waited in vain"
         assert process is None or process.poll() is None, "the command ended early"
         time.sleep(0.1)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """Processes started by a process, or by those."""
-    children: dict[int, list[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # It ended meanwhile.
-        children.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    waiting = [pid]
-    while waiting:
-        for child in children.get(waiting.pop(), []):
-            yield child
-            waiting.append(child)
 
 
 def workers_of(pid: int) -> Iterator[int]:

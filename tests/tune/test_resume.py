@@ -13,17 +13,10 @@ import pytest
 
 from metagan.sources.arrow import prepare
 from tests.conftest import REPOSITORY
-from tests.helpers import bars
+from tests.helpers import TINY_SETTINGS, bars
 
 SETTINGS = (
-    "data.source=arrow",
-    "data.image_size=16",
-    "gan.width=4",
-    "gan.discriminator_width=4",
-    "gan.latent_dim=4",
-    "task.shots=3",
-    "task.num_query=3",
-    "inner.batch_size=4",
+    *TINY_SETTINGS,
     "outer.steps=40",
     "outer.meta_batch_size=4",
     "evaluate.shots=[3]",
