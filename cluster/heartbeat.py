@@ -12,8 +12,8 @@ from ray.exceptions import RayError
 
 from cluster.pool import Ref, Worker, fetch
 
-# Questions in the time that silence is tolerated; one lost answer must not cost a worker.
-_QUESTIONS = 3
+# How long a worker may say nothing before it is asked, as a share of the time it then has.
+_ASKED_AFTER = 1 / 3
 
 
 class Heartbeats:
@@ -34,14 +34,15 @@ class Heartbeats:
     def ask(self, busy: Collection[Worker]) -> None:
         """Ask those whose last sign of life is a while ago; forget those that are idle."""
         now = time.monotonic()
-        for worker in [*self._asked, *self._heard]:
-            if worker not in busy or worker.actor is not self._actor_asked(worker):
-                self._asked.pop(worker, None)
-            if worker not in busy:
-                self._heard.pop(worker, None)
+        self._asked = {
+            worker: question
+            for worker, question in self._asked.items()
+            if worker in busy and worker.actor is question[1]
+        }
+        self._heard = {worker: at for worker, at in self._heard.items() if worker in busy}
         for worker in busy:
             heard = self._heard.setdefault(worker, now)
-            if worker not in self._asked and now - heard >= self._timeout_s / _QUESTIONS:
+            if worker not in self._asked and now - heard >= self._timeout_s * _ASKED_AFTER:
                 self._asked[worker] = (worker.actor.ping.remote(), worker.actor, now)
 
     def resolve(self, ref: Ref) -> bool:
@@ -74,11 +75,8 @@ class Heartbeats:
         """When there is somebody to ask or to give up (monotonic seconds)."""
         gives_up = [asked + self._timeout_s for _, _, asked in self._asked.values()]
         asks = [
-            heard + self._timeout_s / _QUESTIONS
+            heard + self._timeout_s * _ASKED_AFTER
             for worker, heard in self._heard.items()
             if worker not in self._asked
         ]
         return min([*gives_up, *asks], default=float("inf"))
-
-    def _actor_asked(self, worker: Worker) -> Any:
-        return self._asked[worker][1] if worker in self._asked else worker.actor

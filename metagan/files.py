@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,17 @@ def write_json(path: Path, value: Any) -> None:
     """Write valid JSON (NaN is refused), indented, durably."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
+
+
+def finite_or_null(value: Any) -> Any:
+    """The same with None, which JSON has, for NaN and infinity, which it has not."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite_or_null(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(item) for item in value]
+    return value
 
 
 def sync_folder(path: Path) -> None:

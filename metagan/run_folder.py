@@ -7,7 +7,6 @@ source_classifier/  evaluation.json  report.html
 
 import fcntl
 import json
-import math
 import os
 import platform
 import shlex
@@ -19,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from metagan.files import write_bytes, write_json
+from metagan.files import finite_or_null, write_bytes, write_json
 
 PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetensors")
 
@@ -144,7 +143,7 @@ class RunFolder:
         """Add lines to a JSON-lines file; what is not finite becomes null."""
         if records:
             with (self.path / name).open("a") as stream:
-                stream.writelines(json.dumps(_finite(record)) + "\n" for record in records)
+                stream.writelines(json.dumps(finite_or_null(record)) + "\n" for record in records)
 
     def read_lines(self, name: str) -> list[dict[str, Any]]:
         """The records of a JSON-lines file; a half-written last line is left out."""
@@ -184,13 +183,3 @@ def environment() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "packages": versions,
     }
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

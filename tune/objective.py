@@ -5,7 +5,7 @@ they learned. Test classes are not touched.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,7 @@ from cluster.config import JobConfig
 from metagan.algorithms import ALGORITHMS
 from metagan.evaluate.downstream import Mix, arm_accuracy
 from metagan.evaluate.evaluation import Subject, measure_quality
-from metagan.evaluate.source_classifier import (
-    SourceClassifier,
-    load_source_classifier,
-    save_source_classifier,
-    train_source_classifier,
-)
+from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.files import write_json
 from metagan.params import GanParams
 from metagan.workflow.setup import TrainSetup
@@ -78,27 +73,22 @@ class Judge:
         return sums
 
 
-def make_judge(config: SearchJobConfig, setup: TrainSetup, out: Path) -> Judge:
+def make_judge(
+    config: SearchJobConfig, setup: TrainSetup, out: Path, *, tell: Callable[[str], None]
+) -> Judge:
     """The judge of a search; what it needs is computed once and kept in the search's folder.
 
     Args:
         config: The settings that are given.
         setup: Of a run with them.
         out: The search's folder.
+        tell: Told of long work.
     """
     evaluate = config.evaluate
     key = f"{setup.spec.dataset_sha256} {config.seed} {evaluate.model_dump_json()}"
-    folder = out / "source_classifier"
-    source = load_source_classifier(folder, key=key)
-    if source is None:
-        source = train_source_classifier(
-            setup.dataset,
-            setup.splits.train,
-            steps=evaluate.source_steps,
-            batch_size=evaluate.classifier_batch,
-            seed=config.seed,
-        )
-        save_source_classifier(folder, source, key=key)
+    source = kept_source_classifier(
+        out / "source_classifier", setup.dataset, setup.splits.train, config, tell=tell
+    )
     baseline: tuple[float, ...] = ()
     if config.tune.objective in ("gain", "accuracy"):
         subject = _subject(config, setup, source, config, setup.initial)

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from cluster.config import JobConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
 from metagan.config import to_yaml
-from metagan.files import write_bytes, write_json
+from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
@@ -90,7 +90,7 @@ def search(
         f"to {config.outer.steps} outer steps, by {config.tune.objective} on "
         f"{len(setup.splits.validation)} validation classes"
     )
-    judge = make_judge(config, setup, out)
+    judge = make_judge(config, setup, out, tell=reporter.print)
     with _ray(config):
         at_once = _trials_at_once(config)
         space = {parameter.key: parameter.to_domain() for parameter in parameters}
@@ -110,7 +110,7 @@ def search(
         "best": dict(best.sample),
         "confirmation": confirmed,
     }
-    write_json(out / SEARCH_FILE, _finite(result))
+    write_json(out / SEARCH_FILE, finite_or_null(result))
     return result
 
 
@@ -144,7 +144,7 @@ def _confirm(
     whole = {"scheduler": "none", "searcher": "random", "num_trials": 1, "space": {}}
     fixed = config.model_copy(update={"tune": config.tune.model_copy(update=whole)})
     # The same targets and classifiers: only what is trained has another seed.
-    same = Judge(fixed, judge.splits, judge.source, judge.baseline)
+    same = replace(judge, config=fixed)
     space = {SETTINGS: ray_tune.grid_search(tried)}
     trials = _run(same, (), space, out, "confirm", at_once, resume, reporter)
     values = {
@@ -345,14 +345,3 @@ def _quiet_tune() -> Iterator[None]:
             del os.environ[_NEW_OUTPUT]
         else:
             os.environ[_NEW_OUTPUT] = before
-
-
-def _finite(value: Any) -> Any:
-    """With null for what is not finite."""
-    if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,8 +1,6 @@
 """One trial: a run of `metagan train` that is measured at every checkpoint."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,8 @@ from ray import tune as ray_tune
 from cluster.resources import hide_gpus_not_granted
 from cluster.runner import open_runner
 from metagan.params import GanParams
-from metagan.train import EpisodeRunner, WorkerSpec
 from metagan.workflow.setup import TrainSetup
-from metagan.workflow.train import local_runner, train_run
+from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig
 from tune.objective import Judge
 from tune.space import Parameter, applied, with_sample
@@ -88,15 +85,8 @@ def run_trial(
     )
 
 
-def _runner(config: SearchJobConfig) -> Any:
+def _runner(config: SearchJobConfig) -> OpenRunner:
     if config.tune.workers_per_trial:
-
-        @contextlib.contextmanager
-        def open_workers(spec: WorkerSpec) -> Iterator[EpisodeRunner]:
-            # They find their places in the trial's own placement group.
-            opened: AbstractContextManager[EpisodeRunner] = open_runner(spec, config.cluster)
-            with opened as runner:
-                yield runner
-
-        return open_workers
+        # They find their places in the trial's own placement group.
+        return lambda spec: open_runner(spec, config.cluster)
     return local_runner(config, threads=config.cluster.threads_per_worker)

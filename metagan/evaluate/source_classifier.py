@@ -4,6 +4,9 @@ It sees training classes only; its held-out accuracy is on drawings of those cla
 not trained on.
 """
 
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +17,11 @@ from torch import Tensor
 from metagan.augment import classical
 from metagan.checkpoint import read_manifest, read_tensors, write_tensor_folder
 from metagan.dataset import Dataset
+from metagan.devices import pinned_threads
 from metagan.metrics.extractor import ClassifierFeatures
 from metagan.networks.classifiers import SmallConvNet, predict, train_classifier
 from metagan.seeding import derive_seed, generator
+from metagan.settings import RunConfig
 from metagan.tasks import to_float
 
 HELD_OUT_SHARE = 0.1
@@ -92,6 +97,51 @@ def train_source_classifier(
         guesses = predict(net, to_float(dataset.samples[rows]))
         accuracy = float((guesses.cpu().numpy() == labels).mean())
     return SourceClassifier(dict(net.state_dict()), len(classes), dataset.sample_shape, accuracy)
+
+
+def kept_source_classifier(
+    folder: Path,
+    dataset: Dataset,
+    classes: tuple[int, ...],
+    config: RunConfig,
+    *,
+    tell: Callable[[str], None],
+) -> SourceClassifier:
+    """The source classifier of these settings, trained at first need and kept in a folder.
+
+    Args:
+        folder: Of source classifiers, each under a name of its own.
+        dataset: All samples.
+        classes: Training classes, indices into the data set.
+        config: Its seed, and `evaluate`'s settings of classifiers.
+        tell: Told before it is trained.
+    """
+    settings = {
+        "data": dataset.fingerprint(),
+        "classes": [dataset.classes[i].name for i in classes],
+        "steps": config.evaluate.source_steps,
+        "batch": config.evaluate.classifier_batch,
+        "seed": config.seed,
+    }
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    path = folder / key[:16]
+    kept = load_source_classifier(path, key=key)
+    if kept is not None:
+        return kept
+    tell(
+        f"training the source classifier: {len(classes)} classes, "
+        f"{config.evaluate.source_steps} steps"
+    )
+    with pinned_threads(1):  # Its hash is compared between machines.
+        trained = train_source_classifier(
+            dataset,
+            classes,
+            steps=config.evaluate.source_steps,
+            batch_size=config.evaluate.classifier_batch,
+            seed=config.seed,
+        )
+    save_source_classifier(path, trained, key=key)
+    return trained
 
 
 def save_source_classifier(path: Path, classifier: SourceClassifier, *, key: str) -> None:

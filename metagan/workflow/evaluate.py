@@ -1,8 +1,6 @@
 """Evaluate a run: choose on validation, measure on test, compare, write the numbers."""
 
 import argparse
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from typing import Any
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError, Dataset
-from metagan.devices import pinned_threads
 from metagan.evaluate.downstream import KINDS, draw_target
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -31,12 +28,7 @@ from metagan.evaluate.evaluation import (
 from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.intervals import interval
 from metagan.evaluate.kept import KeptResults
-from metagan.evaluate.source_classifier import (
-    SourceClassifier,
-    load_source_classifier,
-    save_source_classifier,
-    train_source_classifier,
-)
+from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.files import write_json
 from metagan.params import GanParams
 from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
@@ -66,33 +58,13 @@ def source_classifier(
     run: LoadedRun, dataset: Dataset, config: RunConfig, reporter: Reporter
 ) -> SourceClassifier:
     """The run's source classifier, trained at first need and kept in the run folder."""
-    splits = splits_from_names(run.splits, dataset)
-    settings = {
-        "data": dataset.fingerprint(),
-        "classes": [dataset.classes[i].name for i in splits.train],
-        "steps": config.evaluate.source_steps,
-        "batch": config.evaluate.classifier_batch,
-        "seed": config.seed,
-    }
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    path = run.folder.path / "source_classifier" / key[:16]
-    kept = load_source_classifier(path, key=key)
-    if kept is not None:
-        return kept
-    reporter.print(
-        f"training the source classifier: {len(splits.train)} classes, "
-        f"{config.evaluate.source_steps} steps"
+    return kept_source_classifier(
+        run.folder.path / "source_classifier",
+        dataset,
+        splits_from_names(run.splits, dataset).train,
+        config,
+        tell=reporter.print,
     )
-    with pinned_threads(1):  # Its hash is compared between machines.
-        trained = train_source_classifier(
-            dataset,
-            splits.train,
-            steps=config.evaluate.source_steps,
-            batch_size=config.evaluate.classifier_batch,
-            seed=config.seed,
-        )
-    save_source_classifier(path, trained, key=key)
-    return trained
 
 
 def build_subject(

@@ -20,7 +20,7 @@ import pytest
 from metagan.__main__ import make_context
 from metagan.cli.app import run_cli
 from metagan.sources.arrow import prepare as prepare_arrow
-from tests.helpers import bars
+from tests.helpers import TINY_SETTINGS, bars
 
 pytestmark = [
     pytest.mark.ray,
@@ -30,16 +30,9 @@ pytestmark = [
 ]
 
 TINY = [
+    *TINY_SETTINGS,
     "device=cpu",
-    "data.source=arrow",
-    "data.image_size=16",
-    "gan.width=4",
-    "gan.discriminator_width=4",
-    "gan.latent_dim=4",
-    "task.shots=3",
-    "task.num_query=3",
     "inner.steps=2",
-    "inner.batch_size=4",
     "outer.meta_batch_size=4",
     "outer.episodes_per_chunk=2",
     "cluster.cpus_per_worker=0.5",
