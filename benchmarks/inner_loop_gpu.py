@@ -16,6 +16,7 @@ products alone), and compared with a matrix product of 8192 x 8192 in the same p
 """
 
 import argparse
+import gc
 import platform
 import statistics
 import time
@@ -61,16 +62,18 @@ def measure(setup: Setup, episodes: int, rounds: int, device: torch.device) -> l
     expected = ways["plain"](first)
     memory, setup_s = {}, {}
     for name, way in ways.items():
+        gc.collect()  # Recordings of earlier rows.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        started = time.perf_counter()
+        if name != "plain":
+            way(chunk_of(setup, episodes, step=0))
+        setup_s[name] = time.perf_counter() - started
+        memory[name] = (torch.cuda.max_memory_allocated() - before) / 2**20
         error = float((way(first) - expected).norm() / expected.norm())
         if error > 0.1:
             raise RuntimeError(f"{name} differs from the plain loop by {error:.1%}")
-        if name != "plain":
-            started = time.perf_counter()
-            way(chunk_of(setup, episodes, step=0))
-            setup_s[name] = time.perf_counter() - started
-        memory[name] = torch.cuda.max_memory_allocated() / 2**20
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     for index in range(rounds):
         for name in WAYS:

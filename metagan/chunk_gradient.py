@@ -15,6 +15,7 @@ from metagan.batches import GanBatch, draw_batches
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
 from metagan.cuda_graphs import Outputs, Recorder
 from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
+from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, Vector, vector_sha256
 from metagan.settings import GanConfig, RunConfig
@@ -189,13 +190,16 @@ def _computed(
     device = _device_of(init)
     if replay is None:
         here = (GanBatch(*(tensor.to(device) for tensor in half)) for half in halves)
-        value, metrics = compute(init, *here)
+        with backward_in_this_thread():
+            value, metrics = compute(init, *here)
         return value.detach(), {name: metric.detach() for name, metric in metrics.items()}
     count = len(GanBatch._fields)
 
     def from_tensors(tensors: Sequence[Tensor]) -> Outputs:
         vector, *rest = tensors
-        return compute(layout.unflatten(vector), GanBatch(*rest[:count]), GanBatch(*rest[count:]))
+        support, query = GanBatch(*rest[:count]), GanBatch(*rest[count:])
+        with backward_in_this_thread():
+            return compute(layout.unflatten(vector), support, query)
 
     return replay(from_tensors, [layout.flatten(init), *halves[0], *halves[1]], device)
 

@@ -46,6 +46,18 @@ def _make_cuda_deterministic() -> None:
 
 
 @contextmanager
+def backward_in_this_thread() -> Iterator[None]:
+    """Gradients inside the block are summed in the order of the forward pass, on a GPU too.
+
+    torch's engine takes what is ready by a number that every thread counts for itself, and makes a
+    GPU's second derivatives in a thread of its own: in which order three of their terms are added
+    would depend on all that the process computed before.
+    """
+    with torch.autograd.set_multithreading_enabled(False):
+        yield
+
+
+@contextmanager
 def pinned_threads(threads: int) -> Iterator[None]:
     """Torch with this many threads inside the block."""
     before = torch.get_num_threads()

@@ -12,6 +12,7 @@ from torch import Tensor
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunk_gradient import prefers_vmap
 from metagan.derivatives import autograd_gradient, functional_gradient
+from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.inner_loop import adapt
 from metagan.params import PLAYERS, GanParams, Params, detach, map_params
@@ -47,6 +48,7 @@ class AdaptedTarget:
         return GanParams(*(map_params(lambda w: w[which], player) for player in self.params))
 
 
+@backward_in_this_thread()
 def adapt_to_target(
     gan: GanPair,
     init: GanParams,
