@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Some tools (Ray's workers among them) look for `python` on the PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install install-dev demo test check format lint types test-ray test-slow test-gpu chaos bench clean
+.PHONY: help install install-dev demo test check format lint types test-ray test-slow test-chaos test-gpu chaos bench clean
 
 help:  ## Print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,13 +31,16 @@ demo: install  ## Train on the built-in glyphs with Ray, adapt to unseen scripts
 	$(BIN)/metagan demo
 
 test: install-dev  ## The test suite (CPU)
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not chaos"
 
 test-ray: install-dev  ## Only the tests that start Ray
-	$(BIN)/python -m pytest -m "ray and not gpu"
+	$(BIN)/python -m pytest -m "ray and not gpu and not chaos"
 
 test-slow: install-dev  ## The slow tests
 	$(BIN)/python -m pytest -m slow
+
+test-chaos: install-dev  ## Runs across hosts in network namespaces whose links are cut
+	$(BIN)/python -m pytest -m chaos
 
 chaos: install-dev  ## Runs under random faults: SEEDS=20 FIRST=0
 	$(BIN)/python -m tests.chaos.campaign --seeds $(or $(SEEDS),20) --first $(or $(FIRST),0)

@@ -1,0 +1,181 @@
+"""Several hosts on one machine: network namespaces on a bridge, each with a Ray node of its own.
+
+Everything is made inside namespaces that `main` of a scenario was started in (`in_namespaces`), and
+goes with them: the machine's own network, processes and mounts are not touched.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.chaos.nodes import episode_workers
+
+NETWORK = "10.88.0"
+PORT = 6379
+# Ray takes a host that does not answer for dead after about three seconds.
+_HEALTH = {
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+_UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def why_not() -> str | None:
+    """Why hosts cannot be made here, or None if they can."""
+    for program in ("unshare", "ip"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    tried = subprocess.run(
+        [*_UNSHARE, "sh", "-c", "ip link add mgtest type bridge && ip link add a type veth"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode:
+        return f"no network namespaces here: {tried.stderr.strip().splitlines()[-1]}"
+    return None
+
+
+def in_namespaces(module: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module folder` in namespaces of its own; the folder's path is short."""
+    return subprocess.run(
+        [*_UNSHARE, sys.executable, "-m", module, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+    )
+
+
+class Hosts:
+    """A bridge, and hosts on it that each have one address and see nothing else."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        """Hosts 1 to `count`; what they write goes into `folder`."""
+        self._folder = folder
+        self._token = folder / "token"
+        self._token.write_text("a" * 64)
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        _ip("link", "set", "lo", "up")
+        # `ip netns` keeps its names in /run, which the machine shares otherwise.
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+        _ip("link", "add", "bridge0", "type", "bridge")
+        _ip("link", "set", "bridge0", "up")
+        for host in range(1, count + 1):
+            _ip("netns", "add", f"h{host}")
+            link = ("link", "add", f"veth{host}", "type", "veth")
+            _ip(*link, "peer", "name", "eth0", "netns", f"h{host}")
+            _ip("link", "set", f"veth{host}", "master", "bridge0", "up")
+            _ip("-n", f"h{host}", "addr", "add", f"{self.address(host)}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                _ip("-n", f"h{host}", "link", "set", device, "up")
+
+    @staticmethod
+    def address(host: int) -> str:
+        """Of a host."""
+        return f"{NETWORK}.{host}"
+
+    @property
+    def control(self) -> str:
+        """host:port of Ray's control service, on host 1."""
+        return f"{self.address(1)}:{PORT}"
+
+    def run(
+        self, host: int, command: Sequence[str], log: str, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a command on a host."""
+        with (self._folder / log).open("ab") as output:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", f"h{host}", *command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment() | environment,
+            )
+
+    def start_head(self) -> None:
+        """Ray's head on host 1, without cores: nothing computes there."""
+        self._start(1, ["--head", f"--port={PORT}", "--include-dashboard=false"], cpus=0)
+        self._wait_for_node(1)
+
+    def join(self, host: int, *, cpus: int) -> None:
+        """A Ray node on a host."""
+        self._start(host, [f"--address={self.control}"], cpus=cpus)
+        self._wait_for_node(host)
+
+    def join_with(self, token: str, host: int) -> int:
+        """Exit code of a node that tries to join with this token."""
+        file = self._folder / "other_token"
+        file.write_text(token)
+        return self._start(host, [f"--address={self.control}"], cpus=1, token=file).wait(60)
+
+    def _wait_for_node(self, host: int) -> None:
+        log = self._folder / f"ray-{host}.log"
+        started = b"Ray runtime started"
+        wait_until(f"Ray on host {host}", lambda: started in log.read_bytes(), 120)
+
+    def workers(self, host: int) -> int:
+        """Episode workers on a host."""
+        pids = subprocess.run(
+            ["ip", "netns", "pids", f"h{host}"], capture_output=True, text=True, check=True
+        )
+        return len(set(map(int, pids.stdout.split())) & set(episode_workers()))
+
+    def _start(
+        self, host: int, options: Sequence[str], *, cpus: int, token: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        python = Path(sys.executable)
+        command = [
+            *(str(python.with_name("ray")), "start", "--block", "--disable-usage-stats"),
+            *(f"--node-ip-address={self.address(host)}", f"--num-cpus={cpus}", *options),
+            "--object-store-memory=100000000",
+        ]
+        own = {"RAY_AUTH_TOKEN_PATH": str(token or self._token)}
+        node = self.run(host, command, f"ray-{host}.log", **own)
+        self._nodes.append(node)
+        return node
+
+    def cut(self, host: int) -> None:
+        """Take a host's link down: packets vanish, no connection is closed."""
+        _ip("link", "set", f"veth{host}", "down")
+
+    def mend(self, host: int) -> None:
+        """Put it up again."""
+        _ip("link", "set", f"veth{host}", "up")
+
+    def _environment(self) -> Mapping[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return kept | {
+            "HOME": str(self._folder),
+            "RAY_TMPDIR": str(self._folder),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self._token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "OMP_NUM_THREADS": "1",
+            # Two cores for a whole cluster: a node may take its time to start.
+            "RAY_raylet_start_wait_time_s": "120",
+            **_HEALTH,
+        }
+
+
+def wait_until(what: str, true: Callable[[], object], timeout_s: float) -> float:
+    """Seconds until `true()` holds.
+
+    Raises:
+        TimeoutError: If it does not in time.
+    """
+    started = time.monotonic()
+    while not true():
+        if time.monotonic() - started > timeout_s:
+            raise TimeoutError(f"{what}: not within {timeout_s:g} s")
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)

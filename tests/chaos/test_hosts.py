@@ -1,0 +1,37 @@
+"""Real Ray nodes on hosts of their own: network namespaces, skipped where there are none."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.hosts import in_namespaces, why_not
+
+pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # Socket paths of Ray are limited to about 107 bytes, too few for pytest's own folders.
+    path = Path(tempfile.mkdtemp(prefix="mg-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_a_run_goes_on_when_the_link_to_a_host_is_cut(folder: Path) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    done = in_namespaces("tests.chaos.link_cut", folder)
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["exit_code_with_another_token"] == 1
+    assert seen["workers"] == {"2": 2, "3": 2}
+    # Ray notices within four seconds; heartbeats would within five.
+    assert seen["steps_at_the_cut"] < 30
+    assert seen["workers_on_the_new_host"] > 0
+    assert seen["exit_code"] == 0
+    assert seen["equal_weights"]
+    assert seen["equal_log"]
