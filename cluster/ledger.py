@@ -54,6 +54,15 @@ class Ledger:
         """Chunks that nobody is computing."""
         return len(self._queue)
 
+    def same_work(self, other: "Ledger") -> bool:
+        """Whether the other account is about the same chunks at the same parameters."""
+        return (self._chunks, self._params_sha256) == (other._chunks, other._params_sha256)
+
+    def expects(self, report: ChunkReport) -> bool:
+        """Whether the report is about a chunk of this step at these parameters."""
+        key = (report.step, report.index)
+        return key in self._chunks and report.params_sha256 == self._params_sha256
+
     def has(self, chunk: ChunkKey) -> bool:
         """Whether the chunk has its result."""
         return (chunk.step, chunk.index) in self._accepted
@@ -108,9 +117,9 @@ class Ledger:
             "accepted"; "duplicate" if the chunk has its result; "stale" if it belongs to another
             step or to other parameters; "corrupt" if the gradient is not the report's.
         """
-        key = (report.step, report.index)
-        if key not in self._chunks or report.params_sha256 != self._params_sha256:
+        if not self.expects(report):
             return "stale"
+        key = (report.step, report.index)
         if key in self._accepted:
             return "duplicate"
         if vector_sha256(gradient_sum) != report.gradient_sha256:

@@ -1,7 +1,8 @@
 """`EpisodeRunner` on Ray: chunks of an outer step go to whichever worker is free.
 
 A chunk is computed from its key and the parameters alone, so it may be lost, repeated or computed
-anywhere; the `Ledger` counts it once. A lost worker is replaced while the others go on.
+anywhere; the `Ledger` counts it once. A lost worker is replaced while the others go on. Workers
+that would be idle at the end of a step begin with later ones, where those are known already.
 
 Shapes: P weights.
 """
@@ -22,7 +23,7 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
-from cluster.ledger import Ledger
+from cluster.ledger import Ledger, Verdict
 from cluster.metrics import RunMetrics
 from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
 from cluster.resources import describe_wait, node_resources
@@ -30,7 +31,7 @@ from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.params import Vector, vector_sha256
-from metagan.train import RunnerStats, WorkerSpec
+from metagan.train import RunnerStats, Upcoming, WorkerSpec
 
 _EXCEPTION_ATTEMPTS = 2
 """An exception of our own code comes again: a second worker only rules the first one out."""
@@ -53,6 +54,14 @@ class _Submission:
     ledger: Ledger
 
 
+@dataclass(frozen=True)
+class _Account:
+    """A step's chunks, and the parameters that they are computed at."""
+
+    ledger: Ledger
+    vector: Ref
+
+
 class RayRunner:
     """Computes chunks on Ray actors; open it with `open_ray_runner`."""
 
@@ -65,12 +74,14 @@ class RayRunner:
         # When each busy worker began with the first chunk of its work.
         self._started: dict[Worker, float] = {}
         self._exceptions: dict[ChunkKey, int] = {}
+        # Steps under way: the one that is waited for, then later ones.
+        self._accounts: list[_Account] = []
         self._metrics = RunMetrics()
         self._heartbeats = Heartbeats(config.heartbeat_timeout_s)
         self._times = StepTimes(config.backup_factor)
 
     def run(
-        self, vector: Vector, chunks: Sequence[ChunkKey]
+        self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
     ) -> tuple[list[ChunkResult], RunnerStats]:
         """See `metagan.train.EpisodeRunner`.
 
@@ -79,25 +90,22 @@ class RayRunner:
             ValueError: What a chunk raised on two workers.
             ClusterError: If no worker comes up, or too many workers or attempts were lost.
         """
-        if vector.dtype != np.float32 or vector.ndim != 1:
-            raise ValueError(
-                f"parameters of dtype {vector.dtype} and shape {vector.shape}; expected (P,) "
-                "float32"
-            )
         started = time.monotonic()
-        ledger = Ledger(
-            chunks,
-            params_sha256=vector_sha256(vector),
-            max_attempts=self._config.max_chunk_attempts,
-        )
-        self._exceptions.clear()
+        known, self._accounts = self._accounts, []
         self._times = StepTimes(self._config.backup_factor)
-        with self._telemetry.timed("transfer"):
-            vector_ref = ray.put(vector)
-        while not ledger.complete:
-            self._dispatch(ledger, vector_ref)
-            self._await_one(ledger)
-        results = ledger.results
+        current, *later = accounts = [
+            self._account(*step, known) for step in ((vector, chunks), *upcoming)
+        ]
+        self._accounts = accounts
+        try:
+            while not current.ledger.complete:
+                self._dispatch()
+                self._await_one()
+        except BaseException:
+            self._accounts = []
+            raise
+        self._accounts = later
+        results = current.ledger.results
         stats = self._telemetry.drain(results)
         self._metrics.record(
             results,
@@ -106,6 +114,28 @@ class RayRunner:
             wall_s=time.monotonic() - started,
         )
         return results, stats
+
+    def _account(
+        self, vector: Vector, chunks: Sequence[ChunkKey], known: Sequence[_Account]
+    ) -> _Account:
+        """The account of a step, begun now unless it is known already."""
+        if vector.dtype != np.float32 or vector.ndim != 1:
+            raise ValueError(
+                f"parameters of dtype {vector.dtype} and shape {vector.shape}; expected (P,) "
+                "float32"
+            )
+        ledger = Ledger(
+            chunks,
+            params_sha256=vector_sha256(vector),
+            max_attempts=self._config.max_chunk_attempts,
+        )
+        for account in known:
+            if account.ledger.same_work(ledger):
+                return account
+        for chunk in chunks:
+            self._exceptions.pop(chunk, None)
+        with self._telemetry.timed("transfer"):
+            return _Account(ledger, ray.put(vector))
 
     def wait_until_ready(self, num_workers: int | None = None) -> None:
         """Wait for workers to have their data; `run` does not need it.
@@ -124,38 +154,37 @@ class RayRunner:
                     f"{num_ready} workers of {wanted} are ready: "
                     f"{describe_wait(self._config, node_resources(self._config))}"
                 )
-            self._await_one(None)
+            self._await_one()
 
-    def _dispatch(self, ledger: Ledger, vector: Ref) -> None:
+    def _dispatch(self) -> None:
         """One chunk to every idle worker; then one more to each, while many wait.
 
-        The last chunks of a step are not sent ahead: they would wait behind a slow worker while
-        others are idle.
+        The last chunks are not sent ahead: they would wait behind a slow worker while others are
+        idle.
         """
         ready = self._pool.ready
         alone = len(ready) == 1
         for depth in (0, 1):
             for worker in ready:
-                enough = ledger.num_queued > (len(ready) if depth else 0)
-                if (
-                    enough
-                    and len(worker.work) == depth
-                    and ledger.may_take(worker.index, alone=alone)
-                ):
-                    self._submit(worker, ledger.take(worker.index), ledger, vector)
+                queued = sum(account.ledger.num_queued for account in self._accounts)
+                if len(worker.work) != depth or queued <= (len(ready) if depth else 0):
+                    continue
+                for account in self._accounts:
+                    if account.ledger.may_take(worker.index, alone=alone):
+                        self._submit(worker, account.ledger.take(worker.index), account)
+                        break
+        if not self._accounts[0].ledger.num_queued:
+            self._back_up(self._accounts[0])
 
-        if not ledger.num_queued:
-            self._back_up(ledger, vector)
-
-    def _back_up(self, ledger: Ledger, vector: Ref) -> None:
+    def _back_up(self, account: _Account) -> None:
         """Give slow chunks to idle workers, too; each at most once at a time."""
         idle = [worker for worker in self._pool.ready if not worker.work]
-        for submission in self._slow(ledger)[: len(idle)]:
+        for submission in self._slow(account.ledger)[: len(idle)]:
             worker = idle.pop()
             self._telemetry.event(
                 "backup", **_place(submission), reason=f"given to worker {worker.index}, too"
             )
-            self._submit(worker, submission.chunk, ledger, vector)
+            self._submit(worker, submission.chunk, account)
 
     def _slow(self, ledger: Ledger) -> list[_Submission]:
         """Chunks with one attempt under way that takes far longer than others, slowest first."""
@@ -177,20 +206,20 @@ class RayRunner:
         ]
         return sorted(found, key=lambda pair: pair[0])
 
-    def _submit(self, worker: Worker, chunk: ChunkKey, ledger: Ledger, vector: Ref) -> None:
-        report, gradient = worker.actor.compute.remote(vector, chunk)
-        self._in_flight[report] = _Submission(worker, chunk, gradient, ledger)
+    def _submit(self, worker: Worker, chunk: ChunkKey, account: _Account) -> None:
+        report, gradient = worker.actor.compute.remote(account.vector, chunk)
+        self._in_flight[report] = _Submission(worker, chunk, gradient, account.ledger)
         if not worker.work:
             self._started[worker] = time.monotonic()
         worker.work.append(report)
 
-    def _await_one(self, ledger: Ledger | None) -> None:
+    def _await_one(self) -> None:
         """Wait for one thing to happen, at most until the next deadline, and deal with it."""
         deadlines = [start + self._config.chunk_timeout_s for start in self._started.values()]
         self._heartbeats.ask(self._started.keys())
         deadlines += [self._pool.next_deadline(), self._heartbeats.next_deadline()]
-        if ledger is not None and any(not worker.work for worker in self._pool.ready):
-            waiting = [start for start, _ in self._alone_under_way(ledger)]
+        if self._accounts and any(not worker.work for worker in self._pool.ready):
+            waiting = [start for start, _ in self._alone_under_way(self._accounts[0].ledger)]
             deadlines.append(min(waiting, default=float("inf")) + self._times.limit_s)
         deadline = min(deadlines)
         with self._telemetry.timed("wait"):
@@ -202,12 +231,12 @@ class RayRunner:
             )
         for ref in resolved:
             if not self._pool.resolve(ref) and not self._heartbeats.resolve(ref):
-                self._receive(ref, ledger)
+                self._receive(ref)
         if time.monotonic() >= deadline:
             self._pool.check_deadlines()
-            self._replace_overdue(ledger)
+            self._replace_overdue()
 
-    def _receive(self, ref: Ref, ledger: Ledger | None) -> None:
+    def _receive(self, ref: Ref) -> None:
         submission = self._in_flight[ref]
         worker = submission.worker
         try:
@@ -219,7 +248,7 @@ class RayRunner:
             report = WorkerFailure("error", explain(error), str(error))
             gradient = np.empty(0, np.float32)
         except RayError as error:
-            self._lose(worker, ledger, explain(error), preempted=is_preempted(error))
+            self._lose(worker, explain(error), preempted=is_preempted(error))
             return
         del self._in_flight[ref]
         self._heartbeats.heard(worker)
@@ -231,27 +260,25 @@ class RayRunner:
         else:
             del self._started[worker]
         if isinstance(report, WorkerFailure):
-            self._take_failure(submission, report, ledger)
+            self._take_failure(submission, report)
         else:
-            self._take_result(submission, report, gradient, ledger)
+            self._take_result(submission, report, gradient)
 
-    def _take_result(
-        self,
-        submission: _Submission,
-        report: ChunkReport,
-        gradient: Vector,
-        ledger: Ledger | None,
-    ) -> None:
-        verdict = "stale" if ledger is None else ledger.admit(report, gradient)
+    def _is_open(self, ledger: Ledger) -> bool:
+        return any(account.ledger is ledger for account in self._accounts)
+
+    def _take_result(self, submission: _Submission, report: ChunkReport, gradient: Vector) -> None:
+        verdict: Verdict = "stale"
+        for account in self._accounts:
+            if account.ledger.expects(report):
+                verdict = account.ledger.admit(report, gradient)
         if verdict == "accepted":
             return
         self._telemetry.event(verdict, **_place(submission))
-        self._put_back(submission, ledger, f"{verdict} result")
+        self._put_back(submission, f"{verdict} result")
 
-    def _take_failure(
-        self, submission: _Submission, failure: WorkerFailure, ledger: Ledger | None
-    ) -> None:
-        if submission.ledger is not ledger:
+    def _take_failure(self, submission: _Submission, failure: WorkerFailure) -> None:
+        if not self._is_open(submission.ledger):
             return
         count = self._exceptions.get(submission.chunk, 0) + 1
         self._exceptions[submission.chunk] = count
@@ -261,9 +288,9 @@ class RayRunner:
                 f"{submission.worker.where}, chunk {chunk.index} of outer step {chunk.step}, "
                 f"attempt {count}"
             )
-        self._put_back(submission, ledger, failure.message)
+        self._put_back(submission, failure.message)
 
-    def _replace_overdue(self, ledger: Ledger | None) -> None:
+    def _replace_overdue(self) -> None:
         now = time.monotonic()
         overdue = {
             worker: f"no result in {now - started:.1f} s"
@@ -279,22 +306,21 @@ class RayRunner:
             submission = self._in_flight[worker.work[0]]
             probed = f"{reason} ({self._pool.probe(worker)})"
             self._telemetry.event("timeout", **_place(submission), reason=probed)
-            self._lose(worker, ledger, probed)
+            self._lose(worker, probed)
 
-    def _lose(
-        self, worker: Worker, ledger: Ledger | None, reason: str, *, preempted: bool = False
-    ) -> None:
+    def _lose(self, worker: Worker, reason: str, *, preempted: bool = False) -> None:
         """Replace a worker and queue its chunks again; only the first had been started."""
         lost = [self._in_flight.pop(ref) for ref in worker.work]
         del self._started[worker]
         worker.work.clear()
         restart = _place(lost[0])
         for submission in reversed(lost):
-            self._put_back(submission, ledger, reason if submission is lost[0] else None)
+            self._put_back(submission, reason if submission is lost[0] else None)
         self._pool.replace(worker, reason, preempted=preempted, during=restart)
 
-    def _put_back(self, submission: _Submission, ledger: Ledger | None, reason: str | None) -> None:
-        if ledger is None or submission.ledger is not ledger:
+    def _put_back(self, submission: _Submission, reason: str | None) -> None:
+        ledger = submission.ledger
+        if not self._is_open(ledger):
             return
         if any(
             s.ledger is ledger and s.chunk == submission.chunk for s in self._in_flight.values()

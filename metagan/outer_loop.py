@@ -19,7 +19,8 @@ class LearnerState:
 
     Attributes:
         step: Outer steps done.
-        tensors: {"init": (P,), "ema": (P,), "optimizer.<name>": ...}.
+        tensors: {"init": (P,), "ema": (P,), "optimizer.<name>": ...}, and with
+            `outer.staleness` "history": (H, P), the initializations before the last H steps.
     """
 
     step: int
@@ -37,6 +38,8 @@ class MetaLearner:
         self._outer, self._warmup = outer, warmup
         self._init = init.detach().clone().float()
         self._ema = self._init.clone()
+        # As many of the last initializations as chunks may be computed at.
+        self._history: list[Tensor] = []
         self._moments: dict[str, Tensor] = {}
         self._optimizer_steps = 0
 
@@ -44,6 +47,20 @@ class MetaLearner:
     def vector(self) -> Vector:
         """The initialization, (P,) float32: a copy."""
         copied: Vector = self._init.numpy().copy()
+        return copied
+
+    def vector_for(self, step: int) -> Vector:
+        """What the chunks of an outer step, this one or a later one, are computed at, (P,) float32.
+
+        That is the initialization as it was `outer.staleness` steps before that step, or at step 0:
+        a function of the step alone, whoever is slow, and known that many steps ahead. So workers
+        need not wait for the end of a step, and the weights still do not depend on their number.
+
+        Source: delayed gradients with a fixed delay, Langford, Smola and Zinkevich 2009,
+        arXiv:0911.0491, Algorithm 1.
+        """
+        lag = self.step - max(0, step - self._outer.staleness)
+        copied: Vector = (self._history[-lag] if lag else self._init).numpy().copy()
         return copied
 
     @property
@@ -83,6 +100,8 @@ class MetaLearner:
             self._moments, self._optimizer_steps = {}, 0
         self._optimizer_steps += 1
         direction = self._direction(torch.from_numpy(gradient.copy()))
+        if kept := self._outer.staleness:
+            self._history = [*self._history, self._init][-kept:]
         self._init = self._init - self.lr * direction
         # A short history weighs little at first: decay rises from 0.1 to its final value.
         decay = min(self._outer.ema, (1 + self.step) / (10 + self.step))
@@ -110,6 +129,8 @@ class MetaLearner:
     def state(self) -> LearnerState:
         """A snapshot; later steps do not change it (tensors are replaced, never written to)."""
         tensors = {"init": self._init, "ema": self._ema}
+        if self._history:
+            tensors["history"] = torch.stack(self._history)
         tensors |= {f"optimizer.{name}": value for name, value in self._moments.items()}
         tensors["optimizer.steps"] = torch.tensor(self._optimizer_steps, dtype=torch.int64)
         return LearnerState(self.step, tensors)
@@ -128,6 +149,14 @@ class MetaLearner:
                     f"{bool(torch.isfinite(tensor).all())}; this run needs finite values of shape "
                     f"{tuple(self._init.shape)}"
                 )
+        history = state.tensors.get("history", torch.empty(0, *self._init.shape))
+        if history.shape != (min(self._outer.staleness, state.step), *self._init.shape):
+            raise ValueError(
+                f"checkpoint tensor history: shape {tuple(history.shape)}; outer.staleness "
+                f"{self._outer.staleness} needs the last {min(self._outer.staleness, state.step)} "
+                "initializations"
+            )
+        self._history = [tensor.clone() for tensor in history]
         self.step = state.step
         self._init, self._ema = state.tensors["init"].clone(), state.tensors["ema"].clone()
         self._optimizer_steps = int(state.tensors["optimizer.steps"])

@@ -214,6 +214,13 @@ class OuterConfig(Config):
     min_fraction: float = Field(
         0.5, gt=0, le=1, description="Share of episodes that must give a finite meta-gradient."
     )
+    staleness: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Outer steps that a meta-gradient's initialization lies behind the one it is "
+        "applied to, so that nobody waits for the slowest chunk; 0: none.",
+    )
     init_from: str | None = Field(
         None, description="Run folder whose averaged initialization this run starts from."
     )

@@ -61,15 +61,22 @@ class WorkerSpec:
     layout_sha256: str
 
 
+Upcoming = tuple[Vector, Sequence[ChunkKey]]
+"""Parameters and chunks of a later outer step."""
+
+
 class EpisodeRunner(Protocol):
     """Where chunks are computed."""
 
     num_workers: int
 
     def run(
-        self, vector: Vector, chunks: Sequence[ChunkKey]
+        self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
     ) -> tuple[list[ChunkResult], RunnerStats]:
-        """Results of all chunks of an outer step, one per chunk, in any order."""
+        """Results of all chunks of an outer step, one per chunk, in any order.
+
+        Workers that would be idle may begin with the upcoming steps, which the next calls ask for.
+        """
 
 
 class ChunkWorker:
@@ -122,9 +129,12 @@ class LocalRunner:
         self._worker, self._threads = worker, threads
 
     def run(
-        self, vector: Vector, chunks: Sequence[ChunkKey]
+        self,
+        vector: Vector,
+        chunks: Sequence[ChunkKey],
+        upcoming: Sequence[Upcoming] = (),  # noqa: ARG002
     ) -> tuple[list[ChunkResult], RunnerStats]:
-        """See `EpisodeRunner`."""
+        """See `EpisodeRunner`; nothing is ever idle here."""
         with pinned_threads(self._threads):
             results = [self._worker.compute(vector, chunk) for chunk in chunks]
         return results, RunnerStats(compute_s=sum(r.report.compute_s for r in results))
@@ -214,8 +224,12 @@ def meta_train(
     weights = source.task_weights("train")
     while learner.step < config.outer.steps:
         started = time.perf_counter()
-        chunks = plan_step(config, tasks, weights, learner.step)
-        results, stats = runner.run(learner.vector, chunks)
+        last = min(learner.step + config.outer.staleness, config.outer.steps - 1)
+        (vector, chunks), *upcoming = [
+            (learner.vector_for(step), plan_step(config, tasks, weights, step))
+            for step in range(learner.step, last + 1)
+        ]
+        results, stats = runner.run(vector, chunks, upcoming)
         update = aggregate(chunks, results, outer_settings(config), layout)
         learner.apply(update.gradient)
         wall_s = time.perf_counter() - started

@@ -14,7 +14,7 @@ from metagan.outer_loop import MetaLearner
 from metagan.params import Layout, Vector
 from metagan.settings import AlgorithmConfig, OuterConfig, RunConfig, TaskConfig, WarmupConfig
 from metagan.tasks import DatasetTasks, make_splits
-from metagan.train import RunnerStats, StepRecord, build_run_gan, meta_train, plan_step
+from metagan.train import RunnerStats, StepRecord, Upcoming, build_run_gan, meta_train, plan_step
 from tests.helpers import bars, tiny_config
 
 CPU = torch.device("cpu")
@@ -55,8 +55,9 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
         num_workers = 1
 
         def run(
-            self, vector: Vector, chunks: Sequence[ChunkKey]
+            self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
         ) -> tuple[list[ChunkResult], RunnerStats]:
+            assert not upcoming
             seen.append(vector)
             results = [
                 chunk_gradient(gan, layout, vector, chunk, source, config, device=CPU)

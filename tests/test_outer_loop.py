@@ -130,11 +130,34 @@ def test_without_decay_the_average_is_the_initialization():
     np.testing.assert_array_equal(learner.averaged, learner.vector)
 
 
+@pytest.mark.parametrize("staleness", [0, 1, 3])
+def test_a_fixed_delay_is_that_of_delayed_gradient_descent(staleness):
+    """On |x|^2 / 2: x[t + 1] = x[t] - lr * x[max(0, t - s)]."""
+    outer = OuterConfig(lr=0.3, optimizer="sgd", staleness=staleness)
+    learner = MetaLearner(torch.ones(1), outer, NO_WARMUP)
+    path = [1.0]
+    for step in range(12):
+        path.append(path[step] - 0.3 * path[max(0, step - staleness)])
+        ahead = [float(learner.vector_for(step + i)[0]) for i in range(staleness + 1)]
+        expected = [path[max(0, step + i - staleness)] for i in range(staleness + 1)]
+        assert ahead == pytest.approx(expected, rel=1e-5)
+        learner.apply(learner.vector_for(step))
+    assert float(learner.vector[0]) == pytest.approx(path[-1], rel=1e-5)
+
+
+def test_a_snapshot_of_another_delay_is_refused():
+    learner = MetaLearner(start(), OuterConfig(staleness=2), NO_WARMUP)
+    learner.apply(gradients(1)[0])
+    with pytest.raises(ValueError, match=r"outer\.staleness 0 needs the last 0"):
+        MetaLearner(start(), OuterConfig(), NO_WARMUP).load(learner.state())
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
 @pytest.mark.parametrize("pause", [1, 2, 3, 4])
-def test_a_snapshot_continues_bit_equal(optimizer, pause):
+@pytest.mark.parametrize("staleness", [0, 2])
+def test_a_snapshot_continues_bit_equal(optimizer, pause, staleness):
     """Pauses lie in the warm-up, at its end and after it."""
-    outer = OuterConfig(optimizer=optimizer, anneal="linear", steps=6, ema=0.9)
+    outer = OuterConfig(optimizer=optimizer, anneal="linear", steps=6, ema=0.9, staleness=staleness)
     warmup = WarmupConfig(steps=2)
     grads = gradients(6)
     whole = MetaLearner(start(), outer, warmup)

@@ -66,6 +66,7 @@ class Script:
     def accepting(self, count: int) -> Iterator[None]:
         """Tells the workers when the driver has accepted this many results inside the block."""
         admit = Ledger.admit
+        (self.folder / "accepted").unlink(missing_ok=True)
 
         def told(ledger: Ledger, report: ChunkReport, gradient_sum: Vector) -> Verdict:
             verdict = admit(ledger, report, gradient_sum)

@@ -44,10 +44,12 @@ def chunks_of(run: TrainSetup, step: int = 0) -> list[ChunkKey]:
 
 
 def trained(
-    run: TrainSetup, runner: EpisodeRunner, algorithm: str = "reptile"
+    run: TrainSetup, runner: EpisodeRunner, algorithm: str = "reptile", staleness: int = 0
 ) -> tuple[Vector, list[RunnerStats]]:
     """The initialization after all outer steps, and what the runner said of each."""
-    config = run.spec.config.model_copy(update={"algorithm": AlgorithmConfig(name=algorithm)})
+    outer = run.spec.config.outer.model_copy(update={"staleness": staleness})
+    changes = {"algorithm": AlgorithmConfig(name=algorithm), "outer": outer}
+    config = run.spec.config.model_copy(update=changes)
     learner = MetaLearner(run.layout.flatten(run.initial), config.outer, config.warmup)
     stats: list[RunnerStats] = []
 
@@ -170,6 +172,35 @@ def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_proces
         aggregate(chunks, results, run.spec.config.outer, run.layout).gradient, local_gradient
     )
     assert wait_for(lambda: not any(map(is_running, running))), "workers outlive their runner"
+
+
+def test_workers_begin_with_a_later_step_while_a_slow_one_is_waited_for(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script
+) -> None:
+    # It answers when every chunk of the later step is accepted, and would time out before.
+    script.write({(0, 0): Fault("last")})
+    vector, first, second = start_vector(run), chunks_of(run), chunks_of(run, step=1)
+    with script.accepting(len(second)):
+        results, _ = two_workers.run(vector, first, [(vector, second)])
+    later, stats = two_workers.run(vector, second)
+    outer = run.spec.config.outer
+    assert np.array_equal(aggregate(first, results, outer, run.layout).gradient, local_gradient)
+    assert sorted(result.report.index for result in later) == [chunk.index for chunk in second]
+    assert stats.events == ()
+    assert stats.wait_s == 0
+
+
+def test_training_with_a_delay_has_the_bits_of_one_process_and_survives_a_kill(
+    run: TrainSetup, two_workers: RayRunner, local_runner: LocalRunner, script: Script
+) -> None:
+    expected = {
+        staleness: trained(run, local_runner, staleness=staleness)[0] for staleness in (0, 2)
+    }
+    assert not np.array_equal(expected[0], expected[2])
+    script.write({(1, 0): Fault("kill"), (2, 1): Fault("kill_after")})
+    vector, stats = trained(run, two_workers, staleness=2)
+    assert np.array_equal(vector, expected[2])
+    assert sum(e["kind"] == "restart" for record in stats for e in record.events) == 2
 
 
 @pytest.mark.parametrize("kind", ["kill", "kill_after"])

@@ -53,15 +53,21 @@ def test_a_run_folder_is_complete(trained: Path) -> None:
     assert (trained / "samples" / "step-000003.png").stat().st_size > 100
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "meta_sgd", "joint"])
+@pytest.mark.parametrize(
+    ("algorithm", "staleness"),
+    [
+        *((name, 0) for name in ("reptile", "fomaml", "maml", "meta_sgd", "joint")),
+        *(("reptile", staleness) for staleness in (1, 2, 9)),
+    ],
+)
 def test_stopping_and_resuming_gives_the_same_bits(
-    tmp_path: Path, bars_path: Path, algorithm: str
+    tmp_path: Path, bars_path: Path, algorithm: str, staleness: int
 ) -> None:
     def config(steps: int) -> RunConfig:
         return bars_config(
             bars_path,
             algorithm={"name": algorithm},
-            outer={**OUTER, "steps": steps},
+            outer={**OUTER, "steps": steps, "staleness": staleness},
             warmup={"steps": 2, "episodes": 4},
             checkpoint={"every_steps": 2},
         )
