@@ -27,6 +27,8 @@ from cluster.errors import ClusterError
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _CONNECT_TIMEOUT_S = 5.0
+# Cores that workers of a Ray on this machine may reserve, whatever it has, and for each it has.
+_ALWAYS_ALLOWED, _WORKERS_PER_CORE = 8, 4
 _PRIVATE_RAY = {
     # Ray would start a process per core in advance; workers with an environment of their own
     # cannot use those.
@@ -82,6 +84,28 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
             ray.shutdown()
 
 
+def check_own_ray() -> None:
+    """Look whether a Ray that this process started is still there; call it while waiting.
+
+    Whoever ends a whole process group (`timeout`, `scancel`, a terminal that closes) ends Ray's own
+    processes with the driver. Ray itself would wait a minute and then abort the driver.
+
+    Raises:
+        ClusterError: If it is not, or is about to go.
+    """
+    node: Any = ray._private.worker._global_node
+    if not started_by_this_process():
+        return
+    for name, process in node.dead_processes():
+        told = abs(process.returncode) == signal.SIGTERM
+        if told or name in ("raylet", "gcs_server"):
+            how = "was told to end" if told else f"ended with code {process.returncode}"
+            raise ClusterError(
+                f"Ray's {name} {how}; start the command again with --resume, and if nobody ended "
+                "it, look for a lack of memory (dmesg)"
+            )
+
+
 def started_by_this_process() -> bool:
     """Whether Ray runs here only because this process started it, so that no node can be added."""
     node = ray._private.worker._global_node
@@ -89,6 +113,7 @@ def started_by_this_process() -> bool:
 
 
 def _start(config: ClusterConfig) -> None:
+    _check_cores(config)
     try:
         ray.init(
             address="local",
@@ -103,6 +128,24 @@ def _start(config: ClusterConfig) -> None:
             f"Ray did not start on this machine: {_first_line(error)}; check the free space of "
             "/tmp and /dev/shm, or set RAY_TMPDIR to another folder with a short path"
         ) from error
+
+
+def cores_here() -> int:
+    """Cores of this machine that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_cores(config: ClusterConfig) -> None:
+    """A few workers more than cores share them; many more start for minutes and gain nothing."""
+    cores, each = cores_here(), config.cpus_per_worker
+    if config.num_workers * each > max(_ALWAYS_ALLOWED, _WORKERS_PER_CORE * cores):
+        raise ClusterError(
+            f"cluster.num_workers is {config.num_workers} with {each:g} CPU each, but this machine "
+            f"has {cores} cores; set it to {max(1, math.floor(cores / each))}, or join a cluster "
+            "with cluster.address"
+        )
 
 
 def _join(address: str) -> None:

@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
-from cluster.connect import ray_session
+from cluster.connect import check_own_ray, ray_session
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
 from cluster.ledger import Ledger, Verdict
@@ -33,6 +33,8 @@ from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.params import Vector, vector_sha256
 from metagan.train import RunnerStats, Upcoming, WorkerSpec
 
+# How long to wait before looking whether there still is anything to wait for.
+_LOOK_S = 1.0
 _EXCEPTION_ATTEMPTS = 2
 """An exception of our own code comes again: a second worker only rules the first one out."""
 
@@ -226,9 +228,10 @@ class RayRunner:
             resolved, _ = ray.wait(
                 [*self._in_flight, *self._pool.refs, *self._heartbeats.refs],
                 num_returns=1,
-                timeout=max(0.0, min(deadline - time.monotonic(), 3600.0)),
+                timeout=max(0.0, min(deadline - time.monotonic(), _LOOK_S)),
                 fetch_local=False,
             )
+        check_own_ray()
         for ref in resolved:
             if not self._pool.resolve(ref) and not self._heartbeats.resolve(ref):
                 self._receive(ref)

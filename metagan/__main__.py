@@ -3,10 +3,12 @@
 Ray and torch are imported by what needs them, so that help and mistakes in settings come at once.
 """
 
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from cluster.config import JobConfig
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command line of this process; returns the exit code."""
+    # Commands that can do better (train) have a handler of their own.
+    signal.signal(signal.SIGTERM, _interrupt)
     return run_cli(sys.argv[1:], make_context)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
 
 
 def make_context(console: Console) -> Context:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from metagan.algorithms import outer_settings
 from metagan.checkpoint import load_newest, set_aside
-from metagan.cli.context import EXIT_INTERRUPTED, Context
+from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import load
 from metagan.config import load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
@@ -130,7 +130,12 @@ def train_run(
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
                 # from workers; the last bits of the outer step would also depend on it.
-                with pinned_threads(1), _stop_signals() as stop, open_runner(setup.spec) as runner:
+                with (
+                    pinned_threads(1),
+                    _stop_signals() as stop,
+                    open_runner(setup.spec) as runner,
+                    _kept_if_the_cluster_goes(log, learner, stop),
+                ):
                     meta_train(
                         learner,
                         setup.source,
@@ -255,6 +260,25 @@ def _announce(
         f"{setup.layout.size - num_generator} weights; algorithm: {config.algorithm.name}, "
         f"{config.outer.steps - learner.step} outer steps to go"
     )
+
+
+@contextlib.contextmanager
+def _kept_if_the_cluster_goes(
+    log: StepLog, learner: MetaLearner, stop: threading.Event
+) -> Iterator[None]:
+    """A checkpoint of the last whole step before an error of the cluster goes on.
+
+    After a request to stop it goes no further: whoever stops this process's group (`timeout`,
+    `scancel`) stops Ray as well.
+    """
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "exit_code", None) == EXIT_RESOURCES and learner.step:
+            log.finish(learner)
+            if stop.is_set():
+                return
+        raise
 
 
 @contextlib.contextmanager

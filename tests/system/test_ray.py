@@ -1,5 +1,6 @@
 """Whole runs on Ray: what they leave on disk is what one process leaves, to the last bit."""
 
+import contextlib
 import json
 import os
 import signal
@@ -119,14 +120,37 @@ def test_the_command_survives_a_killed_worker_and_goes_on_after_an_interruption(
     assert tensors(run, reached + 2) == tensors(tmp_path / "local", reached + 2)
 
 
+@pytest.mark.slow
+def test_whoever_ends_the_whole_process_group_leaves_a_checkpoint(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    """As `timeout` and `scancel` do: Ray's own processes are told to end, too, within a step."""
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    (tmp_path / "home").mkdir()
+    # Two short steps, and one that takes minutes.
+    long = ("warmup.steps=2", "outer.steps=9", "checkpoint.every_steps=9")
+    long += ("outer.meta_batch_size=50000", "outer.episodes_per_chunk=50000")
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        command = start_train(tmp_path, folder, "--workers", "1", *long)
+        try:
+            wait_for(lambda: len(lines(tmp_path / "run" / "metrics.jsonl")) >= 2, command)
+            os.killpg(command.pid, signal.SIGTERM)
+            assert command.wait(50) == 130
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(command.pid, signal.SIGKILL)
+    assert tensors(tmp_path / "run", 2)
+
+
 def start_train(tmp_path: Path, ray_folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """`metagan train` with a Ray of its own."""
+    """`metagan train` with a Ray of its own, in a process group of its own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     config, run = str(tmp_path / "run.yaml"), str(tmp_path / "run")
     return subprocess.Popen(
         [sys.executable, "-m", "metagan", "train", "-c", config, "--run", run, *arguments],
         cwd=REPOSITORY,
         env={**inherited, "HOME": str(tmp_path / "home"), "RAY_TMPDIR": ray_folder},
+        start_new_session=True,
     )
 
 
