@@ -217,7 +217,11 @@ def comparison_section(data: Data) -> list[Child]:
             body,
             about=f"The same targets {at}and the same use of generated samples; only the "
             "initialization differs. Accuracy is of the from-scratch classifier on real and "
-            "generated samples, without classical augmentation and without the gate.",
+            "generated samples, without classical augmentation and without the gate."
+            + _judged_by(
+                rows[0].get("extractor_sha256"),
+                pick(data, "source_classifier", "held_out_accuracy"),
+            ),
         ),
         _comparison_chart(ordered),
     ]
@@ -278,13 +282,7 @@ def quality_section(data: Data) -> list[Child]:
         value = finite(quality.get(key))
         error = finite(quality.get("kid_stderr")) if key == "kid" else None
         rows.append(Row([name, plus_minus(value, error, decimals), better, _MEANING[key]]))
-    accuracy = finite(quality.get("extractor_accuracy"))
-    judged = (
-        f" The features are those of a classifier trained on the source domains, whose held-out "
-        f"accuracy is {percent(accuracy)}; numbers of another one do not compare."
-        if accuracy is not None
-        else ""
-    )
+    judged = _judged_by(quality.get("extractor_sha256"), quality.get("extractor_accuracy"))
     return [
         table(
             "Measures",
@@ -296,6 +294,17 @@ def quality_section(data: Data) -> list[Child]:
             f"repetition at the largest number of inner steps.{judged}",
         )
     ]  # fmt: skip
+
+
+def _judged_by(sha256: object, accuracy: object) -> str:
+    """Whose features a score is in: its hash stands beside every score."""
+    held_out = finite(accuracy)
+    if not isinstance(sha256, str) or held_out is None:
+        return ""
+    return (
+        f" The features are those of a classifier trained on the source domains, {sha256[:12]}, "
+        f"whose held-out accuracy is {percent(held_out)}; numbers of another one do not compare."
+    )
 
 
 def arm_name(arm: object) -> str:

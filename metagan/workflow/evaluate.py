@@ -274,6 +274,8 @@ def comparison_table(results: Sequence[ComparisonResult]) -> list[dict[str, Any]
         ):
             values = [r.quality[name] for r in chosen if r.quality[name] is not None]
             row[name] = sum(values) / len(values) if values else None
+        first = chosen[0].quality
+        row |= {name: first.get(name) for name in ("kid_stderr", "fid_n", "extractor_sha256")}
         accuracies = [r.accuracy for r in chosen]
         if len(accuracies) > 1:
             row["accuracy"] = interval(accuracies).to_json()
@@ -372,6 +374,11 @@ def evaluate_command(args: argparse.Namespace, context: Context) -> int:
         write_adaptation_pictures(run, subject)
     context.console.table(evaluation_rows(result), header=HEADER)
     context.console.print("accuracy in %, differences in points with 95 % intervals")
+    judge = result["source_classifier"]
+    context.console.print(
+        f"pre-trained and centroid by the source classifier {judge['sha256'][:12]}, "
+        f"{100 * judge['held_out_accuracy']:.1f} % on held-out samples"
+    )
     # The report is about the run's own test classes.
     next_step = f"; next: metagan report --run {args.run}" if out == kept else ""
     context.console.print(f"wrote {out}{next_step}")

@@ -82,18 +82,20 @@ def test_a_useless_generator_is_left_out_and_does_no_harm(subject: Subject) -> N
     useless = dataclasses.replace(subject, gan=noisy, inits={"run": no_weights})
     items = [ValidationItem(r, 3, 0, baselines=True) for r in range(2)]
     choices, table = make_choices([(item, run_validation_item(useless, item)) for item in items])
-    trained = [c for (_, kind, _), c in choices.items() if kind == "scratch"]
-    assert all(choice.rejected for choice in trained)
+    assert set(choices) == {(3, kind, arm) for kind in KINDS for arm in BASELINE}
+    assert all(choice.rejected for choice in choices.values())
     assert len(table) == len(KINDS) * 2
     test_items = [
         TestItem(r, 3, {(k, a): choices[3, k, a] for k in KINDS for a in BASELINE})
         for r in range(2)
     ]
     tables = downstream_tables([(item, run_test_item(useless, item)) for item in test_items])
-    entry = tables["scratch"]["3"]
-    assert entry["both_minus_classical"]["mean"] == 0
-    assert entry["generated_minus_none"]["mean"] == 0
-    assert set(entry) >= set(ARMS)
+    assert set(tables) == set(KINDS)
+    for table_of_kind in tables.values():
+        entry = table_of_kind["3"]
+        assert entry["both_minus_classical"]["mean"] == 0
+        assert entry["generated_minus_none"]["mean"] == 0
+        assert set(entry) >= set(ARMS)
 
 
 def test_results_depend_on_the_item_alone(subject: Subject) -> None:
