@@ -296,6 +296,12 @@ class EvaluateConfig(Config):
         ge=2,
         description="Repetitions of each choice on validation; one has no error to judge by.",
     )
+    own_folds: int = Field(
+        3,
+        ge=0,
+        description="On other data, parts of a target's own samples that the choice must gain on, "
+        "too, each held out in turn; 0: no such check.",
+    )
     classical: Literal["affine", "affine+elastic"] = Field(
         "affine+elastic", description="The hand-made augmentation that must be beaten."
     )

@@ -14,7 +14,6 @@ from metagan.algorithms import inner_settings
 from metagan.dataset import Dataset
 from metagan.devices import choose_device
 from metagan.evaluate.downstream import (
-    ARMS,
     KINDS,
     Arm,
     ClassifierKind,
@@ -24,7 +23,6 @@ from metagan.evaluate.downstream import (
     draw_target,
 )
 from metagan.evaluate.gate import BASELINE, Candidate, Choice, ChoiceKey, candidates, choose
-from metagan.evaluate.intervals import interval, paired_interval
 from metagan.evaluate.source_classifier import SourceClassifier
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.gan import GanPair
@@ -86,6 +84,11 @@ class Subject:
     source: SourceClassifier
     target_name: str
     inner: Mapping[str, InnerConfig] = field(default_factory=dict)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether what is measured comes from other data than what choices are made on."""
+        return self.test is not self.validation
 
     def inner_of(self, init: str) -> InnerConfig:
         """The inner loop that an initialization is adapted by."""
@@ -178,59 +181,21 @@ def run_validation_item(subject: Subject, item: ValidationItem) -> Scores:
                     arm,
                     evaluate,
                     subject.source,
-                    generated=_per_support(generated, task, evaluate, candidate.mix),
+                    generated=per_support(generated, task, evaluate, candidate.mix),
                     mix=candidate.mix,
                 )
     return scores
 
 
-@dataclass(frozen=True)
-class TestItem:
-    """One repetition on test with the choices made."""
+def per_support(generated: torch.Tensor, task: TargetTask, evaluate: Any, mix: Mix) -> torch.Tensor:
+    """The first `mix.per_real` samples of each support sample, still grouped by it.
 
-    __test__ = False
-
-    repetition: int
-    shots: int
-    choices: Mapping[tuple[ClassifierKind, Arm], Choice]
-
-
-def run_test_item(subject: Subject, item: TestItem) -> dict[tuple[ClassifierKind, Arm], float]:
-    """Accuracies by classifier and arm; an arm that the gate closed repeats its baseline."""
-    evaluate = subject.config.evaluate
-    task = subject.draw("test", item.repetition, item.shots)
-    pools: dict[int, torch.Tensor] = {}
-    scores: dict[tuple[ClassifierKind, Arm], float] = {}
-    for kind in KINDS:
-        for arm in ARMS:
-            if arm not in BASELINE:
-                scores[kind, arm] = arm_accuracy(task, kind, arm, evaluate, subject.source)
-                continue
-            choice = item.choices[kind, arm]
-            if choice.rejected:
-                scores[kind, arm] = scores[kind, BASELINE[arm]]
-                continue
-            steps = choice.candidate.adapt_steps
-            if steps not in pools:
-                pools[steps] = subject.generate(
-                    task, init="run", adapt_steps=steps, per_real=max(evaluate.generated_per_real)
-                )
-            scores[kind, arm] = arm_accuracy(
-                task,
-                kind,
-                arm,
-                evaluate,
-                subject.source,
-                generated=_per_support(pools[steps], task, evaluate, choice.candidate.mix),
-                mix=choice.candidate.mix,
-            )
-    return scores
-
-
-def _per_support(
-    generated: torch.Tensor, task: TargetTask, evaluate: Any, mix: Mix
-) -> torch.Tensor:
-    """The first `mix.per_real` samples of each support sample, still grouped by it."""
+    Args:
+        generated: (W, K * R, ...), R the largest of `evaluate.generated_per_real`.
+        task: The target, W classes of K shots.
+        evaluate: The settings.
+        mix: How many are wanted.
+    """
     shots, largest = task.support.shape[1], max(evaluate.generated_per_real)
     grouped = generated.reshape(len(generated), shots, largest, *generated.shape[2:])
     return grouped[:, :, : mix.per_real].flatten(1, 2)
@@ -345,23 +310,3 @@ def make_choices(
                     for candidate, values in gains.items()
                 ]
     return choices, table
-
-
-def downstream_tables(
-    results: Sequence[tuple[TestItem, dict[tuple[ClassifierKind, Arm], float]]],
-) -> dict[ClassifierKind, dict[str, dict[str, Any]]]:
-    """{classifier: {shots: {arm or difference: interval}}} over paired repetitions."""
-    tables: dict[ClassifierKind, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
-    for shots in sorted({item.shots for item, _ in results}):
-        rows = [scores for item, scores in results if item.shots == shots]
-        for kind in KINDS:
-            by_arm = {arm: [scores[kind, arm] for scores in rows] for arm in ARMS}
-            entry = {str(arm): interval(values).to_json() for arm, values in by_arm.items()}
-            for name, after, before in (
-                ("both_minus_classical", "both", "classical"),
-                ("generated_minus_none", "generated", "none"),
-                ("classical_minus_none", "classical", "none"),
-            ):
-                entry[name] = paired_interval(by_arm[after], by_arm[before]).to_json()  # type: ignore[index]
-            tables[kind][str(shots)] = entry
-    return tables

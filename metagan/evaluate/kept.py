@@ -20,11 +20,11 @@ from metagan.evaluate.evaluation import (
     Subject,
     WorkMap,
     run_comparison_item,
-    run_test_item,
     run_validation_item,
     with_room,
 )
-from metagan.evaluate.gate import Candidate
+from metagan.evaluate.gate import Candidate, Choice
+from metagan.evaluate.on_test import TestResult, run_test_item
 from metagan.files import sha256_of, write_bytes
 from metagan.params import GanParams, Layout, vector_sha256
 
@@ -34,8 +34,8 @@ Shared = TypeVar("Shared")
 
 # Settings of `evaluate` that items name themselves, or that only say how many there are.
 _NAMED_BY_ITEMS = {"shots", "seeds", "validation_seeds", "comparison_seeds", "adapt_steps"}
-_NOT_COMMON = {*_NAMED_BY_ITEMS, "test_per_class"}
-FORMAT = 1
+_NOT_COMMON = {*_NAMED_BY_ITEMS, "test_per_class", "own_folds"}
+FORMAT = 2
 
 
 class KeptResults:
@@ -62,6 +62,8 @@ class KeptResults:
             "data": subject.test.fingerprint(),
             "classes": [subject.test.classes[index].name for index in subject.test_classes],
         }
+        if subject.is_foreign:
+            self._test["own_folds"] = evaluate.own_folds
         self._inits = {
             name: {
                 "weights": _init_sha256(init),
@@ -155,6 +157,15 @@ def _candidate(values: list[Any]) -> Candidate:
     return Candidate(int(steps), Mix(float(share), int(per_real)))
 
 
+def _choice_json(choice: Choice) -> list[Any]:
+    return [_candidate_json(choice.candidate), choice.gain, choice.stderr, choice.rejected]
+
+
+def _choice(values: list[Any]) -> Choice:
+    candidate, gain, stderr, rejected = values
+    return Choice(_candidate(candidate), gain, stderr, rejected)
+
+
 _CODECS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     run_validation_item: (
         lambda scores: [
@@ -167,8 +178,14 @@ _CODECS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
         },
     ),
     run_test_item: (
-        lambda scores: [[kind, arm, value] for (kind, arm), value in scores.items()],
-        lambda _, rows: {(kind, arm): value for kind, arm, value in rows},
+        lambda result: {
+            "scores": [[kind, arm, value] for (kind, arm), value in result.scores.items()],
+            "own": [[kind, arm, _choice_json(own)] for (kind, arm), own in result.own.items()],
+        },
+        lambda _, value: TestResult(
+            {(kind, arm): score for kind, arm, score in value["scores"]},
+            {(kind, arm): _choice(own) for kind, arm, own in value["own"]},
+        ),
     ),
     run_comparison_item: (
         lambda result: {"quality": result.quality, "accuracy": result.accuracy},

@@ -65,8 +65,41 @@ def gate_section(data: Data) -> list[Child]:
             "domains; of arms that were left out it is that of the best candidate. The share is "
             "of each batch; per real is the number of generated samples for each real one.",
         ),
+        _own_checks(data),
         _validation(data),
     ]
+
+
+def _own_checks(data: Data) -> Child:
+    """What a target from other data said of the choices, on its own samples."""
+    titles = {classifier: TITLES[section] for section, classifier, _ in CLASSIFIERS}
+    rows = [
+        Row(
+            [
+                count(row.get("shots")),
+                titles.get(str(row.get("classifier")), str(row.get("classifier"))),
+                arm_name(row.get("arm")),
+                f"{count(row.get('kept'))} of {count(row.get('asked'))}",
+            ]
+        )
+        for row in records(data.get("own_checks"))
+    ]
+    if not rows:
+        return None
+    return table(
+        "What the target's own samples said",
+        [
+            Column("Shots"),
+            Column("Classifier", False),
+            Column("Gain counted", False),
+            Column("Kept in repetitions"),
+        ],
+        rows,
+        about="This target is not drawn as the validation domains are, so a choice is used only "
+        "where it gains on the target's own samples, too: some shots held out, the others "
+        "trained on, the mean gain above its standard error over such folds. Where it does not, "
+        "the classifier is the one without generated samples.",
+    )
 
 
 def _decision(data: Data, choice: Data, shots: int, classifier: str, arm: str) -> list[Child]:

@@ -15,19 +15,17 @@ from metagan.evaluate.evaluation import (
     ComparisonItem,
     ComparisonResult,
     Subject,
-    TestItem,
     ValidationItem,
     WorkMap,
-    downstream_tables,
     make_choices,
     run_comparison_item,
-    run_test_item,
     run_validation_item,
     with_room,
 )
 from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.intervals import interval
 from metagan.evaluate.kept import KeptResults
+from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.files import write_json
 from metagan.params import GanParams
@@ -179,6 +177,7 @@ def evaluate(
         "downstream": tables["scratch"],
         "downstream_pretrained": tables["pretrained"],
         "downstream_centroid": tables["centroid"],
+        "own_checks": own_check_rows(tests),
         "choices": [_choice_json(key, choice) for key, choice in sorted(choices.items())],
         "validation": table,
         "comparison": comparison_table(comparison),
@@ -344,6 +343,17 @@ HEADER = (
 )
 
 
+def _tell_own_checks(result: Mapping[str, Any], reporter: Reporter) -> None:
+    """What targets from other data said of the choices made on validation."""
+    for row in result["own_checks"]:
+        reporter.print(
+            f"{row['shots']} shots, {row['classifier']}, {row['arm']}: the target's own samples "
+            f"kept the use of generated ones in {row['kept']} of {row['asked']} repetitions"
+        )
+    if 1 in result["evaluate"]["shots"]:
+        reporter.print("1 shot leaves nothing to check the choices on; they are of other data")
+
+
 def evaluate_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan evaluate`."""
     config: RunConfig = load_run_settings(args, context).config
@@ -362,6 +372,8 @@ def evaluate_command(args: argparse.Namespace, context: Context) -> int:
     )
     with context.open_map(config) as work:
         result = evaluate(run, subject, work=work, reporter=context.console)
+    if target is not None:
+        _tell_own_checks(result, context.console)
     result["baselines"] = {name: str(path) for name, path in args.baseline or ()}
     result["source"] = None if target is None else target.source
     kept: Path = args.run / EVALUATION_FILE

@@ -10,14 +10,12 @@ from metagan.dataset import DataError, Dataset
 from metagan.evaluate.downstream import ARMS, KINDS, Mix, arm_accuracy, draw_target
 from metagan.evaluate.evaluation import (
     Subject,
-    TestItem,
     ValidationItem,
-    downstream_tables,
     make_choices,
-    run_test_item,
     run_validation_item,
 )
 from metagan.evaluate.gate import BASELINE
+from metagan.evaluate.on_test import TestItem, downstream_tables, run_test_item
 from metagan.evaluate.source_classifier import (
     SourceClassifier,
     load_source_classifier,

@@ -12,15 +12,14 @@ from metagan.evaluate.downstream import KINDS
 from metagan.evaluate.evaluation import (
     ComparisonItem,
     Subject,
-    TestItem,
     ValidationItem,
     make_choices,
     run_comparison_item,
-    run_test_item,
     run_validation_item,
 )
 from metagan.evaluate.gate import BASELINE
 from metagan.evaluate.kept import KeptResults
+from metagan.evaluate.on_test import TestItem, run_test_item
 from metagan.params import GanParams, map_params
 from tests.helpers import bars
 
