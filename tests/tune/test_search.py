@@ -17,7 +17,8 @@ from metagan.sources.arrow import prepare
 from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig
-from tune.search import Trial, bundles, rank, search
+from tune.results import Trial, rank
+from tune.search import bundles, search
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
