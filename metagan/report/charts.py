@@ -18,7 +18,7 @@ from metagan.report.axes import (
     thin,
     ticks,
 )
-from metagan.report.html import Html, el
+from metagan.report.html import Child, Html, el
 from metagan.report.plots import (
     HEIGHT,
     TOP,
@@ -110,7 +110,8 @@ def line_chart(
         f"{line.name}: {significant(first)} at first, {significant(last)} at last"
         for line, (first, last) in zip(lines, ends, strict=True)
     )
-    caption = [el("b", title)]
+    label = {"aria_label": f"{title}. {summary}"}
+    caption: list[Child] = [el("b", title)]
     if y.scale.log:
         caption.append(", logarithmic axis")
     if y.is_cut:
@@ -121,7 +122,7 @@ def line_chart(
         el(
             "div",
             y_labels(y),
-            frame(x, y, paths, below=_marks(x, marks), aria_label=f"{title}. {summary}"),
+            frame(x, y, paths, below=_marks(x, marks), attributes=label),
             class_="plot",
         ),
         legend([(line.name, f"k{line.colour}") for line in lines]) if len(lines) > 1 else None,

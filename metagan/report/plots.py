@@ -4,7 +4,7 @@ Horizontal positions are shares of the width, so that a chart fits any screen wh
 lines keep their size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metagan.report.axes import Scale, decimals_of, ticks, vertical_scale
@@ -66,11 +66,11 @@ def frame(
     y: Axis,
     paths: Child,
     *,
-    height: int = HEIGHT,
+    attributes: Mapping[str, str],
+    told: Child = None,
     below: Child = None,
     above: Child = None,
-    told: Child = None,
-    **attributes: str,
+    height: int = HEIGHT,
 ) -> Html:
     """The picture right of the vertical axis.
 
@@ -78,11 +78,11 @@ def frame(
         x: Horizontal axis.
         y: Vertical axis; its words are drawn by `y_labels`.
         paths: Drawn in a frame of 1000 x 1000 that is stretched to the picture.
-        height: Pixels of the frame.
+        attributes: Of the element, such as its label.
+        told: Title and description, for those who cannot see it.
         below: Shapes under the paths.
         above: Shapes over them.
-        told: Title and description, for those who cannot see it.
-        attributes: Of the element.
+        height: Pixels of the frame.
     """
     bottom = TOP + height
     parts: list[Child] = [told] if told else []

@@ -58,6 +58,14 @@ def significant(value: float | None, digits: int = 3) -> str:
     return fixed(value, max(0, digits - 1 - exponent))
 
 
+def brief(value: float | None, digits: int = 4) -> str:
+    """The same without zeros at its end, as a setting would be written."""
+    mantissa, e, power = significant(value, digits).partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + e + power
+
+
 def column_decimals(values: Iterable[float | None], digits: int = 3, most: int = 5) -> int:
     """Decimals for a column of numbers, so that its largest has `digits` significant digits."""
     largest = max((abs(value) for value in values if value is not None), default=0.0)
