@@ -1,7 +1,8 @@
 """What became of the trials, and how a search is written down in `search.json`."""
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,19 +90,37 @@ class Findings:
     resumed: bool
 
 
-def trial_of(
+def trials_of(
+    results: Iterable[Any], parameters: Sequence[Parameter], config: SearchJobConfig
+) -> list[Trial]:
+    """Trials from Tune's results of them, in order of start.
+
+    After a restart Tune has them in another order.
+    """
+    return [
+        _trial_of(result, order, parameters, config)
+        for order, result in enumerate(sorted(results, key=_started), 1)
+    ]
+
+
+def _started(result: Any) -> tuple[int, float]:
+    """What sorts results by start: random search counts its trials; others tell the time."""
+    numbered = re.fullmatch(r".*_(\d+)", _id_of(result))
+    rows = _rows(result)[:1]
+    clock = [row["timestamp"] - row["time_total_s"] for row in rows if "timestamp" in row]
+    return (int(numbered[1]) if numbered else 0, clock[0] if clock else math.inf)
+
+
+def _trial_of(
     result: Any, order: int, parameters: Sequence[Parameter], config: SearchJobConfig
 ) -> Trial:
-    """A trial from Tune's result of it."""
     metrics = result.metrics or {}
     sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
     step = int(metrics.get("outer_step", 0))
     error = str(result.error).strip().splitlines()[-1] if result.error else ""
     status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
-    trial_id = str(metrics.get("trial_id") or Path(result.path).name)
-    frame = result.metrics_dataframe
-    rows = [] if frame is None else frame.to_dict("records")
-    return Trial(trial_id, sample, status, step, _values(metrics), error, order, curve_of(rows))
+    curve = curve_of(_rows(result))
+    return Trial(_id_of(result), sample, status, step, _values(metrics), error, order, curve)
 
 
 def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
@@ -181,6 +200,16 @@ def search_document(
         "seconds": dict(findings.seconds),
         "resumed": findings.resumed,
     }
+
+
+def _id_of(result: Any) -> str:
+    return str((result.metrics or {}).get("trial_id") or Path(result.path).name)
+
+
+def _rows(result: Any) -> list[dict[str, Any]]:
+    """What the trial reported, one row each."""
+    frame = result.metrics_dataframe
+    return [] if frame is None else frame.to_dict("records")
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, float]:

@@ -38,7 +38,7 @@ from tune.results import (
     best_of,
     rank,
     search_document,
-    trial_of,
+    trials_of,
 )
 from tune.space import Parameter, parse_space, with_sample
 from tune.trial import SETTINGS, run_trial
@@ -202,9 +202,7 @@ def _run(
         )
     with _quiet_tune():
         results = tuner.fit()
-    return [
-        trial_of(results[index], index + 1, parameters, config) for index in range(len(results))
-    ]
+    return trials_of(iter(results), parameters, config)
 
 
 def bundles(config: SearchJobConfig) -> list[dict[str, float]]:

@@ -271,7 +271,7 @@ def search_commands(search: SearchFiles) -> list[Child]:
             ("The same for the given settings", fresh_command(search, "given")),
             *steps,
         ]
-    return [[el("h4", title), el("pre", el("code", command))] for title, command in steps]
+    return [[el("h3", title), el("pre", el("code", command))] for title, command in steps]
 
 
 def fresh_command(search: SearchFiles, which: str) -> str:
