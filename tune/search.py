@@ -112,8 +112,8 @@ def search(
         if best is None:
             failed = next((trial.error for trial in trials if trial.error), "no trial was measured")
             raise ClusterError(
-                f"all {len(trials)} trials failed; the first: {failed}; {out / SEARCH_FILE} has "
-                "them all"
+                f"all {len(trials)} trials failed; the first: {failed}; for a page about all of "
+                f"them: metagan report --search {out}"
             )
         write_bytes(out / BEST_FILE, _run_settings(with_sample(config, best.sample)))
         if seeds:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from metagan.report.axes import Scale, decimals_of, ticks, vertical_scale
 from metagan.report.html import Child, Html, el, join
-from metagan.report.values import fixed, significant
+from metagan.report.values import LARGE, brief, fixed, significant
 
 HEIGHT = 170  # Pixels of a frame.
 TOP = 8
@@ -51,6 +51,8 @@ def written_ticks(scale: Scale, wanted: int = 4) -> list[tuple[float, str]]:
     found = ticks(scale, wanted)
     if scale.log:
         return [(tick, significant(tick, 1)) for tick in found]
+    if max(map(abs, found), default=0.0) >= LARGE:
+        return [(tick, brief(tick)) for tick in found]
     return [(tick, fixed(tick, decimals_of(found))) for tick in found]
 
 

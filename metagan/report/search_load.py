@@ -217,7 +217,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise RunError(
             f"{path}: no search here (no {SEARCH}); make one with metagan tune --out {path}"
         )
-    fix = f"remove it and write it again with {again}, which keeps finished trials"
+    fix = f"write it again with {again}, which keeps finished trials"
     try:
         data = json.loads(file.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

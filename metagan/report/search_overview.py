@@ -105,7 +105,11 @@ def _cautions(search: SearchFiles) -> list[Html]:
     if outcome_of(search).verdict == "unconfirmed" and asked and not search.pairs:
         found.append(
             note(
-                el("p", f"The comparison by {plural(asked, 'fresh seed')} is missing. Make it:"),
+                el(
+                    "p",
+                    f"The comparison by {plural(asked, 'fresh seed')} is missing. Make it; FILE "
+                    "stands for the settings of the search:",
+                ),
                 el("pre", el("code", f"metagan tune -c FILE --out {_quoted(search)} --resume")),
                 warning=True,
             )

@@ -42,6 +42,7 @@ SEARCH_STYLE = """
 .swatch.none { background: none; height: 0; border-top: 2px dotted var(--bad);
   vertical-align: middle; }
 code.id { white-space: nowrap; }
+.search .dots li { max-width: min(17rem, 38vw); overflow: hidden; text-overflow: ellipsis; }
 .search .chance { fill: var(--rule); }
 tr.best > * { background: var(--mark); color: var(--mark-ink); }
 """

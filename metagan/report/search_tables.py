@@ -176,7 +176,7 @@ def _strengths(found: Sequence[Importance]) -> Html:
     scale = Scale(0.0, 1.0)
     height = _ROW * len(found)
     shapes = []
-    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for tick in (0.0, 0.5, 1.0):
         x = percent(scale.share(tick))
         shapes.append(el("line", class_="gridline", x1=x, x2=x, y1=0, y2=round(height, 1)))
         anchor = "start" if tick == 0 else "end" if tick == 1 else "middle"
@@ -207,7 +207,7 @@ def _strengths(found: Sequence[Importance]) -> Html:
             for i in found
         ),
     )
-    labels = el("ol", [el("li", shorten(i.key, 30)) for i in found], aria_hidden="true")
+    labels = el("ol", [el("li", shorten(i.key, MAX_KEY)) for i in found], aria_hidden="true")
     picture = el("svg", words, shapes, height=round(height + 20), role="img", **attributes)
     return el(
         "figure",

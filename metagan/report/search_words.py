@@ -9,7 +9,7 @@ from typing import Literal
 
 from metagan.evaluate.intervals import Interval, paired_interval
 from metagan.report.search_load import SearchFiles
-from metagan.report.values import SPACE, fixed, plural, significant
+from metagan.report.values import LARGE, SPACE, fixed, plural, significant
 
 Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "failed"]
 
@@ -53,7 +53,7 @@ class Measure:
         if value is None:
             return fixed(None, 0)
         value *= self.factor
-        if self.decimals is not None:
+        if self.decimals is not None and abs(value) < LARGE:
             return fixed(value, self.decimals, signed=signed)
         text = significant(value)
         return f"+{text}" if signed and value > 0 else text

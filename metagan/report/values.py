@@ -7,6 +7,7 @@ from typing import Any
 
 DASH = "\u2013"
 MINUS = "\u2212"
+LARGE = 1e6  # From here on a number with all its digits has no room on an axis or in a column.
 SPACE = "\u00a0"  # Keeps a number and its unit on one line.
 
 

@@ -200,6 +200,12 @@ def test_an_unusual_search_has_its_page(tmp_path, name):
     assert len(page.source) < 600_000
 
 
+def test_numbers_without_room_for_their_digits_are_powers_of_ten(tmp_path):
+    page = page_of(write_search(tmp_path / "search", UNUSUAL["wild"]))
+    assert "+1.00e31" in page.text
+    assert not re.search(r"\d,\d{3},\d{3}", page.text)
+
+
 def test_of_two_hundred_trials_every_one_is_in_a_table_and_most_are_folded(tmp_path):
     page = page_of(write_search(tmp_path / "search", UNUSUAL["two hundred"]))
     table = page.source[page.source.index('id="trials"') :]
@@ -328,7 +334,7 @@ def test_the_command_writes_into_the_folder_or_where_it_was_told(tmp_path, capsy
     ("text", "said"),
     [
         (None, r"no search here \(no search.json\); make one with metagan tune --out"),
-        ("{", r"search\.json is damaged: it is not valid JSON \(line 1\); remove it and"),
+        ("{", r"search\.json is damaged: it is not valid JSON \(line 1\); write it again"),
         ("[1]", "search.json is damaged: it does not hold an object"),
         ('{"trials": []}', "objective is not a name"),
         ('{"objective": "gain", "trials": 3}', "trials is not a list"),
