@@ -46,7 +46,8 @@ def _tiles(search: SearchFiles) -> Html | None:
     seconds = [finite(value) for value in search.seconds.values()]
     total = sum(value for value in seconds if value is not None)
     if total:
-        more = "since it was last resumed" if search.resumed else "fresh seeds included"
+        more = "fresh seeds included" if "confirm" in search.seconds else "without fresh seeds"
+        more = "since it was last resumed" if search.resumed else more
         tiles.append(("The search took", duration(total), more, None))
     return (
         el(

@@ -214,7 +214,7 @@ def _strengths(found: Sequence[Importance]) -> Html:
         el(
             "figcaption",
             el("b", "Strength of association with the ranking"),
-            ", 0 to 1; a dot beyond its grey bar is stronger than chance makes 95\u00a0% of them",
+            ", 0 to 1; a dot beyond its grey bar is stronger than 95\u00a0% of the shuffles",
         ),
         el("div", labels, picture, class_="dots"),
         class_="chart search",
