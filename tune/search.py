@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,11 +31,20 @@ from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.objective import Judge, make_judge
-from tune.space import Parameter, applied, parse_space, with_sample
+from tune.results import (
+    SEARCH_FILE,
+    Findings,
+    Trial,
+    best_of,
+    rank,
+    search_document,
+    trials_of,
+)
+from tune.space import Parameter, parse_space, with_sample
 from tune.trial import SETTINGS, run_trial
 
-SEARCH_FILE = "search.json"
 BEST_FILE = "best.yaml"
+GIVEN_FILE = "given.yaml"
 # "1" prints boxes, off a terminal, too.
 _NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
 # Seeds that no search trained with.
@@ -42,24 +52,20 @@ _FRESH_SEEDS = 1000
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What became of a trial.
+class _Place:
+    """Where all trials of a search run, and how.
 
     Attributes:
-        id: Names its run folder.
-        sample: The settings that applied, by dotted key.
-        status: "done", "stopped" early, or "failed".
-        step: Outer steps at its last measurement.
-        metrics: At that step; empty if there was none.
-        error: Why it failed, one line.
+        out: Folder of the search.
+        at_once: Trials at the same time.
+        resume: Whether trials of an earlier process go on.
+        reporter: Gets progress.
     """
 
-    id: str
-    sample: Mapping[str, Any]
-    status: str
-    step: int
-    metrics: Mapping[str, float]
-    error: str = ""
+    out: Path
+    at_once: int
+    resume: bool
+    reporter: Reporter
 
 
 def search(
@@ -75,14 +81,15 @@ def search(
         reporter: Gets progress.
 
     Returns:
-        What `search.json` holds: objective, trials from best to worst, the best settings, and the
-        confirmation with fresh seeds.
+        What `search.json` holds; see `tune.results.search_document`. It is written before the
+        fresh seeds are trained, too, and where every trial failed.
 
     Raises:
         ConfigError: If the space cannot be used.
         ClusterError: If no trial can ever fit, or all of them failed.
     """
     parameters = parse_space(config.tune.space, config)
+    resumed = resume and (out / "tune").is_dir()
     out.mkdir(parents=True, exist_ok=True)
     setup = prepare(config)
     reporter.print(
@@ -90,63 +97,59 @@ def search(
         f"to {config.outer.steps} outer steps, by {config.tune.objective} on "
         f"{len(setup.splits.validation)} validation classes"
     )
+    write_bytes(out / GIVEN_FILE, _run_settings(config))
     judge = make_judge(config, setup, out, tell=reporter.print)
+    seeds = [config.seed + _FRESH_SEEDS + index for index in range(config.tune.confirm_seeds)]
     with _ray(config):
-        at_once = _trials_at_once(config)
+        place = _Place(out, _trials_at_once(config), resume, reporter)
+        started = time.monotonic()
         space = {parameter.key: parameter.to_domain() for parameter in parameters}
-        trials = _run(judge, parameters, space, out, "trials", at_once, resume, reporter)
-        ranked = rank(trials, config)
-        if not ranked or not ranked[0].metrics:
+        trials = _run(judge, parameters, space, "trials", place)
+        seconds = {"trials": time.monotonic() - started}
+        findings = Findings(rank(trials, config), {}, seeds, seconds, resumed)
+        result = _written(out, search_document(config, parameters, findings))
+        best = best_of(findings.ranked, config)
+        if best is None:
             failed = next((trial.error for trial in trials if trial.error), "no trial was measured")
-            raise ClusterError(f"all {len(trials)} trials failed; the first: {failed}")
-        best = ranked[0]
-        best_config = with_sample(config, best.sample)
-        job = JobConfig.model_validate(best_config.model_dump(exclude={"tune"}))
-        write_bytes(out / BEST_FILE, to_yaml(job).encode())
-        confirmed = _confirm(judge, best, out, at_once, resume, reporter)
-    result = {
-        "objective": config.tune.objective,
-        "trials": [vars(trial) for trial in ranked],
-        "best": dict(best.sample),
-        "confirmation": confirmed,
-    }
-    write_json(out / SEARCH_FILE, finite_or_null(result))
+            raise ClusterError(
+                f"all {len(trials)} trials failed; the first: {failed}; for a page about all of "
+                f"them: metagan report --search {out}"
+            )
+        write_bytes(out / BEST_FILE, _run_settings(with_sample(config, best.sample)))
+        if seeds:
+            started = time.monotonic()
+            confirmed = _confirm(judge, best, seeds, place)
+            seconds = {**seconds, "confirm": time.monotonic() - started}
+            findings = replace(findings, confirmation=confirmed, seconds=seconds)
+            result = _written(out, search_document(config, parameters, findings))
     return result
 
 
-def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
-    """From best to worst: those that got furthest first, failed ones last.
+def _written(out: Path, document: dict[str, Any]) -> dict[str, Any]:
+    document = finite_or_null(document)
+    write_json(out / SEARCH_FILE, document)
+    return document
 
-    A trial that was stopped early is not compared with others at a later step, where its value
-    would mean something else.
-    """
-    sign = -1 if LARGER_IS_BETTER[config.tune.objective] else 1
 
-    def order(trial: Trial) -> tuple[bool, int, float]:
-        value = trial.metrics.get(config.tune.objective, math.nan)
-        return (math.isnan(value), -trial.step, sign * value)
-
-    return sorted(trials, key=order)
+def _run_settings(config: SearchJobConfig) -> bytes:
+    """As `metagan train -c` takes them: without those of the search."""
+    return to_yaml(JobConfig.model_validate(config.model_dump(exclude={"tune"}))).encode()
 
 
 def _confirm(
-    judge: Judge, best: Trial, out: Path, at_once: int, resume: bool, reporter: Reporter
+    judge: Judge, best: Trial, seeds: Sequence[int], place: _Place
 ) -> dict[str, list[float | None]]:
     """The objective of the best and of the given settings, each with fresh seeds."""
     config = judge.config
-    count = config.tune.confirm_seeds
-    if not count:
-        return {}
-    seeds = [config.seed + _FRESH_SEEDS + index for index in range(count)]
-    reporter.print(f"training the best and the given settings with {count} fresh seeds")
+    count = len(seeds)
+    place.reporter.print(f"training the best and the given settings with {count} fresh seeds")
     names = {"best": best.sample, "given": {}}
     tried = [{**sample, "seed": seed} for sample in names.values() for seed in seeds]
     whole = {"scheduler": "none", "searcher": "random", "num_trials": 1, "space": {}}
     fixed = config.model_copy(update={"tune": config.tune.model_copy(update=whole)})
     # The same targets and classifiers: only what is trained has another seed.
     same = replace(judge, config=fixed)
-    space = {SETTINGS: ray_tune.grid_search(tried)}
-    trials = _run(same, (), space, out, "confirm", at_once, resume, reporter)
+    trials = _run(same, (), {SETTINGS: ray_tune.grid_search(tried)}, "confirm", place)
     values = {
         json.dumps(trial.sample, sort_keys=True): trial.metrics.get(config.tune.objective)
         for trial in trials
@@ -159,22 +162,20 @@ def _run(
     judge: Judge,
     parameters: Sequence[Parameter],
     space: Mapping[str, Any],
-    out: Path,
     name: str,
-    at_once: int,
-    resume: bool,
-    reporter: Reporter,
+    place: _Place,
 ) -> list[Trial]:
     config = judge.config
+    folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(
-            run_trial, judge=judge, parameters=parameters, trials_folder=str(out.absolute() / name)
+            run_trial, judge=judge, parameters=parameters, trials_folder=folder
         ),
         ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
     )
-    storage = str(out.absolute() / "tune")
+    storage = str(place.out.absolute() / "tune")
     path = f"{storage}/{name}"
-    if resume and ray_tune.Tuner.can_restore(path):
+    if place.resume and ray_tune.Tuner.can_restore(path):
         tuner = ray_tune.Tuner.restore(
             path, trainable, resume_unfinished=True, resume_errored=True, param_space=dict(space)
         )
@@ -188,7 +189,7 @@ def _run(
                 num_samples=config.tune.num_trials,
                 scheduler=_scheduler(config),
                 search_alg=_searcher(config),
-                max_concurrent_trials=at_once,
+                max_concurrent_trials=place.at_once,
                 # The next trial finds torch imported, and data and kernels warm.
                 reuse_actors=True,
             ),
@@ -196,27 +197,12 @@ def _run(
                 name=name,
                 storage_path=storage,
                 verbose=0,
-                callbacks=[_Progress(config, reporter, name)],
+                callbacks=[_Progress(config, place.reporter, name)],
             ),
         )
     with _quiet_tune():
         results = tuner.fit()
-    return [_trial_of(results[index], parameters, config) for index in range(len(results))]
-
-
-def _trial_of(result: Any, parameters: Sequence[Parameter], config: SearchJobConfig) -> Trial:
-    metrics = result.metrics or {}
-    sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
-    values = {
-        name: float(metrics[name])
-        for name in ("gain", "accuracy", "kid", "coverage")
-        if name in metrics
-    }
-    step = int(metrics.get("outer_step", 0))
-    error = str(result.error).strip().splitlines()[-1] if result.error else ""
-    status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
-    trial_id = str(metrics.get("trial_id") or Path(result.path).name)
-    return Trial(trial_id, sample, status, step, values, error)
+    return trials_of(iter(results), parameters, config)
 
 
 def bundles(config: SearchJobConfig) -> list[dict[str, float]]:

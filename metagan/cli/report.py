@@ -1,4 +1,4 @@
-"""`metagan report`: one page about a run."""
+"""`metagan report`: one page about a run or a search."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,9 @@ from metagan.cli.options import Parser, add_command
 
 DESCRIPTION = """\
 Write one HTML file about a run: its curves, samples before and after
-adaptation, evaluation, failures, and how to repeat it. It opens offline."""
+adaptation, evaluation, failures, and how to repeat it. Or about a search of
+`metagan tune`: the best settings against the given ones with fresh seeds, every
+trial, and which settings go along with the result. It opens offline."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -16,15 +18,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser = add_command(
         subparsers,
         "report",
-        summary="write a run's report.html",
+        summary="write the report.html of a run or a search",
         description=DESCRIPTION,
-        examples=("metagan report --run runs/glyphs",),
+        examples=("metagan report --run runs/glyphs", "metagan report --search runs/tune"),
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", type=Path, metavar="DIR", help="folder of a run, finished or not")
+    what.add_argument(
+        "--search", type=Path, metavar="DIR", help="folder of a search (metagan tune --out)"
     )
     parser.add_argument(
-        "--run", type=Path, required=True, metavar="DIR", help="folder of a run, finished or not"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="default: report.html in the run folder"
+        "--out", type=Path, metavar="FILE", help="default: report.html in that folder"
     )
 
 
@@ -32,6 +36,4 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Write the report; see `metagan.workflow.report`."""
     from metagan.workflow.report import report_command
 
-    if args.out is None:
-        args.out = args.run / "report.html"
     return report_command(args, context)

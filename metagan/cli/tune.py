@@ -24,7 +24,8 @@ of the settings:
 
 Without tune.space a space that fits algorithm.name is searched. At the end the
 best settings and the given ones are trained with fresh seeds: that comparison
-is the result, not the best value of the search."""
+is the result, not the best value of the search. All of it is put on one page,
+report.html in --out; `metagan report --search DIR` writes it again."""
 
 # Trials of seconds: to see everything work.
 SMOKE = (
@@ -94,7 +95,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.resume == "always" and not started:
         raise SearchExists(f"{out} is not a search, so there is nothing to resume")
     result = context.search(config, out, bool(args.resume), context.console)
-    _show(result, out, context)
+    _show(result, context)
+    from metagan.workflow.report import write_search_report
+
+    page = write_search_report(out, out / "report.html", config_model=context.config_model)
+    context.console.print(f"wrote {page}; it opens offline")
+    context.console.print(f"next: metagan train -c {out / 'best.yaml'} --run runs/best")
     return 0
 
 
@@ -104,7 +110,7 @@ class SearchExists(ValueError):
     exit_code = 2
 
 
-def _show(result: Any, out: Path, context: Context) -> None:
+def _show(result: Any, context: Context) -> None:
     objective, trials = result["objective"], result["trials"]
     keys = sorted({key for trial in trials for key in trial["sample"]})
     rows = [
@@ -121,7 +127,6 @@ def _show(result: Any, out: Path, context: Context) -> None:
     for name, values in result["confirmation"].items():
         shown = ", ".join(_number(value) for value in values)
         context.console.print(f"{name} settings, fresh seeds: {objective} {shown}")
-    context.console.print(f"next: metagan train -c {out / 'best.yaml'} --run runs/best")
 
 
 def _number(value: Any) -> str:

@@ -66,15 +66,20 @@ def _folded(texts: Sequence[str], noun: str, nouns: str | None = None) -> Html |
     return el("details", el("summary", plural(len(texts), noun, nouns)), el("ul", items))
 
 
-def settings_section(run: RunFiles, model: type[Config]) -> list[Child]:
-    """The settings that are not the defaults, and all others folded away."""
-    if not run.settings:
+def settings_section(settings: Mapping[str, Any], model: type[Config]) -> list[Child]:
+    """The settings that are not the defaults, and all others folded away.
+
+    Args:
+        settings: By dotted key.
+        model: Has their defaults and meanings.
+    """
+    if not settings:
         return [el("p", "The settings could not be read.", class_="muted")]
     known = {setting.key: setting for setting in list_settings(model)}
     changed, others = [], []
-    is_complete = all(key in known for key in run.settings)
+    is_complete = all(key in known for key in settings)
     at_default = ", at their default" if is_complete else ""
-    for key, value in run.settings.items():
+    for key, value in settings.items():
         setting = known.get(key)
         default = None if setting is None else setting.default
         is_changed = default is not None and not _equal(value, default)

@@ -17,13 +17,21 @@ from metagan.report.axes import (
     smooth,
     thin,
     ticks,
-    vertical_scale,
 )
-from metagan.report.html import Html, el, join
+from metagan.report.html import Child, Html, el
+from metagan.report.plots import (
+    HEIGHT,
+    TOP,
+    Axis,
+    frame,
+    legend,
+    percent,
+    step_axis,
+    value_axis,
+    y_labels,
+)
 from metagan.report.values import DASH, Estimate, fixed, significant
 
-_HEIGHT = 170  # Pixels of a line chart's frame.
-_TOP = 8
 _ROW = 25.6  # Pixels of a row of dots: 1.6rem in `style.py`.
 
 
@@ -83,15 +91,15 @@ def line_chart(
     xs = [x for line in lines for x, _ in line.points]
     if not values:
         return Html("")
-    scale, is_cut = vertical_scale(values)
-    x_scale = Scale(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1)
+    y = value_axis(title, values)
+    x = step_axis(x_name, min(xs), max(xs))
     # A line across a change of algorithm would join values of different things.
     breaks = [mark.x for mark in marks]
     paths = [
         el(
             "path",
             class_=f"{kind} s{line.colour}",
-            d=path_data(thin(smooth(piece) if kind == "smooth" else piece), x_scale, scale),
+            d=path_data(thin(smooth(piece) if kind == "smooth" else piece), x.scale, y.scale),
         )
         for kind in ("raw", "smooth")
         for line in lines
@@ -102,88 +110,38 @@ def line_chart(
         f"{line.name}: {significant(first)} at first, {significant(last)} at last"
         for line, (first, last) in zip(lines, ends, strict=True)
     )
-    caption = [el("b", title), f", {'logarithmic axis' if scale.log else ''}"]
-    if not scale.log:
-        caption = [el("b", title)]
-    if is_cut:
+    label = {"aria_label": f"{title}. {summary}"}
+    caption: list[Child] = [el("b", title)]
+    if y.scale.log:
+        caption.append(", logarithmic axis")
+    if y.is_cut:
         caption.append("; a few extreme values lie outside of the frame")
     return el(
         "figure",
         el("figcaption", caption),
         el(
             "div",
-            _y_axis(scale),
-            _frame(scale, x_scale, paths, marks, x_name, label=f"{title}. {summary}"),
+            y_labels(y),
+            frame(x, y, paths, below=_marks(x, marks), attributes=label),
             class_="plot",
         ),
-        _legend([(line.name, line.colour) for line in lines]) if len(lines) > 1 else None,
+        legend([(line.name, f"k{line.colour}") for line in lines]) if len(lines) > 1 else None,
         class_="chart",
     )
 
 
-def _frame(
-    scale: Scale,
-    x_scale: Scale,
-    paths: Sequence[Html],
-    marks: Sequence[Mark],
-    x_name: str,
-    *,
-    label: str,
-) -> Html:
-    parts = [
-        el("line", class_="gridline", x1="0", x2="100%", y1=y, y2=y)
-        for y in (_y(scale, tick) for tick in ticks(scale))
-    ]
-    bottom = _TOP + _HEIGHT
+def _marks(x: Axis, marks: Sequence[Mark]) -> list[Html]:
+    parts = []
     for mark in marks:
-        share = x_scale.share(mark.x)
+        share = x.scale.share(mark.x)
         if not 0 < share < 1:
             continue
-        x = _percent(share)
-        parts.append(el("line", class_="mark", x1=x, x2=x, y1=_TOP, y2=bottom))
+        place = percent(share)
+        parts.append(el("line", class_="mark", x1=place, x2=place, y1=TOP, y2=TOP + HEIGHT))
         # The word stands on the side that has room for it.
         side, shift = ("end", "-4") if share > 0.5 else ("start", "4")
-        parts.append(el("text", mark.text, x=x, y=_TOP + 11, dx=shift, text_anchor=side))
-    parts.append(
-        el(
-            "svg",
-            paths,
-            x="0",
-            y=_TOP,
-            width="100%",
-            height=_HEIGHT,
-            viewBox="0 0 1000 1000",
-            preserveAspectRatio="none",
-        )
-    )
-    parts.append(el("line", class_="axis", x1="0", x2="100%", y1=bottom, y2=bottom))
-    x_ticks = [t for t in ticks(x_scale, 5) if float(t).is_integer()]
-    for tick in x_ticks:
-        share = x_scale.share(tick)
-        anchor = "end" if share > 0.95 else "start" if share < 0.02 else "middle"
-        parts.append(
-            el("text", f"{tick:,.0f}", x=_percent(share), y=bottom + 15, text_anchor=anchor)
-        )
-    parts.append(el("text", x_name, x="50%", y=bottom + 31, text_anchor="middle"))
-    return el("svg", parts, height=bottom + 36, role="img", aria_label=label)
-
-
-def _y_axis(scale: Scale) -> Html:
-    found = ticks(scale)
-    decimals = 0 if scale.log else decimals_of(found)
-    texts = [
-        el(
-            "text",
-            significant(tick, 1) if scale.log else fixed(tick, decimals),
-            x="100%",
-            dx="-7",
-            y=_y(scale, tick),
-            dy="0.33em",
-            text_anchor="end",
-        )
-        for tick in found
-    ]
-    return el("svg", texts, height=_TOP + _HEIGHT, aria_hidden="true")
+        parts.append(el("text", mark.text, x=place, y=TOP + 11, dx=shift, text_anchor=side))
+    return parts
 
 
 def dot_chart(
@@ -228,7 +186,7 @@ def dot_chart(
     found = ticks(scale, 5)
     decimals = decimals_of(found)
     for tick in found:
-        x = _percent(scale.share(tick))
+        x = percent(scale.share(tick))
         kind = "axis" if signed and tick == 0 else "gridline"
         lines.append(el("line", class_=kind, x1=x, x2=x, y1=0, y2=round(height, 1)))
         text = fixed(tick, decimals, signed=signed)
@@ -274,13 +232,13 @@ def span_of(dots: Sequence[Dot]) -> tuple[float, float] | None:
 def _dot(dot: Dot, scale: Scale, y: float) -> list[Html]:
     y = round(y, 1)
     if dot.value is None:
-        x = _percent(min(1.0, max(0.0, scale.share(0.0))))
+        x = percent(min(1.0, max(0.0, scale.share(0.0))))
         return [el("text", dot.text, x=x, y=y, dx="6", dy="0.33em")]
     shapes = []
     if dot.value.low is not None and dot.value.high is not None:
-        low, high = (_percent(scale.share(100 * end)) for end in (dot.value.low, dot.value.high))
+        low, high = (percent(scale.share(100 * end)) for end in (dot.value.low, dot.value.high))
         shapes.append(el("line", class_=f"whisker s{dot.colour}", x1=low, x2=high, y1=y, y2=y))
-    middle = _percent(scale.share(100 * dot.value.mean))
+    middle = percent(scale.share(100 * dot.value.mean))
     shapes.append(el("circle", class_=f"dot s{dot.colour}", cx=middle, cy=y, r="4.5"))
     return shapes
 
@@ -296,42 +254,22 @@ def stacked_bar(title: str, parts: Sequence[tuple[str, float, str]]) -> Html:
         if amount > 0
     ]
     keys = [
-        (f"{name}: {text} ({_whole_percent(amount / total)})", i)
+        (f"{name}: {text} ({_whole_percent(amount / total)})", f"k{i % 3} box")
         for i, (name, amount, text) in enumerate(parts)
     ]
     return el(
         "figure",
         el("figcaption", el("b", title)),
         el("div", pieces, class_="bar", aria_hidden="true"),
-        _legend(keys, box=True),
+        legend(keys, style="margin-left:0"),
         class_="chart",
     )
-
-
-def _y(scale: Scale, value: float) -> float:
-    return round(_TOP + _HEIGHT * (1 - scale.share(value)), 1)
 
 
 def _whole_percent(share: float) -> str:
     return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
-
-
 def _last(points: Points) -> tuple[float | None, float | None]:
     known = [y for _, y in points if y is not None]
     return (known[0], known[-1]) if known else (None, None)
-
-
-def _legend(entries: Sequence[tuple[str, int]], *, box: bool = False) -> Html:
-    return el(
-        "ul",
-        [
-            el("li", el("i", class_=f"k{colour % 3}{' box' if box else ''}"), join(name))
-            for name, colour in entries
-        ],
-        class_="legend",
-        style="margin-left:0" if box else None,
-    )

@@ -22,7 +22,7 @@ def resume_command(run: RunFiles) -> str:
 def repeat_command(run: RunFiles) -> str:
     """Trains the same run again in another folder, from its stored settings."""
     config = _quoted(run.path / "config.yaml")
-    other = _quoted(run.path.with_name(f"{run.name}-again"))
+    other = _quoted(run.path.parent / f"{run.name}-again")
     return f"metagan train -c {config} --run {other}{_local(run)}"
 
 

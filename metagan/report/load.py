@@ -160,7 +160,7 @@ class _Reader:
         except (YamlError, ValueError, OSError):
             self.damaged.append("config.yaml is not a readable file of settings")
             return {}
-        return dict(_flat(data, "")) if isinstance(data, Mapping) else {}
+        return flat(data) if isinstance(data, Mapping) else {}
 
     def command(self) -> str | None:
         file = self._folder.path / "command.txt"
@@ -232,19 +232,20 @@ def domain_of(class_name: str) -> str:
     return class_name.partition("/")[0]
 
 
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings in sections by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
     """How many classes each domain has, by name."""
     return Counter(domain_of(name) for name in class_names)
-
-
-def _flat(settings: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((prefix + key, value))
-    return found
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -1,20 +1,16 @@
-"""The whole page: sections in order, one file, nothing to load."""
-
-from collections.abc import Sequence
+"""The page about a run: its sections in order."""
 
 from metagan.config import Config
 from metagan.report.appendix import commands_section, data_section, settings_section
+from metagan.report.document import Section, document
 from metagan.report.gate import gate_section
 from metagan.report.headline import headline, tally
-from metagan.report.html import Child, Html, el
+from metagan.report.html import Child, el
 from metagan.report.load import Evaluation, RunFiles
 from metagan.report.overview import result_section, what_was_run
 from metagan.report.results import accuracy_section, comparison_section, quality_section
 from metagan.report.sheets import adaptation_section, previews
-from metagan.report.style import STYLE
 from metagan.report.training import curves_section, failures_section, time_section
-
-Section = tuple[str, str, Sequence[Child]]
 
 
 def render(run: RunFiles, model: type[Config]) -> str:
@@ -24,39 +20,8 @@ def render(run: RunFiles, model: type[Config]) -> str:
         run: What the run folder holds.
         model: The settings' type, for defaults and meanings.
     """
-    sections = _sections(run, model)
-    body = el(
-        "body",
-        el(
-            "div",
-            result_section(run),
-            _navigation(sections),
-            el(
-                "main",
-                [
-                    el("section", el("h2", title), children, id=name)
-                    for name, title, children in sections
-                ],
-            ),
-            el("footer", _footer(run)),
-            class_="page",
-        ),
-    )
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        # Whatever a page might be made to name, a browser will fetch nothing for this one.
-        el(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content="default-src 'none'; img-src data:; style-src 'unsafe-inline'",
-        ),
-        el("title", f"{run.name}: report of a run"),
-        el("style", Html(STYLE)),
-    )
-    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
+    title = f"{run.name}: report of a run"
+    return document(title, result_section(run), _sections(run, model), _footer(run))
 
 
 def _sections(run: RunFiles, model: type[Config]) -> list[Section]:
@@ -81,7 +46,7 @@ def _sections(run: RunFiles, model: type[Config]) -> list[Section]:
         ("time", "Time", time_section(run)),
         ("failures", "Failures and restarts", failures_section(run)),
         ("data", "Notes on the data", data_section(run)),
-        ("settings", "Settings", settings_section(run, model)),
+        ("settings", "Settings", settings_section(run.settings, model)),
         ("repeat", "How to repeat it", commands_section(run)),
     ]
     return sections
@@ -105,11 +70,6 @@ def _other_target(evaluation: Evaluation) -> list[Child]:
 
 def _target(evaluation: Evaluation) -> str:
     return str(evaluation.data.get("target", evaluation.file))
-
-
-def _navigation(sections: Sequence[Section]) -> Html:
-    links = [el("li", el("a", title, href=f"#{name}")) for name, title, _ in sections]
-    return el("nav", el("ol", links), aria_label="Contents")
 
 
 def _footer(run: RunFiles) -> str:

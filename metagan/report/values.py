@@ -7,6 +7,7 @@ from typing import Any
 
 DASH = "\u2013"
 MINUS = "\u2212"
+LARGE = 1e6  # From here on a number with all its digits has no room on an axis or in a column.
 SPACE = "\u00a0"  # Keeps a number and its unit on one line.
 
 
@@ -56,6 +57,14 @@ def significant(value: float | None, digits: int = 3) -> str:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(power)}".replace("-", MINUS)
     return fixed(value, max(0, digits - 1 - exponent))
+
+
+def brief(value: float | None, digits: int = 4) -> str:
+    """The same without zeros at its end, as a setting would be written."""
+    mantissa, e, power = significant(value, digits).partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + e + power
 
 
 def column_decimals(values: Iterable[float | None], digits: int = 3, most: int = 5) -> int:

@@ -1,4 +1,4 @@
-"""Write a run's report: one HTML file from the run folder."""
+"""Write a page about a run or a search: one HTML file from its folder."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,8 @@ from metagan.config import Config
 from metagan.files import write_bytes
 from metagan.report.load import load_run_files
 from metagan.report.page import render
+from metagan.report.search_load import load_search
+from metagan.report.search_page import render_search
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 
@@ -29,7 +31,30 @@ def write_report(run: Path, out: Path, *, config_model: type[Config] = RunConfig
     Raises:
         RunError: If `run` holds no run, or `out` cannot be written.
     """
-    page = render(load_run_files(run), config_model)
+    return _write(render(load_run_files(run), config_model), out)
+
+
+def write_search_report(folder: Path, out: Path, *, config_model: type[Config] = RunConfig) -> Path:
+    """Write the page about a search.
+
+    The same `search.json` gives the same bytes.
+
+    Args:
+        folder: Of the search.
+        out: The HTML file; its folder is made.
+        config_model: The settings' type, for defaults and meanings.
+
+    Returns:
+        `out`.
+
+    Raises:
+        RunError: If there is no search in `folder`, its `search.json` is damaged, or `out` cannot
+            be written.
+    """
+    return _write(render_search(load_search(folder), config_model), out)
+
+
+def _write(page: str, out: Path) -> Path:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(out, page.encode())
@@ -40,6 +65,9 @@ def write_report(run: Path, out: Path, *, config_model: type[Config] = RunConfig
 
 def report_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan report`."""
-    path = write_report(args.run, args.out, config_model=context.config_model)
+    write, folder = (
+        (write_report, args.run) if args.search is None else (write_search_report, args.search)
+    )
+    path = write(folder, args.out or folder / "report.html", config_model=context.config_model)
     context.console.print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); it opens offline")
     return 0

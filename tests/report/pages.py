@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 VOID = {"meta", "img", "br", "hr"}
+HOSTILE = "</title><script src='https://example.org/x.js'>alert(1)</script>&\"'<b>\u202e\x00\ud800"
 
 
 @dataclass
@@ -50,3 +51,17 @@ class Page(HTMLParser):
     def all(self, *tags: str) -> list[dict[str, str | None]]:
         """Attributes of the elements with these tags."""
         return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+def check_opens_offline(page: Page) -> None:
+    """Nothing on the page runs, and nothing is loaded from anywhere."""
+    assert "<script" not in page.source.lower()
+    assert not {tag for tag, _ in page.elements} & {"script", "iframe", "object", "embed", "link"}
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "srcset", "action", "data", "xlink:href", "poster"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("#", "data:image/png;base64,")), target
+        assert "url(" not in (attributes.get("style") or "")
+    assert "url(" not in page.source
+    assert "@import" not in page.source

@@ -10,10 +10,8 @@ from metagan.report.style import STYLE
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.workflow.report import report_command, write_report
-from tests.report.pages import Page
+from tests.report.pages import HOSTILE, Page, check_opens_offline
 from tests.report.run_files import write_adaptation, write_lines, write_run
-
-HOSTILE = "</title><script src='https://example.org/x.js'>alert(1)</script>&\"'<b>\u202e\x00\ud800"
 
 
 def page_of(run) -> Page:
@@ -29,19 +27,6 @@ def complete(tmp_path_factory) -> Page:
 def half(tmp_path_factory) -> Page:
     path = write_run(tmp_path_factory.mktemp("half") / "glyphs", num_steps=50, evaluated=False)
     return page_of(path)
-
-
-def check_opens_offline(page: Page) -> None:
-    assert "<script" not in page.source.lower()
-    assert not {tag for tag, _ in page.elements} & {"script", "iframe", "object", "embed", "link"}
-    for _, attributes in page.elements:
-        assert not [name for name in attributes if name.startswith("on")]
-        for name in ("src", "href", "srcset", "action", "data", "xlink:href", "poster"):
-            target = attributes.get(name)
-            assert target is None or target.startswith(("#", "data:image/png;base64,")), target
-        assert "url(" not in (attributes.get("style") or "")
-    assert "url(" not in STYLE
-    assert "@import" not in STYLE
 
 
 def test_a_complete_run_has_every_section_in_order(complete):
@@ -295,7 +280,7 @@ def test_the_command_writes_where_it_was_told_and_says_so(tmp_path):
     lines: list[str] = []
     context = SimpleNamespace(config_model=RunConfig, console=SimpleNamespace(print=lines.append))
     out = tmp_path / "new" / "page.html"
-    assert report_command(Namespace(run=path, out=out), context) == 0
+    assert report_command(Namespace(run=path, search=None, out=out), context) == 0
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert str(out) in lines[0]
     assert "opens offline" in lines[0]

@@ -13,11 +13,14 @@ import ray
 from cluster.config import JobConfig
 from cluster.errors import ClusterError
 from metagan.config import load_config
+from metagan.report.search_load import load_search
 from metagan.sources.arrow import prepare
+from metagan.workflow.report import write_search_report
 from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig
-from tune.search import Trial, bundles, rank, search
+from tune.results import Trial, rank
+from tune.search import bundles, search
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -100,6 +103,17 @@ def test_a_search_ranks_its_trials_writes_the_best_and_trains_it_with_fresh_seed
     assert all(len(set(kids)) == 2 for kids in confirmed.values())
     assert json.loads((tmp_path / "out" / "search.json").read_text())["best"] == result["best"]
     assert any(fields["stage"] == "trials" for fields in reporter.fields)
+    for trial in result["trials"]:
+        assert [measured["step"] for measured in trial["curve"]] == [2, 4]
+        assert trial["curve"][-1]["metrics"] == trial["metrics"]
+        seconds = [measured["seconds"] for measured in trial["curve"]]
+        assert 0 < seconds[0] < seconds[1] == trial["seconds"]
+    assert sorted(trial["order"] for trial in result["trials"]) == [1, 2, 3]
+    given = load_config(JobConfig, tmp_path / "out" / "given.yaml").config
+    assert given.inner == config.inner
+    assert result["fresh_seeds"] == [1000, 1001]
+    page = write_search_report(tmp_path / "out", tmp_path / "out" / "report.html")
+    assert "3 trials (3 trained to the end)" in page.read_text("utf-8").replace("\u00a0", " ")
     assert free_again()
 
 
@@ -116,6 +130,10 @@ def test_a_search_of_which_every_trial_fails_is_an_error(data: str, tmp_path: Pa
     config = settings(data, {"space": {"inner.lr": {"choice": [1e30]}}, "num_trials": 2})
     with pytest.raises(ClusterError, match=r"all 2 trials failed; the first: .*finite"):
         search(config, tmp_path / "out", resume=False, reporter=Quiet())
+    # What became of them is kept, for a page about it.
+    found = load_search(tmp_path / "out")
+    assert [trial.status for trial in found.trials] == ["failed"] * 2
+    assert not (tmp_path / "out" / "best.yaml").exists()
 
 
 def test_a_trial_with_workers_has_the_bits_of_one_without(data: str, tmp_path: Path) -> None:

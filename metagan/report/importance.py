@@ -1,0 +1,121 @@
+"""How much each searched setting has to do with how well trials did.
+
+With the few trials of a search a fitted model would explain noise, so this is the simplest honest
+measure: an association of ranks, beside what shuffled trials show by chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from metagan.report.search_load import SearchedKey, SearchFiles, SearchTrial
+from metagan.report.search_parallel import categories
+from metagan.report.values import finite
+from metagan.strict_yaml import format_value
+
+MIN_TRIALS = 5
+NUM_SHUFFLES = 2000
+# Numbers, but not an order.
+_NAMES = frozenset({"seed"})
+
+Ranks = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Importance:
+    """One searched setting.
+
+    Attributes:
+        key: Its dotted key.
+        num_trials: Measured trials to which it applied.
+        is_ordered: Whether its values are numbers in an order.
+        strength: From 0 to 1: Spearman's |rho| of an ordered one, else the square root of the
+            share of the ranks' variance that lies between its values; None where it cannot be
+            told.
+        direction: 1 if trials with larger values did better, -1 if worse; 0 where not ordered.
+        by_chance: Strength that 95 % of the shuffles stay below.
+        p: Share of shuffles that are at least as strong.
+        why_not: Why there is no strength.
+    """
+
+    key: str
+    num_trials: int
+    is_ordered: bool
+    strength: float | None = None
+    direction: int = 0
+    by_chance: float | None = None
+    p: float | None = None
+    why_not: str = ""
+
+
+def importances(search: SearchFiles) -> list[Importance]:
+    """Every searched setting, the strongest first."""
+    found = [_importance(key, search) for key in search.keys]
+    return sorted(found, key=lambda i: (i.strength is None, -(i.strength or 0.0), i.key))
+
+
+def goodness(search: SearchFiles, trials: Sequence[SearchTrial]) -> Ranks:
+    """Ranks of trials, the best with the largest: by steps first, then by the objective."""
+    order = sorted({(t.step, search.sign * (t.value or 0.0)) for t in trials})
+    places = {found: place for place, found in enumerate(order)}
+    return rankdata([places[t.step, search.sign * (t.value or 0.0)] for t in trials])
+
+
+def _importance(key: SearchedKey, search: SearchFiles) -> Importance:
+    trials = [t for t in search.measured if t.status != "failed" and key.key in t.sample]
+    values = [t.sample[key.key] for t in trials]
+    is_ordered = key.key not in _NAMES and all(finite(value) is not None for value in values)
+    found = Importance(key.key, len(trials), is_ordered)
+    if len(trials) < MIN_TRIALS:
+        return _without(found, f"fewer than {MIN_TRIALS} trials")
+    if len({format_value(value) for value in values}) < 2:
+        return _without(found, "all trials have the same value")
+    response = goodness(search, trials)
+    if response.min() == response.max():
+        return _without(found, "all trials did equally well")
+    rng = np.random.default_rng(0)
+    shuffled = response[np.argsort(rng.random((NUM_SHUFFLES, len(trials))), axis=1)]
+    both = np.vstack([response, shuffled])
+    signed = _spearman(values, both) if is_ordered else _between(key, trials, both)
+    strengths = np.abs(signed)
+    # A shuffle that is as strong must not miss it by a rounding error.
+    as_strong = int((strengths[1:] >= strengths[0] - 1e-12).sum())
+    return Importance(
+        key.key,
+        len(trials),
+        is_ordered,
+        float(strengths[0]),
+        int(np.sign(signed[0])) if is_ordered else 0,
+        float(np.quantile(strengths[1:], 0.95)),
+        (1 + as_strong) / (1 + NUM_SHUFFLES),
+    )
+
+
+def _without(found: Importance, why_not: str) -> Importance:
+    return Importance(found.key, found.num_trials, found.is_ordered, why_not=why_not)
+
+
+def _spearman(values: Sequence[Any], responses: Ranks) -> Ranks:
+    """Correlation of the values' ranks with each row of responses, (R,)."""
+    x = rankdata([float(value) for value in values])
+    x = x - x.mean()
+    y = responses - responses.mean(axis=1, keepdims=True)
+    rho: Ranks = (y @ x) / np.sqrt((x @ x) * (y * y).sum(axis=1))
+    return rho
+
+
+def _between(key: SearchedKey, trials: Sequence[SearchTrial], responses: Ranks) -> Ranks:
+    """Root of the share of each row's variance that lies between the values, (R,)."""
+    names = categories(key, trials)
+    members = np.array([names.index(format_value(t.sample[key.key])) for t in trials])
+    one_hot = np.eye(len(names))[members]
+    counts = one_hot.sum(axis=0)
+    there = counts > 0
+    y = responses - responses.mean(axis=1, keepdims=True)
+    sums = (y @ one_hot)[:, there]
+    share: Ranks = (sums**2 / counts[there]).sum(axis=1) / (y * y).sum(axis=1)
+    return np.sqrt(share)

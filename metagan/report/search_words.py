@@ -1,0 +1,227 @@
+"""The result of a search in plain words: the comparison by fresh seeds, never the search's maximum.
+
+The best of many noisy values flatters itself, so what the search itself measured says nothing of
+how much better the best settings are.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from metagan.evaluate.intervals import Interval, paired_interval
+from metagan.report.search_load import SearchFiles
+from metagan.report.values import LARGE, SPACE, fixed, plural, significant
+
+Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "failed"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How values of an objective are written.
+
+    Attributes:
+        name: In words, for sentences.
+        short: In headings of tables and beside axes.
+        factor: From a stored value to one on the page.
+        decimals: On the page; None for three significant digits.
+        unit: Of a value, such as " %".
+        step_unit: Of a difference, such as " points".
+        signed: Whether a value is itself a difference.
+    """
+
+    name: str
+    short: str
+    factor: float = 1.0
+    decimals: int | None = None
+    unit: str = ""
+    step_unit: str = ""
+    signed: bool = False
+
+    def text(self, value: float | None) -> str:
+        """A value with its unit."""
+        return self._number(value, signed=self.signed) + ("" if value is None else self.unit)
+
+    def number(self, value: float | None) -> str:
+        """A value without its unit."""
+        return self._number(value, signed=self.signed)
+
+    def change(self, value: float | None, *, unit: bool = True) -> str:
+        """A difference of two values, with its sign."""
+        text = self._number(value, signed=True)
+        return text + self.step_unit if unit and value is not None else text
+
+    def _number(self, value: float | None, *, signed: bool) -> str:
+        if value is None:
+            return fixed(None, 0)
+        value *= self.factor
+        if self.decimals is not None and abs(value) < LARGE:
+            return fixed(value, self.decimals, signed=signed)
+        text = significant(value)
+        return f"+{text}" if signed and value > 0 else text
+
+
+_POINTS = f"{SPACE}points"
+_PERCENT = f"{SPACE}%"
+_MEASURES = {
+    "gain": Measure(
+        "gain over classical augmentation",
+        "gain, points",
+        100,
+        2,
+        _POINTS,
+        _POINTS,
+        signed=True,
+    ),
+    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
+    "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
+    "kid": Measure("kernel distance (KID)", "KID", 1, 4),
+}
+
+
+def measure_of(name: str) -> Measure:
+    """How values of this objective or metric are written."""
+    return _MEASURES.get(name, Measure(name, name))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The comparison by fresh seeds.
+
+    Attributes:
+        verdict: What may be said of the best settings.
+        num_pairs: Seeds with which both trainings were measured.
+        num_lost: Seeds with which one of them failed.
+        best: Mean of the best settings over the pairs.
+        given: Mean of the given ones.
+        change: Mean of best less given over the pairs.
+        difference: The same with its interval; None with fewer than two pairs.
+    """
+
+    verdict: Verdict
+    num_pairs: int = 0
+    num_lost: int = 0
+    best: float | None = None
+    given: float | None = None
+    change: float | None = None
+    difference: Interval | None = None
+
+
+def outcome_of(search: SearchFiles) -> Outcome:
+    """What the comparison by fresh seeds says."""
+    if search.best_trial is None:
+        return Outcome("failed")
+    pairs = [
+        (pair.best, pair.given)
+        for pair in search.pairs
+        if pair.best is not None and pair.given is not None
+    ]
+    lost = len(search.pairs) - len(pairs)
+    if not pairs:
+        return Outcome("unconfirmed", num_lost=lost)
+    best, given = ([pair[i] for pair in pairs] for i in (0, 1))
+    means = sum(best) / len(best), sum(given) / len(given)
+    # Zero where every pair is equal, which the difference of the means may miss by rounding.
+    change = sum(b - g for b, g in pairs) / len(pairs)
+    if len(pairs) == 1:
+        return Outcome("one seed", 1, lost, *means, change)
+    difference = paired_interval(best, given)
+    ends = sorted((search.sign * difference.low, search.sign * difference.high))
+    verdict: Verdict = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else "unclear"
+    return Outcome(verdict, len(pairs), lost, *means, change, difference)
+
+
+def headline(search: SearchFiles) -> str:
+    """The result in a sentence or two."""
+    outcome = outcome_of(search)
+    if outcome.verdict == "failed":
+        number = len(search.trials)
+        return (
+            f"{'The only trial' if number == 1 else f'All {number} trials'} failed: no settings "
+            "can be recommended."
+            if number
+            else "The search holds no trial: no settings can be recommended."
+        )
+    if outcome.verdict == "unconfirmed":
+        return f"Whether the best settings found beat the given ones is not known: {_why(search)}."
+    return f"{_claim(search, outcome)}: {_numbers(search, outcome)}."
+
+
+def advice(search: SearchFiles) -> str:
+    """What to do with it."""
+    outcome = outcome_of(search)
+    lost = (
+        f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "
+        "neither counts."
+        if outcome.num_lost and outcome.num_pairs
+        else ""
+    )
+    return {
+        "better": "The settings in best.yaml are worth using.",
+        "worse": "Keep the settings that were given: the search found none that are better.",
+        "unclear": "There is no evidence for leaving the settings that were given; more fresh "
+        "seeds (below) narrow the interval.",
+        "one seed": "More fresh seeds (below) are needed before either is preferred.",
+        "unconfirmed": "What the search itself measured cannot tell: the best of many noisy values "
+        "flatters itself.",
+        "failed": "The reasons stand in the table of trials.",
+    }[outcome.verdict] + lost
+
+
+def _why(search: SearchFiles) -> str:
+    if search.pairs:
+        return "with every fresh seed one of the two trainings failed"
+    if search.confirm_seeds == 0:
+        return "no fresh seeds were trained (tune.confirm_seeds is 0)"
+    return "they have not been trained with fresh seeds yet"
+
+
+def _claim(search: SearchFiles, outcome: Outcome) -> str:
+    if outcome.verdict == "better":
+        return "The best settings found are better than those given"
+    if outcome.verdict == "worse":
+        return "The best settings found are worse than those given"
+    change = outcome.change or 0.0
+    if search.sign * change <= 0:
+        return "The best settings found are not better than those given"
+    if outcome.verdict == "one seed":
+        return "Whether the best settings found are better than those given is not known yet"
+    return "The best settings found are not measurably better than those given"
+
+
+def _numbers(search: SearchFiles, outcome: Outcome) -> str:
+    measure = measure_of(search.objective)
+    seeds = "one fresh seed" if outcome.num_pairs == 1 else f"{outcome.num_pairs} fresh seeds"
+    smaller = "" if search.is_larger_better else "; smaller is better"
+    text = (
+        f"trained with {seeds} each, the {measure.name} is {measure.text(outcome.best)} with the "
+        f"best and {measure.text(outcome.given)} with the given settings"
+    )
+    if outcome.difference is None:
+        return (
+            f"{text} (difference {measure.change(outcome.change)}{smaller}). One seed has "
+            "no interval, so it is weak evidence"
+        )
+    low, high = (
+        measure.change(end, unit=False) for end in (outcome.difference.low, outcome.difference.high)
+    )
+    around = ", which includes zero" if outcome.verdict == "unclear" else ""
+    return (
+        f"{text} (difference {measure.change(outcome.difference.mean)}, paired 95{SPACE}% interval "
+        f"{low} to {high}{around}{smaller})"
+    )
+
+
+def status_line(search: SearchFiles) -> str:
+    """How many trials there were, and how they ended."""
+    ends = [trial.status for trial in search.trials]
+    parts = [
+        f"{ends.count(status)} {words}"
+        for status, words in (
+            ("done", "trained to the end"),
+            ("stopped", "stopped early"),
+            ("failed", "failed"),
+        )
+        if status in ends
+    ]
+    return f"Report of a search: {plural(len(ends), 'trial')}" + (
+        f" ({', '.join(parts)})" if parts else ""
+    )

@@ -1,0 +1,126 @@
+"""What is written of trials, and that the page about a search can read it."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from metagan.files import finite_or_null, write_json
+from metagan.report.search_load import load_search
+from tune.config import SearchJobConfig
+from tune.results import Findings, Trial, best_of, curve_of, rank, search_document, trials_of
+from tune.space import parse_space
+
+CONFIG = SearchJobConfig.model_validate(
+    {
+        "tune": {
+            "objective": "kid",
+            "space": {
+                "inner.lr": {"loguniform": [1e-4, 1e-2]},
+                "outer.momentum": {
+                    "uniform": [0.5, 0.9],
+                    "when": {"outer.optimizer": ["nesterov"]},
+                },
+            },
+        }
+    }
+)
+
+
+def row(step: float, kid: float, seconds: float) -> dict[str, float]:
+    return {"outer_step": step, "kid": kid, "time_total_s": seconds, "done": False}
+
+
+def test_a_curve_has_a_measurement_for_each_step() -> None:
+    curve = curve_of([row(25, 0.4, 10.0), row(50, 0.3, 18.0)])
+    assert [(m.step, m.metrics, m.seconds) for m in curve] == [
+        (25, {"kid": 0.4}, 10.0),
+        (50, {"kid": 0.3}, 18.0),
+    ]
+
+
+def test_the_clock_of_a_trial_that_was_started_again_goes_on() -> None:
+    rows = [row(25, 0.4, 10.0), row(50, 0.3, 18.0), row(50, 0.31, 4.0), row(75, 0.2, 12.0)]
+    curve = curve_of(rows)
+    assert [(m.step, m.seconds) for m in curve] == [(25, 10.0), (50, 22.0), (75, 30.0)]
+    # Of a step that was measured twice the later measurement counts.
+    assert curve[1].metrics == {"kid": 0.31}
+
+
+def result(name: str, rows: list[dict[str, float]]) -> SimpleNamespace:
+    frame = SimpleNamespace(to_dict=lambda _: rows) if rows else None
+    return SimpleNamespace(
+        metrics={"trial_id": name, **(rows[-1] if rows else {})},
+        metrics_dataframe=frame,
+        config={"inner.lr": 1e-3, "outer.momentum": 0.9},
+        error=None if rows else ValueError("Traceback\nnot finite\n"),
+        path=f"out/{name}",
+    )
+
+
+def test_trials_are_in_order_of_start_whatever_order_tune_has() -> None:
+    early = {**row(25, 0.4, 50.0), "timestamp": 1060.0}
+    late = {**row(25, 0.3, 10.0), "timestamp": 1055.0}
+    numbered = [result("ab_00010", [early]), result("ab_00002", [late]), result("ab_00003", [])]
+    assert [t.id for t in trials_of(numbered, (), CONFIG)] == ["ab_00002", "ab_00003", "ab_00010"]
+    unnumbered = [result("f00", []), result("0ff", [late]), result("e11", [early])]
+    found = trials_of(unnumbered, (), CONFIG)
+    assert [(t.id, t.order) for t in found] == [("e11", 1), ("0ff", 2), ("f00", 3)]
+    assert (found[2].status, found[2].error, found[2].seconds) == ("failed", "not finite", None)
+
+
+def test_a_row_without_a_step_is_no_measurement() -> None:
+    assert curve_of([{"time_total_s": 3.0}, row(math.nan, math.nan, 5.0)]) == ()
+
+
+def trial(name: str, status: str, step: int, kid: float | None) -> Trial:
+    return Trial(name, {"inner.lr": 1e-3}, status, step, {} if kid is None else {"kid": kid})
+
+
+def test_a_trial_that_failed_after_a_measurement_ranks_behind_those_that_did_not() -> None:
+    trials = [
+        trial("never measured", "failed", 0, None),
+        trial("failed late", "failed", 75, 0.01),
+        trial("stopped", "stopped", 25, 0.4),
+    ]
+    ranked = rank(trials, CONFIG)
+    assert [t.id for t in ranked] == ["stopped", "failed late", "never measured"]
+    assert best_of(ranked, CONFIG) is ranked[0]
+
+
+@pytest.mark.parametrize("kid", [None, math.nan])
+def test_without_a_measurement_there_is_no_best(kid: float | None) -> None:
+    assert best_of([trial("one", "failed", 0, kid)], CONFIG) is None
+    assert best_of([], CONFIG) is None
+
+
+def test_what_is_written_is_what_the_page_reads(tmp_path: Path) -> None:
+    curve = curve_of([row(25, 0.4, 10.0), row(50, 0.3, 18.5)])
+    sample = {"inner.lr": 2e-3}
+    best = Trial("ab_1", sample, "done", 50, {"kid": 0.3}, order=2, curve=curve)
+    failed = Trial("ab_0", {"inner.lr": 9e-3}, "failed", 0, {}, "not finite", order=1)
+    findings = Findings(
+        [best, failed],
+        {"best": [0.3, math.nan], "given": [0.5, 0.4]},
+        [1000, 1001],
+        {"trials": 30.0, "confirm": 20.0},
+        False,
+    )
+    parameters = parse_space(CONFIG.tune.space, CONFIG)
+    document = search_document(CONFIG, parameters, findings)
+    write_json(tmp_path / "search.json", finite_or_null(document))
+    found = load_search(tmp_path)
+    assert (found.objective, found.is_larger_better, found.schema_version) == ("kid", False, 1)
+    assert found.best == sample
+    first, second = found.trials
+    assert (first.id, first.order, first.seconds, first.value) == ("ab_1", 2, 18.5, 0.3)
+    assert [(p.step, p.value, p.seconds) for p in first.curve] == [(25, 0.4, 10.0), (50, 0.3, 18.5)]
+    assert (second.status, second.error, second.seconds) == ("failed", "not finite", None)
+    lr, momentum = found.keys
+    assert (lr.key, lr.ends, lr.is_log, lr.given) == ("inner.lr", (1e-4, 1e-2), True, 3e-4)
+    assert momentum.when == {"outer.optimizer": ("nesterov",)}
+    assert [(p.seed, p.best, p.given) for p in found.pairs] == [(1000, 0.3, 0.5), (1001, None, 0.4)]
+    assert found.given["outer.steps"] == CONFIG.outer.steps
+    assert found.settings["scheduler"] == "asha"
+    assert not [key for key in found.given if key.startswith("tune.")]

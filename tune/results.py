@@ -1,0 +1,216 @@
+"""What became of the trials, and how a search is written down in `search.json`."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.space import Parameter, applied, value_at
+from tune.trial import SETTINGS
+
+SEARCH_FILE = "search.json"
+#: Raised by one when a reader of older files would misread a newer one.
+SCHEMA_VERSION = 1
+_MEASURED = ("gain", "accuracy", "kid", "coverage")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A trial at one of its measurements.
+
+    Attributes:
+        step: Outer steps done.
+        metrics: The objective, and what is measured along with it.
+        seconds: Since the trial's start, measurements included.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a trial.
+
+    Attributes:
+        id: Names its run folder.
+        sample: The settings that applied, by dotted key.
+        status: "done", "stopped" early, or "failed".
+        step: Outer steps at its last measurement.
+        metrics: At that step; empty if there was none.
+        error: Why it failed, one line.
+        order: From 1, in order of start.
+        curve: Its measurements, in order of steps.
+    """
+
+    id: str
+    sample: Mapping[str, Any]
+    status: str
+    step: int
+    metrics: Mapping[str, float]
+    error: str = ""
+    order: int = 0
+    curve: Sequence[Measurement] = field(default=())
+
+    @property
+    def seconds(self) -> float | None:
+        """Up to its last measurement; None if there was none."""
+        return self.curve[-1].seconds if self.curve else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in `search.json`."""
+        return {
+            **vars(self),
+            "curve": [vars(measurement) for measurement in self.curve],
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a search has found so far.
+
+    Attributes:
+        ranked: Trials from best to worst.
+        confirmation: The objective of the "best" and of the "given" settings by fresh seed; empty
+            until they are trained.
+        fresh_seeds: What they are trained with.
+        seconds: By stage, "trials" and "confirm", of this process.
+        resumed: Whether a process before this one worked on the search.
+    """
+
+    ranked: Sequence[Trial]
+    confirmation: Mapping[str, Sequence[float | None]]
+    fresh_seeds: Sequence[int]
+    seconds: Mapping[str, float]
+    resumed: bool
+
+
+def trials_of(
+    results: Iterable[Any], parameters: Sequence[Parameter], config: SearchJobConfig
+) -> list[Trial]:
+    """Trials from Tune's results of them, in order of start.
+
+    After a restart Tune has them in another order.
+    """
+    return [
+        _trial_of(result, order, parameters, config)
+        for order, result in enumerate(sorted(results, key=_started), 1)
+    ]
+
+
+def _started(result: Any) -> tuple[int, float]:
+    """What sorts results by start: random search counts its trials; others tell the time."""
+    numbered = re.fullmatch(r".*_(\d+)", _id_of(result))
+    rows = _rows(result)[:1]
+    clock = [row["timestamp"] - row["time_total_s"] for row in rows if "timestamp" in row]
+    return (int(numbered[1]) if numbered else 0, clock[0] if clock else math.inf)
+
+
+def _trial_of(
+    result: Any, order: int, parameters: Sequence[Parameter], config: SearchJobConfig
+) -> Trial:
+    metrics = result.metrics or {}
+    sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
+    step = int(metrics.get("outer_step", 0))
+    error = str(result.error).strip().splitlines()[-1] if result.error else ""
+    status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
+    curve = curve_of(_rows(result))
+    return Trial(_id_of(result), sample, status, step, _values(metrics), error, order, curve)
+
+
+def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
+    """A trial's measurements from what it reported, one for each step.
+
+    A trial that was started again goes on from its checkpoint, and its clock from zero: what it
+    took before is added. Of a step that was measured twice the later measurement counts.
+    """
+    found: dict[int, Measurement] = {}
+    before = last = 0.0
+    for row in rows:
+        seconds = float(row.get("time_total_s", math.nan))
+        if seconds < last:
+            before += last
+        last = seconds
+        if not math.isnan(row.get("outer_step", math.nan)):
+            step = int(row["outer_step"])
+            found[step] = Measurement(step, _values(row), before + seconds)
+    return tuple(found[step] for step in sorted(found))
+
+
+def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
+    """From best to worst: those that got furthest first, failed ones last.
+
+    A trial that was stopped early is not compared with others at a later step, where its value
+    would mean something else.
+    """
+    sign = -1 if LARGER_IS_BETTER[config.tune.objective] else 1
+
+    def order(trial: Trial) -> tuple[bool, bool, int, float]:
+        value = trial.metrics.get(config.tune.objective, math.nan)
+        return (math.isnan(value), trial.status == "failed", -trial.step, sign * value)
+
+    return sorted(trials, key=order)
+
+
+def best_of(ranked: Sequence[Trial], config: SearchJobConfig) -> Trial | None:
+    """The first, unless nothing was measured."""
+    for trial in ranked[:1]:
+        if not math.isnan(trial.metrics.get(config.tune.objective, math.nan)):
+            return trial
+    return None
+
+
+def search_document(
+    config: SearchJobConfig, parameters: Sequence[Parameter], findings: Findings
+) -> dict[str, Any]:
+    """What `search.json` holds: all that a page about the search needs.
+
+    Args:
+        config: The settings that are given.
+        parameters: Those that are searched.
+        findings: What was found so far.
+    """
+    given = config.model_dump(mode="json", exclude={"tune"})
+    best = best_of(findings.ranked, config)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "objective": config.tune.objective,
+        "direction": "max" if LARGER_IS_BETTER[config.tune.objective] else "min",
+        "settings": config.tune.model_dump(mode="json", exclude={"space"}),
+        "space": [
+            {
+                "key": parameter.key,
+                "kind": parameter.kind,
+                "values": list(parameter.values),
+                "when": {key: list(allowed) for key, allowed in parameter.when.items()},
+                "given": value_at(given, parameter.key),
+            }
+            for parameter in parameters
+        ],
+        "given": given,
+        "trials": [trial.to_json() for trial in findings.ranked],
+        "best": {} if best is None else dict(best.sample),
+        "confirmation": {name: list(values) for name, values in findings.confirmation.items()},
+        "fresh_seeds": list(findings.fresh_seeds),
+        "seconds": dict(findings.seconds),
+        "resumed": findings.resumed,
+    }
+
+
+def _id_of(result: Any) -> str:
+    return str((result.metrics or {}).get("trial_id") or Path(result.path).name)
+
+
+def _rows(result: Any) -> list[dict[str, Any]]:
+    """What the trial reported, one row each."""
+    frame = result.metrics_dataframe
+    return [] if frame is None else frame.to_dict("records")
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(row[name]) for name in _MEASURED if name in row}
