@@ -67,6 +67,7 @@ def train_run(
     resume: bool | Literal["auto"] = False,
     splits: Mapping[str, Sequence[str]] | None = None,
     on_checkpoint: OnCheckpoint | None = None,
+    alone: bool = True,
 ) -> TrainOutcome:
     """Meta-train a run in a folder.
 
@@ -79,6 +80,7 @@ def train_run(
             missing or behind, in `checkpoint.storage`; "auto" starts a run where there is none.
         splits: Class names by split of a new run; None draws them from the seed.
         on_checkpoint: Called after every checkpoint.
+        alone: Refuse to start a run in a folder that holds other things.
 
     Raises:
         RunError: If the folder cannot be used as asked.
@@ -86,14 +88,16 @@ def train_run(
     """
     started = time.perf_counter()
     folder = RunFolder(run)
-    storage = _open_storage(config, folder, resume, reporter)
-    if resume == "auto":
-        resume = folder.exists()
-    if resume and not folder.exists():
-        raise RunError(f"{run} is not a run, so there is nothing to resume; leave --resume out")
     if not resume:
-        folder.check_new()
-    with folder.lock():
+        folder.check_new(alone=alone)
+    with folder.lock(), _nothing_left_of_a_failed_start(folder):
+        storage = _open_storage(config, folder, resume, reporter)
+        if resume == "auto":
+            resume = folder.exists()
+        if not resume:
+            folder.check_new(alone=alone)
+        elif not folder.exists():
+            raise RunError(f"{run} is not a run, so there is nothing to resume; leave --resume out")
         stored = splits
         if resume:
             check_same_run(folder, config)
@@ -115,6 +119,7 @@ def train_run(
                     "left_out": list(setup.source.left_out),
                     "origin": dict(setup.dataset.origin),
                 },
+                alone=alone,
             )
         _announce(config, setup, learner, reporter)
         log = StepLog(
@@ -126,7 +131,7 @@ def train_run(
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
-        with _nothing_left_of_a_failed_start(folder, learner, resume), log:
+        with log:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
                 # from workers; the last bits of the outer step would also depend on it.
@@ -161,8 +166,7 @@ def _open_storage(
     storage = RunStorage(uri)
     try:
         if resume:
-            with folder.lock():
-                step = storage.pull(folder)
+            step = storage.pull(folder)
             if step is not None:
                 reporter.print(f"fetched outer step {step} from {uri}")
         elif storage.steps():
@@ -282,15 +286,12 @@ def _kept_if_the_cluster_goes(
 
 
 @contextlib.contextmanager
-def _nothing_left_of_a_failed_start(
-    folder: RunFolder, learner: MetaLearner, resume: bool
-) -> Iterator[None]:
-    """If not one step was done, the folder is emptied, so that the corrected command just works."""
+def _nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
+    """If not one step was done, the folder is as before, so that the corrected command works."""
     try:
         yield
     except BaseException:
-        if not resume and learner.step == 0:
-            folder.discard()
+        folder.discard()
         raise
 
 
