@@ -104,10 +104,11 @@ def train_run(
             stored = folder.read_json("splits.json")
         setup = prepare(config, splits=stored)
         learner = new_learner(config, setup)
+        damaged = _load(folder, learner, setup) if resume else {}
         if storage is not None:
             storage.claim()
         if resume:
-            _continue(folder, learner, setup, reporter)
+            _clear_the_way(folder, learner, damaged, reporter)
             folder.update_config(to_yaml(config))
         else:
             folder.create(
@@ -226,20 +227,41 @@ def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
             yield prefix + key, value
 
 
-def _continue(
-    folder: RunFolder, learner: MetaLearner, setup: TrainSetup, reporter: Reporter
-) -> None:
+def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping[Path, str]:
+    """Bring the learner to the newest intact checkpoint; the folder is only read.
+
+    Returns:
+        What is wrong with each newer checkpoint.
+
+    Raises:
+        RunError: If there are checkpoints and all are damaged.
+        CheckpointError: If one cannot be read or used here, and so may be sound.
+    """
     check_same_data(folder, setup.spec.dataset_sha256)
     checkpoint, complaints = load_newest(folder.checkpoints, setup.layout)
-    for path, complaint in complaints.items():
+    if checkpoint is not None:
+        learner.load(checkpoint.state)
+    elif complaints:
+        raise RunError(
+            f"{folder.path}: all checkpoints are damaged, so there is nothing to go on from; start "
+            f"a new run in another folder, or delete {', '.join(str(path) for path in complaints)} "
+            "to start this one over:\n  " + "\n  ".join(complaints.values())
+        )
+    return complaints
+
+
+def _clear_the_way(
+    folder: RunFolder, learner: MetaLearner, damaged: Mapping[Path, str], reporter: Reporter
+) -> None:
+    """Put away what the resumed run will write again."""
+    for path, complaint in damaged.items():
         reporter.print(f"damaged checkpoint kept as {set_aside(path).name}: {complaint}")
-    if checkpoint is None:
-        reporter.print("no checkpoint yet: starting from step 0")
-        folder.truncate_after(0)
-        return
-    learner.load(checkpoint.state)
     folder.truncate_after(learner.step)
-    reporter.print(f"resuming at outer step {learner.step} from {checkpoint.path}")
+    reporter.print(
+        f"resuming at outer step {learner.step} from {folder.checkpoints / f'step-{learner.step}'}"
+        if learner.step
+        else "no checkpoint yet: starting from step 0"
+    )
 
 
 def _announce(

@@ -10,6 +10,7 @@ from metagan.dataset import DataError
 from metagan.run_folder import RunError, RunFolder
 from metagan.train import EpisodeRunner, WorkerSpec
 from metagan.workflow.train import local_runner, train_run
+from tests.helpers import tree
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
 
@@ -17,14 +18,6 @@ from tests.workflow.conftest import Quiet, bars_config, run_training
 def no_workers(_: WorkerSpec) -> Iterator[EpisodeRunner]:
     raise RuntimeError("no worker can be placed")
     yield
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Everything in a folder: contents of files, None for folders."""
-    return {
-        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
-        for path in folder.rglob("*")
-    }
 
 
 @pytest.mark.parametrize("fails_on", ["data", "workers"])
