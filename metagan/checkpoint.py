@@ -28,7 +28,7 @@ from metagan.params import GanParams, Layout
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-_NAME = re.compile(r"step-[0-9]+")
+_NAME = re.compile(r"step-(0|[1-9][0-9]*)")
 
 
 class CheckpointError(ValueError):

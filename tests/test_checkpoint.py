@@ -151,7 +151,16 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "named",
-    [b"step-9\n", b"../../../../etc\n", b"/etc", b".", b"", b"step-1/../step-1", b"\xff\xfe"],
+    [
+        b"step-9\n",
+        b"../../../../etc\n",
+        b"/etc",
+        b".",
+        b"",
+        b"step-1/../step-1",
+        b"step-01",
+        b"\xff\xfe",
+    ],
 )
 def test_a_pointer_to_nothing_of_ours_is_not_followed_and_the_newest_intact_one_is_used(
     tmp_path: Path, layout: Layout, named: bytes
