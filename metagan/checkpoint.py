@@ -3,9 +3,13 @@
 A folder `step-N` appears whole or not at all: files go to a hidden sibling first, the manifest
 last, then the folder is renamed. What is read is checked against the manifest's SHA-256, since a
 flipped byte loads from safetensors without complaint.
+
+What is damaged is told from what cannot be used here and now: only a damaged checkpoint gives way
+to an older one. One that cannot be read, or that a newer metagan wrote, may be sound.
 """
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -24,10 +28,15 @@ from metagan.params import GanParams, Layout
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+_NAME = re.compile(r"step-(0|[1-9][0-9]*)")
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message names the file, what was expected and found."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """Whoever reads it, its content is not what was written: altered, incomplete or not finite."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,8 @@ def params_from_named(tensors: Mapping[str, Tensor], layout: Layout, *, file: st
     """The inverse of `named_tensors`.
 
     Raises:
-        CheckpointError: If a tensor is missing, unexpected, of another shape, or not finite.
+        CheckpointError: If a tensor is missing, unexpected or of another shape.
+        DamagedCheckpointError: If one is not finite or not float32.
     """
     missing = sorted(set(layout.shapes) - set(tensors))
     extra = sorted(set(tensors) - set(layout.shapes))
@@ -69,13 +79,15 @@ def params_from_named(tensors: Mapping[str, Tensor], layout: Layout, *, file: st
         )
     for name, shape in layout.shapes.items():
         tensor = tensors[name]
-        if tuple(tensor.shape) != tuple(shape) or tensor.dtype != torch.float32:
+        if tuple(tensor.shape) != tuple(shape):
             raise CheckpointError(
-                f"{file}: {name} is {tuple(tensor.shape)} {tensor.dtype}, expected {tuple(shape)} "
-                "torch.float32"
+                f"{file}: {name} is {tuple(tensor.shape)}, expected {tuple(shape)}; the settings "
+                "under `gan` differ from those it was written with"
             )
+        if tensor.dtype != torch.float32:
+            raise DamagedCheckpointError(f"{file}: {name} is {tensor.dtype}, expected float32")
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{file}: {name} holds NaN or infinity; use an older checkpoint")
+            raise DamagedCheckpointError(f"{file}: {name} holds NaN or infinity")
     players: dict[str, dict[str, Tensor]] = {player: {} for player in GanParams._fields}
     for name in layout.shapes:
         player, _, weight = name.partition(".")
@@ -114,47 +126,69 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a tensor folder.
 
     Raises:
-        CheckpointError: If it is missing, not JSON, or of a newer schema.
+        CheckpointError: If it cannot be read, or is of a newer schema.
+        DamagedCheckpointError: If it is missing, or not what `write_tensor_folder` writes.
     """
     file = path / MANIFEST
+    data = _read(file)
     try:
-        manifest = json.loads(file.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{file}: {error.strerror}; not a complete checkpoint") from None
-    except ValueError:
-        raise CheckpointError(f"{file}: not valid JSON; the checkpoint is damaged") from None
+        manifest = json.loads(data)
+    except (ValueError, RecursionError):
+        raise DamagedCheckpointError(f"{file}: not valid JSON, the file is damaged") from None
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-    if version != SCHEMA_VERSION:
+    if type(version) is int and version > SCHEMA_VERSION:
         raise CheckpointError(
-            f"{file}: schema version {version!r}, this metagan reads {SCHEMA_VERSION}; "
-            "use the version that wrote it"
+            f"{file}: schema version {version}, this metagan reads {SCHEMA_VERSION}; use the "
+            "version that wrote it"
+        )
+    if type(version) is not int or not _is_listing(manifest.get("files")):
+        raise DamagedCheckpointError(
+            f"{file}: without a schema version or a list of files with their sizes and hashes, the "
+            "file is damaged"
         )
     return dict(manifest)
+
+
+def _is_listing(files: object) -> bool:
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() for entry in files.values()
+    )
 
 
 def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
     """A safetensors file of a tensor folder, after checking its size and hash.
 
     Raises:
-        CheckpointError: If it is missing, truncated, altered or malformed.
+        CheckpointError: If it cannot be read.
+        DamagedCheckpointError: If it is missing, truncated, altered or malformed.
     """
     listing = read_manifest(path)["files"]
     file = path / name
     if name not in listing:
-        raise CheckpointError(f"{file}: not listed in its manifest (it lists {sorted(listing)})")
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{file}: {error.strerror}") from None
-    if len(data) != listing[name]["bytes"] or sha256_of(data) != listing[name]["sha256"]:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
+            f"{file}: not listed in its manifest (it lists {sorted(listing)})"
+        )
+    data, listed = _read(file), listing[name]
+    if len(data) != listed["bytes"] or sha256_of(data) != listed["sha256"]:
+        raise DamagedCheckpointError(
             f"{file}: {len(data)} bytes, sha256 {sha256_of(data)[:12]}; the manifest says "
-            f"{listing[name]['bytes']} bytes, {listing[name]['sha256'][:12]}: the file is damaged"
+            f"{listed['bytes']} bytes, {str(listed['sha256'])[:12]}: the file is damaged"
         )
     try:
         return load(data)
-    except SafetensorError as error:
-        raise CheckpointError(f"{file}: {error}") from None
+    except (SafetensorError, KeyError) as error:  # A KeyError is a type that torch has not.
+        raise DamagedCheckpointError(f"{file}: {error}, the file is damaged") from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedCheckpointError(f"{file}: {error.strerror}; it is not complete") from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{file}: cannot be read ({error.strerror}); it may be intact: mend that and try again"
+        ) from None
 
 
 def save_checkpoint(
@@ -180,8 +214,15 @@ def save_checkpoint(
     for old in list_checkpoints(folder)[keep:]:
         # Only folders with our manifest are ours to delete.
         if old.name != best and (old / MANIFEST).is_file():
-            shutil.rmtree(old)
+            delete_checkpoint(old)
     return path
+
+
+def delete_checkpoint(path: Path) -> None:
+    """Delete a checkpoint: after one rename it is there no more, however far deleting comes."""
+    going = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    path.rename(going)
+    shutil.rmtree(going)
 
 
 def mark_best(folder: Path, path: Path) -> None:
@@ -190,18 +231,20 @@ def mark_best(folder: Path, path: Path) -> None:
 
 
 def read_pointer(folder: Path, name: str) -> str | None:
-    """What LATEST or BEST names, or None."""
+    """The checkpoint that LATEST or BEST names; None if it names none that is there."""
     file = folder / name
-    return file.read_text().strip() if file.is_file() else None
+    # What is not a name that we give is not followed: it could lead anywhere.
+    named = file.read_bytes().decode(errors="replace").strip() if file.is_file() else ""
+    return named if _NAME.fullmatch(named) and (folder / named).is_dir() else None
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """`step-N` folders, newest first."""
-    found = [
-        path
-        for path in folder.glob("step-*")
-        if path.is_dir() and path.name.removeprefix("step-").isdigit()
-    ]
+    try:
+        # Not `glob`, to which a folder that cannot be read is an empty one.
+        found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    except FileNotFoundError:
+        return []
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
@@ -216,23 +259,70 @@ def load_checkpoint(path: Path, layout: Layout) -> Checkpoint:
     """Read and verify one checkpoint.
 
     Raises:
-        CheckpointError: If anything about it is wrong.
+        CheckpointError: If it cannot be read or used by this run; it may be sound.
+        DamagedCheckpointError: If anything about it is wrong.
     """
     manifest = read_manifest(path)
+    step = manifest.get("step")
+    if type(step) is not int or path.name != f"step-{step}":
+        raise DamagedCheckpointError(f"{path / MANIFEST}: step {step!r} in a folder {path.name}")
     tensors = read_tensors(path, "optimizer.safetensors")
     for name in ("init", "ema"):
         file = f"{name}.safetensors"
         params = params_from_named(read_tensors(path, file), layout, file=str(path / file))
         tensors[name] = layout.flatten(params)
-    return Checkpoint(path, LearnerState(int(manifest["step"]), tensors), manifest)
+    return Checkpoint(path, LearnerState(step, tensors), manifest)
 
 
 def load_newest(folder: Path, layout: Layout) -> tuple[Checkpoint | None, dict[Path, str]]:
-    """The newest checkpoint that verifies, and for each newer one what is wrong with it."""
+    """The newest checkpoint that is not damaged, and for each newer one what is wrong with it.
+
+    Raises:
+        CheckpointError: If it cannot be read or used by this run.
+    """
     complaints: dict[Path, str] = {}
     for path in list_checkpoints(folder):
         try:
             return load_checkpoint(path, layout), complaints
-        except CheckpointError as error:
+        except DamagedCheckpointError as error:
             complaints[path] = str(error)
     return None, complaints
+
+
+def load_best(folder: Path, layout: Layout) -> Checkpoint | None:
+    """The checkpoint that BEST names; if it names none that is there, the newest intact one.
+
+    Returns:
+        None if there is no checkpoint at all.
+
+    Raises:
+        CheckpointError: If it cannot be read or used by this run.
+        DamagedCheckpointError: If it is damaged; the message says what else to use, and how.
+    """
+    best = read_pointer(folder, "BEST")
+    if best is None:
+        newest, complaints = load_newest(folder, layout)
+        if complaints and newest is None:
+            raise DamagedCheckpointError(
+                "; ".join(complaints.values()) + "; no checkpoint of this run is intact: bring one "
+                "back from a copy, or train a new run"
+            )
+        return newest
+    try:
+        return load_checkpoint(folder / best, layout)
+    except DamagedCheckpointError as error:
+        raise DamagedCheckpointError(f"{error}; {_way_out(folder / best, layout)}") from None
+
+
+def _way_out(damaged: Path, layout: Layout) -> str:
+    """What to do about a damaged checkpoint that was to be used."""
+    for path in list_checkpoints(damaged.parent):
+        try:
+            load_checkpoint(path, layout)
+        except CheckpointError:
+            continue
+        return (
+            f"the newest intact checkpoint is {path.name}: to use it, move {damaged} away and "
+            "repeat the command"
+        )
+    return f"no other one of this run is intact: bring {damaged} back from a copy, or train anew"

@@ -31,10 +31,14 @@ def write_bytes(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def json_bytes(value: Any) -> bytes:
+    """Valid JSON (NaN is refused), indented."""
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write valid JSON (NaN is refused), indented, durably."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, json_bytes(value))
 
 
 def finite_or_null(value: Any) -> Any:

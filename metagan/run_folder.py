@@ -5,22 +5,25 @@ metrics.jsonl  failures.jsonl  samples/  checkpoints/step-N/
 source_classifier/  evaluation.json  report.html
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import platform
 import shlex
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from metagan.files import finite_or_null, write_bytes, write_json
+from metagan.files import finite_or_null, json_bytes, write_bytes
 
 PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetensors")
+
+# In the order in which a start makes them, config.yaml after them.
+_FOLDERS = ("samples", "checkpoints")
+_FILES = ("splits.json", "data.json", "environment.json", "command.txt")
 
 
 class RunError(ValueError):
@@ -32,6 +35,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # What this object made that was not there, oldest first; see `discard`.
+        self._made: list[Path] = []
 
     @property
     def checkpoints(self) -> Path:
@@ -53,25 +58,37 @@ class RunFolder:
         return self.config_file.is_file()
 
     def create(
-        self, *, config_yaml: str, splits: Mapping[str, Any], data: Mapping[str, Any]
+        self,
+        *,
+        config_yaml: str,
+        splits: Mapping[str, Any],
+        data: Mapping[str, Any],
+        alone: bool = True,
     ) -> None:
         """Start a run here; see `check_new` for what is refused."""
-        self.check_new()
-        self.samples.mkdir(parents=True, exist_ok=True)
-        self.checkpoints.mkdir(exist_ok=True)
-        write_json(self.path / "splits.json", dict(splits))
-        write_json(self.path / "data.json", dict(data))
-        write_json(self.path / "environment.json", environment())
-        write_bytes(self.path / "command.txt", (shlex.join(sys.argv) + "\n").encode())
+        self.check_new(alone=alone)
+        for name in _FOLDERS:
+            self._make(self.path / name)
+        contents = {
+            "splits.json": json_bytes(dict(splits)),
+            "data.json": json_bytes(dict(data)),
+            "environment.json": json_bytes(environment()),
+            "command.txt": (shlex.join(sys.argv) + "\n").encode(),
+        }
+        for name in _FILES:
+            self._write(self.path / name, contents[name])
         # Last: its presence says that the folder is a run.
-        write_bytes(self.config_file, config_yaml.encode())
+        self._write(self.config_file, config_yaml.encode())
 
     def update_config(self, config_yaml: str) -> None:
         """Keep the settings that the run goes on with, such as a larger `outer.steps`."""
         write_bytes(self.config_file, config_yaml.encode())
 
-    def check_new(self) -> None:
+    def check_new(self, *, alone: bool = True) -> None:
         """Make the folder for a new run.
+
+        Args:
+            alone: Refuse a folder that holds other things; hidden ones may always be there.
 
         Raises:
             RunError: If it is a file, cannot be made, or holds a run or other things already.
@@ -81,26 +98,50 @@ class RunFolder:
                 f"{self.path} holds a run already; continue it with --resume, or choose another "
                 "--run folder"
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make the run folder {self.path}: {error.strerror}") from None
+        self._make(self.path)
         if not os.access(self.path, os.W_OK):
             raise RunError(f"the run folder {self.path} is not writable; choose another --run")
-        others = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
-        if others and not (self.path / "splits.json").is_file():
+        others = sorted(e.name for e in self.path.iterdir() if not e.name.startswith("."))
+        if alone and others and not self._is_killed_start(others):
             raise RunError(
-                f"{self.path} is not empty and not a run (it holds {sorted(others)[0]!r}); choose "
+                f"{self.path} is not empty and not a run (it holds {others[0]!r}); choose "
                 "another --run folder"
             )
 
+    def _is_killed_start(self, names: Collection[str]) -> bool:
+        """Whether this is all that a start makes before config.yaml, up to some point."""
+        made = (*_FOLDERS, *_FILES)[: len(names)]
+        folders = [self.path / name for name in made[: len(_FOLDERS)]]
+        return set(names) == set(made) and all(f.is_dir() and not any(f.iterdir()) for f in folders)
+
     def discard(self) -> None:
-        """Remove what a run wrote here; the folder stays, as its lock may be held."""
-        for entry in self.path.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name != ".lock":
-                entry.unlink()
+        """Undo a start: what this object made goes, the newest first, and nothing else ever does.
+
+        Once a step is logged there is something to go on from, and everything stays.
+        """
+        if (self.path / "metrics.jsonl").exists():
+            return
+        for path in reversed(self._made):
+            # A folder in which somebody else has put something stays.
+            with contextlib.suppress(OSError):
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink()
+        self._made.clear()
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and those above it."""
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the run folder {folder}: {error.strerror}") from None
+        self._made += reversed(missing)
+
+    def _write(self, file: Path, data: bytes) -> None:
+        write_bytes(file, data)
+        self._made.append(file)
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the run.
@@ -116,24 +157,30 @@ class RunFolder:
         except ValueError:
             raise RunError(f"{file} is not valid JSON") from None
 
-    @contextmanager
+    @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder: a second driver is refused.
 
         Raises:
             RunError: If another process holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make(self.path)
         file = self.path / ".lock"
+        new = not file.exists()
         with file.open("a+") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A failed start that ends just now may have taken the file away: that lock is void.
+                if not os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                    raise FileNotFoundError(file)
             except OSError:
                 stream.seek(0)
                 raise RunError(
                     f"{self.path} is in use by {stream.read().strip() or 'another process'}; wait "
                     "for it or stop it"
                 ) from None
+            if new:
+                self._made.append(file)
             stream.truncate(0)
             stream.write(f"process {os.getpid()} on {platform.node()}")
             stream.flush()

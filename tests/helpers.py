@@ -60,6 +60,14 @@ def tiny_config(**sections: object) -> RunConfig:
     return RunConfig.model_validate(values | sections, strict=False)
 
 
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Everything in a folder: contents of files, None for folders."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in folder.rglob("*")
+    }
+
+
 def descendants(pid: int) -> Iterator[int]:
     """Processes started by a process, or by those."""
     children: dict[int, list[int]] = {}

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from metagan.files import write_bytes
 from metagan.run_folder import RunError, RunFolder
 
 
@@ -27,6 +29,48 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"thesis\.txt"):
         RunFolder(tmp_path).check_new()
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_the_users_own_file_with_the_name_of_one_of_ours_is_no_start_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "splits.json").write_text("mine")
+    with pytest.raises(RunError, match=r"splits\.json"):
+        start(tmp_path)
+    assert (tmp_path / "splits.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_start_that_was_killed_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("metagan.run_folder.write_bytes", dying_after(writes))
+        with pytest.raises(KeyboardInterrupt):
+            start(tmp_path / "run")
+    assert start(tmp_path / "run").exists()
+
+
+def dying_after(writes: int) -> Callable[[Path, bytes], None]:
+    left = iter(range(writes))
+
+    def write(path: Path, data: bytes) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write_bytes(path, data)
+
+    return write
+
+
+def test_a_lock_whose_file_was_taken_away_is_void(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock_too_late(*_: object) -> None:
+        (tmp_path / ".lock").unlink()
+
+    monkeypatch.setattr("metagan.run_folder.fcntl.flock", flock_too_late)
+    with pytest.raises(RunError, match="is in use"), RunFolder(tmp_path).lock():
+        pass
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:

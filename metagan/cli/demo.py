@@ -14,7 +14,8 @@ Show everything once, on glyphs that come with the package: train on some
 scripts with Ray, adapt to scripts never seen, generate characters, measure
 what they are worth to a classifier, and write report.html.
 
-Needs no data and no GPU; takes a few minutes on a laptop."""
+Needs no data and no GPU; takes a few minutes on a laptop. In the run folder an
+earlier demo's files are replaced, and all others stay."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

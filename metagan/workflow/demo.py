@@ -2,15 +2,16 @@
 
 import argparse
 import functools
-import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metagan.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
 from metagan.cli.context import EXIT_INTERRUPTED, Context
-from metagan.config import load_config
-from metagan.files import write_json
+from metagan.config import load_config, to_yaml
+from metagan.files import sha256_of, write_bytes, write_json
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
@@ -27,6 +28,26 @@ from metagan.workflow.train import train_run
 
 MARKER = "demo.txt"
 CONFIG = Path(__file__).with_name("glyphs.yaml")
+
+# What a demo writes besides checkpoints; whatever else lies in its folder is the user's. What it
+# keeps of evaluations stays as well: hashes name it, so that it is found again or not at all.
+_WRITTEN = (
+    "config.yaml",  # First: from then on the folder is no run.
+    "splits.json",
+    "data.json",
+    "environment.json",
+    "command.txt",
+    "metrics.jsonl",
+    "failures.jsonl",
+    "events.out.tfevents.*",
+    "checkpoints/LATEST",
+    "checkpoints/BEST",
+    "samples/step-*.png",
+    "samples/adaptation/index.json",
+    "samples/adaptation/[0-9][0-9].png",
+    EVALUATION_FILE,
+    "report.html",
+)
 
 
 def joint_config(config: RunConfig) -> RunConfig:
@@ -54,25 +75,26 @@ def demo_command(args: argparse.Namespace, context: Context) -> int:
     started = time.perf_counter()
     console = context.console
     config: RunConfig = load_config(context.config_model, CONFIG, args.overrides).config
-    _clear_earlier_demo(args.run)
+    stages = (
+        (f"1/3 meta-learning with {config.algorithm.name}", config, args.run),
+        (
+            "2/3 the baseline: joint pre-training, equal budget",
+            joint_config(config),
+            args.run / "joint",
+        ),
+    )
+    claim_folders({path: settings for _, settings, path in stages})
     with context.session(config):
         outcomes = []
-        for title, settings, path in (
-            (f"1/3 meta-learning with {config.algorithm.name}", config, args.run),
-            (
-                "2/3 the baseline: joint pre-training, equal budget",
-                joint_config(config),
-                args.run / "joint",
-            ),
-        ):
+        for title, settings, path in stages:
             console.print(f"\n{title}")
             outcome = train_run(
                 settings,
                 path,
                 open_runner=functools.partial(context.open_runner, settings),
                 reporter=console,
+                alone=False,
             )
-            (path / MARKER).write_text("written by metagan demo\n")
             if outcome.status == "interrupted":
                 console.print(f"interrupted; start again with: metagan demo --run {args.run}")
                 return EXIT_INTERRUPTED
@@ -136,11 +158,45 @@ def comparison_rows(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _clear_earlier_demo(path: Path) -> None:
-    """An earlier demo makes room for this one; anything else is left and refused."""
-    if RunFolder(path).exists():
-        if not (path / MARKER).is_file():
-            raise RunError(
-                f"{path} holds a run that the demo did not write; choose another --run folder"
-            )
-        shutil.rmtree(path)
+def claim_folders(runs: Mapping[Path, RunConfig]) -> None:
+    """Mark the folders of a demo's runs; an earlier demo's files in them go, and no others.
+
+    Args:
+        runs: The settings of the run that each folder is for.
+
+    Raises:
+        RunError: If one holds something and no demo, or a demo's run that went on since.
+    """
+    for path in runs:
+        if (path / MARKER).is_file() or RunFolder(path).exists():
+            _check_as_written(path)
+        elif path.exists():
+            RunFolder(path).check_new()
+    for path, config in runs.items():
+        folder = RunFolder(path)
+        with folder.lock():
+            _clear(folder)
+            # Before the run: a demo that is killed at any time can be started again.
+            sha256 = sha256_of(to_yaml(config).encode())
+            text = f"written by metagan demo, config.yaml with sha256 {sha256}\n"
+            write_bytes(path / MARKER, text.encode())
+
+
+def _check_as_written(path: Path) -> None:
+    marker, config = path / MARKER, RunFolder(path).config_file
+    marked = marker.read_text() if marker.is_file() else ""
+    # A run that was resumed with other settings, such as more steps, is the user's now.
+    if config.is_file() and sha256_of(config.read_bytes()) not in marked:
+        raise RunError(
+            f"{path} holds a run that the demo did not write, or that went on since; choose "
+            "another --run folder"
+        )
+
+
+def _clear(folder: RunFolder) -> None:
+    for pattern in _WRITTEN:
+        for file in folder.path.glob(pattern):
+            file.unlink()
+    for checkpoint in list_checkpoints(folder.checkpoints):
+        if (checkpoint / MANIFEST).is_file():
+            delete_checkpoint(checkpoint)

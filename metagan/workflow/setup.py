@@ -8,10 +8,8 @@ from pathlib import Path
 from metagan.algorithms import inner_settings
 from metagan.checkpoint import (
     CheckpointError,
-    load_checkpoint,
-    load_newest,
+    load_best,
     params_from_named,
-    read_pointer,
     read_tensors,
 )
 from metagan.config import load_config
@@ -92,7 +90,7 @@ class LoadedRun:
 
 
 def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
-    """Open a run: the checkpoint that BEST names, or else the newest that verifies.
+    """Open a run at its best checkpoint, see `load_best`.
 
     Args:
         path: The run folder.
@@ -101,7 +99,7 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
 
     Raises:
         RunError: If it is no run or has no checkpoint.
-        CheckpointError: If its checkpoint is damaged.
+        CheckpointError: If its checkpoint is damaged; the message names an intact one.
     """
     folder = RunFolder(path)
     if not folder.exists():
@@ -113,15 +111,9 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
     )
     shape = (config.data.channels, config.data.image_size, config.data.image_size)
     gan, layout, _ = build_run_gan(config, shape)
-    best = read_pointer(folder.checkpoints, "BEST")
-    if best is not None:
-        checkpoint = load_checkpoint(folder.checkpoints / best, layout)
-    else:
-        newest, complaints = load_newest(folder.checkpoints, layout)
-        if newest is None:
-            detail = f": {next(iter(complaints.values()))}" if complaints else ""
-            raise RunError(f"{path} has no usable checkpoint{detail}; train it with --resume")
-        checkpoint = newest
+    checkpoint = load_best(folder.checkpoints, layout)
+    if checkpoint is None:
+        raise RunError(f"{path} has no checkpoint yet; train it with --resume")
     file = "ema.safetensors"
     init = params_from_named(
         read_tensors(checkpoint.path, file), layout, file=str(checkpoint.path / file)

@@ -55,14 +55,15 @@ class StepLog:
         self._algorithm = ""
         self._started = time.perf_counter()
         self._steps_here = 0
-        # What an earlier session logged after this step is repeated, so it is hidden.
-        self._events = SummaryWriter(str(folder.path), purge_step=first_step + 1, flush_secs=10)
+        self._first_step = first_step
+        self._events: SummaryWriter | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
 
     def __call__(self, learner: MetaLearner, record: StepRecord) -> bool:
         """Log a step and, every so often, checkpoint; never asks to stop."""
@@ -87,8 +88,7 @@ class StepLog:
                 }
             ],
         )
-        for name, value in update.metrics.items():
-            self._events.add_scalar(f"train/{name}", value, record.step)
+        self._write_scalars(update.metrics, record.step)
         failures: list[dict[str, Any]] = [
             {"step": record.step, "kind": "episode", "task": f.key.task, "reason": f.reason}
             for f in update.failures
@@ -101,6 +101,16 @@ class StepLog:
         if learner.step % self._config.checkpoint.every_steps == 0:
             self._save(learner)
         return False
+
+    def _write_scalars(self, metrics: Mapping[str, float], step: int) -> None:
+        """For TensorBoard; opened at the first step, as a start that fails is to leave nothing."""
+        if self._events is None:
+            # What an earlier session logged after its checkpoint is repeated, so it is hidden.
+            self._events = SummaryWriter(
+                str(self._folder.path), purge_step=self._first_step + 1, flush_secs=10
+            )
+        for name, value in metrics.items():
+            self._events.add_scalar(f"train/{name}", value, step)
 
     def _report(self, learner: MetaLearner, record: StepRecord) -> None:
         elapsed = time.perf_counter() - self._started

@@ -67,6 +67,7 @@ def train_run(
     resume: bool | Literal["auto"] = False,
     splits: Mapping[str, Sequence[str]] | None = None,
     on_checkpoint: OnCheckpoint | None = None,
+    alone: bool = True,
 ) -> TrainOutcome:
     """Meta-train a run in a folder.
 
@@ -79,6 +80,7 @@ def train_run(
             missing or behind, in `checkpoint.storage`; "auto" starts a run where there is none.
         splits: Class names by split of a new run; None draws them from the seed.
         on_checkpoint: Called after every checkpoint.
+        alone: Refuse to start a run in a folder that holds other things.
 
     Raises:
         RunError: If the folder cannot be used as asked.
@@ -86,24 +88,27 @@ def train_run(
     """
     started = time.perf_counter()
     folder = RunFolder(run)
-    storage = _open_storage(config, folder, resume, reporter)
-    if resume == "auto":
-        resume = folder.exists()
-    if resume and not folder.exists():
-        raise RunError(f"{run} is not a run, so there is nothing to resume; leave --resume out")
     if not resume:
-        folder.check_new()
-    with folder.lock():
+        folder.check_new(alone=alone)
+    with folder.lock(), _nothing_left_of_a_failed_start(folder):
+        storage = _open_storage(config, folder, resume, reporter)
+        if resume == "auto":
+            resume = folder.exists()
+        if not resume:
+            folder.check_new(alone=alone)
+        elif not folder.exists():
+            raise RunError(f"{run} is not a run, so there is nothing to resume; leave --resume out")
         stored = splits
         if resume:
             check_same_run(folder, config)
             stored = folder.read_json("splits.json")
         setup = prepare(config, splits=stored)
         learner = new_learner(config, setup)
+        damaged = _load(folder, learner, setup) if resume else {}
         if storage is not None:
             storage.claim()
         if resume:
-            _continue(folder, learner, setup, reporter)
+            _clear_the_way(folder, learner, damaged, reporter)
             folder.update_config(to_yaml(config))
         else:
             folder.create(
@@ -115,6 +120,7 @@ def train_run(
                     "left_out": list(setup.source.left_out),
                     "origin": dict(setup.dataset.origin),
                 },
+                alone=alone,
             )
         _announce(config, setup, learner, reporter)
         log = StepLog(
@@ -126,7 +132,7 @@ def train_run(
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
-        with _nothing_left_of_a_failed_start(folder, learner, resume), log:
+        with log:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
                 # from workers; the last bits of the outer step would also depend on it.
@@ -161,8 +167,7 @@ def _open_storage(
     storage = RunStorage(uri)
     try:
         if resume:
-            with folder.lock():
-                step = storage.pull(folder)
+            step = storage.pull(folder)
             if step is not None:
                 reporter.print(f"fetched outer step {step} from {uri}")
         elif storage.steps():
@@ -222,20 +227,41 @@ def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
             yield prefix + key, value
 
 
-def _continue(
-    folder: RunFolder, learner: MetaLearner, setup: TrainSetup, reporter: Reporter
-) -> None:
+def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping[Path, str]:
+    """Bring the learner to the newest intact checkpoint; the folder is only read.
+
+    Returns:
+        What is wrong with each newer checkpoint.
+
+    Raises:
+        RunError: If there are checkpoints and all are damaged.
+        CheckpointError: If one cannot be read or used here, and so may be sound.
+    """
     check_same_data(folder, setup.spec.dataset_sha256)
     checkpoint, complaints = load_newest(folder.checkpoints, setup.layout)
-    for path, complaint in complaints.items():
+    if checkpoint is not None:
+        learner.load(checkpoint.state)
+    elif complaints:
+        raise RunError(
+            f"{folder.path}: all checkpoints are damaged, so there is nothing to go on from; start "
+            f"a new run in another folder, or delete {', '.join(str(path) for path in complaints)} "
+            "to start this one over:\n  " + "\n  ".join(complaints.values())
+        )
+    return complaints
+
+
+def _clear_the_way(
+    folder: RunFolder, learner: MetaLearner, damaged: Mapping[Path, str], reporter: Reporter
+) -> None:
+    """Put away what the resumed run will write again."""
+    for path, complaint in damaged.items():
         reporter.print(f"damaged checkpoint kept as {set_aside(path).name}: {complaint}")
-    if checkpoint is None:
-        reporter.print("no checkpoint yet: starting from step 0")
-        folder.truncate_after(0)
-        return
-    learner.load(checkpoint.state)
     folder.truncate_after(learner.step)
-    reporter.print(f"resuming at outer step {learner.step} from {checkpoint.path}")
+    reporter.print(
+        f"resuming at outer step {learner.step} from {folder.checkpoints / f'step-{learner.step}'}"
+        if learner.step
+        else "no checkpoint yet: starting from step 0"
+    )
 
 
 def _announce(
@@ -282,15 +308,12 @@ def _kept_if_the_cluster_goes(
 
 
 @contextlib.contextmanager
-def _nothing_left_of_a_failed_start(
-    folder: RunFolder, learner: MetaLearner, resume: bool
-) -> Iterator[None]:
-    """If not one step was done, the folder is emptied, so that the corrected command just works."""
+def _nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
+    """If not one step was done, the folder is as before, so that the corrected command works."""
     try:
         yield
     except BaseException:
-        if not resume and learner.step == 0:
-            folder.discard()
+        folder.discard()
         raise
 
 

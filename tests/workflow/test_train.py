@@ -2,19 +2,23 @@
 
 import json
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from metagan.checkpoint import CheckpointError
 from metagan.cli.app import run_cli
 from metagan.config import load_config
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
+from tests.helpers import tree
 from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2}
@@ -93,6 +97,64 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(
     assert len(RunFolder(tmp_path / "hurt").read_lines("metrics.jsonl")) == len(before)
     assert len(list((tmp_path / "hurt/checkpoints").glob("damaged-step-3-*"))) == 1
     assert_equal_runs(tmp_path / "straight", tmp_path / "hurt")
+
+
+def newer_schema(checkpoint: Path) -> None:
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 2}))
+
+
+def folder_in_place_of_a_file(checkpoint: Path) -> None:
+    (checkpoint / "ema.safetensors").rename(checkpoint / "moved")
+    (checkpoint / "ema.safetensors").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (newer_schema, "schema version 2, .* use the version that wrote it"),
+        (folder_in_place_of_a_file, r"ema\.safetensors: cannot be read"),
+    ],
+)
+def test_resuming_does_not_pass_over_a_checkpoint_that_may_be_sound(
+    tmp_path: Path, bars_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    config = bars_config(
+        bars_path,
+        outer={**OUTER, "steps": 3},
+        checkpoint={"every_steps": 1, "storage": (tmp_path / "store").as_uri()},
+    )
+    run_training(config, tmp_path / "run")
+    # A damaged one before it stays as it is, too.
+    change(tmp_path / "run/checkpoints/step-2")
+    (tmp_path / "run/checkpoints/step-3/ema.safetensors").write_bytes(b"x")
+    before = tree(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        run_training(config, tmp_path / "run", resume=True)
+    assert tree(tmp_path) == before
+
+
+def test_resuming_with_nothing_but_damaged_checkpoints_is_refused_and_loses_nothing(
+    tmp_path: Path, bars_path: Path
+) -> None:
+    config = bars_config(bars_path, outer={**OUTER, "steps": 2}, checkpoint={"every_steps": 1})
+    run = tmp_path / "run"
+    run_training(config, run)
+    for step in (1, 2):
+        (run / f"checkpoints/step-{step}/init.safetensors").write_bytes(b"x")
+    before = tree(run)
+    for resume in (True, "auto"):
+        with pytest.raises(
+            RunError, match=r"(?s)all checkpoints are damaged.*start a new run"
+        ) as e:
+            run_training(config, run, resume=resume)
+        assert f"delete {run}/checkpoints/step-2, {run}/checkpoints/step-1" in str(e.value)
+        assert tree(run) == before
+
+    for step in (1, 2):
+        shutil.rmtree(run / f"checkpoints/step-{step}")
+    run_training(config, run, resume=True)
+    assert [line["step"] for line in RunFolder(run).read_lines("metrics.jsonl")] == [1, 2]
 
 
 def test_other_settings_cannot_be_resumed(trained: Path, bars_path: Path) -> None:

@@ -24,7 +24,7 @@ from metagan.workflow.export import export_onnx, export_safetensors, export_torc
 from metagan.workflow.generate import generate_pictures, write_samples
 from metagan.workflow.setup import load_run
 from tests.helpers import bars
-from tests.workflow.conftest import local_context
+from tests.workflow.conftest import bars_config, local_context, run_training
 
 DATA = DataConfig(image_size=16)
 
@@ -190,6 +190,38 @@ def test_an_adapted_folder_with_a_flipped_byte_is_refused(
         load_adapted(tmp_path / "a")
     with pytest.raises(CheckpointError):
         load_adapted(trained)
+
+
+def test_a_flipped_byte_in_the_best_checkpoint_costs_a_move_and_not_the_run(
+    tmp_path: Path, bars_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outer = {"steps": 2, "meta_batch_size": 4, "episodes_per_chunk": 2}
+    config = bars_config(bars_path, outer=outer, checkpoint={"every_steps": 1})
+    run = tmp_path / "run"
+    run_training(config, run)
+    file = run / "checkpoints" / "step-2" / "ema.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(bytes(data))
+
+    line = ["export", "--run", str(run), "--format", "safetensors"]
+    assert run_cli(line, local_context) == 2
+    said = capsys.readouterr().err
+    assert f"{file}: {len(data)} bytes, sha256" in said
+    assert f"newest intact checkpoint is step-1: to use it, move {file.parent} away" in said
+    file.parent.rename(tmp_path / "moved")
+    assert run_cli(line, local_context) == 0
+    assert load_run(run).step == 1
+
+
+def test_a_pointer_that_leads_out_of_the_run_is_not_followed(tmp_path: Path, trained: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    shutil.copytree(run / "checkpoints" / "step-3", tmp_path / "outside" / "step-3")
+    (run / "checkpoints" / "step-3").rename(run / "checkpoints" / "other")
+    (run / "checkpoints" / "BEST").write_text("../../outside/step-3\n")
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        load_run(run)
 
 
 def test_exported_weights_name_their_settings(tmp_path: Path, trained: Path) -> None:
