@@ -190,9 +190,15 @@ def not_a_section(info: FieldInfo, place: Location, value: Any) -> str:
     )
 
 
+# Sections that a settings file may have for one command only.
+_READ_BY = {"tune": "metagan tune"}
+
+
 def unknown_key(model: type[BaseModel], place: Location) -> str:
     """A line about a key that no setting has: the nearest ones, and those of its section."""
     key = dotted(place)
+    if place[0] in _READ_BY and place[0] not in model.model_fields:
+        return f"{key}: only {_READ_BY[str(place[0])]} reads this section; leave it out here"
     itself = lookup(model, place)
     section = None if itself is None else section_of(itself.annotation)
     if section is not None:

@@ -93,6 +93,10 @@ BAD_FILES = {
         "sede: 1",
         "config.yaml:1: sede: unknown key; did you mean seed? (known: inner",
     ),
+    "a section of another command": (
+        "tune: {num_trials: 3}",
+        "config.yaml:1: tune: only metagan tune reads this section",
+    ),
     "unknown key in a section": (
         "seed: 1\ninner:\n  stepz: 2\n",
         "config.yaml:3: inner.stepz: unknown key; did you mean inner.steps? "

@@ -23,7 +23,7 @@ from ray.tune.schedulers import (
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from cluster.config import JobConfig
-from cluster.connect import ray_session
+from cluster.connect import cores_here, ray_session
 from cluster.errors import ClusterError
 from metagan.config import to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
@@ -243,8 +243,7 @@ def _trials_at_once(config: SearchJobConfig) -> int:
 @contextlib.contextmanager
 def _ray(config: SearchJobConfig) -> Iterator[None]:
     """A Ray by the settings; a private one has all cores of this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = math.ceil((cores or 1) / config.cluster.cpus_per_worker)
+    workers = math.ceil(cores_here() / config.cluster.cpus_per_worker)
     sized = config.cluster.model_copy(update={"num_workers": workers})
     with ray_session(sized):
         yield

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 
 from cluster.config import ClusterConfig
 from cluster.connect import RaySession
@@ -188,6 +189,23 @@ def test_workers_begin_with_a_later_step_while_a_slow_one_is_waited_for(
     assert sorted(result.report.index for result in later) == [chunk.index for chunk in second]
     assert stats.events == ()
     assert stats.wait_s == 0
+
+
+@pytest.mark.parametrize("staleness", [0, 1])
+def test_parameters_are_sent_once_for_every_outer_step(
+    run: TrainSetup, two_workers: RayRunner, monkeypatch: pytest.MonkeyPatch, staleness: int
+) -> None:
+    sent: list[int] = []
+    put = ray.put
+
+    def counted(value: Vector) -> object:
+        sent.append(value.nbytes)
+        return put(value)
+
+    two_workers.wait_until_ready()
+    monkeypatch.setattr(ray, "put", counted)
+    _, stats = trained(run, two_workers, staleness=staleness)
+    assert sent == [start_vector(run).nbytes] * len(stats)
 
 
 def test_training_with_a_delay_has_the_bits_of_one_process_and_survives_a_kill(
