@@ -6,6 +6,7 @@ from typing import Any
 
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
+from metagan.cli.outputs import check_out_folder
 from metagan.config import load_config
 
 DESCRIPTION = """\
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         overrides.append(f"tune.num_trials={args.trials}")
     config = load_config(context.search_model, args.config, overrides).config
     out = args.out or Path("runs") / ("tune-smoke" if args.smoke else "tune")
+    check_out_folder(out, new=False)
     started = (out / "tune").is_dir()
     if started and not args.resume and not args.smoke:
         raise SearchExists(

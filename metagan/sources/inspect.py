@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from metagan.dataset import DataError, Dataset
+from metagan.pictures import write_png
 
 # C channels, H x W pixels.
 
@@ -265,9 +266,8 @@ def contact_sheet(
         pen.text((6, top + band.shape[0] // 2), name, font=font, fill=(230, 230, 230), anchor="lm")
         sheet.paste(Image.fromarray(band), (margin, top))
         top += band.shape[0] + gap
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, format="PNG")
+    write_png(path, np.asarray(sheet))
     return path
 
 

@@ -206,8 +206,6 @@ def _mostly_bright(classes: Mapping[str, np.ndarray]) -> bool:
 def adapt_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan adapt`."""
     settings: RunConfig = load_run_settings(args, context).config
-    if args.out.exists():
-        raise RunError(f"--out {args.out} exists already; choose another folder or remove it")
     classes, unread = read_support(args.support, settings.data)
     for line in unread:
         context.console.print(f"left out: {line}")
