@@ -102,13 +102,15 @@ def add_resume(parser: Parser, help_text: str) -> None:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """An argparse type: whole numbers above zero with commas between, such as 5,10,15."""
+    """An argparse type: different whole numbers above zero, with commas between: 5,10,15."""
     try:
         values = tuple(int(part) for part in text.split(","))
     except ValueError:
         values = ()
     if not values or min(values) < 1:
         raise argparse.ArgumentTypeError(f"expected numbers such as 5,10,15; got {text!r}")
+    if len(set(values)) < len(values):
+        raise argparse.ArgumentTypeError(f"expected every number once; got {text!r}")
     return values
 
 
