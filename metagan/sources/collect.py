@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
 from metagan.sources.decode import decode_image, resize_pixels
+from metagan.sources.tree import clean_name
 
 _MAX_LISTED: Final = 20
 _SPLITS: Final = {
@@ -189,6 +190,14 @@ def listed(lines: Sequence[str], what: str, *, most: int = _MAX_LISTED) -> list[
     if len(lines) > most:
         shown.append(f"{what}: {len(lines) - most} more")
     return shown
+
+
+def a_few(names: Sequence[str], *, most: int = 5) -> str:
+    """The first of names that come from files, fit to be printed, and how many more there are."""
+    shown = [clean_name(name) for name in names[:most]]
+    if len(names) > most:
+        shown.append(f"{len(names) - most} more")
+    return ", ".join(shown)
 
 
 def endings(names: Iterable[str]) -> str:

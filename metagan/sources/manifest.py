@@ -14,6 +14,7 @@ from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import (
     Sample,
+    a_few,
     assemble,
     canonical_split,
     describe_origin,
@@ -113,11 +114,12 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         missing = [name for name in _REQUIRED if name not in header]
         if missing:
             raise DataError(
-                f"{path}, line 1: no column {', '.join(missing)}; columns are {header}, needed are "
-                f"{', '.join(_REQUIRED)} and perhaps split"
+                f"{path}, line 1: no column {', '.join(missing)}; columns are {a_few(header)}; "
+                f"needed are {', '.join(_REQUIRED)} and perhaps split"
             )
-        if len(set(header)) != len(header):
-            raise DataError(f"{path}, line 1: a column is there twice: {header}")
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise DataError(f"{path}, line 1: columns are there twice: {a_few(twice)}")
         for fields in reader:
             if not fields:
                 continue
