@@ -5,6 +5,7 @@ File names are relative to the list's folder and must stay below it.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,8 @@ def _read_sample(path: Path, row: _Row, config: DataConfig) -> Sample:
     except DataError as error:
         problem = str(error)
     name = f"line {row.line}, {clean_name(row.file_name)}"
-    pixels, problem = try_decode(content, problem, name, config, invert=config.invert)
-    return Sample(row.domain, row.label, name, pixels, problem, row.split)
+    picture = try_decode(content, problem, name, config, invert=config.invert)
+    return Sample(row.domain, row.label, name, picture, row.split)
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -117,7 +118,7 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path}, line 1: no column {', '.join(missing)}; columns are {a_few(header)}; "
                 f"needed are {', '.join(_REQUIRED)} and perhaps split"
             )
-        twice = sorted({name for name in header if header.count(name) > 1})
+        twice = [name for name, times in Counter(header).items() if times > 1]
         if twice:
             raise DataError(f"{path}, line 1: columns are there twice: {a_few(twice)}")
         for fields in reader:

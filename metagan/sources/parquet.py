@@ -210,8 +210,8 @@ def _read_row(
     if image is not None and len(image) > limit:
         problem = f"{len(image)} bytes, more than {limit}"
         image = None
-    pixels, problem = try_decode(image, problem, shown, config, invert=config.invert)
-    return Sample(domain, label, shown, pixels, problem, split)
+    picture = try_decode(image, problem, shown, config, invert=config.invert)
+    return Sample(domain, label, shown, picture, split)
 
 
 def _label_of(name: str, value: Any, label_names: Sequence[str] | None) -> str:

@@ -76,13 +76,15 @@ def read_support(path: Path, config: DataConfig) -> tuple[dict[str, np.ndarray],
     folders: dict[str, set[tuple[str, ...]]] = {}
     for file in read_tree(path, is_picture):
         if file.content is None:
+            if file.is_empty_folder:
+                unread.append(f"{file.name}: an empty folder")
             if file.problem:
                 unread.append(f"{file.name}: {file.problem}")
             continue
         label = file.parts[-2] if len(file.parts) > 1 else path.resolve().stem
         folders.setdefault(label, set()).add(file.parts[:-1])
         try:
-            picture = decode_image(
+            picture, _ = decode_image(
                 file.content,
                 file.name,
                 image_size=config.image_size,

@@ -40,6 +40,7 @@ def test_the_parts_are_merged_with_every_class_once(tmp_path):
     assert [(r.name, r.split) for r in data.classes] == [("chest/0", None), ("chest/1", None)]
     assert np.array_equal(data.samples[:, 0], images[[0, 2, 4, 1, 3, 5]])
     assert "parts merged" in data.notes[0]
+    assert data.origin["sizes"] == "16 x 16 (6)"
     assert set(data.origin["sha256"]) == {"chest.npz"}
 
 

@@ -52,6 +52,13 @@ def test_support_is_read_by_class_and_bad_files_are_listed(pictures: Path) -> No
     assert "broken.png" in unread[0]
 
 
+def test_an_empty_folder_of_the_support_is_listed(pictures: Path) -> None:
+    (pictures / "ku").mkdir()
+    classes, unread = read_support(pictures, DATA)
+    assert set(classes) == {"ka", "ki"}
+    assert "ku: an empty folder" in unread
+
+
 def test_a_folder_of_pictures_is_one_class(pictures: Path) -> None:
     classes, _ = read_support(pictures / "ki", DATA)
     assert list(classes) == ["ki"]
