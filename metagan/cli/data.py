@@ -1,11 +1,11 @@
 """`metagan data`: look at data and bring them into the fast form."""
 
 import argparse
-import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_DONE, Context
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
 from metagan.cli.outputs import check_out_file, check_out_folder
@@ -108,11 +108,16 @@ def _prepare(args: argparse.Namespace, context: Context) -> None:
     written = prepare(dataset, args.out)
     for note in dataset.notes:
         context.console.warn(note)
+    following = command_line(
+        "train",
+        "data.source=arrow",
+        f"data.path={written}",
+        f"data.image_size={config.data.image_size}",
+        f"data.channels={config.data.channels}",
+    )
     context.console.print(
         f"wrote {len(dataset.samples)} samples of {dataset.num_classes} classes in "
-        f"{len(dataset.domains)} domains to {written}\n"
-        f"train on it: metagan train data.source=arrow data.path={shlex.quote(str(written))} "
-        f"data.image_size={config.data.image_size} data.channels={config.data.channels}"
+        f"{len(dataset.domains)} domains to {written}\ntrain on it: {following}"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
 from metagan.settings import RunConfig
@@ -182,8 +183,8 @@ def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[
     path = Path(args.run) / "config.yaml"
     if not path.is_file():
         raise ConfigError(
-            f"{args.run}: no run here (no config.yaml); "
-            f"train one with metagan train --run {args.run}"
+            f"{args.run}: no run here (no config.yaml); train one with "
+            f"{command_line('train', '--run', args.run)}"
         )
     loaded = load_config(context.config_model, path, [*first, *args.overrides])
     own = load_config(context.config_model, path).config.model_dump()

@@ -19,6 +19,7 @@ from metagan.checkpoint import (
     read_tensors,
     write_tensor_folder,
 )
+from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError
@@ -245,7 +246,8 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
     ]
     (args.out / "preview.png").write_bytes(png_bytes(grid(rows)))
     context.console.print(f"wrote {args.out} (preview.png: your pictures, then generated ones)")
-    context.console.print(
-        f"next: metagan generate --adapted {args.out} --num 64 --out {args.out}-samples"
+    following = command_line(
+        "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
     )
+    context.console.print(f"next: {following}")
     return 0
