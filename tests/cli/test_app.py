@@ -138,6 +138,7 @@ def test_a_traceback_is_shown_only_when_asked_for():
         (["train", "--worker", "3"], "unrecognized argument '--worker'; did you mean --workers?"),
         (["train", "--inner.lr", "3"], "write an equals sign"),
         (["train", "--workers", "0"], "--workers: expected a whole number, at least 1; got '0'"),
+        (["train", "--local", "--workers", "7"], "--workers: not allowed with argument --local"),
         (["evaluate", "--run", "r", "--shots", "5,a"], "expected numbers such as 5,10,15"),
         (["evaluate", "--run", "r", "--shots", "2,2"], "expected every number once; got '2,2'"),
         (["evaluate", "--run", "r", "--baseline", "x"], "expected NAME=DIR; got 'x'"),
