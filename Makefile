@@ -50,10 +50,11 @@ test-gpu: install-dev  ## The tests that need a CUDA device
 
 check: lint types  ## What a change must pass before review, besides the tests
 
-lint: install-dev  ## ruff and the import contracts
+lint: install-dev  ## ruff, the import contracts and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 types: install-dev  ## mypy --strict
 	$(BIN)/mypy

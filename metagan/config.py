@@ -102,7 +102,8 @@ def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()
         # Through JSON, strict mode takes a list for a tuple but still no text for a number.
         config = model.model_validate_json(json.dumps(merge.data))
     except ValidationError as error:
-        problems = [merge.explain(detail) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        problems = [problem for detail in details for problem in merge.explain(detail)]
         raise ConfigError(*merge.problems, *problems) from None
     if merge.problems:
         raise ConfigError(*merge.problems)
@@ -226,15 +227,19 @@ class _Merge:
                 return self._origins[place[:length]]
         return None
 
-    def explain(self, detail: Any) -> str:
-        """One line about one of pydantic's error details."""
+    def explain(self, detail: Any) -> list[str]:
+        """Lines about one of pydantic's error details."""
         place: Location = tuple(detail["loc"])
         kind = lookup(self._model, place)
-        if detail["type"] == "value_error":
-            text = str(detail["ctx"]["error"])
-            if place and kind is not None and section_of(kind.annotation) is None:
-                return f"{self.origin(place) or self._source}: {dotted(place)}: {text}"
-            return self._explain_disagreement(text)
+        if detail["type"] != "value_error":
+            return [self._explain_value(detail, place, kind)]
+        error = detail["ctx"]["error"]
+        if place and kind is not None and section_of(kind.annotation) is None:
+            return [f"{self.origin(place) or self._source}: {dotted(place)}: {error}"]
+        several = error.problems if isinstance(error, ConfigError) else (str(error),)
+        return [self._explain_disagreement(text) for text in several]
+
+    def _explain_value(self, detail: Any, place: Location, kind: FieldInfo | None) -> str:
         where = self.origin(place) or self._source
         if detail["type"] == "extra_forbidden":
             return f"{where}: {unknown_key(self._model, place)}"

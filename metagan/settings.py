@@ -3,21 +3,18 @@
 This module imports neither torch nor Ray, so `--help` and configuration errors come at once.
 """
 
+from collections import Counter
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from metagan.config import Config
+from metagan.agreement import disagreements
+from metagan.config import Config, ConfigError
 
 AlgorithmName = Literal[
     "reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml", "joint", "average"
 ]
-# Those that differentiate through the inner loop.
-THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
-# Those whose query loss may be taken after every inner step, and that can start as first order.
-QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
-SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
 SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
@@ -314,6 +311,15 @@ class EvaluateConfig(Config):
         3, ge=1, description="Repetitions that initializations are compared on."
     )
 
+    @field_validator("shots", "adapt_steps", "generated_per_real", "mix")
+    @classmethod
+    def _each_once(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        """A value that stands twice would be measured once and counted as two repetitions."""
+        repeated = [value for value, times in Counter(values).items() if times > 1]
+        if repeated:
+            raise ValueError(f"holds {repeated[0]} more than once; give each once")
+        return values
+
 
 class RunConfig(Config):
     """A complete run."""
@@ -335,87 +341,7 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if self.gan.conditioning == "none" and self.task.unit == "domain":
-            raise ValueError(
-                "gan.conditioning none needs task.unit class: an unconditional generator cannot "
-                "tell the classes of a domain apart; set gan.conditioning sample or task.unit class"
-            )
-        if self.gan.conditioning == "label":
-            if self.task.unit == "class":
-                raise ValueError(
-                    "gan.conditioning label numbers the classes of a domain, so it needs task.unit "
-                    "domain; set that, or gan.conditioning none for single classes"
-                )
-            if self.task.ways > self.gan.num_labels:
-                raise ValueError(
-                    f"task.ways is {self.task.ways}, more than gan.num_labels "
-                    f"{self.gan.num_labels}; lower the one or raise the other"
-                )
-        if self.gan.conditioning != "sample" and self.gan.family == "flow":
-            raise ValueError(
-                "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
-                "set gan.family dcgan or residual"
-            )
-        if self.gan.reconstruction > 0 and self.gan.conditioning != "sample":
-            raise ValueError(
-                f"gan.reconstruction is {self.gan.reconstruction}, but with gan.conditioning "
-                f"{self.gan.conditioning} there is no sample to reconstruct; set it to 0 or "
-                "gan.conditioning sample"
-            )
-        if self.inner.learn_rates != "none" and self.algorithm.name not in THROUGH_INNER_LOOP:
-            raise ValueError(
-                f"inner.learn_rates is {self.inner.learn_rates}, but algorithm.name "
-                f"{self.algorithm.name} cannot learn rates; use "
-                f"{', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
-            )
-        self._check_algorithm()
-        if self.data.image_size % 4:
-            raise ValueError(
-                f"data.image_size is {self.data.image_size}; it must be a multiple of 4 "
-                "(the networks halve it twice)"
-            )
-        if self.warmup.steps > self.outer.steps:
-            raise ValueError(
-                f"warmup.steps is {self.warmup.steps}, more than outer.steps {self.outer.steps}"
-            )
-        if self.data.source not in ("glyphs",) and self.data.path is None:
-            raise ValueError(f"data.source {self.data.source} needs data.path")
+        problems = tuple(disagreements(self))
+        if problems:
+            raise ConfigError(*problems)
         return self
-
-    def _check_algorithm(self) -> None:
-        """Refuse settings that the algorithm would ignore or could not obey."""
-        name = self.algorithm.name
-        for setting, value, able, why in (
-            (
-                "algorithm.multi_step",
-                self.algorithm.multi_step,
-                QUERY_LOSS_AT_EVERY_STEP,
-                "has no query loss after each inner step",
-            ),
-            (
-                "algorithm.second_order_from",
-                self.algorithm.second_order_from,
-                SECOND_ORDER,
-                "has no second order to switch to",
-            ),
-        ):
-            if value and name not in able:
-                raise ValueError(
-                    f"{setting} is {value}, but algorithm.name {name} {why}; set it to 0, or use "
-                    f"{', '.join(able)}"
-                )
-        if name == "average" and self.outer.steps != self.warmup.steps + 1:
-            raise ValueError(
-                f"outer.steps is {self.outer.steps}, but average fine-tunes on every source task "
-                f"in one outer step after the warm-up; set it to {self.warmup.steps + 1}"
-            )
-        if name == "imaml" and self.inner.proximal == 0:
-            raise ValueError(
-                "inner.proximal is 0, but imaml solves an inner loop that the proximal term holds "
-                "near the initialization; set it above 0, or null for 2"
-            )
-        if name == "imaml" and self.inner.discriminator_lr_scale == 0:
-            raise ValueError(
-                "inner.discriminator_lr_scale is 0, but imaml solves for all that the inner loop "
-                "moves; to freeze the discriminator set inner.discriminator_moves none"
-            )

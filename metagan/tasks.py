@@ -210,10 +210,7 @@ class DatasetTasks:
                         task = f"{record.domain}@{split}"
                     self._classes[split].setdefault(task, []).append(index)
         if not self._classes["train"]:
-            raise DataError(
-                f"no training class has task.shots {config.shots} + task.num_query "
-                f"{config.num_query} = {need} samples; lower them"
-            )
+            raise DataError(_too_few(dataset, splits.train, config))
 
     def tasks(self, split: Split) -> Sequence[str]:
         """Names of the tasks of a split, sorted."""
@@ -245,6 +242,20 @@ class DatasetTasks:
             halves.append(samples[rng.permutation(len(samples))[:need]])
         both = to_float(np.stack(halves))
         return Episode(key, both[:, :shots], both[:, shots:])
+
+
+def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> str:
+    """A message about training classes of which none has samples for an episode."""
+    origin = dataset.origin
+    path = origin.get("prepared", origin.get("path"))
+    where = "" if path is None else f" of data.path {path}"
+    drawn = origin.get("source") == "glyphs" and "prepared" not in origin
+    more = " or raise data.drawings_per_class" if drawn else ""
+    return (
+        f"no training class{where} has task.shots {config.shots} + task.num_query "
+        f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "
+        f"{max(map(dataset.count, classes), default=0)}; lower them{more}"
+    )
 
 
 def to_float(samples: np.ndarray) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metagan.agreement import QUERY_LOSS_AT_EVERY_STEP
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings, reptile
 from metagan.chunk_gradient import _inputs, chunk_gradient, episode_gradients, prefers_vmap
 from metagan.chunks import ChunkKey, ChunkResult
@@ -17,7 +18,6 @@ from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams, Layout, vector_sha256
 from metagan.rates import with_rates
 from metagan.settings import (
-    QUERY_LOSS_AT_EVERY_STEP,
     AlgorithmConfig,
     GanConfig,
     GeneratorFamily,

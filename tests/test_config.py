@@ -281,7 +281,7 @@ def test_every_value_knows_where_it_comes_from(write):
 
 
 def test_a_disagreement_names_every_setting_and_where_it_was_written(write):
-    path = write("gan:\n  conditioning: none\n")
+    path = write("gan:\n  conditioning: none\n  family: dcgan\n")
     [problem] = problems(path, "task.unit=domain", model=RunConfig)
     assert problem.startswith("command line: gan.conditioning none needs task.unit class")
     assert problem.endswith("(task.unit: command line, gan.conditioning: config.yaml:2)")

@@ -61,6 +61,11 @@ def test_a_run_without_settings_is_valid_and_frozen():
         (["data.image_size=30"], "it must be a multiple of 4"),
         (["warmup.steps=2000"], "more than outer.steps 1000"),
         (["data.source=omniglot"], "needs data.path"),
+        (
+            ["data.validation_fraction=0.9", "data.test_fraction=0.9"],
+            "data.validation_fraction 0.9 and data.test_fraction 0.9 leave nothing to train on",
+        ),
+        (["data.test_fraction=0.85"], "make their sum less than 1"),
         (["algorithm.multi_step=5"], "reptile has no query loss after each inner step"),
         (
             ["algorithm.name=imaml", "algorithm.multi_step=5"],
@@ -82,6 +87,42 @@ def test_a_run_without_settings_is_valid_and_frozen():
 def test_settings_that_contradict_each_other_are_refused(overrides, expected):
     with pytest.raises(ConfigError, match=expected):
         load_config(RunConfig, None, overrides)
+
+
+def test_all_contradictions_are_told_at_once_each_with_its_origin():
+    given = (
+        "gan.conditioning=none task.unit=domain data.image_size=30 warmup.steps=2000 "
+        "outer.steps=1000 algorithm.name=average data.source=omniglot"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(JobConfig, None, given.split())
+    problems = caught.value.problems
+    for part in (
+        "needs task.unit class",
+        "set gan.family dcgan or residual",
+        "data.image_size is 30; it must be a multiple of 4",
+        "warmup.steps is 2000, more than outer.steps 1000",
+        "outer.steps is 1000, but algorithm.name average fine-tunes",
+        "data.source omniglot needs data.path",
+    ):
+        [problem] = [problem for problem in problems if part in problem]
+        assert problem.startswith("command line: ")
+    assert len(problems) == 6
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("evaluate.shots=[5, 2, 2]", "2"),
+        ("evaluate.adapt_steps=[0, 0]", "0"),
+        ("evaluate.generated_per_real=[20, 5, 20]", "20"),
+        ("evaluate.mix=[0.25, 0.5, 0.25]", "0.25"),
+    ],
+)
+def test_a_value_that_is_given_twice_does_not_pass_for_two_repetitions(setting, value):
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"{key}: holds {value} more than once; give each once"):
+        load_config(RunConfig, None, [setting])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Splits, episodes and the plan of an outer step."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -302,6 +303,22 @@ def test_classes_with_too_few_samples_are_left_out_and_listed():
     assert all(len(source.tasks(split)) == 1 for split in SPLITS)
     with pytest.raises(DataError, match=r"task.shots 5 \+ task.num_query 5 = 10 samples"):
         tasks_of(Dataset.from_classes(samples), TaskConfig(shots=5, num_query=5))
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ({"source": "npz", "path": "a.npz"}, r"class of data.path a.npz has .* 3; lower them$"),
+        ({"source": "npz", "path": "a.npz", "prepared": "b"}, r"class of data.path b has"),
+        ({"source": "glyphs"}, r"class has .*lower them or raise data.drawings_per_class$"),
+        ({"source": "glyphs", "prepared": "b"}, r"class of data.path b has .* 3; lower them$"),
+    ],
+)
+def test_too_few_samples_everywhere_say_how_many_there_are_and_where(origin, expected):
+    dataset = dataclasses.replace(bars(2, 2, 3), origin=origin)
+    with pytest.raises(DataError, match=r"10 samples, the largest has 3") as caught:
+        DatasetTasks(dataset, Splits((0,), (1,), (2, 3)), TaskConfig())
+    assert re.search(expected, str(caught.value))
 
 
 def test_an_unknown_task_is_named():

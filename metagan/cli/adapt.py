@@ -12,6 +12,7 @@ from metagan.cli.options import (
     load_run,
     whole,
 )
+from metagan.cli.outputs import check_out_folder
 
 DESCRIPTION = """\
 Adapt a trained initialization to a domain it has never seen, from a handful of
@@ -55,7 +56,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Adapt; see `metagan.workflow.adapt`."""
-    load_run(args, context)  # Mistakes in settings are told before torch takes seconds to import.
+    # Mistakes are told before torch takes seconds to import.
+    load_run(args, context)
+    check_out_folder(args.out)
     from metagan.workflow.adapt import adapt_command
 
     return adapt_command(args, context)

@@ -1,13 +1,14 @@
 """`metagan data`: look at data and bring them into the fast form."""
 
 import argparse
-import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_DONE, Context
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
+from metagan.cli.outputs import check_out_file, check_out_folder
 from metagan.settings import TaskConfig
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _inspect(args: argparse.Namespace, context: Context) -> None:
         args.overrides.insert(0, args.path)
         args.path = None
     config = load_data(args, context, args.path, args.overrides)
+    if args.sheet is not None:
+        check_out_file(args.sheet, "--sheet")
     dataset = load_dataset(config.data)
     width = shutil.get_terminal_size().columns
     context.console.print(format_summary(inspect_dataset(dataset), width).rstrip())
@@ -94,19 +97,27 @@ def _inspect(args: argparse.Namespace, context: Context) -> None:
 
 
 def _prepare(args: argparse.Namespace, context: Context) -> None:
-    from metagan.sources.arrow import prepare
+    from metagan.sources.arrow import check_target, prepare
     from metagan.sources.registry import load_dataset
 
     config = load_data(args, context, args.path, args.overrides)
+    args.out = args.out.expanduser()
+    check_out_folder(args.out, "OUT", new=False)
+    check_target(args.out)
     dataset = load_dataset(config.data)
     written = prepare(dataset, args.out)
     for note in dataset.notes:
         context.console.warn(note)
+    following = command_line(
+        "train",
+        "data.source=arrow",
+        f"data.path={written}",
+        f"data.image_size={config.data.image_size}",
+        f"data.channels={config.data.channels}",
+    )
     context.console.print(
         f"wrote {len(dataset.samples)} samples of {dataset.num_classes} classes in "
-        f"{len(dataset.domains)} domains to {written}\n"
-        f"train on it: metagan train data.source=arrow data.path={shlex.quote(str(written))} "
-        f"data.image_size={config.data.image_size} data.channels={config.data.channels}"
+        f"{len(dataset.domains)} domains to {written}\ntrain on it: {following}"
     )
 
 

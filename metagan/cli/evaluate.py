@@ -15,6 +15,7 @@ from metagan.cli.options import (
     load_run,
     named_run,
 )
+from metagan.cli.outputs import check_out_file, check_writable
 from metagan.settings import SourceName
 
 DESCRIPTION = """\
@@ -75,7 +76,11 @@ def run(args: argparse.Namespace, context: Context) -> int:
         args.overrides.append(f"evaluate.shots={list(args.shots)}")
     if args.seeds is not None:
         args.overrides.append(f"evaluate.seeds={args.seeds}")
-    load_run(args, context)  # Mistakes in settings are told before torch takes seconds to import.
+    # Mistakes are told before torch takes seconds to import.
+    load_run(args, context)
+    check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.
+    if args.out is not None:
+        check_out_file(args.out)
     from metagan.workflow.evaluate import evaluate_command
 
     return evaluate_command(args, context)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command
+from metagan.cli.outputs import check_out_file
 
 DESCRIPTION = """\
 Write a run's averaged initialization in a form that other programs read:
@@ -36,6 +37,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Export; see `metagan.workflow.export`."""
+    if args.out is not None:
+        check_out_file(args.out)
     from metagan.workflow.export import export_command
 
     return export_command(args, context)

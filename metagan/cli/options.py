@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
 from metagan.settings import RunConfig
@@ -102,13 +103,15 @@ def add_resume(parser: Parser, help_text: str) -> None:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """An argparse type: whole numbers above zero with commas between, such as 5,10,15."""
+    """An argparse type: different whole numbers above zero, with commas between: 5,10,15."""
     try:
         values = tuple(int(part) for part in text.split(","))
     except ValueError:
         values = ()
     if not values or min(values) < 1:
         raise argparse.ArgumentTypeError(f"expected numbers such as 5,10,15; got {text!r}")
+    if len(set(values)) < len(values):
+        raise argparse.ArgumentTypeError(f"expected every number once; got {text!r}")
     return values
 
 
@@ -180,8 +183,8 @@ def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[
     path = Path(args.run) / "config.yaml"
     if not path.is_file():
         raise ConfigError(
-            f"{args.run}: no run here (no config.yaml); "
-            f"train one with metagan train --run {args.run}"
+            f"{args.run}: no run here (no config.yaml); train one with "
+            f"{command_line('train', '--run', args.run)}"
         )
     loaded = load_config(context.config_model, path, [*first, *args.overrides])
     own = load_config(context.config_model, path).config.model_dump()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command
+from metagan.cli.outputs import check_out_file
 
 DESCRIPTION = """\
 Write one HTML file about a run: its curves, samples before and after
@@ -34,6 +35,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Write the report; see `metagan.workflow.report`."""
+    if args.out is not None:
+        check_out_file(args.out)
     from metagan.workflow.report import report_command
 
     return report_command(args, context)

@@ -43,11 +43,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--run", type=Path, metavar="DIR", help="run folder; default: runs/NAME of NAME.yaml"
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--workers", type=count, metavar="N", help="the same as cluster.num_workers=N"
     )
-    parser.add_argument(
-        "--local", action="store_true", help="one process, without Ray; equal results"
+    where.add_argument(
+        "--local",
+        action="store_true",
+        help="one process and no workers, without Ray; equal results",
     )
     add_resume(
         parser,

@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
+from metagan.cli.outputs import check_out_folder
 from metagan.config import load_config
 
 DESCRIPTION = """\
@@ -87,6 +89,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         overrides.append(f"tune.num_trials={args.trials}")
     config = load_config(context.search_model, args.config, overrides).config
     out = args.out or Path("runs") / ("tune-smoke" if args.smoke else "tune")
+    check_out_folder(out, new=False)
     started = (out / "tune").is_dir()
     if started and not args.resume and not args.smoke:
         raise SearchExists(
@@ -100,7 +103,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
     page = write_search_report(out, out / "report.html", config_model=context.config_model)
     context.console.print(f"wrote {page}; it opens offline")
-    context.console.print(f"next: metagan train -c {out / 'best.yaml'} --run runs/best")
+    following = command_line("train", "-c", out / "best.yaml", "--run", "runs/best")
+    context.console.print(f"next: {following}")
     return 0
 
 

@@ -54,7 +54,7 @@ def prepare(dataset: Dataset, out: Path, *, progress: Progress | None = None) ->
         OSError: If it cannot be written, as when the disk is full.
     """
     out = Path(out).expanduser().resolve()
-    _check_target(out)
+    check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex}.tmp"
     try:
@@ -70,6 +70,24 @@ def prepare(dataset: Dataset, out: Path, *, progress: Progress | None = None) ->
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
+
+
+def check_target(out: Path) -> None:
+    """Refuse a place that `prepare` would not write to.
+
+    Raises:
+        DataError: If something else than prepared data, or an empty folder, is there.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise DataError(f"{out}: is a file; name a new folder for the prepared data")
+    strange = sorted({entry.name for entry in out.iterdir()} - {SHARD_NAME, MANIFEST_NAME})
+    if strange or (any(out.iterdir()) and not is_prepared(out)):
+        raise DataError(
+            f"{out}: exists and is not prepared data (it holds {', '.join(strange[:3]) or 'others'}"
+            "); name a new or empty folder, or delete it first"
+        )
 
 
 def load(config: DataConfig) -> Dataset:
@@ -152,19 +170,6 @@ def remove_leftovers(out: Path) -> None:
     """Delete what a killed `prepare` of this folder left beside it; none may be running."""
     for leftover in out.parent.glob(f".{out.name}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _check_target(out: Path) -> None:
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise DataError(f"{out}: is a file; name a new folder for the prepared data")
-    strange = sorted({entry.name for entry in out.iterdir()} - {SHARD_NAME, MANIFEST_NAME})
-    if strange or (any(out.iterdir()) and not is_prepared(out)):
-        raise DataError(
-            f"{out}: exists and is not prepared data (it holds {', '.join(strange[:3]) or 'others'}"
-            "); name a new or empty folder, or delete it first"
-        )
 
 
 def _write_shard(dataset: Dataset, path: Path) -> None:

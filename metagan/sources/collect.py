@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
 from metagan.sources.decode import decode_image, resize_pixels
+from metagan.sources.tree import clean_name
 
 _MAX_LISTED: Final = 20
 _SPLITS: Final = {
@@ -30,6 +31,21 @@ _SPLITS: Final = {
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """A picture that was read, or the reason why there is none.
+
+    Attributes:
+        pixels: (C, H, W) uint8; None where it could not be read.
+        size: Width and height as stored, pixels; None where it could not be read.
+        problem: Why it could not be read.
+    """
+
+    pixels: Samples | None = None
+    size: tuple[int, int] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Sample:
     """One sample, or the reason why there is none.
 
@@ -37,16 +53,14 @@ class Sample:
         domain: Its domain's name.
         label: Its class's name inside the domain.
         name: File or row it came from, for messages.
-        pixels: (C, H, W) uint8; None where it could not be read.
-        problem: Why it could not be read.
+        picture: Its pixels, or why they could not be read.
         split: The publisher's split it is in, or None.
     """
 
     domain: str
     label: str
     name: str
-    pixels: Samples | None
-    problem: str = ""
+    picture: Decoded
     split: str | None = None
 
 
@@ -72,17 +86,17 @@ def canonical_split(name: str) -> str | None:
 
 def try_decode(
     content: bytes | None, problem: str, name: str, config: DataConfig, *, invert: bool
-) -> tuple[Samples | None, str]:
-    """(pixels, "") of a file that was read, or (None, the reason why there are none)."""
+) -> Decoded:
+    """The picture of a file that was read; else the reason why there is none."""
     if content is None:
-        return None, problem
+        return Decoded(problem=problem)
     try:
-        pixels = decode_image(
+        pixels, size = decode_image(
             content, name, image_size=config.image_size, channels=config.channels, invert=invert
         )
     except DataError as error:
-        return None, str(error).removeprefix(f"{name}: ")
-    return pixels, ""
+        return Decoded(problem=str(error).removeprefix(f"{name}: "))
+    return Decoded(pixels, size)
 
 
 def describe_origin(
@@ -125,13 +139,15 @@ def assemble(
     pixels: dict[tuple[str, str], list[Samples]] = defaultdict(list)
     splits: dict[tuple[str, str], set[str | None]] = defaultdict(set)
     problems: dict[tuple[str, str], list[str]] = defaultdict(list)
+    sizes: Counter[tuple[int, int]] = Counter()
     for sample in samples:
         key = (sample.domain, sample.label)
         splits[key].add(sample.split)
-        if sample.pixels is None:
-            problems[key].append(f"{sample.name}: {sample.problem}")
+        if sample.picture.pixels is None or sample.picture.size is None:
+            problems[key].append(f"{sample.name}: {sample.picture.problem}")
         else:
-            pixels[key].append(sample.pixels)
+            pixels[key].append(sample.picture.pixels)
+            sizes[sample.picture.size] += 1
     for key in problems:
         if key not in pixels:
             raise DataError(
@@ -147,7 +163,7 @@ def assemble(
     return Dataset.from_classes(
         records,
         notes=[*notes, *split_notes, *listed(left_out, "left out")],
-        origin=origin,
+        origin={**origin, "sizes": describe_sizes(sizes)},
     )
 
 
@@ -160,6 +176,7 @@ def assemble_parts(
         DataError: If a part's pictures cannot be used, or there are none.
     """
     by_label: dict[str, list[Samples]] = defaultdict(list)
+    sizes: Counter[tuple[int, int]] = Counter()
     for part in parts:
         pixels = resize_pixels(
             part.images,
@@ -168,6 +185,7 @@ def assemble_parts(
             channels=config.channels,
             invert=config.invert,
         )
+        sizes[part.images.shape[2], part.images.shape[1]] += len(part.images)
         labels = np.asarray(part.labels)
         for label in sorted(set(part.labels)):
             by_label[label].append(pixels[labels == label])
@@ -180,7 +198,27 @@ def assemble_parts(
     records = {
         ClassRecord(domain, label): np.concatenate(chunks) for label, chunks in by_label.items()
     }
-    return Dataset.from_classes(records, notes=notes, origin=origin)
+    sized = {**origin, "sizes": describe_sizes(sizes)}
+    return Dataset.from_classes(records, notes=notes, origin=sized)
+
+
+def describe_sizes(sizes: Mapping[tuple[int, int], int], *, most: int = 3) -> str:
+    """`105 x 105 (300), 28 x 28 (12)`: stored sizes, width x height, the most frequent first.
+
+    However many sizes there are, the text stays short.
+
+    Args:
+        sizes: How many pictures have which (width, height).
+        most: So many are named; of the others the smallest and the largest.
+    """
+    ordered = sorted(sizes, key=lambda size: (-sizes[size], size))
+    shown = [f"{width} x {height} ({sizes[width, height]})" for width, height in ordered[:most]]
+    others = sorted(ordered[most:], key=lambda size: (size[0] * size[1], size))
+    if others:
+        smallest, largest = (f"{width} x {height}" for width, height in (others[0], others[-1]))
+        ends = smallest if len(others) == 1 else f"from {smallest} to {largest}"
+        shown.append(f"{len(others)} more, {ends}")
+    return ", ".join(shown)
 
 
 def listed(lines: Sequence[str], what: str, *, most: int = _MAX_LISTED) -> list[str]:
@@ -189,6 +227,20 @@ def listed(lines: Sequence[str], what: str, *, most: int = _MAX_LISTED) -> list[
     if len(lines) > most:
         shown.append(f"{what}: {len(lines) - most} more")
     return shown
+
+
+def bare_folders(names: Iterable[str]) -> list[str]:
+    """A note on folders that look like a class or domain but hold no picture; none without them."""
+    found = sorted(set(names))
+    return [f"folders without pictures: {a_few(found, most=10)}"] if found else []
+
+
+def a_few(names: Sequence[str], *, most: int = 5) -> str:
+    """The first of names that come from files, fit to be printed, and how many more there are."""
+    shown = [clean_name(name) for name in names[:most]]
+    if len(names) > most:
+        shown.append(f"{len(names) - most} more")
+    return ", ".join(shown) or "none"
 
 
 def endings(names: Iterable[str]) -> str:

@@ -64,8 +64,8 @@ def decode_image(
     channels: int,
     invert: bool = False,
     max_pixels: int = MAX_PIXELS,
-) -> NDArray[np.uint8]:
-    """One encoded picture as pixels.
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """One encoded picture as pixels, and the size that it has in the file.
 
     The camera's orientation (EXIF) is applied; palettes, CMYK and 1-bit pictures are expanded;
     16-bit grey is scaled, not clipped. Transparent pixels become background, which is dark in the
@@ -82,7 +82,7 @@ def decode_image(
         max_pixels: Larger pictures are refused before they are decoded.
 
     Returns:
-        (channels, image_size, image_size) uint8.
+        (channels, image_size, image_size) uint8; width and height as stored.
 
     Raises:
         DataError: If the bytes are not one still picture within the cap; the message has `name`.
@@ -95,6 +95,7 @@ def decode_image(
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
                 _check_header(image, name, max_pixels)
+                stored = image.size
                 flat = _flatten(image, name, channels, 255 if invert else 0, image_size)
     except DataError:
         raise
@@ -104,7 +105,7 @@ def decode_image(
         raise DataError(f"{name}: more than {max_pixels} pixels, refused") from error
     except _DECODER_ERRORS as error:
         raise DataError(f"{name}: damaged or truncated picture ({error})") from error
-    return _finish(flat, image_size, invert)
+    return _finish(flat, image_size, invert), stored
 
 
 def pixels_to_uint8(pixels: NDArray[Any], name: str, *, unit_range: bool = True) -> NDArray[Any]:

@@ -11,15 +11,17 @@ is the domain.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from metagan.dataset import DataError, Dataset, Samples
+from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import (
+    Decoded,
     Sample,
     assemble,
+    bare_folders,
     canonical_split,
     describe_origin,
     endings,
@@ -33,8 +35,7 @@ from metagan.sources.tree import ARCHIVE_SUFFIXES, file_sha256, read_tree, tree_
 @dataclass(frozen=True)
 class _Picture:
     parts: tuple[str, ...]
-    pixels: Samples | None
-    problem: str
+    picture: Decoded
 
     @property
     def depth(self) -> int:
@@ -54,27 +55,42 @@ def load(config: DataConfig) -> Dataset:
     pictures: list[_Picture] = []
     others: list[str] = []
     unfollowed: list[str] = []
+    without: list[tuple[str, ...]] = []
     for file in read_tree(root, is_picture):
-        if not file.problem and file.content is None:
+        if file.is_empty_folder:
+            without.append(file.parts)
+        elif not file.problem and file.content is None:
             others.append(file.name)
+            without.append(file.parts[:-1])
         elif not is_picture(file.parts[-1]):
             unfollowed.append(f"{file.name}: {file.problem}")
         else:
-            pixels, problem = try_decode(
+            picture = try_decode(
                 file.content, file.problem, file.name, config, invert=config.invert
             )
-            pictures.append(_Picture(file.parts, pixels, problem))
+            pictures.append(_Picture(file.parts, picture))
     if not pictures:
         raise DataError(_nothing_found(root, others, unfollowed))
     # A tar comes in any order; the order of samples must not depend on who packed it.
     pictures.sort(key=lambda picture: picture.parts)
     samples, notes = _label(pictures, root)
+    notes += bare_folders(_bare(without, pictures))
     if others:
         notes.append(f"other files ignored, by ending: {endings(others)}")
     notes += listed(unfollowed, "left out")
     sha256 = {root.name: file_sha256(root)} if root.is_file() else {}
     origin = describe_origin("image_folder", root, config, sha256=sha256)
     return assemble(samples, origin=origin, notes=notes)
+
+
+def _bare(folders: Iterable[tuple[str, ...]], pictures: Sequence[_Picture]) -> Iterator[str]:
+    """The names of folders without pictures; of one below another only the upper."""
+    filled = {picture.parts[:end] for picture in pictures for end in range(len(picture.parts))}
+    for folder in folders:
+        above = (folder[:end] for end in range(1, len(folder) + 1))
+        bare = next((parts for parts in above if parts not in filled), None)
+        if bare is not None:
+            yield "/".join(bare)
 
 
 def _nothing_found(root: Path, others: Sequence[str], unfollowed: Sequence[str]) -> str:
@@ -118,8 +134,7 @@ def _label(pictures: Sequence[_Picture], root: Path) -> tuple[list[Sample], list
             above[0] if len(above) == 2 else only_domain,
             above[-1],
             "/".join(picture.parts),
-            picture.pixels,
-            picture.problem,
+            picture.picture,
             split,
         )
         for picture, above, split in zip(kept, folders, splits, strict=True)

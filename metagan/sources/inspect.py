@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from metagan.dataset import DataError, Dataset
+from metagan.pictures import write_png
 
 # C channels, H x W pixels.
 
@@ -67,6 +68,7 @@ class DatasetSummary:
         num_samples: In all domains.
         num_classes: In all domains.
         domains: One per domain, sorted by name.
+        sizes: The pictures' sizes as stored, in words; empty where the source does not know them.
         notes: What the source left out and why.
         duplicates: Byte-identical samples.
     """
@@ -76,6 +78,7 @@ class DatasetSummary:
     num_samples: int
     num_classes: int
     domains: tuple[DomainSummary, ...]
+    sizes: str
     notes: tuple[str, ...]
     duplicates: DuplicateSummary
 
@@ -88,6 +91,7 @@ def inspect_dataset(dataset: Dataset) -> DatasetSummary:
         num_samples=len(dataset.samples),
         num_classes=dataset.num_classes,
         domains=tuple(_summarize(dataset, domain) for domain in dataset.domains),
+        sizes=str(dataset.origin.get("sizes", "")),
         notes=dataset.notes,
         duplicates=_find_duplicates(dataset),
     )
@@ -144,7 +148,8 @@ def format_summary(summary: DatasetSummary, width: int = 80) -> str:
     ]
     # Sources count duplicates too; here they are counted afresh, with examples.
     notes = [note for note in summary.notes if not note.startswith(("leak:", "duplicates:"))]
-    remarks = [*_duplicate_lines(summary.duplicates), *notes]
+    sizes = [f"sizes as stored: {summary.sizes}"] if summary.sizes else []
+    remarks = [*sizes, *_duplicate_lines(summary.duplicates), *notes]
     if remarks:
         lines += ["", *(line for remark in remarks for line in _wrap(remark, width))]
     return "\n".join(_cut(line, width).rstrip() for line in lines) + "\n"
@@ -265,9 +270,8 @@ def contact_sheet(
         pen.text((6, top + band.shape[0] // 2), name, font=font, fill=(230, 230, 230), anchor="lm")
         sheet.paste(Image.fromarray(band), (margin, top))
         top += band.shape[0] + gap
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, format="PNG")
+    write_png(path, np.asarray(sheet))
     return path
 
 

@@ -5,6 +5,7 @@ File names are relative to the list's folder and must stay below it.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import (
     Sample,
+    a_few,
     assemble,
     canonical_split,
     describe_origin,
@@ -81,8 +83,8 @@ def _read_sample(path: Path, row: _Row, config: DataConfig) -> Sample:
     except DataError as error:
         problem = str(error)
     name = f"line {row.line}, {clean_name(row.file_name)}"
-    pixels, problem = try_decode(content, problem, name, config, invert=config.invert)
-    return Sample(row.domain, row.label, name, pixels, problem, row.split)
+    picture = try_decode(content, problem, name, config, invert=config.invert)
+    return Sample(row.domain, row.label, name, picture, row.split)
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -113,11 +115,12 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         missing = [name for name in _REQUIRED if name not in header]
         if missing:
             raise DataError(
-                f"{path}, line 1: no column {', '.join(missing)}; columns are {header}, needed are "
-                f"{', '.join(_REQUIRED)} and perhaps split"
+                f"{path}, line 1: no column {', '.join(missing)}; columns are {a_few(header)}; "
+                f"needed are {', '.join(_REQUIRED)} and perhaps split"
             )
-        if len(set(header)) != len(header):
-            raise DataError(f"{path}, line 1: a column is there twice: {header}")
+        twice = [name for name, times in Counter(header).items() if times > 1]
+        if twice:
+            raise DataError(f"{path}, line 1: columns are there twice: {a_few(twice)}")
         for fields in reader:
             if not fields:
                 continue

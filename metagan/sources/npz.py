@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import LabelledPart, assemble_parts, describe_origin
+from metagan.sources.collect import LabelledPart, a_few, assemble_parts, describe_origin
 from metagan.sources.decode import pixels_to_uint8
 from metagan.sources.tree import clean_name, file_sha256
 
@@ -42,12 +42,10 @@ def load(config: DataConfig) -> Dataset:
     prefixes = [prefix for prefix in _PREFIXES if f"{prefix}images" in arrays]
     if not prefixes:
         raise DataError(
-            f"{path}: no array images or train_images; arrays are {', '.join(sorted(arrays))}"
+            f"{path}: no array images or train_images; arrays are {a_few(sorted(arrays))}"
         )
     images = {prefix: arrays[f"{prefix}images"] for prefix in prefixes}
-    unit_range = all(
-        not part.size or part.dtype.kind != "f" or np.nanmax(part) <= 1 for part in images.values()
-    )
+    unit_range = not any(part.dtype.kind == "f" and (part > 1).any() for part in images.values())
     parts = []
     for prefix, part in images.items():
         name = f"{path.name}:{prefix}images"

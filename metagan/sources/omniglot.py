@@ -12,7 +12,7 @@ from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
+from metagan.sources.collect import Sample, assemble, bare_folders, describe_origin, try_decode
 from metagan.sources.tree import file_sha256, read_tree, tree_name
 
 _BACKGROUND: Final = "images_background"
@@ -35,10 +35,13 @@ def load(config: DataConfig) -> Dataset:
     roots = omniglot_archives(path) or [path]
     samples: list[Sample] = []
     seen: set[tuple[str, ...]] = set()
+    empty: list[str] = []
     for root in roots:
         for identity, sample in _drawings(root, config):
+            if sample is None:
+                empty.append("/".join(identity))
             # The small sets share alphabets: a drawing counts once.
-            if identity not in seen:
+            elif identity not in seen:
                 seen.add(identity)
                 samples.append(sample)
     if not samples:
@@ -48,7 +51,10 @@ def load(config: DataConfig) -> Dataset:
         )
     sha256 = {root.name: file_sha256(root) for root in roots if root.is_file()}
     return assemble(
-        samples, origin=describe_origin("omniglot", path, config, sha256=sha256), class_splits=True
+        samples,
+        origin=describe_origin("omniglot", path, config, sha256=sha256),
+        notes=bare_folders(empty),
+        class_splits=True,
     )
 
 
@@ -66,14 +72,16 @@ def split_of_part(name: str) -> str | None:
     return "train" if name.startswith(_BACKGROUND) else None
 
 
-def _drawings(root: Path, config: DataConfig) -> Iterator[tuple[tuple[str, ...], Sample]]:
-    """Each drawing below one archive or folder, with what makes it unique."""
+def _drawings(root: Path, config: DataConfig) -> Iterator[tuple[tuple[str, ...], Sample | None]]:
+    """Each drawing below an archive or folder, with what makes it unique; None: an empty folder."""
     for file in read_tree(root, lambda name: name.lower().endswith(".png")):
+        if file.is_empty_folder:
+            yield file.parts, None
         if len(file.parts) < 3 or (file.content is None and not file.problem):
             continue
         above, (alphabet, character, _) = file.parts[:-3], file.parts[-3:]
-        pixels, problem = try_decode(
+        picture = try_decode(
             file.content, file.problem, file.name, config, invert=not config.invert
         )
         split = split_of_part(above[-1] if above else tree_name(root))
-        yield file.parts[-3:], Sample(alphabet, character, file.name, pixels, problem, split)
+        yield file.parts[-3:], Sample(alphabet, character, file.name, picture, split)

@@ -19,7 +19,14 @@ import pyarrow.parquet as pq
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import Sample, assemble, canonical_split, describe_origin, try_decode
+from metagan.sources.collect import (
+    Sample,
+    a_few,
+    assemble,
+    canonical_split,
+    describe_origin,
+    try_decode,
+)
 from metagan.sources.tree import ReadLimits, clean_name, file_sha256
 
 _ROWS_AT_ONCE: Final = 256
@@ -139,7 +146,7 @@ def _check_columns(file: Path, schema: Any) -> list[str]:
     names = list(schema.names)
     for needed in ("image", "label"):
         if names.count(needed) != 1:
-            there = ", ".join(f"{field.name} ({field.type})" for field in schema)
+            there = a_few([f"{field.name} ({field.type})" for field in schema])
             raise DataError(f"{file}: needs one column {needed!r}; columns are {there}")
     image, label = schema.field("image").type, schema.field("label").type
     if pa.types.is_struct(image):
@@ -203,8 +210,8 @@ def _read_row(
     if image is not None and len(image) > limit:
         problem = f"{len(image)} bytes, more than {limit}"
         image = None
-    pixels, problem = try_decode(image, problem, shown, config, invert=config.invert)
-    return Sample(domain, label, shown, pixels, problem, split)
+    picture = try_decode(image, problem, shown, config, invert=config.invert)
+    return Sample(domain, label, shown, picture, split)
 
 
 def _label_of(name: str, value: Any, label_names: Sequence[str] | None) -> str:

@@ -64,11 +64,13 @@ class TreeFile:
         parts: Its path below the root, readable (see `clean_name`).
         content: Its bytes; None where it was not asked for or could not be read.
         problem: Why it could not be read; empty where it was, or was not asked for.
+        is_empty_folder: It is a folder with nothing in it, which would vanish otherwise.
     """
 
     parts: tuple[str, ...]
     content: bytes | None = None
     problem: str = ""
+    is_empty_folder: bool = False
 
     @property
     def name(self) -> str:
@@ -81,8 +83,9 @@ def read_tree(
 ) -> Iterator[TreeFile]:
     """Every file below a folder or inside an archive, except hidden files and system clutter.
 
-    Links to folders are never followed, links to files only where they stay below `root`; both
-    are reported as files with a problem. A tar comes in its own order, the others sorted.
+    Folders with nothing in them are given as well. Links to folders are never followed, links to
+    files only where they stay below `root`; both are reported as files with a problem. A tar comes
+    in its own order, the others sorted.
 
     Args:
         root: A folder, or a file with one of `ARCHIVE_SUFFIXES`.
@@ -192,10 +195,11 @@ def _read_folder(
             yield TreeFile(above, problem=f"the folder cannot be listed ({_reason(error)})")
             continue
         inner = []
-        for entry in entries:
-            parts = (*above, clean_name(entry.name))
-            if _is_clutter(parts):
-                continue
+        named = [((*above, clean_name(entry.name)), entry) for entry in entries]
+        kept = [(parts, entry) for parts, entry in named if not _is_clutter(parts)]
+        if above and not kept:
+            yield TreeFile(above, is_empty_folder=True)
+        for parts, entry in kept:
             if entry.is_dir(follow_symlinks=False):
                 inner.append((Path(entry.path), parts))
             elif entry.is_symlink() and Path(entry.path).is_dir():
@@ -225,18 +229,42 @@ def _member_parts(archive: Path, member: str) -> tuple[str, ...]:
     return tuple(clean_name(part) for part in parts)
 
 
+class _Folders:
+    """Which folders of an archive hold nothing, known once all its members have been seen."""
+
+    def __init__(self) -> None:
+        self._folders: set[tuple[str, ...]] = set()
+        self._filled: set[tuple[str, ...]] = set()
+
+    def note(self, parts: tuple[str, ...], *, is_folder: bool) -> None:
+        """Take a member's path into account."""
+        if is_folder:
+            self._folders.add(parts)
+        self._filled.update(parts[:end] for end in range(1, len(parts)))
+
+    def empty(self) -> Iterator[TreeFile]:
+        """The folders in which no member was seen, sorted."""
+        for parts in sorted(self._folders - self._filled):
+            yield TreeFile(parts, is_empty_folder=True)
+
+
 def _read_zip(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> Iterator[TreeFile]:
     with _open_zip(path) as archive:
         infos = archive.infolist()
         _check_zip(path, infos, limits)
         members = [(_member_parts(path, info.filename), info) for info in infos]
+        folders = _Folders()
         for parts, info in sorted(members, key=lambda member: member[0]):
-            if not parts or info.is_dir() or _is_clutter(parts):
+            if not parts or _is_clutter(parts):
+                continue
+            folders.note(parts, is_folder=info.is_dir())
+            if info.is_dir():
                 continue
             if not wanted(parts[-1]):
                 yield TreeFile(parts)
             else:
                 yield _read_zip_member(archive, info, parts, limits)
+        yield from folders.empty()
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -312,6 +340,7 @@ def _unpacked(path: Path) -> io.BufferedIOBase:
 def _read_tar(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> Iterator[TreeFile]:
     packed = path.stat().st_size
     limit = min(limits.total_bytes, max(limits.free_bytes, limits.ratio * packed))
+    folders = _Folders()
     try:
         with _unpacked(path) as stream:
             reader = _BoundedReader(stream, limit, path)
@@ -320,12 +349,16 @@ def _read_tar(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> 
                     if number > limits.members:
                         raise DataError(f"{path}: more than {limits.members} members, refused")
                     parts = _member_parts(path, member.name)
-                    if member.isdir() or not parts or _is_clutter(parts):
+                    if not parts or _is_clutter(parts):
+                        continue
+                    folders.note(parts, is_folder=member.isdir())
+                    if member.isdir():
                         continue
                     if not wanted(parts[-1]):
                         yield TreeFile(parts)
                     else:
                         yield _read_tar_member(archive, member, parts, limits)
+        yield from folders.empty()
     except _DAMAGED as error:
         raise DataError(f"{path}: not a tar, or damaged ({_reason(error)})") from error
 

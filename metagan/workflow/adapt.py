@@ -19,6 +19,7 @@ from metagan.checkpoint import (
     read_tensors,
     write_tensor_folder,
 )
+from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError
@@ -76,13 +77,15 @@ def read_support(path: Path, config: DataConfig) -> tuple[dict[str, np.ndarray],
     folders: dict[str, set[tuple[str, ...]]] = {}
     for file in read_tree(path, is_picture):
         if file.content is None:
+            if file.is_empty_folder:
+                unread.append(f"{file.name}: an empty folder")
             if file.problem:
                 unread.append(f"{file.name}: {file.problem}")
             continue
         label = file.parts[-2] if len(file.parts) > 1 else path.resolve().stem
         folders.setdefault(label, set()).add(file.parts[:-1])
         try:
-            picture = decode_image(
+            picture, _ = decode_image(
                 file.content,
                 file.name,
                 image_size=config.image_size,
@@ -206,8 +209,6 @@ def _mostly_bright(classes: Mapping[str, np.ndarray]) -> bool:
 def adapt_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan adapt`."""
     settings: RunConfig = load_run_settings(args, context).config
-    if args.out.exists():
-        raise RunError(f"--out {args.out} exists already; choose another folder or remove it")
     classes, unread = read_support(args.support, settings.data)
     for line in unread:
         context.console.print(f"left out: {line}")
@@ -245,7 +246,8 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
     ]
     (args.out / "preview.png").write_bytes(png_bytes(grid(rows)))
     context.console.print(f"wrote {args.out} (preview.png: your pictures, then generated ones)")
-    context.console.print(
-        f"next: metagan generate --adapted {args.out} --num 64 --out {args.out}-samples"
+    following = command_line(
+        "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
     )
+    context.console.print(f"next: {following}")
     return 0

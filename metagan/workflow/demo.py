@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metagan.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
+from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, Context
 from metagan.config import load_config, to_yaml
 from metagan.files import sha256_of, write_bytes, write_json
@@ -96,7 +97,8 @@ def demo_command(args: argparse.Namespace, context: Context) -> int:
                 alone=False,
             )
             if outcome.status == "interrupted":
-                console.print(f"interrupted; start again with: metagan demo --run {args.run}")
+                again = command_line("demo", "--run", args.run, program=_program())
+                console.print(f"interrupted; start again with: {again}")
                 return EXIT_INTERRUPTED
             outcomes.append(outcome)
         console.print("\n3/3 adapting to scripts that training never saw, and measuring")
@@ -108,7 +110,6 @@ def demo_command(args: argparse.Namespace, context: Context) -> int:
             result = evaluate(run, subject, work=work, reporter=console)
     write_json(args.run / EVALUATION_FILE, result)
     write_adaptation_pictures(run, subject)
-    program = _program()
     report = write_report(args.run, args.run / "report.html", config_model=context.config_model)
     console.print("")
     console.table(evaluation_rows(result), header=HEADER)
@@ -117,24 +118,26 @@ def demo_command(args: argparse.Namespace, context: Context) -> int:
     )
     console.table(comparison_rows(result), header=COMPARISON_HEADER)
     console.print(
-        f"\ndone in {time.perf_counter() - started:.0f} s; open {report} to see the pictures\n"
-        "next:\n"
-        f"  {program} adapt --run {args.run} --support YOUR_PICTURES/ --out adapted\n"
-        f"  {program} generate --adapted adapted --num 64 --out samples\n"
-        f"  {program} train data.source=image_folder data.path=YOUR_DATA --run runs/mine"
+        f"\ndone in {time.perf_counter() - started:.0f} s; open {report} to see the pictures\nnext:"
     )
+    for words in (
+        ("adapt", "--run", args.run, "--support", "YOUR_PICTURES/", "--out", "adapted"),
+        ("generate", "--adapted", "adapted", "--num", 64, "--out", "samples"),
+        ("train", "data.source=image_folder", "data.path=YOUR_DATA", "--run", "runs/mine"),
+    ):
+        console.print(f"  {command_line(*words, program=_program())}")
     return 0
 
 
-def _program() -> str:
-    """How the user can call this command again from the same folder."""
+def _program() -> list[str]:
+    """How the user can call this command again from the same folder, as words."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return "python -m metagan"
+        return ["python", "-m", "metagan"]
     # `make demo` calls the environment's own, which is not on the user's PATH.
     here = Path.cwd()
     inside = called.is_absolute() and called.is_relative_to(here)
-    return str(called.relative_to(here) if inside else called)
+    return [str(called.relative_to(here) if inside else called)]
 
 
 COMPARISON_HEADER = ("initialization", "inner steps", "KID", "coverage", "accuracy (generated)")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError, Dataset
@@ -392,6 +393,6 @@ def evaluate_command(args: argparse.Namespace, context: Context) -> int:
         f"{100 * judge['held_out_accuracy']:.1f} % on held-out samples"
     )
     # The report is about the run's own test classes.
-    next_step = f"; next: metagan report --run {args.run}" if out == kept else ""
+    next_step = f"; next: {command_line('report', '--run', args.run)}" if out == kept else ""
     context.console.print(f"wrote {out}{next_step}")
     return 0

@@ -100,8 +100,6 @@ def export_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan export`."""
     run = load_run(args.run, context.config_model)
     out: Path = args.out or args.run / f"export{SUFFIXES[args.format]}"
-    if out.is_dir():
-        raise RunError(f"--out {out} is a folder; name a file")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, EXPORTERS[args.format](run))
     context.console.print(f"wrote {out} ({out.stat().st_size} bytes)")

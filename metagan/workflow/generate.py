@@ -90,8 +90,6 @@ def _table(rows: list[dict[str, object]], labels: tuple[str, ...], seed: int) ->
 
 def generate_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan generate`."""
-    if args.out.exists():
-        raise RunError(f"--out {args.out} exists already; choose another folder or remove it")
     adapted = load_adapted(args.adapted)
     best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
     pictures = generate_pictures(adapted, num=args.num, seed=args.seed, best_of=best_of)

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import functools
-import shlex
 import signal
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from metagan.algorithms import outer_settings
 from metagan.checkpoint import load_newest, set_aside
+from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import load
 from metagan.config import load_config, to_yaml
@@ -351,16 +351,16 @@ def train_command(args: argparse.Namespace, context: Context) -> int:
         resume=args.resume,
     )
     if outcome.status == "interrupted":
-        local = " --local" if args.local else ""
+        local = ("--local",) if args.local else ()
         context.console.print(
             f"interrupted at outer step {outcome.step}, checkpoint written; continue: "
-            f"metagan train --run {shlex.quote(str(args.run))}{local} --resume"
+            f"{command_line('train', '--run', args.run, *local, '--resume')}"
         )
         return EXIT_INTERRUPTED
     context.console.print(
         f"done: {outcome.step} outer steps in {outcome.wall_s:.0f} s, results in {args.run}"
     )
-    context.console.print(f"next: metagan evaluate --run {args.run}")
+    context.console.print(f"next: {command_line('evaluate', '--run', args.run)}")
     return 0
 
 

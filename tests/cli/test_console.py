@@ -4,10 +4,12 @@ import math
 import os
 import pty
 import select
+import shlex
+from pathlib import Path
 
 import pytest
 
-from metagan.cli.console import Console, logfmt
+from metagan.cli.console import Console, command_line, logfmt
 
 
 class Clock:
@@ -174,3 +176,9 @@ def test_a_terminal_gets_plain_lines_where_asked_for(
     assert not console.is_live
     console.progress({"step": 1, "steps": 2})
     assert "\x1b" not in shown()
+
+
+def test_a_printed_command_is_the_same_words_to_a_shell():
+    words = ["adapt", "--run", Path("r\u00fc n/$x"), "--support", "it's", "data.path=a b", 64]
+    assert shlex.split(command_line(*words)) == ["metagan", *map(str, words)]
+    assert command_line("demo", program=["python", "-m", "metagan"]) == "python -m metagan demo"

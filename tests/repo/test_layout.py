@@ -160,6 +160,14 @@ def test_what_is_pinned_satisfies_what_is_declared() -> None:
         assert requirement.specifier.contains(pinned, prereleases=True), text
 
 
+def test_no_command_for_the_user_has_a_path_without_quotes() -> None:
+    """`command_line` quotes them; a name with a space in it is two words to a shell."""
+    bare = re.compile(r"(?:metagan|program\}) [a-z]+ [^\n]*(?:-c |--[a-z-]+ |[a-z]=)\{")
+    folders = [REPOSITORY / "metagan" / name for name in ("cli", "workflow")]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    assert [str(path) for path in files if bare.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_no_ray_task_is_cancelled() -> None:
     """A task that ends at that moment makes Ray 2.60 abort the driver, without a message."""
     sources = (REPOSITORY / "cluster").rglob("*.py")

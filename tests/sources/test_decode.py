@@ -19,7 +19,7 @@ from tests.sources.pictures import encode, noise
 
 
 def decode(encoded, **changes):
-    return decode_image(encoded, "a.png", **{"image_size": 16, "channels": 1, **changes})
+    return decode_image(encoded, "a.png", **{"image_size": 16, "channels": 1, **changes})[0]
 
 
 def flat(value, mode="L", size=(16, 16)):

@@ -162,6 +162,24 @@ def test_other_files_and_pictures_at_another_depth_are_noted(tmp_path):
     assert sum("not as deep in folders" in note for note in data.notes) == 2
 
 
+def test_folders_without_pictures_are_named_once_and_not_without_end(tmp_path):
+    root = write(tmp_path, tree("latin/a", "latin/b") | {"latin/c/notes.txt": b""})
+    for name in ("greek/a", "greek/b", "latin/d"):
+        (root / name).mkdir(parents=True)
+    data = load_from(root)
+    assert names(data) == ["latin/a", "latin/b"]
+    assert "folders without pictures: greek, latin/c, latin/d" in data.notes
+    for number in range(300):
+        (root / f"x{number:03}").mkdir()
+    [note] = [note for note in load_from(root).notes if "folders without pictures" in note]
+    assert note.endswith("x006, 293 more")
+
+
+def test_the_sizes_that_the_files_have_are_kept(tmp_path):
+    files = tree("a", "b") | {"a/wide.png": encode(noise(5, 40)[:30]), "a/bad.png": b"x"}
+    assert load_from(write(tmp_path, files)).origin["sizes"] == "20 x 20 (4), 40 x 30 (1)"
+
+
 @pytest.mark.parametrize("folder", ["", "w/x/y/z"])
 def test_folders_that_are_no_layout_are_refused_with_an_example(tmp_path, folder):
     files = {f"{folder}/1.png": png(), f"{folder[:-1]}2/1.png": png()} if folder else {}

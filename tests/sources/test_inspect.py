@@ -1,5 +1,7 @@
 """What is said about a data set is what is in it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,6 +56,13 @@ def test_the_text_has_every_number_and_every_note_once(dataset):
     assert "north/a = south/c" in text
     assert text.count("1 file unreadable: x.png") == 1
     assert text.lower().count("leak") == 1
+    assert "sizes" not in text
+
+
+def test_the_sizes_of_the_files_are_told_where_they_are_known(dataset):
+    known = dataclasses.replace(dataset, origin={"sizes": "105 x 105 (9), 28 x 28 (1)"})
+    text = format_summary(inspect_dataset(known), 60)
+    assert "- sizes as stored: 105 x 105 (9), 28 x 28 (1)\n" in text
 
 
 @pytest.mark.parametrize("width", [1, 20, 33, 80, 200])

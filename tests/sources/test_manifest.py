@@ -82,7 +82,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
 
 
 def test_missing_columns_are_named(folder):
-    with pytest.raises(DataError, match=r"line 1: no column domain, label; columns are \['file_"):
+    with pytest.raises(
+        DataError, match=r"line 1: no column domain, label; columns are file_name, class; nee"
+    ):
         load_from(csv(folder, "file_name,class\npictures/0.png,a\n"))
     with pytest.raises(DataError, match="line 1: no column file_name"):
         load_from(csv(folder, ""))

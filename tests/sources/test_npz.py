@@ -40,6 +40,7 @@ def test_the_parts_are_merged_with_every_class_once(tmp_path):
     assert [(r.name, r.split) for r in data.classes] == [("chest/0", None), ("chest/1", None)]
     assert np.array_equal(data.samples[:, 0], images[[0, 2, 4, 1, 3, 5]])
     assert "parts merged" in data.notes[0]
+    assert data.origin["sizes"] == "16 x 16 (6)"
     assert set(data.origin["sha256"]) == {"chest.npz"}
 
 
@@ -77,10 +78,17 @@ def test_floats_that_are_no_pixels_are_refused(tmp_path, value):
         load_from(save(tmp_path, images=images, labels=[0, 1]))
 
 
+def test_floats_without_any_number_are_refused_without_a_warning(tmp_path):
+    # Warnings are errors in these tests.
+    with pytest.raises(DataError, match="pixels hold NaN"):
+        load_from(save(tmp_path, images=np.full((2, 16, 16), np.nan), labels=[0, 1]))
+
+
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
         ({"data": np.zeros(3), "more": np.zeros(3)}, "arrays are data, more"),
+        ({f"part{n:03}": np.zeros(1) for n in range(300)}, "arrays are part000, .*, 295 more$"),
         ({"images": pictures(2)}, "has images but no labels"),
         ({"images": pictures(2), "labels": [0, 1, 2]}, r"labels has shape \(3,\)"),
         ({"images": pictures(2), "labels": np.zeros((2, 14), int)}, "one label for each of 2"),

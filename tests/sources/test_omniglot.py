@@ -45,6 +45,14 @@ def load_from(path, **changes):
     return load(settings(path, "omniglot", **changes))
 
 
+def test_sizes_and_empty_characters_are_told(tmp_path):
+    root = write(tmp_path, part("images_background", ["Latin", "Greek"]))
+    (root / "images_background" / "Greek" / "character09").mkdir()
+    data = load_from(root)
+    assert data.origin["sizes"] == "105 x 105 (12)"
+    assert data.notes == ("folders without pictures: images_background/Greek/character09",)
+
+
 def test_alphabets_are_domains_and_the_published_split_is_by_alphabet(folder):
     data = load_from(folder)
     assert data.domains == ("Greek", "Latin", "Tibetan")

@@ -62,6 +62,21 @@ def test_hidden_files_and_clutter_are_not_there(tmp_path):
         assert set(read(root)) == set(FILES), root
 
 
+def test_folders_with_nothing_in_them_are_told_of_once(tmp_path):
+    root = write(tmp_path / "folder", FILES | {"c/d/.hidden.png": b"x"})
+    (root / "a" / "empty").mkdir()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in sorted(root.rglob("*")):
+            archive.write(path, path.relative_to(root))
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for path in sorted(root.rglob("*")):
+            archive.add(path, path.relative_to(root), recursive=False)
+    for given in (root, tmp_path / "a.zip", tmp_path / "a.tar"):
+        files = list(read_tree(given, lambda _: True))
+        assert sorted(f.name for f in files if f.is_empty_folder) == ["a/empty", "c/d"], given
+        assert {f.name for f in files if not f.is_empty_folder} == set(FILES), given
+
+
 def test_reading_leaves_nothing_on_the_disk(tmp_path):
     make_zip(tmp_path / "a.zip", FILES)
     before = set(tmp_path.rglob("*"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Callable
@@ -192,6 +193,16 @@ def test_resume_on_the_command_line_needs_only_the_run_folder(
     assert "done: 2 outer steps" in capsys.readouterr().out
     assert run_cli([*line, "inner.lr=0.5"], local_context) == 2
     assert "inner.lr: 0.01 in the run, 0.5 now" in capsys.readouterr().err
+
+
+def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(
+    tmp_path: Path, bars_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "r\u00fc n"
+    run_training(bars_config(bars_path, outer={**OUTER, "steps": 1}), run)
+    assert run_cli(["train", "--run", str(run), "--local", "--resume"], local_context) == 0
+    following = capsys.readouterr().out.rpartition("next: ")[2]
+    assert shlex.split(following) == ["metagan", "evaluate", "--run", str(run)]
 
 
 def test_a_second_start_is_refused_and_changes_nothing(trained: Path, bars_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def test_support_is_read_by_class_and_bad_files_are_listed(pictures: Path) -> No
     assert "broken.png" in unread[0]
 
 
+def test_an_empty_folder_of_the_support_is_listed(pictures: Path) -> None:
+    (pictures / "ku").mkdir()
+    classes, unread = read_support(pictures, DATA)
+    assert set(classes) == {"ka", "ki"}
+    assert "ku: an empty folder" in unread
+
+
 def test_a_folder_of_pictures_is_one_class(pictures: Path) -> None:
     classes, _ = read_support(pictures / "ki", DATA)
     assert list(classes) == ["ki"]
@@ -98,7 +106,7 @@ def test_what_adapt_did_not_write_is_not_generated_from(tmp_path: Path) -> None:
 
 
 def test_adapt_on_the_command_line_follows_its_settings(
-    tmp_path: Path, pictures: Path, trained: Path
+    tmp_path: Path, pictures: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def weights(name: str, *arguments: str) -> torch.Tensor:
         out = tmp_path / name
@@ -107,7 +115,10 @@ def test_adapt_on_the_command_line_follows_its_settings(
         return load_adapted(out).target.params.generator["head.weight"]
 
     still = load_run(trained, RunConfig).init.generator["head.weight"]
-    assert torch.equal(weights("none", "--steps", "0"), still)
+    assert torch.equal(weights("at none", "--steps", "0"), still)
+    following = shlex.split(capsys.readouterr().out.rpartition("next: ")[2])
+    assert following[:4] == ["metagan", "generate", "--adapted", str(tmp_path / "at none")]
+    assert following[-2:] == ["--out", str(tmp_path / "at none-samples")]
     slow, fast = weights("slow", "inner.lr=1e-3"), weights("fast", "inner.lr=1e-1")
     assert 10 * (slow - still).abs().mean() < (fast - still).abs().mean()
 
