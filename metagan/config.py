@@ -7,7 +7,7 @@ place it comes from.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -136,6 +136,24 @@ def to_yaml(config: Config, *, comments: Mapping[str, str] | None = None) -> str
     return "".join(
         f"{text:<{width}}  # {comment}\n" if comment else f"{text}\n" for text, comment in lines
     )
+
+
+def changed_settings(before: Config, now: Config, may_change: tuple[str, ...]) -> list[str]:
+    """A line for every setting that differs, except those whose key starts in one of these ways."""
+    old, new = dict(_flat(before.model_dump(), "")), dict(_flat(now.model_dump(), ""))
+    return [
+        f"{key}: {old.get(key)!r} before, {new.get(key)!r} now"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key) and not key.startswith(may_change)
+    ]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def list_settings(model: type[Config]) -> tuple[Setting, ...]:

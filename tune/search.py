@@ -25,7 +25,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from cluster.config import JobConfig
 from cluster.connect import cores_here, ray_session
 from cluster.errors import ClusterError
-from metagan.config import to_yaml
+from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
@@ -45,6 +45,9 @@ from tune.trial import SETTINGS, run_trial
 
 BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
+SETTINGS_FILE = "search.yaml"
+# What a resumed search may change: nothing that trials kept from before depend on.
+RESUMABLE = ("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds")
 # "1" prints boxes, off a terminal, too.
 _NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
 # Seeds that no search trained with.
@@ -85,11 +88,13 @@ def search(
         fresh seeds are trained, too, and where every trial failed.
 
     Raises:
-        ConfigError: If the space cannot be used.
+        ConfigError: If the space cannot be used, or is not that of the search to resume.
         ClusterError: If no trial can ever fit, or all of them failed.
     """
     parameters = parse_space(config.tune.space, config)
     resumed = resume and (out / "tune").is_dir()
+    if resumed:
+        _check_same_search(config, out)
     out.mkdir(parents=True, exist_ok=True)
     setup = prepare(config)
     reporter.print(
@@ -97,6 +102,7 @@ def search(
         f"to {config.outer.steps} outer steps, by {config.tune.objective} on "
         f"{len(setup.splits.validation)} validation classes"
     )
+    write_bytes(out / SETTINGS_FILE, to_yaml(config).encode())
     write_bytes(out / GIVEN_FILE, _run_settings(config))
     judge = make_judge(config, setup, out, tell=reporter.print)
     seeds = [config.seed + _FRESH_SEEDS + index for index in range(config.tune.confirm_seeds)]
@@ -123,6 +129,19 @@ def search(
             findings = replace(findings, confirmation=confirmed, seconds=seconds)
             result = _written(out, search_document(config, parameters, findings))
     return result
+
+
+def _check_same_search(config: SearchJobConfig, out: Path) -> None:
+    """Refuse to go on with other settings: the trials that are kept were made with the old ones."""
+    file = out / SETTINGS_FILE
+    if not file.is_file():
+        return  # Broken off before anything was tried.
+    before = load_config(SearchJobConfig, file).config
+    if changed := changed_settings(before, config, RESUMABLE):
+        raise ConfigError(
+            f"{out} was searched with other settings; resume with the same, or choose another "
+            "--out:\n  " + "\n  ".join(changed)
+        )
 
 
 def _written(out: Path, document: dict[str, Any]) -> dict[str, Any]:

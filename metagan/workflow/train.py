@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Literal
 
 from metagan.algorithms import outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import load
-from metagan.config import load_config, to_yaml
+from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
@@ -204,27 +204,12 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
     Raises:
         RunError: With the settings that differ.
     """
-    before = load_config(type(config), folder.config_file).config.model_dump()
-    changed = [
-        f"{key}: {old!r} in the run, {new!r} now"
-        for (key, old), (_, new) in zip(
-            _flat(before, ""), _flat(config.model_dump(), ""), strict=True
-        )
-        if old != new and not key.startswith(RESUMABLE)
-    ]
-    if changed:
+    before = load_config(type(config), folder.config_file).config
+    if changed := changed_settings(before, config, RESUMABLE):
         raise RunError(
             f"{folder.path} was started with other settings; resume with the same, or start a new "
             "run:\n  " + "\n  ".join(changed)
         )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping[Path, str]:

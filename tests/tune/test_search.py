@@ -12,7 +12,7 @@ import ray
 
 from cluster.config import JobConfig
 from cluster.errors import ClusterError
-from metagan.config import load_config
+from metagan.config import ConfigError, load_config
 from metagan.report.search_load import load_search
 from metagan.sources.arrow import prepare
 from metagan.workflow.report import write_search_report
@@ -156,6 +156,11 @@ def test_a_finished_search_that_is_resumed_keeps_its_trials(data: str, tmp_path:
     again = search(config, tmp_path / "out", resume=True, reporter=Quiet())
     assert again["trials"] == first["trials"]
     assert {p: p.stat().st_mtime_ns for p in before} == before
+    other = settings(data, {"space": {"inner.lr": {"grid": [1e-2, 1e-4]}}, "num_trials": 1})
+    with pytest.raises(
+        ConfigError, match=r"tune\.space\.inner\.lr\.grid: \[0\.01, 0\.001\] before"
+    ):
+        search(other, tmp_path / "out", resume=True, reporter=Quiet())
 
 
 def test_trials_that_can_never_fit_are_refused_with_the_numbers(data: str, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_resuming_with_nothing_but_damaged_checkpoints_is_refused_and_loses_noth
 
 def test_other_settings_cannot_be_resumed(trained: Path, bars_path: Path) -> None:
     changed = bars_config(bars_path, inner={"steps": 2, "batch_size": 4, "lr": 0.5})
-    with pytest.raises(RunError, match=r"inner\.lr: 0\.01 in the run, 0\.5 now"):
+    with pytest.raises(RunError, match=r"inner\.lr: 0\.01 before, 0\.5 now"):
         run_training(changed, trained, resume=True)
 
 
@@ -192,7 +192,7 @@ def test_resume_on_the_command_line_needs_only_the_run_folder(
     assert run_cli(line, local_context) == 0
     assert "done: 2 outer steps" in capsys.readouterr().out
     assert run_cli([*line, "inner.lr=0.5"], local_context) == 2
-    assert "inner.lr: 0.01 in the run, 0.5 now" in capsys.readouterr().err
+    assert "inner.lr: 0.01 before, 0.5 now" in capsys.readouterr().err
 
 
 def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(
