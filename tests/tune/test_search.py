@@ -117,6 +117,33 @@ def test_a_search_ranks_its_trials_writes_the_best_and_trains_it_with_fresh_seed
     assert free_again()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("searcher", "scheduler"),
+    [("optuna", "none"), ("optuna", "asha"), ("random", "hyperband"), ("random", "median")],
+)
+def test_every_searcher_and_scheduler_ends_with_trials_inside_of_the_space(
+    data: str, tmp_path: Path, searcher: str, scheduler: str
+) -> None:
+    space = {
+        "inner.lr": {"loguniform": [1e-3, 1e-1]},
+        "inner.steps": {"lograndint": [1, 3]},
+        "gan.mode_seeking": {"uniform": [0.01, 0.1], "when": {"inner.optimizer": ["sgd"]}},
+        "inner.optimizer": {"choice": ["sgd", "adam"]},
+    }
+    tune = {"space": space, "num_trials": 5, "searcher": searcher, "scheduler": scheduler}
+    result = search(settings(data, tune), tmp_path / "out", resume=False, reporter=Quiet())
+    assert len(result["trials"]) == 5
+    assert result["trials"][0]["status"] == "done"
+    assert len({trial["sample"]["inner.lr"] for trial in result["trials"]}) == 5
+    for trial in result["trials"]:
+        assert 1e-3 <= trial["sample"]["inner.lr"] <= 1e-1
+        assert trial["sample"]["inner.steps"] in (1, 2, 3)
+        conditional = "gan.mode_seeking" in trial["sample"]
+        assert conditional == (trial["sample"]["inner.optimizer"] == "sgd")
+    assert free_again()
+
+
 def test_a_trial_that_diverges_does_not_stop_the_others(data: str, tmp_path: Path) -> None:
     space = {"inner.lr": {"grid": [1e-2, 1e30]}}
     config = settings(data, {"space": space, "num_trials": 1})
