@@ -130,7 +130,8 @@ def _figure(
                         el("p", name),
                         image.img(alt),
                         class_="group",
-                        style=f"flex:{width} {width} 0",
+                        # On a phone they stand below each other, in one scale.
+                        style=f"flex:{width} {width} 0;--share:{100 * width / max(widths):.3g}%",
                     )
                     for name, image, alt, width in zip(names, images, alts, widths, strict=True)
                 ],

@@ -163,6 +163,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   .picture .body { display: block; } .picture .rows { display: none; }
   .picture .rows-text { display: block; margin: 0.5rem 0 0; }
   .picture .groups { flex-direction: column; } .picture .group { width: 100%; flex: auto; }
+  .picture .group img { width: var(--share); }
   .dots { gap: 0 0.6rem; font-size: 0.76rem; }
   .dots.wide-values { grid-template-columns: auto minmax(0, 1fr); }
   .dots.wide-values .value { display: none; }

@@ -108,6 +108,9 @@ def test_each_unseen_domain_is_shown_given_before_and_after(complete):
         assert f"{domain}: samples generated before adaptation, one class per row" in alts
         after = f"{domain}: samples generated after adaptation, 20\u00a0inner steps"
         assert f"{after}, one class per row" in alts
+    # Fewer columns given than generated: on a phone they stand in one scale.
+    shares = [float(share) for share in re.findall(r"--share:([0-9.]+)%", complete.source)]
+    assert shares == [62.3, 100.0, 100.0] * (len(shares) // 3)
 
 
 def test_a_half_finished_run_says_what_is_missing_and_how_to_make_it(half):
@@ -215,6 +218,18 @@ def test_results_on_another_target_have_a_section_and_a_command(tmp_path):
     assert f"--data 'my letters/a b' --baseline joint=DIR --out {path}/evaluation-letters.json" in (
         page.text
     )
+
+
+def test_what_another_target_said_of_the_choices_is_told(tmp_path):
+    path = write_run(tmp_path / "run")
+    assert "own samples said" not in page_of(path).text
+    value = json.loads((path / "evaluation.json").read_text())
+    row = {"shots": 5, "classifier": "pretrained", "arm": "both", "asked": 7, "kept": 2}
+    value |= {"target": "far", "own_checks": [row]}
+    (path / "evaluation-far.json").write_text(json.dumps(value))
+    page = page_of(path)
+    assert "What the target's own samples said" in page.text
+    assert "2 of 7" in page.text
 
 
 def test_the_evaluation_is_repeated_with_its_own_settings_and_baselines(tmp_path):

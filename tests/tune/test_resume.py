@@ -36,6 +36,7 @@ SETTINGS = (
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_search_whose_driver_was_killed_is_resumed(tmp_path: Path) -> None:
     prepare(bars(), tmp_path / "bars")
     out = tmp_path / "out"
@@ -45,7 +46,7 @@ def test_a_search_whose_driver_was_killed_is_resumed(tmp_path: Path) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
         environment = {**kept, "HOME": folder, "RAY_TMPDIR": folder, "OMP_NUM_THREADS": "1"}
         first = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(done := finished(out)) < 1:
             assert time.monotonic() < deadline, "no trial was finished"
             assert first.poll() is None, "the search ended early"
@@ -59,7 +60,7 @@ def test_a_search_whose_driver_was_killed_is_resumed(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=250,
+            timeout=500,
             check=False,
         )
     assert again.returncode == 0, again.stdout + again.stderr
