@@ -14,7 +14,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ from cluster.errors import ClusterError
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _CONNECT_TIMEOUT_S = 5.0
+# How long to wait before looking whether there still is anything to wait for.
+_LOOK_S = 1.0
 # Cores that workers of a Ray on this machine may reserve, whatever it has, and for each it has.
 _ALWAYS_ALLOWED, _WORKERS_PER_CORE = 8, 4
 _PRIVATE_RAY = {
@@ -84,8 +86,20 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
             ray.shutdown()
 
 
-def check_own_ray() -> None:
-    """Look whether a Ray that this process started is still there; call it while waiting.
+def wait_for_one(refs: Sequence[Any], *, timeout_s: float = math.inf) -> list[Any]:
+    """The first of these that is there; none after a second, or sooner with `timeout_s`.
+
+    Raises:
+        ClusterError: If a Ray that this process started has gone, so that none ever would be.
+    """
+    timeout_s = max(0.0, min(timeout_s, _LOOK_S))
+    found, _ = ray.wait(list(refs), num_returns=1, timeout=timeout_s, fetch_local=False)
+    _check_own_ray()
+    return list(found)
+
+
+def _check_own_ray() -> None:
+    """Look whether a Ray that this process started is still there.
 
     Whoever ends a whole process group (`timeout`, `scancel`, a terminal that closes) ends Ray's own
     processes with the driver. Ray itself would wait a minute and then abort the driver.

@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
-from cluster.connect import check_own_ray, ray_session
+from cluster.connect import ray_session, wait_for_one
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
 from cluster.ledger import Ledger, Verdict
@@ -33,8 +33,6 @@ from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.params import Vector, vector_sha256
 from metagan.train import RunnerStats, Upcoming, WorkerSpec
 
-# How long to wait before looking whether there still is anything to wait for.
-_LOOK_S = 1.0
 _EXCEPTION_ATTEMPTS = 2
 """An exception of our own code comes again: a second worker only rules the first one out."""
 
@@ -225,13 +223,10 @@ class RayRunner:
             deadlines.append(min(waiting, default=float("inf")) + self._times.limit_s)
         deadline = min(deadlines)
         with self._telemetry.timed("wait"):
-            resolved, _ = ray.wait(
+            resolved = wait_for_one(
                 [*self._in_flight, *self._pool.refs, *self._heartbeats.refs],
-                num_returns=1,
-                timeout=max(0.0, min(deadline - time.monotonic(), _LOOK_S)),
-                fetch_local=False,
+                timeout_s=deadline - time.monotonic(),
             )
-        check_own_ray()
         for ref in resolved:
             if not self._pool.resolve(ref) and not self._heartbeats.resolve(ref):
                 self._receive(ref)

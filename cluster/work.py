@@ -14,7 +14,7 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from cluster.config import ClusterConfig
-from cluster.connect import check_own_ray, ray_session
+from cluster.connect import ray_session, wait_for_one
 from cluster.errors import ClusterError
 from cluster.resources import hide_gpus_not_granted, placement
 
@@ -23,8 +23,6 @@ Result = TypeVar("Result")
 Shared = TypeVar("Shared")
 
 _RETRIES = 3
-# How long to wait before looking whether there still is anything to wait for.
-_LOOK_S = 5.0
 
 
 class RayMap:
@@ -64,11 +62,8 @@ class RayMap:
                 while waiting and len(running) < self._config.num_workers:
                     index = waiting.pop()
                     running[task.remote(shared_ref, items[index], threads)] = index
-                done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_S)
-                check_own_ray()
-                if not done:
-                    continue
-                finished[running.pop(done[0])] = _fetch(done[0])
+                for done in wait_for_one(list(running)):
+                    finished[running.pop(done)] = _fetch(done)
             yield finished.pop(position)
 
 

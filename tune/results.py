@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metagan.report.search_load import SCHEMA_VERSION
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.space import Parameter, applied, value_at
 from tune.trial import SETTINGS
 
-SEARCH_FILE = "search.json"
-#: Raised by one when a reader of older files would misread a newer one.
-SCHEMA_VERSION = 1
 _MEASURED = ("gain", "accuracy", "kid", "coverage")
 
 

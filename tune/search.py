@@ -27,12 +27,12 @@ from cluster.connect import cores_here, ray_session
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
+from metagan.report.search_load import SEARCH
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.objective import Judge, make_judge
 from tune.results import (
-    SEARCH_FILE,
     Findings,
     Trial,
     best_of,
@@ -146,7 +146,7 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
 
 def _written(out: Path, document: dict[str, Any]) -> dict[str, Any]:
     document = finite_or_null(document)
-    write_json(out / SEARCH_FILE, document)
+    write_json(out / SEARCH, document)
     return document
 
 

@@ -13,8 +13,8 @@ from metagan.strict_yaml import format_value
 
 SEARCH = "search.json"
 MAX_KEY = 40  # Letters of a setting's key that are shown.
-# The newest `search.json` that can be read here; see `tune.results`.
-_SCHEMA_VERSION = 1
+#: Of `search.json`; raised by one when a reader of older files would misread a newer one.
+SCHEMA_VERSION = 1
 # Beyond these a number is a fault, and no axis could show it with others.
 _LARGEST = 1e30
 _RANGES = ("uniform", "loguniform", "randint", "lograndint")
@@ -231,10 +231,10 @@ def _read(path: Path) -> Mapping[str, Any]:
     if len(records(data["trials"])) != len(data["trials"]):
         raise RunError(f"{file} is damaged: trials has an entry that is not an object; {fix}")
     version = data.get("schema_version", 0)
-    if not isinstance(version, int) or version > _SCHEMA_VERSION:
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise RunError(
             f"{file} has schema_version {version!r}, but this metagan reads up to "
-            f"{_SCHEMA_VERSION}; install the version that wrote it, or a newer one"
+            f"{SCHEMA_VERSION}; install the version that wrote it, or a newer one"
         )
     return data
 

@@ -1,10 +1,14 @@
 """A tiny subject that the tests of the evaluation share."""
 
+import dataclasses
+
 import pytest
+import torch
 
 from metagan.dataset import Dataset
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.source_classifier import SourceClassifier, train_source_classifier
+from metagan.params import GanParams
 from metagan.settings import EvaluateConfig
 from metagan.train import build_run_gan
 from tests.helpers import bars, tiny_config
@@ -41,3 +45,20 @@ def subject(data: Dataset, source: SourceClassifier) -> Subject:
     gan, _, init = build_run_gan(config, data.sample_shape)
     classes = tuple(range(8, 12)), tuple(range(12, 16))
     return Subject(config, gan, {"run": init}, data, classes[0], data, classes[1], source, "bars")
+
+
+class Noise(torch.nn.Module):
+    """A generator that is worth nothing to any classifier."""
+
+    def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Noise of the condition's shape."""
+        rng = torch.Generator().manual_seed(0)
+        return torch.rand(condition.shape, generator=rng) * 2 - 1 + 0 * z.sum()
+
+
+@pytest.fixture
+def useless(subject: Subject) -> Subject:
+    """The same with that generator."""
+    noisy = dataclasses.replace(subject.gan, generator=Noise())
+    no_weights = GanParams({}, subject.inits["run"].discriminator)
+    return dataclasses.replace(subject, gan=noisy, inits={"run": no_weights})
