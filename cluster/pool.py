@@ -6,7 +6,8 @@ cannot be taken for the new one's answer. All actors are unnamed and end with th
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,7 @@ class Worker:
         failed_starts: Actors lost here in a row before they were ready.
         failed_loads: Failures of `load` in a row.
         reported: Whether its not being placed has been told.
+        leaving: Whether another one has its place already, because its node is about to go.
     """
 
     index: int
@@ -58,6 +60,7 @@ class Worker:
     failed_starts: int = 0
     failed_loads: int = 0
     reported: bool = False
+    leaving: bool = False
 
     @property
     def placed(self) -> bool:
@@ -110,6 +113,8 @@ class WorkerPool:
         # Since when there have been too few of them.
         self._few_since = time.monotonic()
         self.workers = [self._start(index) for index in range(config.num_workers)]
+        # Those of nodes that are about to go, while they finish a chunk.
+        self._leaving: list[Worker] = []
 
     @property
     def ready(self) -> Sequence[Worker]:
@@ -225,11 +230,38 @@ class WorkerPool:
                 f"{self._config.max_worker_restarts}; last: {reason}"
             )
         failed_starts = 0 if worker.ready is not None else worker.failed_starts + 1
-        had_enough = self._num_placed >= self._config.min_workers
-        vars(worker).update(vars(self._start(worker.index)))
+        with self._watching_for_too_few():
+            vars(worker).update(vars(self._start(worker.index)))
         worker.failed_starts = failed_starts
-        if had_enough and self._num_placed < self._config.min_workers:
-            self._few_since = time.monotonic()
+
+    def leave(self, nodes: Collection[str]) -> Sequence[Worker]:
+        """Start others in the place of workers whose nodes are about to go.
+
+        Ray finds them a place elsewhere. It is nobody's fault, and not charged to
+        `max_worker_restarts`.
+
+        Args:
+            nodes: Ids of those nodes.
+
+        Returns:
+            The workers that leave, each once: they get nothing more to do, and stay until
+            `dismiss`.
+        """
+        found = [w for w in self.ready if w.ready is not None and w.ready.node_id in nodes]
+        for worker in found:
+            assert worker.ready is not None
+            reason = f"node {worker.ready.node_id} on {worker.ready.host} is being drained"
+            self._telemetry.event("drain", worker=worker.index, pid=worker.pid, reason=reason)
+            worker.leaving = True
+            self._leaving.append(worker)
+            with self._watching_for_too_few():
+                self.workers[worker.index] = self._start(worker.index)
+        return found
+
+    def dismiss(self, worker: Worker) -> None:
+        """End a worker that leaves."""
+        self._leaving.remove(worker)
+        kill(worker.actor)
 
     def probe(self, worker: Worker) -> str:
         """What a worker that keeps silent is doing, for the log."""
@@ -243,8 +275,16 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers' processes."""
-        for worker in self.workers:
+        for worker in [*self.workers, *self._leaving]:
             kill(worker.actor)
+
+    @contextmanager
+    def _watching_for_too_few(self) -> Iterator[None]:
+        """What happens inside may leave fewer than `min_workers` placed, from now on."""
+        had_enough = self._num_placed >= self._config.min_workers
+        yield
+        if had_enough and self._num_placed < self._config.min_workers:
+            self._few_since = time.monotonic()
 
     def _start(self, index: int) -> Worker:
         actor = self._actor_class.remote(self._spec, self._config.threads_per_worker)

@@ -11,6 +11,7 @@ import ray
 
 from cluster.config import ClusterConfig, selectors
 from cluster.connect import started_by_this_process
+from cluster.drain import draining_nodes
 from cluster.errors import ClusterError
 
 
@@ -80,11 +81,14 @@ def _selects(selector: str, value: str | None) -> bool:
 
 
 def node_resources(config: ClusterConfig) -> list[Mapping[str, float]]:
-    """Total resources, used or not, of every live node that workers may run on."""
+    """Total resources, used or not, of every node that workers may run on and that stays."""
+    leaving = draining_nodes()
     return [
         node["Resources"]
         for node in ray.nodes()  # type: ignore[no-untyped-call]
-        if node["Alive"] and allows(config, node.get("Labels") or {})
+        if node["Alive"]
+        and node["NodeID"] not in leaving
+        and allows(config, node.get("Labels") or {})
     ]
 
 

@@ -8,7 +8,6 @@ Shapes: P weights.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,8 +20,10 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session, wait_for_one
+from cluster.drain import DrainNotices
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
+from cluster.in_flight import InFlight, Submission
 from cluster.ledger import Ledger, Verdict
 from cluster.metrics import RunMetrics
 from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
@@ -35,23 +36,6 @@ from metagan.train import RunnerStats, Upcoming, WorkerSpec
 
 _EXCEPTION_ATTEMPTS = 2
 """An exception of our own code comes again: a second worker only rules the first one out."""
-
-
-@dataclass(frozen=True)
-class _Submission:
-    """A chunk that a worker was given.
-
-    Attributes:
-        worker: Who.
-        chunk: What.
-        gradient: Where the large half of the result will be.
-        ledger: The account of the step it belongs to.
-    """
-
-    worker: Worker
-    chunk: ChunkKey
-    gradient: Ref
-    ledger: Ledger
 
 
 @dataclass(frozen=True)
@@ -68,16 +52,13 @@ class RayRunner:
     def __init__(self, pool: WorkerPool, config: ClusterConfig, telemetry: Telemetry) -> None:
         self.num_workers = config.num_workers
         self._pool, self._config, self._telemetry = pool, config, telemetry
-        # By the small half of the result. Outlives a step that was broken off, so that its late
-        # answers are recognised.
-        self._in_flight: dict[Ref, _Submission] = {}
-        # When each busy worker began with the first chunk of its work.
-        self._started: dict[Worker, float] = {}
+        self._in_flight = InFlight()
         self._exceptions: dict[ChunkKey, int] = {}
         # Steps under way: the one that is waited for, then later ones.
         self._accounts: list[_Account] = []
         self._metrics = RunMetrics()
         self._heartbeats = Heartbeats(config.heartbeat_timeout_s)
+        self._drains = DrainNotices()
         self._times = StepTimes(config.backup_factor)
 
     def run(
@@ -182,49 +163,41 @@ class RayRunner:
         for submission in self._slow(account.ledger)[: len(idle)]:
             worker = idle.pop()
             self._telemetry.event(
-                "backup", **_place(submission), reason=f"given to worker {worker.index}, too"
+                "backup", **submission.place(), reason=f"given to worker {worker.index}, too"
             )
             self._submit(worker, submission.chunk, account)
 
-    def _slow(self, ledger: Ledger) -> list[_Submission]:
+    def _slow(self, ledger: Ledger) -> list[Submission]:
         """Chunks with one attempt under way that takes far longer than others, slowest first."""
         limit, now = self._times.limit_s, time.monotonic()
         return [
             submission
-            for started, submission in self._alone_under_way(ledger)
+            for started, submission in self._in_flight.alone_under_way(ledger)
             if now - started >= limit
         ]
 
-    def _alone_under_way(self, ledger: Ledger) -> list[tuple[float, _Submission]]:
-        """(when its worker began, submission) of chunks that one worker has, in that order."""
-        under_way = [s for s in self._in_flight.values() if s.ledger is ledger]
-        attempts = Counter(s.chunk for s in under_way)
-        found = [
-            (self._started[s.worker], s)
-            for s in under_way
-            if attempts[s.chunk] == 1 and not ledger.has(s.chunk)
-        ]
-        return sorted(found, key=lambda pair: pair[0])
-
     def _submit(self, worker: Worker, chunk: ChunkKey, account: _Account) -> None:
         report, gradient = worker.actor.compute.remote(account.vector, chunk)
-        self._in_flight[report] = _Submission(worker, chunk, gradient, account.ledger)
-        if not worker.work:
-            self._started[worker] = time.monotonic()
-        worker.work.append(report)
+        self._in_flight.add(report, Submission(worker, chunk, gradient, account.ledger))
 
     def _await_one(self) -> None:
         """Wait for one thing to happen, at most until the next deadline, and deal with it."""
-        deadlines = [start + self._config.chunk_timeout_s for start in self._started.values()]
-        self._heartbeats.ask(self._started.keys())
-        deadlines += [self._pool.next_deadline(), self._heartbeats.next_deadline()]
+        self._heed_drains()
+        self._heartbeats.ask(self._in_flight.busy)
+        deadlines = [
+            self._in_flight.next_deadline(self._config.chunk_timeout_s),
+            self._pool.next_deadline(),
+            self._heartbeats.next_deadline(),
+        ]
         if self._accounts and any(not worker.work for worker in self._pool.ready):
-            waiting = [start for start, _ in self._alone_under_way(self._accounts[0].ledger)]
+            waiting = [
+                start for start, _ in self._in_flight.alone_under_way(self._accounts[0].ledger)
+            ]
             deadlines.append(min(waiting, default=float("inf")) + self._times.limit_s)
         deadline = min(deadlines)
         with self._telemetry.timed("wait"):
             resolved = wait_for_one(
-                [*self._in_flight, *self._pool.refs, *self._heartbeats.refs],
+                [*self._in_flight.refs, *self._pool.refs, *self._heartbeats.refs],
                 timeout_s=deadline - time.monotonic(),
             )
         for ref in resolved:
@@ -233,6 +206,14 @@ class RayRunner:
         if time.monotonic() >= deadline:
             self._pool.check_deadlines()
             self._replace_overdue()
+
+    def _heed_drains(self) -> None:
+        """Replace workers whose nodes are about to go; they finish what they have begun."""
+        for worker in self._pool.leave(self._drains.nodes()):
+            for submission in reversed(self._in_flight.withdraw(worker)):
+                self._put_back(submission, None)
+            if not worker.work:
+                self._pool.dismiss(worker)
 
     def _receive(self, ref: Ref) -> None:
         submission = self._in_flight[ref]
@@ -248,15 +229,12 @@ class RayRunner:
         except RayError as error:
             self._lose(worker, explain(error), preempted=is_preempted(error))
             return
-        del self._in_flight[ref]
+        seconds = self._in_flight.answered(ref)
         self._heartbeats.heard(worker)
-        if worker.work[0] == ref:
-            self._times.add(time.monotonic() - self._started[worker])
-        worker.work.remove(ref)
-        if worker.work:
-            self._started[worker] = time.monotonic()
-        else:
-            del self._started[worker]
+        if seconds is not None:
+            self._times.add(seconds)
+        if worker.leaving and not worker.work:
+            self._pool.dismiss(worker)
         if isinstance(report, WorkerFailure):
             self._take_failure(submission, report)
         else:
@@ -265,17 +243,17 @@ class RayRunner:
     def _is_open(self, ledger: Ledger) -> bool:
         return any(account.ledger is ledger for account in self._accounts)
 
-    def _take_result(self, submission: _Submission, report: ChunkReport, gradient: Vector) -> None:
+    def _take_result(self, submission: Submission, report: ChunkReport, gradient: Vector) -> None:
         verdict: Verdict = "stale"
         for account in self._accounts:
             if account.ledger.expects(report):
                 verdict = account.ledger.admit(report, gradient)
         if verdict == "accepted":
             return
-        self._telemetry.event(verdict, **_place(submission))
+        self._telemetry.event(verdict, **submission.place())
         self._put_back(submission, f"{verdict} result")
 
-    def _take_failure(self, submission: _Submission, failure: WorkerFailure) -> None:
+    def _take_failure(self, submission: Submission, failure: WorkerFailure) -> None:
         if not self._is_open(submission.ledger):
             return
         count = self._exceptions.get(submission.chunk, 0) + 1
@@ -289,54 +267,37 @@ class RayRunner:
         self._put_back(submission, failure.message)
 
     def _replace_overdue(self) -> None:
-        now = time.monotonic()
-        overdue = {
-            worker: f"no result in {now - started:.1f} s"
-            for worker, started in self._started.items()
-            if now - started >= self._config.chunk_timeout_s
-        }
+        overdue = dict(self._in_flight.overdue(self._config.chunk_timeout_s))
         overdue |= {
             worker: f"no sign of life in {silence:.1f} s"
             for worker, silence in self._heartbeats.silent()
-            if worker in self._started
+            if worker in self._in_flight.busy
         }
         for worker, reason in overdue.items():
             submission = self._in_flight[worker.work[0]]
             probed = f"{reason} ({self._pool.probe(worker)})"
-            self._telemetry.event("timeout", **_place(submission), reason=probed)
+            self._telemetry.event("timeout", **submission.place(), reason=probed)
             self._lose(worker, probed)
 
     def _lose(self, worker: Worker, reason: str, *, preempted: bool = False) -> None:
         """Replace a worker and queue its chunks again; only the first had been started."""
-        lost = [self._in_flight.pop(ref) for ref in worker.work]
-        del self._started[worker]
-        worker.work.clear()
-        restart = _place(lost[0])
+        lost = self._in_flight.lost(worker)
         for submission in reversed(lost):
             self._put_back(submission, reason if submission is lost[0] else None)
-        self._pool.replace(worker, reason, preempted=preempted, during=restart)
+        if worker.leaving:
+            self._pool.dismiss(worker)
+        else:
+            self._pool.replace(worker, reason, preempted=preempted, during=lost[0].place())
 
-    def _put_back(self, submission: _Submission, reason: str | None) -> None:
+    def _put_back(self, submission: Submission, reason: str | None) -> None:
         ledger = submission.ledger
         if not self._is_open(ledger):
             return
-        if any(
-            s.ledger is ledger and s.chunk == submission.chunk for s in self._in_flight.values()
-        ):
+        if self._in_flight.has(ledger, submission.chunk):
             return  # Another worker is at it.
         failed = ledger.put_back(submission.chunk, worker=submission.worker.index, reason=reason)
         if failed is not None and reason is not None:
-            self._telemetry.event("retry", **_place(submission), attempt=failed, reason=reason)
-
-
-def _place(submission: _Submission) -> dict[str, object]:
-    """Where and on what something happened; steps are counted as the run's log counts them."""
-    return {
-        "worker": submission.worker.index,
-        "pid": submission.worker.pid,
-        "step": submission.chunk.step + 1,
-        "chunk": submission.chunk.index,
-    }
+            self._telemetry.event("retry", **submission.place(), attempt=failed, reason=reason)
 
 
 @contextmanager

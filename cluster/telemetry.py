@@ -11,7 +11,15 @@ from metagan.chunks import ChunkResult
 from metagan.train import RunnerStats
 
 EventKind = Literal[
-    "restart", "retry", "timeout", "backup", "duplicate", "stale", "corrupt", "unplaced"
+    "restart",
+    "retry",
+    "timeout",
+    "backup",
+    "drain",
+    "duplicate",
+    "stale",
+    "corrupt",
+    "unplaced",
 ]
 Event = dict[str, object]
 

@@ -33,6 +33,7 @@ class WorkerReady:
     Attributes:
         pid: Of its process.
         host: Name of its machine.
+        node_id: Ray's id of its node.
         device: Where it computes, "cpu" or "cuda".
         torch_version: Of its torch.
         load_s: Seconds it took to open the data and build the networks.
@@ -40,6 +41,7 @@ class WorkerReady:
 
     pid: int
     host: str
+    node_id: str
     device: str
     torch_version: str
     load_s: float
@@ -135,6 +137,7 @@ class EpisodeWorker:
         return WorkerReady(
             pid=os.getpid(),
             host=platform.node(),
+            node_id=ray.get_runtime_context().get_node_id(),
             device=device.type,
             torch_version=torch.__version__,
             load_s=time.monotonic() - started,

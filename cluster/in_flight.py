@@ -1,0 +1,122 @@
+"""What workers were given and have not answered yet, and since when they are at it."""
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from cluster.ledger import Ledger
+from cluster.pool import Ref, Worker
+from metagan.chunks import ChunkKey
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A chunk that a worker was given.
+
+    Attributes:
+        worker: Who.
+        chunk: What.
+        gradient: Where the large half of the result will be.
+        ledger: The account of the step it belongs to.
+    """
+
+    worker: Worker
+    chunk: ChunkKey
+    gradient: Ref
+    ledger: Ledger
+
+    def place(self) -> dict[str, object]:
+        """Where and on what, for the log; steps are counted as the run's log counts them."""
+        return {
+            "worker": self.worker.index,
+            "pid": self.worker.pid,
+            "step": self.chunk.step + 1,
+            "chunk": self.chunk.index,
+        }
+
+
+class InFlight:
+    """Submissions by the small half of their result.
+
+    Outlives a step that was broken off, so that its late answers are recognised.
+    """
+
+    def __init__(self) -> None:
+        self._submissions: dict[Ref, Submission] = {}
+        # When each busy worker began with the first chunk of its work.
+        self._started: dict[Worker, float] = {}
+
+    @property
+    def refs(self) -> Collection[Ref]:
+        """What resolves when a worker answers."""
+        return self._submissions.keys()
+
+    @property
+    def busy(self) -> Collection[Worker]:
+        """Workers that have something to do."""
+        return self._started.keys()
+
+    def __getitem__(self, ref: Ref) -> Submission:
+        return self._submissions[ref]
+
+    def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+        """Whether a worker is at this chunk."""
+        return any(s.ledger is ledger and s.chunk == chunk for s in self._submissions.values())
+
+    def add(self, ref: Ref, submission: Submission) -> None:
+        """A worker was given a chunk."""
+        self._submissions[ref] = submission
+        worker = submission.worker
+        if not worker.work:
+            self._started[worker] = time.monotonic()
+        worker.work.append(ref)
+
+    def answered(self, ref: Ref) -> float | None:
+        """Take an answer off; seconds since the worker began, None if it was another's turn."""
+        worker = self._submissions.pop(ref).worker
+        now = time.monotonic()
+        seconds = now - self._started[worker] if worker.work[0] == ref else None
+        worker.work.remove(ref)
+        if worker.work:
+            self._started[worker] = now
+        else:
+            del self._started[worker]
+        return seconds
+
+    def lost(self, worker: Worker) -> list[Submission]:
+        """Take off all that a worker had; only the first was begun."""
+        submissions = [self._submissions.pop(ref) for ref in worker.work]
+        worker.work.clear()
+        del self._started[worker]
+        return submissions
+
+    def withdraw(self, worker: Worker) -> list[Submission]:
+        """Take off what a worker has not begun."""
+        later = worker.work[1:]
+        del worker.work[1:]
+        return [self._submissions.pop(ref) for ref in later]
+
+    def overdue(self, timeout_s: float) -> Mapping[Worker, str]:
+        """Workers that take longer for a chunk, and what there is to say of it."""
+        now = time.monotonic()
+        return {
+            worker: f"no result in {now - started:.1f} s"
+            for worker, started in self._started.items()
+            if now - started >= timeout_s
+        }
+
+    def next_deadline(self, timeout_s: float) -> float:
+        """When the first worker is overdue (monotonic seconds)."""
+        return min(self._started.values(), default=float("inf")) + timeout_s
+
+    def alone_under_way(self, ledger: Ledger) -> list[tuple[float, Submission]]:
+        """(when its worker began, submission) of chunks that one worker has, in that order."""
+        under_way = [s for s in self._submissions.values() if s.ledger is ledger]
+        attempts = Counter(s.chunk for s in under_way)
+        found = [
+            (self._started[s.worker], s)
+            for s in under_way
+            if attempts[s.chunk] == 1 and not ledger.has(s.chunk)
+        ]
+        return sorted(found, key=lambda pair: pair[0])

@@ -1,0 +1,89 @@
+"""Scenarios on a simulated cluster, each in a process of its own: one process has one Ray."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from metagan.params import Vector
+from metagan.train import WorkerSpec
+from metagan.workflow.setup import TrainSetup
+from tests.conftest import REPOSITORY
+
+_MARK = "RESULT "
+
+
+class Inputs(NamedTuple):
+    """What a scenario needs of a run.
+
+    Attributes:
+        spec: For workers.
+        vector: The initialization.
+        tasks: Of training.
+        weights: Theirs.
+    """
+
+    spec: WorkerSpec
+    vector: Vector
+    tasks: list[str]
+    weights: list[int]
+
+
+def run_scenario(
+    name: str, run: TrainSetup, folder: Path, *, timeout_s: float = 280, **environment: str
+) -> Any:
+    """What `python -m tests.cluster.NAME` has told, in a Ray environment of its own.
+
+    Args:
+        name: Module of the scenario.
+        run: Reaches it as `inputs`.
+        folder: Where that is written.
+        timeout_s: For all of it.
+        environment: More variables.
+    """
+    file = folder / "inputs.pickle"
+    vector = run.layout.flatten(run.initial).numpy().copy()
+    tasks, weights = run.source.tasks("train"), run.source.task_weights("train")
+    file.write_bytes(pickle.dumps(Inputs(run.spec, vector, list(tasks), list(weights))))
+    with tempfile.TemporaryDirectory(prefix="mg-") as short:  # Socket paths have to be short.
+        done = subprocess.run(
+            [sys.executable, "-m", f"tests.cluster.{name}", str(file)],
+            cwd=REPOSITORY,
+            env={**own_environment(Path(short)), **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines, done.stdout + done.stderr
+    return json.loads(lines[0].removeprefix(_MARK))
+
+
+def own_environment(folder: Path) -> Mapping[str, str]:
+    """Variables of a process whose Ray has nothing to do with any other."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return kept | {
+        "HOME": str(folder),
+        "RAY_TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def inputs() -> Inputs:
+    """The run that `run_scenario` was given; inside a scenario."""
+    found: Inputs = pickle.loads(Path(sys.argv[1]).read_bytes())
+    return found
+
+
+def tell(result: Any) -> None:
+    """What `run_scenario` returns; inside a scenario."""
+    print(_MARK + json.dumps(result), flush=True)

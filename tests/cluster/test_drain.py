@@ -1,0 +1,26 @@
+"""A node whose notice has come gets nothing more to do, and what it computes still counts."""
+
+from pathlib import Path
+
+import pytest
+
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.ray_for_tests import bars_run
+from tests.cluster.simulated import run_scenario
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_workers_leave_a_node_that_is_drained_and_the_bits_are_equal(tmp_path: Path) -> None:
+    run: TrainSetup = bars_run(tmp_path / "bars")
+    seen = run_scenario("drained_node", run, tmp_path)
+    assert seen["equal"] == [True] * 15
+    # Nobody was lost, and no chunk was begun twice.
+    assert seen["events"] == ["drain", "drain"]
+    assert seen["begun"] == 15
+    assert seen["attempts_at_the_long_chunk"] == [True]
+    assert seen["begun_after_the_notice"] > 5
+    assert seen["of_those_on_the_drained_node"] == 0
+    assert seen["on_the_other_node"] == seen["begun_after_the_notice"]
+    # Ray ends a drained node as soon as nothing runs on it.
+    assert not seen["drained_node_is_alive"]
