@@ -1,9 +1,6 @@
 """Real Ray nodes on hosts of their own: network namespaces, skipped where there are none."""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +8,6 @@ import pytest
 from tests.chaos.hosts import in_namespaces, why_not
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # Socket paths of Ray are limited to about 107 bytes, too few for pytest's own folders.
-    path = Path(tempfile.mkdtemp(prefix="mg-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def test_a_run_goes_on_when_the_link_to_a_host_is_cut(folder: Path) -> None:
@@ -35,3 +24,20 @@ def test_a_run_goes_on_when_the_link_to_a_host_is_cut(folder: Path) -> None:
     assert seen["exit_code"] == 0
     assert seen["equal_weights"]
     assert seen["equal_log"]
+
+
+def test_an_autoscaler_starts_the_nodes_that_a_run_waits_for_and_ends_them_after_it(
+    folder: Path,
+) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    done = in_namespaces("tests.chaos.autoscaler", folder)
+    assert done.returncode == 0, done.stdout + done.stderr[-6000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["nodes_before"] == 0
+    assert seen["nodes_while_training"] == 2
+    assert seen["exit_code"] == 0
+    assert seen["equal_weights"]
+    assert seen["equal_log"]
+    # They are idle after six seconds; what is left of it is Ray's own time.
+    assert seen["down_s"] < 60

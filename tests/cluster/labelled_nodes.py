@@ -1,11 +1,13 @@
 """Workers on nodes with labels: a driver's, a spot and an on-demand one."""
 
+import contextlib
 import time
 import urllib.request
 
 import ray
 import ray.util.state
 from ray.cluster_utils import Cluster
+
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
 from cluster.runner import open_ray_runner
@@ -28,10 +30,8 @@ def scrape():
     text = ""
     for node in ray.nodes():
         url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-        try:
+        with contextlib.suppress(OSError):
             text += urllib.request.urlopen(url, timeout=5).read().decode()
-        except OSError:
-            pass
     return [line for line in text.splitlines() if line.startswith("ray_metagan_")]
 
 
@@ -44,7 +44,7 @@ def where(num_workers, placement_timeout_s=150, **labels):
     with open_ray_runner(spec, config) as runner:
         runner.wait_until_ready()
         chunks = plan_step(spec.config, tasks, weights, 0)
-        results, stats = runner.run(vector, chunks)
+        results, _ = runner.run(vector, chunks)
         assert len(results) == len(chunks)
         actors = ray.util.state.list_actors(filters=[("state", "=", "ALIVE")], detail=True)
         found = sorted(ids[actor.node_id] for actor in actors)
