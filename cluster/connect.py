@@ -86,14 +86,18 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
             ray.shutdown()
 
 
-def wait_for_one(refs: Sequence[Any], *, timeout_s: float = math.inf) -> list[Any]:
-    """The first of these that is there; none after a second, or sooner with `timeout_s`.
+def wait_for_some(refs: Sequence[Any], *, timeout_s: float = math.inf) -> list[Any]:
+    """Those that are there as soon as one is; none after a second, or sooner with `timeout_s`.
 
     Raises:
         ClusterError: If a Ray that this process started has gone, so that none ever would be.
     """
     timeout_s = max(0.0, min(timeout_s, _LOOK_S))
-    found, _ = ray.wait(list(refs), num_returns=1, timeout=timeout_s, fetch_local=False)
+    all_of_them = list(refs)
+    found, _ = ray.wait(all_of_them, num_returns=1, timeout=timeout_s, fetch_local=False)
+    if found:
+        # Looking costs as much for all as for one, and one by one it is quadratic in their number.
+        found, _ = ray.wait(all_of_them, num_returns=len(all_of_them), timeout=0, fetch_local=False)
     _check_own_ray()
     return list(found)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from cluster.errors import ClusterError
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector
 
 Verdict = Literal["accepted", "duplicate", "stale", "corrupt"]
 
@@ -110,8 +110,13 @@ class Ledger:
         self._queue.insert(0, chunk)
         return self._attempts[chunk]
 
-    def admit(self, report: ChunkReport, gradient_sum: Vector) -> Verdict:
+    def admit(self, report: ChunkReport, gradient_sum: Vector, *, arrived_sha256: str) -> Verdict:
         """Take a result into the account, or say why it is dropped.
+
+        Args:
+            report: The small half.
+            gradient_sum: The large half.
+            arrived_sha256: Hash of that as it arrived, whatever the report says.
 
         Returns:
             "accepted"; "duplicate" if the chunk has its result; "stale" if it belongs to another
@@ -122,7 +127,7 @@ class Ledger:
         key = (report.step, report.index)
         if key in self._accepted:
             return "duplicate"
-        if vector_sha256(gradient_sum) != report.gradient_sha256:
+        if arrived_sha256 != report.gradient_sha256:
             return "corrupt"
         chunk = self._chunks[key]
         if chunk in self._queue:

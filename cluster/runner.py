@@ -9,7 +9,7 @@ Shapes: P weights.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +17,10 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from cluster.arrivals import Arrival, Arrivals
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
-from cluster.connect import ray_session, wait_for_one
+from cluster.connect import ray_session, wait_for_some
 from cluster.drain import DrainNotices
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
@@ -52,7 +53,7 @@ class RayRunner:
     def __init__(self, pool: WorkerPool, config: ClusterConfig, telemetry: Telemetry) -> None:
         self.num_workers = config.num_workers
         self._pool, self._config, self._telemetry = pool, config, telemetry
-        self._in_flight = InFlight()
+        self._in_flight, self._arrivals = InFlight(), Arrivals()
         self._exceptions: dict[ChunkKey, int] = {}
         # Steps under way: the one that is waited for, then later ones.
         self._accounts: list[_Account] = []
@@ -117,6 +118,10 @@ class RayRunner:
             self._exceptions.pop(chunk, None)
         with self._telemetry.timed("transfer"):
             return _Account(ledger, ray.put(vector))
+
+    def close(self) -> None:
+        """End what runs in this process; the workers are the pool's to end."""
+        self._arrivals.close()
 
     def wait_until_ready(self, num_workers: int | None = None) -> None:
         """Wait for workers to have their data; `run` does not need it.
@@ -196,13 +201,20 @@ class RayRunner:
             deadlines.append(min(waiting, default=float("inf")) + self._times.limit_s)
         deadline = min(deadlines)
         with self._telemetry.timed("wait"):
-            resolved = wait_for_one(
+            resolved = wait_for_some(
                 [*self._in_flight.refs, *self._pool.refs, *self._heartbeats.refs],
-                timeout_s=deadline - time.monotonic(),
+                timeout_s=0 if self._arrivals else deadline - time.monotonic(),
             )
         for ref in resolved:
-            if not self._pool.resolve(ref) and not self._heartbeats.resolve(ref):
+            # An earlier one of them may have ended the worker that this one is of.
+            if ref in self._in_flight.refs:
                 self._receive(ref)
+            elif not self._pool.resolve(ref):
+                self._heartbeats.resolve(ref)
+        if not resolved:
+            self._arrivals.wait()
+        for arrival, sha256 in self._arrivals.hashed():
+            self._take_result(arrival, sha256)
         if time.monotonic() >= deadline:
             self._pool.check_deadlines()
             self._replace_overdue()
@@ -238,16 +250,17 @@ class RayRunner:
         if isinstance(report, WorkerFailure):
             self._take_failure(submission, report)
         else:
-            self._take_result(submission, report, gradient)
+            self._arrivals.add(Arrival(submission, report, gradient))
 
     def _is_open(self, ledger: Ledger) -> bool:
         return any(account.ledger is ledger for account in self._accounts)
 
-    def _take_result(self, submission: Submission, report: ChunkReport, gradient: Vector) -> None:
+    def _take_result(self, arrival: Arrival, sha256: str) -> None:
         verdict: Verdict = "stale"
+        submission, report = arrival.submission, arrival.report
         for account in self._accounts:
             if account.ledger.expects(report):
-                verdict = account.ledger.admit(report, gradient)
+                verdict = account.ledger.admit(report, arrival.gradient, arrived_sha256=sha256)
         if verdict == "accepted":
             return
         self._telemetry.event(verdict, **submission.place())
@@ -293,8 +306,8 @@ class RayRunner:
         ledger = submission.ledger
         if not self._is_open(ledger):
             return
-        if self._in_flight.has(ledger, submission.chunk):
-            return  # Another worker is at it.
+        if any(held.has(ledger, submission.chunk) for held in (self._in_flight, self._arrivals)):
+            return  # Another worker is at it, or was faster.
         failed = ledger.put_back(submission.chunk, worker=submission.worker.index, reason=reason)
         if failed is not None and reason is not None:
             self._telemetry.event("retry", **submission.place(), attempt=failed, reason=reason)
@@ -329,7 +342,9 @@ def open_ray_runner(
     telemetry = Telemetry()
     pool = WorkerPool(_with_absolute_paths(spec), config, telemetry, worker_class=worker_class)
     try:
-        yield RayRunner(pool, config, telemetry)
+        runner = RayRunner(pool, config, telemetry)
+        with closing(runner):
+            yield runner
     finally:
         pool.close()
 

@@ -14,7 +14,7 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from cluster.config import ClusterConfig
-from cluster.connect import ray_session, wait_for_one
+from cluster.connect import ray_session, wait_for_some
 from cluster.errors import ClusterError
 from cluster.resources import hide_gpus_not_granted, placement
 
@@ -62,7 +62,7 @@ class RayMap:
                 while waiting and len(running) < self._config.num_workers:
                     index = waiting.pop()
                     running[task.remote(shared_ref, items[index], threads)] = index
-                for done in wait_for_one(list(running)):
+                for done in wait_for_some(list(running)):
                     finished[running.pop(done)] = _fetch(done)
             yield finished.pop(position)
 

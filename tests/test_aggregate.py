@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.aggregate import DivergedError, aggregate, tree_sum
+from metagan.aggregate import _BLOCK, DivergedError, aggregate, tree_sum
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure, split_into_chunks
 from metagan.params import Layout, vector_sha256
 from metagan.settings import OuterConfig
@@ -114,8 +114,29 @@ def test_the_tree_equals_its_recursive_definition(count, seed):
 
 
 def test_an_empty_sum_is_refused():
-    with pytest.raises(ValueError, match="nothing to add up"):
+    with pytest.raises(ValueError, match=r"shapes \[\]"):
         tree_sum([])
+
+
+def test_vectors_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match=r"shapes \[\(3,\), \(4,\)\]"):
+        tree_sum([np.zeros(3, np.float32), np.zeros(4, np.float32)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 23])
+def test_a_sum_over_several_blocks_has_the_bits_of_one_over_whole_vectors(count):
+    rng = np.random.default_rng(count)
+    parts = list(rng.standard_normal((count, 2 * _BLOCK + 7)).astype(np.float32))
+    before = [part.copy() for part in parts]
+    level = parts
+    while len(level) > 1:
+        pairs = [level[i] + level[i + 1] for i in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    total = tree_sum(parts)
+    np.testing.assert_array_equal(total, level[0])
+    # Parts lie in an object store that others read, too.
+    assert not any(np.shares_memory(total, part) for part in parts)
+    np.testing.assert_array_equal(parts, before)
 
 
 def test_inputs_are_not_written_to():

@@ -23,6 +23,7 @@ from tests.chaos.hosts import wait_until
 from tests.cluster.simulated import own_environment
 from tests.helpers import bars
 
+STEPS = 8
 ADDRESS = "127.0.0.1:6379"
 HEAD_ID = "f" * 55 + "1"
 # As the fake provider calls it.
@@ -107,7 +108,8 @@ def main(arguments: Sequence[str]) -> int:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     environment = own_environment(folder)
     prepare(bars(), folder / "bars")
-    train = [sys.executable, "-m", "metagan", "train", *SETTINGS, f"data.path={folder / 'bars'}"]
+    train = [sys.executable, "-m", "metagan", "train", *SETTINGS, f"outer.steps={STEPS}"]
+    train += [f"data.path={folder / 'bars'}"]
     reference, run = folder / "reference", folder / "run"
     subprocess.run([*train, "--run", str(reference), "--local"], env=environment, check=True)
     start_head(folder, environment)
@@ -128,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
         time.sleep(1)
         seen["nodes_while_training"] = num_nodes()
         seen["exit_code"] = driver.wait(180)
-        seen["equal_weights"] = weights_of(run) == weights_of(reference)
+        seen["equal_weights"] = weights_of(run, steps=STEPS) == weights_of(reference, steps=STEPS)
         seen["equal_log"] = log_of(run) == log_of(reference)
         seen["down_s"] = round(wait_until("no node", lambda: num_nodes() == 0, 120), 1)
     except TimeoutError as error:

@@ -9,6 +9,7 @@ cluster of two nodes with two cores each, while
 
 * a worker is killed, frozen for good, or stopped for a moment,
 * a node is killed and replaced,
+* some of the remote calls of the driver and of the nodes fail (see `tests.chaos.calls`),
 * the driver is killed, or asked to stop, and started again by the same command.
 
 Then it is asserted that the trained weights have the reference's bits, that the log has every outer
@@ -33,6 +34,7 @@ from typing import Any
 
 from metagan.checkpoint import read_pointer
 from metagan.sources.arrow import prepare
+from tests.chaos.calls import OF_DRIVERS, failing, injected
 from tests.chaos.nodes import CPUS_PER_NODE, NUM_NODES, Nodes, hit
 from tests.helpers import TINY_SETTINGS, bars
 
@@ -78,8 +80,16 @@ class Broken(Exception):
 class Driver:
     """`metagan train`, started again whenever it ends before its time."""
 
-    def __init__(self, folder: Path, run: Path, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run: Path,
+        arguments: Sequence[str],
+        calls: random.Random | None = None,
+    ) -> None:
+        """`calls` decides which remote calls fail, anew for each start; None: none do."""
         self.starts = 0
+        self._calls = calls
         self._folder, self._run = folder, run
         self._command = [sys.executable, "-m", "metagan", "train", "--run", str(run), *SETTINGS]
         self._command += [f"data.path={folder / 'bars'}", *arguments]
@@ -88,9 +98,10 @@ class Driver:
     def start(self) -> None:
         """Start it; it goes on from the run's newest checkpoint."""
         self.starts += 1
+        breaks = failing(self._calls, OF_DRIVERS) if self._calls else {}
         with (self._run.parent / f"{self._run.name}.log").open("a") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=subprocess.STDOUT, env=os.environ
+                self._command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **breaks}
             )
 
     @property
@@ -104,10 +115,10 @@ class Driver:
         self._process.wait(60)
 
 
-def weights_of(run: Path) -> str:
+def weights_of(run: Path, *, steps: int = STEPS) -> str:
     """Hash of everything in the newest checkpoint that training goes on from."""
     name = read_pointer(run / "checkpoints", "LATEST")
-    if name != f"step-{STEPS}":
+    if name != f"step-{steps}":
         raise Broken(f"the newest checkpoint is {name}")
     digest = hashlib.sha256()
     for path in sorted((run / "checkpoints" / name).glob("*.safetensors")):
@@ -132,7 +143,11 @@ def train_under_faults(
 ) -> Counter[str]:
     """One run with the faults of a seed; returns those that struck."""
     rng = random.Random(seed)
-    driver = Driver(folder, run, [f"cluster.address={nodes.address}", *CLUSTER, "--resume", "auto"])
+    already_failed = injected(folder).total()
+    nodes.renew(random.Random(f"calls of the nodes, {seed}"))
+    arguments = [f"cluster.address={nodes.address}", *CLUSTER, "--resume", "auto"]
+    # Draws of its own: how often a driver starts must not change which faults come next.
+    driver = Driver(folder, run, arguments, random.Random(f"calls of the driver, {seed}"))
     struck: Counter[str] = Counter()
 
     def end_driver(sent: signal.Signals) -> bool:
@@ -174,6 +189,8 @@ def train_under_faults(
                 raise Broken(f"the driver ended by itself, exit code {driver.code}")
             driver.start()
     starts.append(driver.starts)
+    failed = injected(folder)
+    struck["fail call"] = failed.total() - already_failed
     return struck
 
 

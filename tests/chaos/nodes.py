@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray.cluster_utils import Cluster
 
+from tests.chaos.calls import OF_NODES, failing
 from tests.helpers import descendants
 
 CPUS_PER_NODE = 2
@@ -28,13 +29,14 @@ HEALTH = {
 
 
 class Nodes:
-    """A head without cores, which nothing happens to, and nodes with cores."""
+    """A head without cores, which nothing happens to, and nodes with cores, after `renew`."""
 
     def __init__(self) -> None:
         self._cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": HEALTH}
         )
-        self._nodes = [self._add() for _ in range(NUM_NODES)]
+        self._nodes: list[Any] = []
+        self._calls = random.Random()
         ray.init(address=self._cluster.address, logging_level="ERROR")
 
     @property
@@ -42,8 +44,16 @@ class Nodes:
         """host:port for a driver."""
         return str(self._cluster.address)
 
+    def renew(self, calls: random.Random) -> None:
+        """Fresh nodes; `calls` decides which remote calls of each fail, and of those that come."""
+        self._calls = calls
+        for node in self._nodes:
+            self._cluster.remove_node(node, allow_graceful=False)
+        self._nodes = [self._add() for _ in range(NUM_NODES)]
+
     def _add(self) -> Any:
-        return self._cluster.add_node(num_cpus=CPUS_PER_NODE)
+        environment = failing(self._calls, OF_NODES)
+        return self._cluster.add_node(num_cpus=CPUS_PER_NODE, env_vars=environment)
 
     def kill_one(self, rng: random.Random) -> None:
         """A node dies with all its processes, and another one takes its place."""

@@ -68,8 +68,10 @@ class Script:
         admit = Ledger.admit
         (self.folder / "accepted").unlink(missing_ok=True)
 
-        def told(ledger: Ledger, report: ChunkReport, gradient_sum: Vector) -> Verdict:
-            verdict = admit(ledger, report, gradient_sum)
+        def told(
+            ledger: Ledger, report: ChunkReport, gradient_sum: Vector, *, arrived_sha256: str
+        ) -> Verdict:
+            verdict = admit(ledger, report, gradient_sum, arrived_sha256=arrived_sha256)
             if len(ledger.results) == count:
                 (self.folder / "accepted").touch()
             return verdict

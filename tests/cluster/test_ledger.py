@@ -10,6 +10,7 @@ from metagan.params import Vector, vector_sha256
 from metagan.tasks import EpisodeKey
 
 GRADIENT = np.arange(4, dtype=np.float32)
+SHA256 = vector_sha256(GRADIENT)
 
 
 def chunk(index: int, step: int = 7) -> ChunkKey:
@@ -32,7 +33,7 @@ def test_a_step_is_complete_when_each_chunk_has_one_result_in_any_order() -> Non
     assert account.num_queued == 0
     for key in reversed(taken):
         assert not account.complete
-        assert account.admit(report(key), GRADIENT) == "accepted"
+        assert account.admit(report(key), GRADIENT, arrived_sha256=SHA256) == "accepted"
     assert account.complete
     assert [result.report.index for result in account.results] == [2, 1, 0]
 
@@ -40,8 +41,8 @@ def test_a_step_is_complete_when_each_chunk_has_one_result_in_any_order() -> Non
 def test_a_second_result_for_a_chunk_is_dropped() -> None:
     account = ledger()
     account.take(0)
-    assert account.admit(report(chunk(0)), GRADIENT) == "accepted"
-    assert account.admit(report(chunk(0)), GRADIENT) == "duplicate"
+    assert account.admit(report(chunk(0)), GRADIENT, arrived_sha256=SHA256) == "accepted"
+    assert account.admit(report(chunk(0)), GRADIENT, arrived_sha256=SHA256) == "duplicate"
     assert len(account.results) == 1
 
 
@@ -52,13 +53,15 @@ def test_a_result_of_another_step_or_of_other_parameters_is_dropped(
     late: ChunkKey, params: str
 ) -> None:
     account = ledger()
-    assert account.admit(report(late, params=params), GRADIENT) == "stale"
+    assert account.admit(report(late, params=params), GRADIENT, arrived_sha256=SHA256) == "stale"
     assert account.results == []
 
 
 def test_a_gradient_that_is_not_its_reports_is_dropped() -> None:
     account = ledger()
-    assert account.admit(report(chunk(0)), GRADIENT + 1) == "corrupt"
+    altered = GRADIENT + 1
+    sha256 = vector_sha256(altered)
+    assert account.admit(report(chunk(0)), altered, arrived_sha256=sha256) == "corrupt"
     assert account.results == []
 
 
@@ -66,7 +69,7 @@ def test_a_late_result_for_a_chunk_that_waits_again_is_taken_and_the_chunk_not_r
     account = ledger(1)
     key = account.take(0)
     account.put_back(key, worker=0, reason="timeout")
-    assert account.admit(report(key), GRADIENT) == "accepted"
+    assert account.admit(report(key), GRADIENT, arrived_sha256=SHA256) == "accepted"
     assert account.num_queued == 0
     assert account.complete
     assert account.put_back(key, worker=1, reason="lost") is None

@@ -1,0 +1,24 @@
+"""Parameters are put once for an outer step and copied once to every node, by Ray's own count."""
+
+from pathlib import Path
+
+import pytest
+
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.object_copies import GRADIENT_SIZE, NUM_WEIGHTS
+from tests.cluster.simulated import run_scenario
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_two_workers_of_a_node_share_one_copy_of_a_steps_parameters(
+    run: TrainSetup, tmp_path: Path
+) -> None:
+    for step in run_scenario("object_copies", run, tmp_path):
+        assert (step["chunks"], step["workers"], step["events"]) == (5, 2, 0)
+        for objects, size in step["created"]:
+            # On the driver's node the parameters are put and five sums arrive; on the other one
+            # the parameters arrive and five sums are put. A second copy would be 4 MB more.
+            assert objects == 1 + 5
+            payload = 4 * (NUM_WEIGHTS + 5 * GRADIENT_SIZE)
+            assert payload <= size < payload + 10_000
