@@ -11,8 +11,8 @@ killed (SIGKILL) in the middle of its first chunk. Told are
 * replaced: from the kill to the next worker's having its data and networks,
 * held up: by how much the step took longer than the undisturbed one of its round.
 
-A killed chunk is computed again from its beginning, by whoever is free first; so a step is held up by
-a part of a chunk even if the loss were known at once and nothing had to start.
+A killed chunk is computed again from its beginning, by whoever is free first; so a step is held up
+by a part of a chunk even if the loss were known at once and nothing had to start.
 """
 
 import argparse

@@ -1,132 +1,37 @@
 """Chunks on Ray workers: the same bits as in one process, whatever happens to the workers."""
 
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import ray
 
-from cluster.config import ClusterConfig
 from cluster.connect import RaySession
 from cluster.errors import ClusterError
 from cluster.runner import RayRunner, open_ray_runner
 from metagan.aggregate import aggregate
-from metagan.chunks import ChunkKey
 from metagan.dataset import DataError
-from metagan.outer_loop import MetaLearner
 from metagan.params import Vector
-from metagan.settings import AlgorithmConfig
 from metagan.train import (
-    EpisodeRunner,
     LocalRunner,
-    RunnerStats,
-    StepRecord,
-    meta_train,
-    plan_step,
 )
 from metagan.workflow.setup import TrainSetup
-from tests.cluster.faults import SLOW_S, Fault, Kind, Script, faulty_worker, nan_episode
+from tests.cluster.faults import Fault, Kind, Script, faulty_worker, nan_episode
 from tests.cluster.ray_for_tests import NUM_CPUS
+from tests.cluster.runs import (
+    chunks_of,
+    is_running,
+    kinds,
+    pids,
+    settings,
+    start_vector,
+    trained,
+    update_of,
+    wait_for,
+)
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
-
-
-def start_vector(run: TrainSetup) -> Vector:
-    return run.layout.flatten(run.initial).numpy().copy()
-
-
-def chunks_of(run: TrainSetup, step: int = 0) -> list[ChunkKey]:
-    config = run.spec.config
-    tasks, weights = run.source.tasks("train"), run.source.task_weights("train")
-    return plan_step(config, tasks, weights, step)
-
-
-def trained(
-    run: TrainSetup, runner: EpisodeRunner, algorithm: str = "reptile", staleness: int = 0
-) -> tuple[Vector, list[RunnerStats]]:
-    """The initialization after all outer steps, and what the runner said of each."""
-    outer = run.spec.config.outer.model_copy(update={"staleness": staleness})
-    changes = {"algorithm": AlgorithmConfig(name=algorithm), "outer": outer}
-    config = run.spec.config.model_copy(update=changes)
-    learner = MetaLearner(run.layout.flatten(run.initial), config.outer, config.warmup)
-    stats: list[RunnerStats] = []
-
-    def on_step(_: MetaLearner, record: StepRecord) -> bool:
-        stats.append(record.stats)
-        return False
-
-    meta_train(learner, run.source, runner, config, run.layout, on_step=on_step)
-    return learner.vector, stats
-
-
-def update_of(
-    run: TrainSetup, runner: EpisodeRunner, step: int = 0
-) -> tuple[Vector, list[dict[str, object]]]:
-    """The aggregated meta-gradient of one outer step, and the runner's events."""
-    chunks = chunks_of(run, step)
-    results, stats = runner.run(start_vector(run), chunks)
-    update = aggregate(chunks, results, run.spec.config.outer, run.layout)
-    return update.gradient, [dict(event) for event in stats.events]
-
-
-def kinds(events: list[dict[str, object]]) -> list[object]:
-    return [event["kind"] for event in events]
-
-
-def pids(runner: RayRunner) -> list[int]:
-    return [worker.pid for worker in runner._pool.workers if worker.pid is not None]
-
-
-def wait_for(condition: Callable[[], bool], *, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def settings(num_workers: int, **changes: object) -> ClusterConfig:
-    # Second attempts would come and go with the load of the machine that the tests run on.
-    values = {"num_workers": num_workers, "backup_factor": None, **changes}
-    return ClusterConfig.model_validate(values, strict=False)
-
-
-@pytest.fixture(scope="module")
-def local_gradient(run: TrainSetup, local_runner: LocalRunner) -> Vector:
-    return update_of(run, local_runner)[0]
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
-    return Script(tmp_path_factory.mktemp("script"))
-
-
-@pytest.fixture(autouse=True)
-def _no_faults(script: Script) -> None:
-    script.write()
-
-
-@pytest.fixture(scope="module")
-def two_workers(run: TrainSetup, script: Script, local_ray: RaySession) -> Iterator[RayRunner]:
-    """A runner that tests share: starting workers is what takes the time here."""
-    assert local_ray.address
-    with open_ray_runner(run.spec, settings(2), worker_class=faulty_worker(script)) as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def locally_trained(run: TrainSetup, local_runner: LocalRunner) -> Mapping[str, Vector]:
-    return {name: trained(run, local_runner, name)[0] for name in ("reptile", "fomaml", "joint")}
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "no_faults")]
 
 
 def assert_trains_to_the_same_bits(
@@ -175,52 +80,6 @@ def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_proces
     assert wait_for(lambda: not any(map(is_running, running))), "workers outlive their runner"
 
 
-def test_workers_begin_with_a_later_step_while_a_slow_one_is_waited_for(
-    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script
-) -> None:
-    # It answers when every chunk of the later step is accepted, and would time out before.
-    script.write({(0, 0): Fault("last")})
-    vector, first, second = start_vector(run), chunks_of(run), chunks_of(run, step=1)
-    with script.accepting(len(second)):
-        results, _ = two_workers.run(vector, first, [(vector, second)])
-    later, stats = two_workers.run(vector, second)
-    outer = run.spec.config.outer
-    assert np.array_equal(aggregate(first, results, outer, run.layout).gradient, local_gradient)
-    assert sorted(result.report.index for result in later) == [chunk.index for chunk in second]
-    assert stats.events == ()
-    assert stats.wait_s == 0
-
-
-@pytest.mark.parametrize("staleness", [0, 1])
-def test_parameters_are_sent_once_for_every_outer_step(
-    run: TrainSetup, two_workers: RayRunner, monkeypatch: pytest.MonkeyPatch, staleness: int
-) -> None:
-    sent: list[int] = []
-    put = ray.put
-
-    def counted(value: Vector) -> object:
-        sent.append(value.nbytes)
-        return put(value)
-
-    two_workers.wait_until_ready()
-    monkeypatch.setattr(ray, "put", counted)
-    _, stats = trained(run, two_workers, staleness=staleness)
-    assert sent == [start_vector(run).nbytes] * len(stats)
-
-
-def test_training_with_a_delay_has_the_bits_of_one_process_and_survives_a_kill(
-    run: TrainSetup, two_workers: RayRunner, local_runner: LocalRunner, script: Script
-) -> None:
-    expected = {
-        staleness: trained(run, local_runner, staleness=staleness)[0] for staleness in (0, 2)
-    }
-    assert not np.array_equal(expected[0], expected[2])
-    script.write({(1, 0): Fault("kill"), (2, 1): Fault("kill_after")})
-    vector, stats = trained(run, two_workers, staleness=2)
-    assert np.array_equal(vector, expected[2])
-    assert sum(e["kind"] == "restart" for record in stats for e in record.events) == 2
-
-
 @pytest.mark.parametrize("kind", ["kill", "kill_after"])
 def test_a_killed_worker_is_replaced_and_the_step_has_the_same_bits(
     run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script, kind: Kind
@@ -252,71 +111,6 @@ def test_two_kills_at_one_chunk_and_one_at_another_leave_the_trained_weights_unc
     restarts = [sum(e["kind"] == "restart" for e in record.events) for record in stats]
     assert np.array_equal(vector, locally_trained["reptile"])
     assert restarts == [2, 0, 1]
-
-
-def test_a_frozen_worker_is_replaced_after_its_deadline(
-    run: TrainSetup, local_gradient: Vector, script: Script
-) -> None:
-    config = settings(2, chunk_timeout_s=15.0)
-    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
-        runner.wait_until_ready()
-        # The first chunk of a process takes longest, because torch then loads more of itself.
-        update_of(run, runner)
-        before = pids(runner)
-        script.write({(0, 1): Fault("freeze")})
-        gradient, events = update_of(run, runner)
-    assert np.array_equal(gradient, local_gradient)
-    assert kinds(events) == ["timeout", "retry", "restart"]
-    assert "frozen" in str(events[0]["reason"])
-    assert events[0]["chunk"] == 1
-    assert wait_for(lambda: not any(map(is_running, before)), seconds=15), "it was not ended"
-
-
-def test_a_frozen_worker_is_found_by_its_silence_long_before_its_deadline(
-    run: TrainSetup, local_gradient: Vector, script: Script
-) -> None:
-    config = settings(2, heartbeat_timeout_s=5.0)
-    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
-        runner.wait_until_ready()
-        update_of(run, runner)
-        # Long, but alive: it answers, and keeps its chunk.
-        script.write({(0, 1): Fault("slow")})
-        gradient, events = update_of(run, runner)
-        assert np.array_equal(gradient, local_gradient)
-        assert events == []
-        script.write({(0, 1): Fault("freeze")})
-        started = time.monotonic()
-        gradient, events = update_of(run, runner)
-    assert time.monotonic() - started < 60
-    assert np.array_equal(gradient, local_gradient)
-    assert kinds(events) == ["timeout", "retry", "restart"]
-    assert "no sign of life" in str(events[0]["reason"])
-
-
-def test_a_chunk_on_a_slow_worker_is_given_to_an_idle_one_and_counted_once(
-    run: TrainSetup, local_gradient: Vector, script: Script
-) -> None:
-    config = settings(2, backup_factor=3.0)
-    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
-        runner.wait_until_ready()
-        # A worker's first chunk takes long by itself, and may be backed up, too.
-        update_of(run, runner)
-        update_of(run, runner)
-        script.write({(0, 1): Fault("slow")})
-        started = time.monotonic()
-        gradient, events = update_of(run, runner)
-        assert time.monotonic() - started < SLOW_S
-        assert np.array_equal(gradient, local_gradient)
-        assert [event["chunk"] for event in events if event["kind"] == "backup"][-1] == 1
-        # The slow worker's own answer arrives in a later step, where it is nobody's.
-        late: list[dict[str, object]] = []
-        assert wait_for(
-            lambda: (
-                late.extend(update_of(run, runner, step=1)[1])
-                or any(event["kind"] == "stale" and event["chunk"] == 1 for event in late)
-            ),
-            seconds=3 * SLOW_S,
-        )
 
 
 def test_a_worker_that_dies_while_loading_is_replaced(

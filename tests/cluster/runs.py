@@ -1,0 +1,88 @@
+"""What tests of the runner do with it: outer steps, and what there is to see of them."""
+
+import os
+import time
+from collections.abc import Callable
+
+from cluster.config import ClusterConfig
+from cluster.runner import RayRunner
+from metagan.aggregate import aggregate
+from metagan.chunks import ChunkKey
+from metagan.outer_loop import MetaLearner
+from metagan.params import Vector
+from metagan.settings import AlgorithmConfig
+from metagan.train import (
+    EpisodeRunner,
+    RunnerStats,
+    StepRecord,
+    meta_train,
+    plan_step,
+)
+from metagan.workflow.setup import TrainSetup
+
+
+def start_vector(run: TrainSetup) -> Vector:
+    return run.layout.flatten(run.initial).numpy().copy()
+
+
+def chunks_of(run: TrainSetup, step: int = 0) -> list[ChunkKey]:
+    config = run.spec.config
+    tasks, weights = run.source.tasks("train"), run.source.task_weights("train")
+    return plan_step(config, tasks, weights, step)
+
+
+def trained(
+    run: TrainSetup, runner: EpisodeRunner, algorithm: str = "reptile", staleness: int = 0
+) -> tuple[Vector, list[RunnerStats]]:
+    """The initialization after all outer steps, and what the runner said of each."""
+    outer = run.spec.config.outer.model_copy(update={"staleness": staleness})
+    changes = {"algorithm": AlgorithmConfig(name=algorithm), "outer": outer}
+    config = run.spec.config.model_copy(update=changes)
+    learner = MetaLearner(run.layout.flatten(run.initial), config.outer, config.warmup)
+    stats: list[RunnerStats] = []
+
+    def on_step(_: MetaLearner, record: StepRecord) -> bool:
+        stats.append(record.stats)
+        return False
+
+    meta_train(learner, run.source, runner, config, run.layout, on_step=on_step)
+    return learner.vector, stats
+
+
+def update_of(
+    run: TrainSetup, runner: EpisodeRunner, step: int = 0
+) -> tuple[Vector, list[dict[str, object]]]:
+    """The aggregated meta-gradient of one outer step, and the runner's events."""
+    chunks = chunks_of(run, step)
+    results, stats = runner.run(start_vector(run), chunks)
+    update = aggregate(chunks, results, run.spec.config.outer, run.layout)
+    return update.gradient, [dict(event) for event in stats.events]
+
+
+def kinds(events: list[dict[str, object]]) -> list[object]:
+    return [event["kind"] for event in events]
+
+
+def pids(runner: RayRunner) -> list[int]:
+    return [worker.pid for worker in runner._pool.workers if worker.pid is not None]
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def settings(num_workers: int, **changes: object) -> ClusterConfig:
+    # Second attempts would come and go with the load of the machine that the tests run on.
+    values = {"num_workers": num_workers, "backup_factor": None, **changes}
+    return ClusterConfig.model_validate(values, strict=False)

@@ -1,0 +1,86 @@
+"""A worker that is frozen or slow holds a step up for a bounded time, and no bit differs."""
+
+import time
+
+import numpy as np
+import pytest
+
+from cluster.runner import open_ray_runner
+from metagan.params import Vector
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.faults import SLOW_S, Fault, Script, faulty_worker
+from tests.cluster.runs import (
+    is_running,
+    kinds,
+    pids,
+    settings,
+    update_of,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "no_faults")]
+
+
+def test_a_frozen_worker_is_replaced_after_its_deadline(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    config = settings(2, chunk_timeout_s=15.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        # The first chunk of a process takes longest, because torch then loads more of itself.
+        update_of(run, runner)
+        before = pids(runner)
+        script.write({(0, 1): Fault("freeze")})
+        gradient, events = update_of(run, runner)
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["timeout", "retry", "restart"]
+    assert "frozen" in str(events[0]["reason"])
+    assert events[0]["chunk"] == 1
+    assert wait_for(lambda: not any(map(is_running, before)), seconds=15), "it was not ended"
+
+
+def test_a_frozen_worker_is_found_by_its_silence_long_before_its_deadline(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    config = settings(2, heartbeat_timeout_s=5.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        update_of(run, runner)
+        # Long, but alive: it answers, and keeps its chunk.
+        script.write({(0, 1): Fault("slow")})
+        gradient, events = update_of(run, runner)
+        assert np.array_equal(gradient, local_gradient)
+        assert events == []
+        script.write({(0, 1): Fault("freeze")})
+        started = time.monotonic()
+        gradient, events = update_of(run, runner)
+    assert time.monotonic() - started < 60
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["timeout", "retry", "restart"]
+    assert "no sign of life" in str(events[0]["reason"])
+
+
+def test_a_chunk_on_a_slow_worker_is_given_to_an_idle_one_and_counted_once(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    config = settings(2, backup_factor=3.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        # A worker's first chunk takes long by itself, and may be backed up, too.
+        update_of(run, runner)
+        update_of(run, runner)
+        script.write({(0, 1): Fault("slow")})
+        started = time.monotonic()
+        gradient, events = update_of(run, runner)
+        assert time.monotonic() - started < SLOW_S
+        assert np.array_equal(gradient, local_gradient)
+        assert [event["chunk"] for event in events if event["kind"] == "backup"][-1] == 1
+        # The slow worker's own answer arrives in a later step, where it is nobody's.
+        late: list[dict[str, object]] = []
+        assert wait_for(
+            lambda: (
+                late.extend(update_of(run, runner, step=1)[1])
+                or any(event["kind"] == "stale" and event["chunk"] == 1 for event in late)
+            ),
+            seconds=3 * SLOW_S,
+        )
