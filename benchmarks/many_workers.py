@@ -8,9 +8,9 @@ Ray's calls take what they were measured to take just before (`benchmarks.driver
 hashing, in as many threads as the driver has on 4 cores, and adding. The driver's own Python is
 timed as it runs. A gradient arrives over a network link of the driver that carries one at a time.
 
-The simulated clock jumps to the next event where the driver would wait. Efficiency is the time the
-workers would need without a driver, over the time of the step; *saturated* is where the driver
-itself is busy for more than 0.9 of a step.
+The simulated clock jumps to the next event where the driver would wait. Efficiency is the time of
+the same step with a driver that takes no time, over its time; *saturated* is where the driver is
+busy for more than 0.9 of a step; *least s/chunk* is how long chunks must take for it not to be.
 
 `reduced by 8` is the same with a reduction by tasks on the workers' nodes: eight gradients of
 neighbouring chunks, which are one node of the fixed tree, are hashed and added there, so that the
@@ -78,11 +78,13 @@ class Case:
 class World:
     """Simulated time, and all that is beyond the driver."""
 
-    def __init__(self, case: Case, costs: DriverCosts, spread: Sequence[float]) -> None:
-        """`spread` are recorded durations with a mean of one."""
-        self.case, self.costs = case, costs
+    def __init__(
+        self, case: Case, costs: DriverCosts, spread: Sequence[float], *, free: bool = False
+    ) -> None:
+        """`spread` are recorded durations with a mean of one; `free`: the driver takes no time."""
+        self.case, self.costs, self.free = case, costs, free
         self.now = self.waited = self.python = 0.0
-        self.spent: dict[str, float] = dict.fromkeys(("submit", "wait", "fetch"), 0.0)
+        self.spent: dict[str, float] = dict.fromkeys(("put", "submit", "wait", "fetch"), 0.0)
         self._spread = spread
         self._answers: list[tuple[float, int, object]] = []
         self._done: dict[object, ChunkReport | None] = {}
@@ -92,18 +94,24 @@ class World:
         self.gradient = np.zeros(1, np.float32)
         self.sha256 = vector_sha256(self.gradient)
 
+    def start(self) -> None:
+        """What the driver's code takes counts from now on."""
+        self._mark = time.thread_time()
+
     def count_python(self) -> None:
         """Add what the driver's own code has taken since the last call to the clock."""
         mark = time.thread_time()
-        self.now += mark - self._mark
-        self.python += mark - self._mark
+        if not self.free:
+            self.now += mark - self._mark
+            self.python += mark - self._mark
         self._mark = mark
 
     def spend(self, name: str, seconds: float) -> None:
         """The driver's thread is busy with a call of Ray's."""
         self.count_python()
-        self.now += seconds
-        self.spent[name] += seconds
+        if not self.free:
+            self.now += seconds
+            self.spent[name] += seconds
         self._mark = time.thread_time()
 
     def jump(self, until: float) -> None:
@@ -183,7 +191,7 @@ class SimulatedArrivals:
     def add(self, arrival: Arrival) -> None:
         """To the thread that is free first."""
         case = self._world.case
-        seconds = self._world.costs.hash_mb * case.mb / case.reduced
+        seconds = 0.0 if self._world.free else self._world.costs.hash_mb * case.mb / case.reduced
         done = max(heapq.heappop(self._free_at), self._world.now) + seconds
         heapq.heappush(self._free_at, done)
         heapq.heappush(self._hashing, (done, next(self._number), arrival))
@@ -257,32 +265,39 @@ def simulated(world: World) -> Iterator[RayRunner]:
 
 def simulate(case: Case, costs: DriverCosts, spread: Sequence[float]) -> str:
     """A row of the table."""
-    world = World(case, costs, spread)
-    episodes = (EpisodeKey("domain0/class0", 0),)
     count = case.workers * case.chunks_per_worker
-    chunks = [ChunkKey(0, index, "reptile", episodes) for index in range(count)]
-    work = sum(world.duration(chunk) for chunk in chunks) / case.workers
-    # A worker does not divide its chunks; without a driver, this is what is left to wait for.
-    ideal = max(work, max(world.duration(chunk) for chunk in chunks))
-    with simulated(world) as runner:
-        world._mark = time.thread_time()
-        world.spend("submit", costs.put_mb * case.mb + costs.hash_mb * case.mb)
-        results, _ = runner.run(world.gradient, chunks)
-        world.count_python()
-    assert len(results) == count
+    ideal = step(World(case, costs, spread, free=True), count).now
+    world = step(World(case, costs, spread), count)
     adding = costs.sum_mb * case.mb * count / case.reduced
     seconds = world.now + adding
     # What the hashing threads take is only waited for, so it is not in here.
     busy = (seconds - world.waited) / seconds
-    per_chunk = [world.python, *world.spent.values(), adding]
-    parts = " | ".join(f"{1000 * part / count:.2f}" for part in per_chunk)
+    taken = [world.python, *world.spent.values(), adding]
+    parts = " | ".join(f"{1000 * part / count:.2f}" for part in taken)
+    # The driver's time for a chunk of each worker.
+    least = case.workers * sum(taken) / count / SATURATED
     hashing = 1000 * costs.hash_mb * case.mb / case.reduced / HASH_THREADS
     held_mb = case.mb * count / case.reduced
     note = " saturated" if busy > SATURATED else ""
     return (
         f"| {case.workers} | {case.chunk_s:g} | {case.mb:g} | {case.reduced} | {seconds:.1f} "
-        f"| {ideal / seconds:.3f} | {busy:.2f}{note} | {parts} | {hashing:.2f} | {held_mb:.0f} |"
+        f"| {ideal / seconds:.3f} | {busy:.2f}{note} | {least:.2f} "
+        f"| {parts} | {hashing:.2f} | {held_mb:.0f} |"
     )
+
+
+def step(world: World, count: int) -> World:
+    """An outer step of so many chunks in this world."""
+    episodes = (EpisodeKey("domain0/class0", 0),)
+    chunks = [ChunkKey(0, index, "reptile", episodes) for index in range(count)]
+    case, costs = world.case, world.costs
+    with simulated(world) as runner:
+        world.start()
+        world.spend("put", (costs.put_mb + costs.hash_mb) * case.mb)
+        results, _ = runner.run(world.gradient, chunks)
+        world.count_python()
+    assert len(results) == count
+    return world
 
 
 def recorded_spread(folder: Path, count: int) -> list[float]:
@@ -339,8 +354,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         costs = measure_costs()
     print_costs(costs, spread)
     print("| workers | s/chunk | MiB | reduced by | s/step | efficiency | driver busy ", end="")
-    print("| ms/chunk: Python | submit | wait | fetch | add | hash | MiB held |")
-    print("|" + " --- |" * 14)
+    print(
+        "| least s/chunk | ms/chunk: Python | put | submit | wait | fetch | add | hash | MiB held |"
+    )
+    print("|" + " --- |" * 16)
     for mb, chunk_s, workers in itertools.product(options.sizes, options.seconds, options.workers):
         case = Case(workers, chunk_s, mb)
         print(simulate(case, costs, spread), flush=True)

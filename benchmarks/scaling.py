@@ -13,10 +13,13 @@ workers a lower priority than other processes; here it does not (RAY_worker_nice
 processes take of the cores; efficiency needs a machine that is otherwise idle.
 
 Overhead: outer steps whose chunks compute nothing, so that all the time is the driver's and Ray's:
-sending parameters, handing out chunks, fetching, checking and counting results.
+sending parameters, handing out chunks, fetching, checking and counting results; and adding them up.
+Then the same with chunks that take a while in which nobody computes, as on other machines or a GPU:
+what is left of the overhead when the driver works while it waits.
 """
 
 import argparse
+import math
 import os
 import platform
 import statistics
@@ -35,6 +38,7 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.runner import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerReady
+from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.dataset import ClassRecord, Dataset
 from metagan.params import Vector, vector_sha256
@@ -50,7 +54,9 @@ NUM_EMPTY_CHUNKS = 16
 
 
 class EmptyWorker(EpisodeWorker):
-    """Answers at once with a gradient of zeros."""
+    """Answers with a gradient of zeros, after a while."""
+
+    pause_s = 0.0
 
     def load(self) -> WorkerReady:
         """Nothing to load."""
@@ -60,6 +66,7 @@ class EmptyWorker(EpisodeWorker):
     @ray.method(num_returns=2)
     def compute(self, vector: Vector, chunk: ChunkKey) -> tuple[ChunkReport, Vector]:
         """Zeros and their report."""
+        time.sleep(self.pause_s)
         zeros = np.zeros_like(vector)
         # Hashing is a worker's work, so it is done once per size and not timed.
         for name, array in (("zeros", zeros), ("vector", vector)):
@@ -76,6 +83,12 @@ class EmptyWorker(EpisodeWorker):
             params_sha256=self._hashes[f"vector {len(vector)}"],
         )
         return report, zeros
+
+
+class PausingWorker(EmptyWorker):
+    """Takes a tenth of a second."""
+
+    pause_s = 0.1
 
 
 def noise_run(folder: Path, *, num_chunks: int, width: int) -> TrainSetup:
@@ -107,6 +120,17 @@ def seconds(
     assert len(results) == len(chunks)
     assert not stats.events, stats.events
     return wall_s, stats
+
+
+def seconds_to_add(
+    runner: EpisodeRunner, vector: Vector, chunks: Sequence[ChunkKey]
+) -> tuple[float, RunnerStats, float]:
+    started = time.perf_counter()
+    results, stats = runner.run(vector, chunks)
+    wall_s = time.perf_counter() - started
+    assert not stats.events, stats.events
+    tree_sum([result.gradient_sum for result in results])
+    return wall_s, stats, time.perf_counter() - started - wall_s
 
 
 def print_efficiency(run: TrainSetup, workers: Sequence[int], rounds: int) -> None:
@@ -154,41 +178,53 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
 
 
 def print_overhead(
-    run: TrainSetup, sizes_mb: Sequence[float], num_workers: int, rounds: int
+    run: TrainSetup,
+    sizes_mb: Sequence[float],
+    num_workers: int,
+    rounds: int,
+    worker_class: type[EmptyWorker],
 ) -> None:
     episodes = tuple(EpisodeKey("domain0/class0", seed) for seed in range(EPISODES_PER_CHUNK))
     vectors = {mb: np.ones(max(1, int(mb * 2**20 / 4)), np.float32) for mb in sizes_mb}
-    samples: dict[float, list[tuple[float, RunnerStats]]] = {mb: [] for mb in sizes_mb}
+    samples: dict[float, list[tuple[float, RunnerStats, float]]] = {mb: [] for mb in sizes_mb}
     config = ClusterConfig(num_workers=num_workers)
-    with open_ray_runner(run.spec, config, worker_class=EmptyWorker) as runner:
+    with open_ray_runner(run.spec, config, worker_class=worker_class) as runner:
         runner.wait_until_ready()
         for step in range(rounds + 3):
             for mb, vector in vectors.items():
                 chunks = [
                     ChunkKey(step, index, "reptile", episodes) for index in range(NUM_EMPTY_CHUNKS)
                 ]
-                sample = seconds(runner, vector, chunks)
+                sample = seconds_to_add(runner, vector, chunks)
                 if step >= 3:
                     samples[mb].append(sample)
+    # Chunks that pause take this long with a driver that takes no time.
+    least_s = worker_class.pause_s * math.ceil(NUM_EMPTY_CHUNKS / num_workers)
     print(
-        f"\nOverhead of an outer step of {NUM_EMPTY_CHUNKS} empty chunks, {num_workers} workers, "
-        f"medians of {rounds} rounds\n"
+        f"\nOverhead of an outer step of {NUM_EMPTY_CHUNKS} chunks that take "
+        f"{worker_class.pause_s:g} s, {num_workers} workers, medians of {rounds} rounds; ms/step is "
+        f"beyond {1000 * least_s:g} ms\n"
     )
-    print("| parameters | ms/step | of it waiting | sending and fetching | the rest | ms/chunk |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| parameters | ms/step | waiting | sending and fetching | the rest | adding | least |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for mb, taken in samples.items():
-        wall = milliseconds(taken, lambda wall_s, _: wall_s)
-        wait = milliseconds(taken, lambda _, stats: stats.wait_s)
-        transfer = milliseconds(taken, lambda _, stats: stats.transfer_s)
-        rest = milliseconds(taken, lambda wall_s, stats: wall_s - stats.wait_s - stats.transfer_s)
+        wall = milliseconds(taken, lambda wall_s, *_: wall_s - least_s)
+        wait = milliseconds(taken, lambda _, stats, __: stats.wait_s)
+        transfer = milliseconds(taken, lambda _, stats, __: stats.transfer_s)
+        rest = milliseconds(
+            taken, lambda wall_s, stats, _: wall_s - stats.wait_s - stats.transfer_s
+        )
+        adding = milliseconds(taken, lambda *sample: sample[2])
+        least = 1000 * min(wall_s - least_s for wall_s, *_ in taken)
         print(
             f"| {mb:g} MiB | {wall:.1f} | {wait:.1f} | {transfer:.1f} | {rest:.1f} "
-            f"| {wall / NUM_EMPTY_CHUNKS:.2f} |"
+            f"| {adding:.1f} | {least:.1f} |"
         )
 
 
 def milliseconds(
-    samples: Sequence[tuple[float, RunnerStats]], pick: Callable[[float, RunnerStats], float]
+    samples: Sequence[tuple[float, RunnerStats, float]],
+    pick: Callable[[float, RunnerStats, float], float],
 ) -> float:
     return 1000 * statistics.median(pick(*sample) for sample in samples)
 
@@ -212,6 +248,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="Fewer rounds, two minutes.")
+    parser.add_argument("--overhead", action="store_true", help="Only the overhead.")
     parser.add_argument("--rounds", type=int, help="Interleaved rounds (default 9, quick 3).")
     parser.add_argument(
         "--workers", nargs="+", type=int, default=[1, 2], help="Numbers of workers (default 1 2)."
@@ -234,8 +271,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     room = ClusterConfig(num_workers=sum(workers))
     with tempfile.TemporaryDirectory() as folder, ray_session(room):
         run = noise_run(Path(folder) / "noise", num_chunks=options.chunks, width=options.width)
-        print_efficiency(run, workers, rounds)
-        print_overhead(run, options.sizes, max(workers), 10 * rounds)
+        if not options.overhead:
+            print_efficiency(run, workers, rounds)
+        print_overhead(run, options.sizes, max(workers), 10 * rounds, EmptyWorker)
+        print_overhead(run, options.sizes, max(workers), 2 * rounds, PausingWorker)
     print(f"\nload average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
 
 

@@ -75,6 +75,8 @@ def own_environment(folder: Path) -> Mapping[str, str]:
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
+        # A few cores for a whole cluster: a node may take its time to start.
+        "RAY_raylet_start_wait_time_s": "120",
     }
 
 
