@@ -202,8 +202,8 @@ def print_overhead(
     least_s = worker_class.pause_s * math.ceil(NUM_EMPTY_CHUNKS / num_workers)
     print(
         f"\nOverhead of an outer step of {NUM_EMPTY_CHUNKS} chunks that take "
-        f"{worker_class.pause_s:g} s, {num_workers} workers, medians of {rounds} rounds; ms/step is "
-        f"beyond {1000 * least_s:g} ms\n"
+        f"{worker_class.pause_s:g} s, {num_workers} workers, medians of {rounds} rounds; "
+        f"ms/step is beyond {1000 * least_s:g} ms\n"
     )
     print("| parameters | ms/step | waiting | sending and fetching | the rest | adding | least |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
