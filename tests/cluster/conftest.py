@@ -1,21 +1,11 @@
-"""The Ray and the run that these tests share."""
-
-from collections.abc import Iterator
+"""The run that these tests share."""
 
 import pytest
 
-from cluster.connect import RaySession
 from metagan.devices import choose_device
 from metagan.train import ChunkWorker, LocalRunner
 from metagan.workflow.setup import TrainSetup
-from tests.cluster.ray_for_tests import bars_run, ray_in_own_folders
-
-
-@pytest.fixture(scope="session")
-def local_ray() -> Iterator[RaySession]:
-    """A private Ray; ask for it by name, so that other tests never start one."""
-    with ray_in_own_folders() as session:
-        yield session
+from tests.cluster.ray_for_tests import bars_run
 
 
 @pytest.fixture(scope="session")
