@@ -141,10 +141,11 @@ def _start(config: ClusterConfig) -> None:
             logging_level=logging.ERROR,
             _system_config=_PRIVATE_RAY,
         )
-    except (RuntimeError, OSError, ray.exceptions.RayError) as error:
+    # Where it takes too long, Ray raises a bare Exception.
+    except Exception as error:
         raise ClusterError(
-            f"Ray did not start on this machine: {_first_line(error)}; check the free space of "
-            "/tmp and /dev/shm, or set RAY_TMPDIR to another folder with a short path"
+            f"Ray did not start on this machine: {_first_line(error)}; check the load and the free "
+            "space of /tmp and /dev/shm, or set RAY_TMPDIR to another folder with a short path"
         ) from error
 
 

@@ -29,6 +29,7 @@ from metagan.params import GanParams, Layout
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"step-(0|[1-9][0-9]*)")
+_UNFINISHED = re.compile(r"\.step-[0-9]+\.[0-9a-f]{8}\.tmp")
 
 
 class CheckpointError(ValueError):
@@ -215,6 +216,10 @@ def save_checkpoint(
         # Only folders with our manifest are ours to delete.
         if old.name != best and (old / MANIFEST).is_file():
             delete_checkpoint(old)
+    for entry in folder.iterdir():
+        # What a killed process left half written or half deleted; nobody else writes here.
+        if _UNFINISHED.fullmatch(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)
     return path
 
 

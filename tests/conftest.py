@@ -3,12 +3,16 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from metagan.sources.arrow import prepare
 from tests.helpers import bars
+
+if TYPE_CHECKING:
+    from cluster.connect import RaySession
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -35,3 +39,12 @@ def published_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no published data sets at {path} (set METAGAN_DATA)")
     return path
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator["RaySession"]:
+    """A private Ray; ask for it by name, so that other tests never import or start one."""
+    from tests.cluster.ray_for_tests import ray_in_own_folders
+
+    with ray_in_own_folders() as session:
+        yield session

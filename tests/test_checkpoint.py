@@ -64,6 +64,17 @@ def test_weights_load_with_safetensors_alone(tmp_path: Path, layout: Layout) -> 
     assert {name: tuple(t.shape) for name, t in tensors.items()} == dict(layout.shapes)
 
 
+def test_what_a_killed_process_left_unfinished_goes(tmp_path: Path, layout: Layout) -> None:
+    unfinished = tmp_path / ".step-7.0123abcd.tmp"
+    others = [tmp_path / ".step-7.mine.tmp", tmp_path / ".notes"]
+    for folder in (unfinished, *others):
+        folder.mkdir()
+        (folder / "file").write_text("")
+    save(tmp_path, layout, 1)
+    assert not unfinished.exists()
+    assert all((folder / "file").is_file() for folder in others)
+
+
 def test_old_checkpoints_go_but_the_best_stays(tmp_path: Path, layout: Layout) -> None:
     mark_best(tmp_path, save(tmp_path, layout, 1))
     for steps in (2, 3, 4):

@@ -1,6 +1,7 @@
 """What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
 
 import json
+import shlex
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -117,7 +118,8 @@ def load_run_files(path: Path) -> RunFiles:
     folder = RunFolder(path)
     if not folder.exists():
         raise RunError(
-            f"{path}: no run here (no config.yaml); train one with metagan train --run {path}"
+            f"{path}: no run here (no config.yaml); "
+            f"train one with metagan train --run {shlex.quote(str(path))}"
         )
     reader = _Reader(folder)
     evaluation = reader.mapping(EVALUATION)

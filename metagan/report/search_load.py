@@ -1,6 +1,7 @@
 """What the folder of a search holds for its page, read from `search.json` alone."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,12 +211,13 @@ def load_search(path: Path) -> SearchFiles:
 
 def _read(path: Path) -> Mapping[str, Any]:
     file = path / SEARCH
-    again = f"metagan tune -c FILE --out {path} --resume"
+    quoted = shlex.quote(str(path))
+    again = f"metagan tune -c FILE --out {quoted} --resume"
     if not file.is_file():
         if (path / "tune").is_dir():
             raise RunError(f"{path}: the search here has no {SEARCH} yet; go on with it by {again}")
         raise RunError(
-            f"{path}: no search here (no {SEARCH}); make one with metagan tune --out {path}"
+            f"{path}: no search here (no {SEARCH}); make one with metagan tune --out {quoted}"
         )
     fix = f"write it again with {again}, which keeps finished trials"
     try:

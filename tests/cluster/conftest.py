@@ -1,4 +1,4 @@
-"""The Ray and the run that these tests share."""
+"""The run and the workers that these tests share."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,15 +11,8 @@ from metagan.params import Vector
 from metagan.train import ChunkWorker, LocalRunner
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Script, faulty_worker
-from tests.cluster.ray_for_tests import bars_run, ray_in_own_folders
+from tests.cluster.ray_for_tests import bars_run
 from tests.cluster.runs import settings, trained, update_of
-
-
-@pytest.fixture(scope="session")
-def local_ray() -> Iterator[RaySession]:
-    """A private Ray; ask for it by name, so that other tests never start one."""
-    with ray_in_own_folders() as session:
-        yield session
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import ray
 
 from cluster.config import ClusterConfig
 from cluster.connect import RaySession, ray_session
@@ -22,12 +21,7 @@ NUM_CPUS = 6
 
 @contextmanager
 def ray_in_own_folders() -> Iterator[RaySession]:
-    """A private Ray of `NUM_CPUS` cores, or the one that an earlier fixture has started."""
-    config = ClusterConfig(num_workers=NUM_CPUS)
-    if ray.is_initialized():
-        with ray_session(config) as session:
-            yield session
-        return
+    """A private Ray of `NUM_CPUS` cores."""
     # Socket paths are limited to about 107 bytes, too few for pytest's own folders.
     folder = Path(tempfile.mkdtemp(prefix="mg-"))
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +30,7 @@ def ray_in_own_folders() -> Iterator[RaySession]:
         patch.setenv("HOME", str(folder))
         patch.setenv("RAY_TMPDIR", str(folder))
         try:
-            with ray_session(config) as session:
+            with ray_session(ClusterConfig(num_workers=NUM_CPUS)) as session:
                 yield session
         finally:
             shutil.rmtree(folder, ignore_errors=True)
