@@ -173,10 +173,10 @@ def adapt(
 
 
 def _freeze(module: nn.Module, moves: str) -> None:
-    """Leave only the body or the head to be moved."""
-    if moves != "all":
-        for name, child in module.named_children():
-            child.requires_grad_(name == moves)
+    """Leave only the body or the head to be moved, or weights whose names start as a pattern."""
+    for name, weight in module.named_parameters():
+        start = {"all": "", "body": "body.", "head": "head."}.get(moves, moves.rstrip("*"))
+        weight.requires_grad_(name.startswith(start))
 
 
 def query_losses(
