@@ -7,17 +7,21 @@
 
 For every training seed, all rows start from the same joint pre-training and then spend the same
 seconds of worker compute (a short run of each row says how many outer steps that is; `average`
-spends it on inner steps). Then all initializations, and an untrained one, are adapted to the same
-unseen classes, each by its own inner loop, with the same numbers of steps. The share of generated
-samples in a classifier's batches is the same for all. Nothing is chosen by what is measured here.
+spends it on inner steps). Then all initializations, the common start and an untrained one are
+adapted to the same unseen classes, each by its own inner loop, with the same numbers of steps. The
+share of generated samples in a classifier's batches is the same for all, and 0 % is measured too.
+Nothing is chosen by what is measured here: rates are those of `ROWS`, the same for every data set.
 
-What is there already is not computed again, so a broken-off benchmark goes on where it stopped.
-Printed is a Markdown table per target; means are over training seeds and repetitions, the interval
-(95 %, Student's t) is over training seeds. Rates of the rows were chosen on validation alphabets.
+What is there already is not computed again, so a broken-off benchmark goes on where it stopped; a
+budget is in seconds, so measure on a machine that does nothing else, and look at what was spent.
+Printed is a Markdown table per target; means are over training seeds and repetitions, +- is the
+standard deviation of the seeds' means, the interval (95 %, Student's t) is over training seeds.
+Memory is that of one process which trains two outer steps, beyond what it holds before.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -28,14 +32,16 @@ from typing import Any
 
 from cluster.config import JobConfig
 from cluster.work import open_map
+from metagan.algorithms import ALGORITHMS
 from metagan.cli.console import Console
 from metagan.config import load_config
+from metagan.evaluate.downstream import arm_accuracy
 from metagan.evaluate.evaluation import ComparisonItem, run_comparison_item
 from metagan.evaluate.intervals import interval
 from metagan.evaluate.kept import KeptResults
 from metagan.files import write_json
-from metagan.run_folder import RunFolder
-from metagan.settings import SourceName
+from metagan.run_folder import RunFolder, environment
+from metagan.settings import GanConfig, SourceName
 from metagan.sources.cache import open_dataset
 from metagan.workflow.evaluate import ITEMS_FOLDER, Target, build_subject
 from metagan.workflow.setup import load_run
@@ -68,6 +74,8 @@ ROWS: dict[str, dict[str, str]] = {
 }
 PROBE_STEPS = 4
 SHARE = 0.5
+# The common start among the rows, and what a classifier learns from real samples alone.
+START, REAL_ONLY = "start", {"none": "real samples", "classical": "real, augmented"}
 
 
 def metagan(*arguments: str) -> None:
@@ -102,12 +110,14 @@ def train_row(
     """A row's run under the budget, with what it cost."""
     settings = row_settings(row, common, start)
     run = folder / row
+    # Joint training pays for penalties at every so many outer steps, so it is timed over as many.
+    probed = PROBE_STEPS if ALGORITHMS[row].adapts else 1 + GanConfig().penalty_every
     if row == "average":  # One outer step; its inner loops are as long as the budget allows.
         probe = train(folder / f"probe-{row}", {**settings, "outer.steps": "1"})
         steps = max(1, round(budget_s / probe * int(settings["inner.steps"])))
         settings |= {"inner.steps": str(steps), "outer.steps": "1"}
     else:
-        probe = train(folder / f"probe-{row}", {**settings, "outer.steps": str(PROBE_STEPS)})
+        probe = train(folder / f"probe-{row}", {**settings, "outer.steps": str(probed)})
         settings |= {"outer.steps": str(max(1, round(budget_s / probe)))}
     started = time.perf_counter()
     per_step = train(run, settings)
@@ -118,15 +128,33 @@ def train_row(
         "compute_s_per_step": per_step,
         "compute_s": sum(float(line["compute_s"]) for line in lines),
         "wall_s": time.perf_counter() - started,
+        "memory_mb": training_memory(row, settings, folder / f"memory-{row}"),
     }
+
+
+def training_memory(row: str, settings: Mapping[str, str], run: Path) -> float:
+    """MB that training adds to what a process holds with everything imported and built."""
+    kept = run.with_suffix(".json")
+    if not kept.exists():
+        shutil.rmtree(run, ignore_errors=True)
+        steps = "1" if row == "average" else "2"
+        overrides = {**settings, "outer.steps": steps}
+        command = [sys.executable, "-m", "benchmarks.algorithm_memory", str(run)]
+        command += [f"{key}={value}" for key, value in overrides.items()]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        write_json(kept, json.loads(done.stdout.splitlines()[-1]))
+    measured = json.loads(kept.read_text(encoding="utf-8"))
+    return float(measured["peak_mb"] - measured["idle_mb"])
 
 
 def compare(
     runs: Mapping[str, Path], target: tuple[str, str] | None, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Quality and accuracy of every initialization on every repetition of a target."""
-    first = next(iter(runs))
-    run = load_run(runs[first], JobConfig)
+    """Quality and accuracy of every initialization on every repetition of a target.
+
+    `runs` has the start, whose settings are those of the comparison: no row's place matters.
+    """
+    run = load_run(runs[START], JobConfig)
     evaluate = {
         "shots": [options.shots],
         "seeds": max(2, options.repetitions),
@@ -155,7 +183,7 @@ def compare(
         config,
         reporter=console,
         target=other,
-        baselines={name: path for name, path in runs.items() if name != first},
+        baselines={name: path for name, path in runs.items() if name != START},
     )
     items = [
         ComparisonItem(init, steps, repetition, options.shots, SHARE)
@@ -164,13 +192,20 @@ def compare(
         for steps in options.adapt_steps
     ]
     rows: list[dict[str, Any]] = []
+    for repetition in range(options.repetitions):
+        task = subject.draw("test", repetition, options.shots)
+        for arm, row in REAL_ONLY.items():
+            accuracy = arm_accuracy(task, "scratch", arm, config.evaluate, subject.source)
+            found = {"row": row, "adapt_steps": None, "repetition": repetition}
+            rows.append({**found, "accuracy": accuracy, "kid": None, "coverage": None})
+    measured = len(rows)
     with open_map(config.cluster) as work:
         kept = KeptResults(work, subject, run.folder.path / ITEMS_FOLDER, tell=console.print)
         for result in kept(run_comparison_item, subject, items):
             item = result.item
             rows.append(
                 {
-                    "row": first if item.init == "run" else item.init,
+                    "row": START if item.init == "run" else item.init,
                     "adapt_steps": item.adapt_steps,
                     "repetition": item.repetition,
                     "accuracy": result.accuracy,
@@ -178,47 +213,58 @@ def compare(
                 }
             )
             console.progress(
-                {"stage": f"comparing on {subject.target_name}", "step": len(rows)}
+                {"stage": f"comparing on {subject.target_name}", "step": len(rows) - measured}
                 | {"steps": len(items)}
             )
     return rows
 
 
 def markdown(measured: Sequence[Mapping[str, Any]], target: str, seeds: Sequence[int]) -> str:
-    """A table of rows and adaptation steps; the interval is over training seeds."""
+    """A table of rows and adaptation steps; deviation and interval are over training seeds."""
     lines = [
         f"Target: {target}\n",
         "| initialization | steps | KID | coverage | accuracy, % |",
         "| --- | --- | --- | --- | --- |",
     ]
     rows = [m for m in measured if m["target"] == target]
-    for name in dict.fromkeys(m["row"] for m in rows):
-        for steps in dict.fromkeys(m["adapt_steps"] for m in rows):
-            chosen = [m for m in rows if (m["row"], m["adapt_steps"]) == (name, steps)]
-            by_seed = [
-                statistics.mean(100 * m["accuracy"] for m in chosen if m["seed"] == seed)
-                for seed in seeds
-            ]
-            text = f"{statistics.mean(by_seed):.1f}"
-            if len(by_seed) > 1:
-                spread = interval(by_seed)
-                text += f" [{spread.low:.1f}, {spread.high:.1f}]"
-            kid = statistics.mean(m["kid"] for m in chosen)
-            coverage = statistics.mean(m["coverage"] for m in chosen)
-            lines.append(f"| {name} | {steps} | {kid:.4f} | {coverage:.3f} | {text} |")
+    for name, steps in dict.fromkeys((m["row"], m["adapt_steps"]) for m in rows):
+        chosen = [m for m in rows if (m["row"], m["adapt_steps"]) == (name, steps)]
+        by_seed = {
+            key: [statistics.mean(m[key] for m in chosen if m["seed"] == seed) for seed in seeds]
+            for key in ("kid", "coverage", "accuracy")
+            if chosen[0][key] is not None
+        }
+        kid, coverage = (
+            spread(by_seed[key], digits) if key in by_seed else ""
+            for key, digits in (("kid", 4), ("coverage", 3))
+        )
+        accuracies = [100 * value for value in by_seed["accuracy"]]
+        text = f"{statistics.mean(accuracies):.1f}"
+        if len(accuracies) > 1:
+            found = interval(accuracies)
+            text += f" [{found.low:.1f}, {found.high:.1f}]"
+        cells = [name, "" if steps is None else str(steps), kid, coverage, text]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean +- standard deviation, where there is one."""
+    text = f"{statistics.mean(values):.{digits}f}"
+    return f"{text} +- {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
 def cost_table(costs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     lines = [
-        "| algorithm | outer steps | inner steps | compute, s/step | compute, s |",
-        "| --- | --- | --- | --- | --- |",
+        "| algorithm | outer steps | inner steps | compute, s/step | compute, s | memory, MB |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for row, runs in costs.items():
         means = {key: statistics.mean(run[key] for run in runs) for key in runs[0]}
         lines.append(
             f"| {row} | {means['outer_steps']:.0f} | {means['inner_steps']:.0f} | "
-            f"{means['compute_s_per_step']:.2f} | {means['compute_s']:.0f} |"
+            f"{means['compute_s_per_step']:.2f} | {means['compute_s']:.0f} | "
+            f"{means['memory_mb']:.0f} |"
         )
     return "\n".join(lines)
 
@@ -262,6 +308,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def made_by(options: argparse.Namespace) -> dict[str, Any]:
+    """Commit, machine, versions and options: what a table has to name."""
+    here = Path(__file__).resolve().parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    found = subprocess.run(git, check=False, capture_output=True, text=True)
+    used = {name: str(value) for name, value in vars(options).items()}
+    return {"commit": found.stdout.strip() or None, "options": used, **environment()}
+
+
 def _target(text: str) -> tuple[str, str]:
     name, _, path = text.partition("=")
     if not name or not path:
@@ -294,16 +349,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row in rows:
             cost = train_row(row, common, start, folder, options.budget_s)
             costs.setdefault(row, []).append(cost)
-        runs = {row: folder / row for row in rows}
+        runs = {START: start} | {row: folder / row for row in rows}
         for target in [None, *options.target]:
             name = f"unseen classes of {source}" if target is None else target[0]
             results = compare(runs, target, options)
             measured += [{"seed": seed, "target": name, **result} for result in results]
-            write_json(options.out / "results.json", {"measured": measured, "costs": costs})
+            written = {"measured": measured, "costs": costs, "made_by": made_by(options)}
+            write_json(options.out / "results.json", written)
     print("\n" + cost_table(costs) + "\n")
     for name in dict.fromkeys(m["target"] for m in measured):
         print(markdown(measured, name, range(options.seeds)) + "\n")
-    print(json.dumps({"seeds": options.seeds, "budget_s": options.budget_s, "rows": rows}))
+    print(json.dumps({"seeds": options.seeds, "budget_s": options.budget_s} | made_by(options)))
     return 0
 
 

@@ -88,7 +88,8 @@ def aggregate(
     Args:
         planned: The step's chunks.
         results: One per chunk, in any order.
-        config: Clipping, of each player and of learned rates by itself, and the quorum.
+        config: Clipping, of each player and of learned rates and moments by themselves, and the
+            quorum.
         layout: Of the gradient.
 
     Returns:

@@ -14,6 +14,8 @@ THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
 # Those whose query loss may be taken after every inner step, and that can start as first order.
 QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
 SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
+# Those that can learn where the inner optimizer's state starts.
+LEARN_STATE = ("reptile", *THROUGH_INNER_LOOP)
 
 
 def disagreements(run: "RunConfig") -> Iterator[str]:
@@ -63,6 +65,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             f"inner.learn_rates is {run.inner.learn_rates}, but algorithm.name {name} cannot learn "
             f"rates; use {', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
         )
+    yield from _learned_state(run)
     for setting, value, able, why in (
         (
             "algorithm.multi_step",
@@ -96,6 +99,29 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
         yield (
             "inner.discriminator_lr_scale is 0, but algorithm.name imaml solves for all that the "
             "inner loop moves; to freeze the discriminator set inner.discriminator_moves none"
+        )
+
+
+def _learned_state(run: "RunConfig") -> Iterator[str]:
+    """A learned start of the inner optimizer's state, against what there is to learn it by."""
+    name = run.algorithm.name
+    if run.inner.state == "reset":
+        return
+    if run.inner.optimizer == "sgd":
+        yield (
+            "inner.state is learned, but inner.optimizer sgd has no state; set inner.optimizer "
+            "adam, or inner.state reset"
+        )
+    if name not in LEARN_STATE:
+        why = {
+            "fomaml": "takes no derivative through the inner loop, so it has none by that state",
+            "imaml": "descends at a fixed point that does not depend on that state",
+            "joint": "has no inner loop",
+            "average": "fine-tunes once, from a state that nothing has learned",
+        }[name]
+        yield (
+            f"inner.state is learned, but algorithm.name {name} {why}; set inner.state reset, or "
+            f"use {', '.join(LEARN_STATE)}"
         )
 
 

@@ -86,7 +86,8 @@ def reptile(
     """The displacement `init - adapted`, which points as a gradient does.
 
     Source: Nichol et al. 2018, arXiv:1803.02999, Algorithm 1; for GANs FIGR (Clouatre and
-    Demers 2019, arXiv:1901.02199). The query half is not used.
+    Demers 2019, arXiv:1901.02199). The query half is not used. Learned moments move likewise,
+    towards those that the tasks' optimizers end with.
     """
     adapted = adapt(gan, init, inputs.support, inner_settings(config), gradient=gradient)
     moved = GanParams(
@@ -119,10 +120,9 @@ def fomaml(
         d_grad, losses["loss_d_query"] = step.discriminator(at.discriminator, penalty_scale=1.0)
         g_grad, losses["loss_g_query"] = step.generator(critic)
         add = partial(torch.add, alpha=weight)
-        total = GanParams(
-            map_params(add, total.generator, g_grad),
-            map_params(add, total.discriminator, d_grad),
-            total.rates,
+        total = total._replace(
+            generator=map_params(add, total.generator, g_grad),
+            discriminator=map_params(add, total.discriminator, d_grad),
         )
     return total, losses
 
@@ -196,7 +196,7 @@ def imaml(
 
     losses, pull = torch.func.vjp(outcome, at)[:2]
     one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
-    found = GanParams({}, {}, init.rates)
+    found = _zeros(init)
     for player, seen in (
         ("generator", PlayerLosses(one, zero)),
         ("discriminator", PlayerLosses(zero, one)),
@@ -298,7 +298,7 @@ def joint(
     d_grad, d_loss = step.discriminator(init.discriminator, penalty_scale=penalty_scale)
     g_grad, g_loss = step.generator(init.discriminator)
     losses = {"loss_d_first": d_loss, "loss_g_first": g_loss}
-    return GanParams(g_grad, d_grad, _zeros(init).rates), losses
+    return _zeros(init)._replace(generator=g_grad, discriminator=d_grad), losses
 
 
 ALGORITHMS: Mapping[str, MetaAlgorithm] = {

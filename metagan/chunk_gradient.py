@@ -88,7 +88,7 @@ def chunk_gradient(
         replay = functools.partial(recorder.run, (chunk.algorithm, work))
     episodes = [source.episode(key) for key in chunk.episodes]
     if algorithm.adapts:
-        inputs = [_inputs(episode, config, chunk) for episode in episodes]
+        inputs = [episode_draws(episode, config, chunk) for episode in episodes]
         estimates = episode_gradients(
             algorithm.estimator,
             gan,
@@ -208,8 +208,8 @@ def _device_of(params: GanParams) -> torch.device:
     return next(iter(params.generator.values())).device
 
 
-def _inputs(episode: Episode, config: RunConfig, chunk: ChunkKey) -> EpisodeInputs:
-    """An episode's draws, in the main memory."""
+def episode_draws(episode: Episode, config: RunConfig, chunk: ChunkKey) -> EpisodeInputs:
+    """All that an episode of a chunk is computed from, every draw made, in the main memory."""
 
     def draw(half: Tensor, purpose: str) -> GanBatch:
         return draw_batches(

@@ -6,18 +6,15 @@ Shapes: the batches of S inner steps stand in front of one another; see `metagan
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from metagan.batches import GanBatch
 from metagan.derivatives import PartialGradient, Pullback, functional_gradient
 from metagan.gan import GanPair
-from metagan.params import GanParams, Params, map_params
-from metagan.rates import moves, multiplier
+from metagan.inner_optimizer import InnerOptimizer
+from metagan.params import GanParams, Params
+from metagan.rates import moves
 from metagan.settings import InnerConfig
-
-ADAM_BETA2 = 0.99
-ADAM_EPSILON = 1e-4
 
 
 def split(weights: Params, pattern: str) -> tuple[Params, Params]:
@@ -107,69 +104,16 @@ def discriminator_gradient(
     )
 
 
-class InnerOptimizer:
-    """One player's optimizer; it starts anew in every episode."""
-
-    def __init__(self, inner: InnerConfig, player: str, init: Params, rates: Params) -> None:
-        """Adam has beta1 = 0.
-
-        Args:
-            inner: Learning rate, kind of optimizer and of learned rates, proximal term.
-            player: Whose weights it moves.
-            init: Where they start.
-            rates: `GanParams.rates`.
-        """
-        self._inner, self._player, self._init, self._rates = inner, player, init, rates
-        critic = player == "discriminator"
-        self._lr = inner.lr * (inner.discriminator_lr_scale if critic else 1.0)
-        self._updates = inner.discriminator_steps if critic else inner.generator_steps
-        self._count = 0
-        self._second: Params = {}
-
-    def step(self, weights: Params, grads: Params) -> Params:
-        """The weights after a step along the gradient; those without one stay as they are."""
-        self._count += 1
-        if self._inner.proximal:
-            # The derivative of proximal / 2 * |weights - init|^2.
-            grads = {
-                name: torch.add(grad, weights[name] - self._init[name], alpha=self._inner.proximal)
-                for name, grad in grads.items()
-            }
-        directions = grads if self._inner.optimizer == "sgd" else self._adam(grads)
-        after = {
-            name: self._moved(name, weights[name], direction)
-            for name, direction in directions.items()
-        }
-        return {name: after.get(name, weight) for name, weight in weights.items()}
-
-    def _moved(self, name: str, weight: Tensor, direction: Tensor) -> Tensor:
-        key = f"{self._player}.{name}"
-        times = multiplier(self._rates, key, self._inner, (self._count - 1) // self._updates)
-        if times is not None:
-            direction = times * direction
-        return torch.sub(weight, direction, alpha=self._lr)
-
-    def _adam(self, grads: Params) -> Params:
-        previous = self._second or map_params(torch.zeros_like, grads)
-        self._second = map_params(
-            lambda v, g: ADAM_BETA2 * v + (1 - ADAM_BETA2) * g.square(), previous, grads
-        )
-        correction = 1 - ADAM_BETA2**self._count
-        # Epsilon inside the root: the derivative at a zero gradient stays finite.
-        return map_params(
-            lambda g, v: g / (v / correction + ADAM_EPSILON**2).sqrt(), grads, self._second
-        )
-
-
 @dataclass(frozen=True)
 class Adapted:
     """What the inner loop leaves.
 
     Attributes:
-        params: Both players after the last step.
+        params: Both players after the last step, and the moments that their optimizers then had,
+            if they started from learned ones.
         critic: The twin discriminator adapted on other samples in lockstep, if asked for.
         losses: Inner losses at the first and the last step, scalars by name.
-        path: (params, critic) after every step, the last of which are those above.
+        path: (players, critic) after every step, the last of which are those above.
     """
 
     params: GanParams
@@ -190,12 +134,12 @@ def adapt(
     """Adapt both players: each inner step is k discriminator updates, then m generator updates.
 
     An update is a *partial* derivative: the generator's step does not differentiate through the
-    discriminator's. The optimizer's state starts anew in every episode, so an episode's result
-    cannot depend on what ran before it.
+    discriminator's. The optimizer's state starts anew in every episode, or as the initialization
+    says, so an episode's result cannot depend on what ran before it.
 
     Args:
         gan: The pair's losses.
-        init: Where adaptation starts, with learned rates if there are any.
+        init: Where adaptation starts, with learned rates and moments if there are any.
         batches: k + m - 1 batches for each of S inner steps, S * (k + m - 1) in front: one for
             each discriminator update, the last of which also serves the first generator update,
             then one for each further generator update. S may differ from `config.steps`.
@@ -209,9 +153,9 @@ def adapt(
         The adapted weights; gradients flow through them only with a differentiable `gradient`.
     """
     at, critic = init, None if critic_batches is None else init.discriminator
-    for_generator = InnerOptimizer(config, "generator", init.generator, init.rates)
+    for_generator = InnerOptimizer(config, "generator", init)
     for_discriminator, for_critic = (
-        InnerOptimizer(config, "discriminator", init.discriminator, init.rates) for _ in range(2)
+        InnerOptimizer(config, "discriminator", init) for _ in range(2)
     )
     d_moving, d_updates = config.discriminator_moves, config.discriminator_steps
     losses: dict[str, Tensor] = {}
@@ -260,12 +204,13 @@ def adapt(
                 step = StepGradients(gan, generator, batch, gradient, moving=config.generator_moves)
             g_grad, g_loss = step.generator(discriminator)
             generator = for_generator.step(generator, g_grad)
-        at = GanParams(generator, discriminator, init.rates)
+        at = at._replace(generator=generator, discriminator=discriminator)
         path.append((at, critic))
         if index == 0:
             losses |= {"loss_d_first": d_loss, "loss_g_first": g_loss}
         losses |= {"loss_d_last": d_loss, "loss_g_last": g_loss}
-    return Adapted(at, critic, losses, tuple(path))
+    moments = {**for_generator.moments(), **for_discriminator.moments()}
+    return Adapted(at._replace(moments=moments), critic, losses, tuple(path))
 
 
 def _penalty_scale(gan: GanPair, update: int, updates: int) -> float:

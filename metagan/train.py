@@ -18,6 +18,7 @@ from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
 from metagan.cuda_graphs import Recorder
 from metagan.devices import pinned_threads
 from metagan.gan import GanPair, build_gan
+from metagan.moments import with_moments
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Layout, Vector
 from metagan.rates import with_rates
@@ -155,7 +156,8 @@ def build_run_gan(
         second_order=ALGORITHMS[config.algorithm.name].second_order,
     )
     check_moves(config.inner, params)
-    params = with_rates(params, inner_settings(config))
+    inner = inner_settings(config)
+    params = with_moments(with_rates(params, inner), inner)
     return gan, Layout.of(params), params
 
 

@@ -17,6 +17,7 @@ from metagan.algorithms import (
 )
 from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.inner_loop import adapt
+from metagan.moments import with_moments
 from metagan.params import GanParams, map_params
 from metagan.rates import with_rates
 from metagan.settings import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
@@ -171,10 +172,12 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
         ("maml", "flow", "sample", "support", "sgd", 0.02, "tensor_and_step", 4),
         ("maml", "dcgan", "none", "query", "adam", 2e-3, "none", 4),
         ("maml", "residual", "sample", "support", "adam", 2e-3, "tensor", 0),
+        ("maml", "dcgan", "sample", "query", "learned adam", 2e-3, "none", 0),
         ("anil", "flow", "sample", "query", "sgd", 0.02, "none", 0),
         ("anil", "dcgan", "none", "support", "adam", 2e-3, "tensor_and_step", 4),
+        ("anil", "dcgan", "none", "query", "learned adam", 2e-3, "tensor_and_step", 4),
         ("meta_sgd", "flow", "sample", "query", "sgd", 0.02, "none", 0),
-        ("meta_sgd", "dcgan", "none", "support", "adam", 2e-3, "none", 4),
+        ("meta_sgd", "dcgan", "none", "support", "learned adam", 2e-3, "none", 4),
     ],
 )
 def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modules(
@@ -193,8 +196,17 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
     )
     # Those with a rate for every step also have several updates in one, and a proximal term.
     several = {"discriminator_steps": 2, "generator_steps": 2, "proximal": 1.5}
+    learned = optimizer == "learned adam"
     inner = InnerConfig(
-        steps=3, batch_size=3, lr=lr, optimizer=optimizer, learn_rates=rates, rates_gain=2.0
+        steps=3,
+        batch_size=3,
+        lr=lr,
+        optimizer="adam" if learned else optimizer,
+        learn_rates=rates,
+        rates_gain=2.0,
+        state="learned" if learned else "reset",
+        state_gain=2.0,
+        state_count=1.5,
     ).model_copy(update=several if rates == "tensor_and_step" else {})
     case = make_case(
         family,
@@ -208,7 +220,10 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
         half._replace(real=0.5 * half.real, condition=0.5 * half.condition)
         for half in (case.support, case.query)
     )
-    init = perturbed(with_rates(case.init, inner_settings(case.config)), scale=0.1)
+    chosen = inner_settings(case.config)
+    init = perturbed(with_moments(with_rates(case.init, chosen), chosen), scale=0.1)
+    # Moments of the size of squared gradients, of which much depends on them.
+    init = init._replace(moments=map_params(lambda s: s + 4.5, init.moments) if learned else {})
     case = case._replace(init=init, support=support, query=query)
     inputs = EpisodeInputs(support, query, outer_step=1)
     found, losses = maml(case.gan, init, inputs, case.config, autograd_gradient)
@@ -234,11 +249,13 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
     rng = torch.Generator().manual_seed(1)
     assert set(found.rates) == set(init.rates)
     assert bool(init.rates) == (algorithm == "meta_sgd" or rates != "none")
+    assert list(found.moments) == list(init.moments)
+    assert bool(init.moments) == learned
     for part, tensors in enumerate(init):
         scale = max((float(g.abs().max()) for g in found[part].values()), default=0.0)
         for name, tensor in tensors.items():
-            # A rate belongs to the player whose weight it moves.
-            player = int(name.startswith("discriminator.")) if part == 2 else part
+            # A rate and a moment belong to the player whose weight they move.
+            player = int(name.startswith("discriminator.")) if part >= 2 else part
             along = torch.randn(tensor.shape, generator=rng, dtype=tensor.dtype)
             along = along / along.norm()
             step = 4e-7

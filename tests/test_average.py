@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metagan.algorithms import inner_settings, outer_settings
-from metagan.chunk_gradient import _inputs, chunk_gradient
+from metagan.chunk_gradient import chunk_gradient, episode_draws
 from metagan.chunks import ChunkKey, ChunkResult
 from metagan.inner_loop import adapt
 from metagan.outer_loop import MetaLearner
@@ -77,7 +77,7 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
     fine_tuned = []
     for chunk in plan_step(config, tasks, source.task_weights("train"), warmup):
         for key in chunk.episodes:
-            inputs = _inputs(source.episode(key), config, chunk)
+            inputs = episode_draws(source.episode(key), config, chunk)
             after = adapt(gan, start, inputs.support, inner_settings(config)).params
             fine_tuned.append(layout.flatten(after))
     mean = torch.stack(fine_tuned).mean(0).numpy()

@@ -1,7 +1,6 @@
 """The meta-gradient of a chunk of episodes: sums, failures, and both ways to compute it."""
 
 import itertools
-from collections.abc import Iterator
 from typing import get_args
 
 import numpy as np
@@ -11,56 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.agreement import QUERY_LOSS_AT_EVERY_STEP
-from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings, reptile
-from metagan.chunk_gradient import _inputs, chunk_gradient, episode_gradients, prefers_vmap
+from metagan.algorithms import ALGORITHMS, reptile
+from metagan.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
 from metagan.chunks import ChunkKey, ChunkResult
-from metagan.gan import GanPair, build_gan
-from metagan.params import GanParams, Layout, vector_sha256
-from metagan.rates import with_rates
+from metagan.params import vector_sha256
 from metagan.settings import (
     AlgorithmConfig,
     GanConfig,
     GeneratorFamily,
     InnerConfig,
-    RunConfig,
     WarmupConfig,
 )
-from metagan.tasks import DatasetTasks, Episode, EpisodeKey, meta_batch
-from tests.helpers import tiny_config
+from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 from tests.reference.cases import (
     ARCHITECTURES,
-    gan_settings,
-    make_source,
+    episode_inputs,
+    episode_keys,
     perturbed,
+    run_setup,
+    stacked,
 )
 
 CPU = torch.device("cpu")
-# Of an algorithm that reads both halves.
-QUERY_TOO = ChunkKey(0, 0, "fomaml", ())
-
-
-def run_setup(
-    family: str = "flow",
-    conditioning: str = "sample",
-    *,
-    second_order: bool = False,
-    **sections: object,
-) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
-    unit = "class" if conditioning == "none" else "domain"
-    config = tiny_config(
-        **{
-            "gan": gan_settings(family, conditioning),
-            "task": {"unit": unit, "shots": 3, "num_query": 3, "ways": 2},
-            **sections,
-        }
-    )
-    gan, params = build_gan(config.gan, (1, 16, 16), seed=0, second_order=second_order)
-    params = with_rates(params, inner_settings(config))
-    return config, make_source(config), gan, params, Layout.of(params)
-
-
-def episode_keys(source: DatasetTasks, count: int, *, step: int = 0) -> tuple[EpisodeKey, ...]:
-    return tuple(meta_batch(source.tasks("train"), step=step, size=count, seed=0))
 
 
 def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: object) -> ChunkResult:
@@ -70,14 +41,6 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     return chunk_gradient(
         gan, layout, vector, chunk, source or default_source, config, device=CPU, **options
     )
-
-
-def stacked(
-    estimates: Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]],
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Gradients (E, P) and metrics (E,)."""
-    gradients, losses = zip(*estimates, strict=True)
-    return torch.stack(gradients), {n: torch.stack([one[n] for one in losses]) for n in losses[0]}
 
 
 @pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml"])
@@ -95,14 +58,7 @@ def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, 
         ),
     )
     init = perturbed(params)
-    inputs = []
-    for key in episode_keys(source, 3):
-        halves = _inputs(source.episode(key), config, QUERY_TOO)
-        inputs.append(
-            EpisodeInputs(
-                *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))
-            )
-        )
+    inputs = episode_inputs(source, config, episode_keys(source, 3))
     estimator = ALGORITHMS[algorithm].estimator
     together, one_by_one = (
         stacked(
@@ -120,11 +76,7 @@ def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, 
 def test_vectorised_inner_adam_equals_single_episodes_in_float64():
     inner = InnerConfig(steps=3, batch_size=3, lr=2e-3, optimizer="adam")
     config, source, gan, params, layout = run_setup(inner=inner)
-    inputs = [_inputs(source.episode(key), config, QUERY_TOO) for key in episode_keys(source, 2)]
-    doubled = [
-        EpisodeInputs(*(type(h)(*(t.double() for t in h)) for h in (i.support, i.query)))
-        for i in inputs
-    ]
+    doubled = episode_inputs(source, config, episode_keys(source, 2))
     init = perturbed(params)
     together, single = (
         stacked(episode_gradients(reptile, gan, layout, init, doubled, config, vectorised=v))[0]

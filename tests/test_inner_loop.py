@@ -151,7 +151,11 @@ def test_learning_rates_of_the_players_are_scaled_apart():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize(("generator", "discriminator"), [("head", "all"), ("body", "head")])
+@pytest.mark.parametrize(
+    ("generator", "discriminator"),
+    # Freeze-D is a discriminator whose top layers alone move.
+    [("head", "all"), ("body", "head"), ("all", "body.down3*")],
+)
 def test_a_part_of_the_weights_moves_as_in_plain_modules(generator, discriminator, optimizer):
     inner = InnerConfig(
         steps=3,

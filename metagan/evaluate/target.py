@@ -77,7 +77,7 @@ def adapt_to_target(
         seed: Names every draw.
     """
     if steps == 0:
-        return AdaptedTarget(init, 0, support)
+        return AdaptedTarget(init.players, 0, support)
 
     def batches(part: Tensor, name: str | int) -> GanBatch:
         drawn = draw_batches(
@@ -122,7 +122,7 @@ def adapt_to_target(
 
 def _weights(params: GanParams) -> GanParams:
     """The players alone, detached: what was adapted has no use for learned rates any more."""
-    return detach(params)._replace(rates={})
+    return detach(params.players)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from metagan.checkpoint import (
 from metagan.config import load_config
 from metagan.dataset import Dataset
 from metagan.gan import GanPair
-from metagan.params import GanParams, Layout
+from metagan.params import GanParams, Layout, map_params
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
@@ -157,11 +157,12 @@ def load_start(
 ) -> tuple[GanParams, InnerConfig]:
     """Another run's averaged initialization to start from or to compare with, and its inner loop.
 
+    All that it learned about adapting its weights comes with it, which its own inner loop uses.
+
     Args:
         path: The other run.
         model: The settings' type.
         initial: What this run starts from by itself; the other's networks must be like these.
-            Learned inner rates are taken from the other run only if both learn the same ones.
         setting: What asked for it, for messages.
         held_out: Names of the classes that this run chooses or measures on.
         dataset_sha256: Fingerprint of this run's data.
@@ -171,7 +172,7 @@ def load_start(
         RunError: If it was trained on a class that is held out here.
     """
     loaded = load_run(path, model)
-    both = [Layout.of(params._replace(rates={})).sha256 for params in (loaded.init, initial)]
+    both = [Layout.of(params.players).sha256 for params in (loaded.init, initial)]
     if both[0] != both[1]:
         raise CheckpointError(
             f"{setting} {path}: its networks differ from this run's; use the same gan.* and "
@@ -184,6 +185,28 @@ def load_start(
                 f"{setting} {path} was trained on {seen[0]!r} (and {len(seen) - 1} more) that this "
                 "run holds out; use the same seed and the same data.* split settings for both"
             )
-    shapes = [{n: tuple(w.shape) for n, w in p.rates.items()} for p in (loaded.init, initial)]
-    rates = (loaded.init if shapes[0] == shapes[1] else initial).rates
-    return loaded.init._replace(rates=rates), inner_settings(loaded.config)
+    return loaded.init, inner_settings(loaded.config)
+
+
+def as_start(
+    other: GanParams, other_inner: InnerConfig, initial: GanParams, inner: InnerConfig
+) -> GanParams:
+    """Another run's weights to go on from.
+
+    What it learned about adapting them is taken where this run learns the same; elsewhere that
+    starts as in an untrained run.
+
+    Args:
+        other: The other run's initialization.
+        other_inner: Its inner loop.
+        initial: What this run starts from by itself.
+        inner: Its inner loop.
+    """
+    start = initial._replace(generator=other.generator, discriminator=other.discriminator)
+    for part, gain in (("rates", "rates_gain"), ("moments", "state_gain")):
+        theirs, ours = getattr(other, part), getattr(initial, part)
+        if [(n, w.shape) for n, w in theirs.items()] == [(n, w.shape) for n, w in ours.items()]:
+            # Under another gain the same rates and moments are other numbers.
+            scale = getattr(other_inner, gain) / getattr(inner, gain)
+            start = start._replace(**{part: map_params(lambda w: w * scale, theirs)})  # noqa: B023
+    return start

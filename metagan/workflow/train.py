@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from metagan.algorithms import outer_settings
+from metagan.algorithms import inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
@@ -21,7 +21,6 @@ from metagan.cli.options import load
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
-from metagan.params import GanParams
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
@@ -32,7 +31,7 @@ from metagan.train import (
     WorkerSpec,
     meta_train,
 )
-from metagan.workflow.setup import TrainSetup, check_same_data, load_start, prepare
+from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
 from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
@@ -184,10 +183,10 @@ def _open_storage(
 
 def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
     """The learner at step 0: untrained weights, or another run's averaged initialization."""
-    initial: GanParams = setup.initial
+    initial = setup.initial
     if config.outer.init_from is not None:
         held_out = setup.splits.names(setup.dataset)
-        initial, _ = load_start(
+        other, other_inner = load_start(
             Path(config.outer.init_from),
             type(config),
             setup.initial,
@@ -195,6 +194,7 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
             held_out=[*held_out["validation"], *held_out["test"]],
             dataset_sha256=setup.spec.dataset_sha256,
         )
+        initial = as_start(other, other_inner, setup.initial, inner_settings(config))
     return MetaLearner(setup.layout.flatten(initial), outer_settings(config), config.warmup)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
-from metagan.chunk_gradient import _inputs, chunk_gradient, episode_gradients
+from metagan.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.chunks import ChunkKey, ChunkResult
 from metagan.cuda_graphs import Recorder
 from metagan.devices import choose_device
@@ -93,7 +93,7 @@ def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm):
     case = Case(algorithm)
     doubled = []
     for key in case.chunk(0).episodes:
-        halves = _inputs(case.source.episode(key), case.config, case.chunk(0))
+        halves = episode_draws(case.source.episode(key), case.config, case.chunk(0))
         doubled.append(
             EpisodeInputs(
                 *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))

@@ -1,14 +1,20 @@
 """Small GANs in float64 with an episode's batches: what the parity tests run on."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, get_args
 
 import torch
 
+from metagan.algorithms import EpisodeInputs, inner_settings
 from metagan.batches import GanBatch, draw_batches
+from metagan.chunk_gradient import episode_draws
+from metagan.chunks import ChunkKey
 from metagan.gan import GanPair, build_gan
-from metagan.params import GanParams, map_params
+from metagan.moments import with_moments
+from metagan.params import GanParams, Layout, map_params
+from metagan.rates import with_rates
 from metagan.settings import AdversarialLossName, RunConfig
-from metagan.tasks import DatasetTasks, EpisodeKey, make_splits
+from metagan.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
 from tests.helpers import bars, tiny_config
 
 #: Every generator family with every conditioning it takes.
@@ -20,6 +26,8 @@ ARCHITECTURES = (
     ("residual", "label"),
 )
 LOSSES = get_args(AdversarialLossName)
+#: Of an algorithm that reads both halves.
+QUERY_TOO = ChunkKey(0, 0, "fomaml", ())
 
 
 class Case(NamedTuple):
@@ -95,6 +103,53 @@ def make_case(
     ]
     support, query = (GanBatch(*(tensor.double() for tensor in half)) for half in halves)
     return Case(config, pair, perturbed(params), support, query)
+
+
+def run_setup(
+    family: str = "flow",
+    conditioning: str = "sample",
+    *,
+    second_order: bool = False,
+    shots: int = 3,
+    gan: dict[str, object] | None = None,
+    **sections: object,
+) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
+    """A run's settings, episodes, networks, initialization in float32 and its layout."""
+    unit = "class" if conditioning == "none" else "domain"
+    config = tiny_config(
+        **{
+            "gan": gan_settings(family, conditioning, **(gan or {})),
+            "task": {"unit": unit, "shots": shots, "num_query": 3, "ways": 2},
+            **sections,
+        }
+    )
+    pair, params = build_gan(config.gan, (1, 16, 16), seed=0, second_order=second_order)
+    inner = inner_settings(config)
+    params = with_moments(with_rates(params, inner), inner)
+    return config, make_source(config), pair, params, Layout.of(params)
+
+
+def episode_keys(source: DatasetTasks, count: int, *, step: int = 0) -> tuple[EpisodeKey, ...]:
+    return tuple(meta_batch(source.tasks("train"), step=step, size=count, seed=0))
+
+
+def episode_inputs(
+    source: DatasetTasks, config: RunConfig, keys: Sequence[EpisodeKey]
+) -> list[EpisodeInputs]:
+    """Both halves of episodes, every draw made, in float64."""
+    drawn = [episode_draws(source.episode(key), config, QUERY_TOO) for key in keys]
+    return [
+        EpisodeInputs(*(GanBatch(*(t.double() for t in half)) for half in (i.support, i.query)))
+        for i in drawn
+    ]
+
+
+def stacked(
+    estimates: Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]],
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Gradients (E, P) and metrics (E,)."""
+    gradients, losses = zip(*estimates, strict=True)
+    return torch.stack(gradients), {n: torch.stack([one[n] for one in losses]) for n in losses[0]}
 
 
 def largest_difference(first: dict, second: dict) -> float:

@@ -173,3 +173,12 @@ def test_the_changelog_has_its_headings() -> None:
     known = {"Added", "Changed", "Changed numerics", "Deprecated", "Removed", "Fixed", "Security"}
     assert "## [Unreleased]" in text
     assert set(headings) <= known
+
+
+def test_every_test_that_numerics_names_is_there():
+    text = (REPOSITORY / "docs" / "numerics.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)*test_\w+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 40
+    for file, test in named:
+        source = (REPOSITORY / "tests" / file).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in source, f"{file}::{test}"

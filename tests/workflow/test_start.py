@@ -8,16 +8,19 @@ import torch
 
 from metagan.checkpoint import CheckpointError
 from metagan.dataset import DataError
+from metagan.params import map_params
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.workflow.evaluate import Target, build_subject
 from metagan.workflow.setup import load_run, prepare
 from metagan.workflow.train import new_learner
+from tests.reference.cases import assert_close, largest_difference
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
 FEW = {"shots": (1,), "test_per_class": 2, "source_steps": 2}
 OUTER = {"steps": 1, "meta_batch_size": 2, "episodes_per_chunk": 2}
+LEARNED = {"optimizer": "adam", "steps": 2, "batch_size": 4, "state": "learned"}
 
 
 def test_an_algorithm_that_learns_rates_can_start_from_one_that_does_not(
@@ -77,6 +80,57 @@ def test_a_baseline_is_adapted_by_its_own_inner_loop(
         subject.generate(task, init="anil", adapt_steps=steps, per_real=2) for steps in (0, 3)
     )
     assert not torch.equal(before, after)
+
+
+def test_a_baseline_is_adapted_with_the_rates_and_moments_it_learned(
+    trained: Path, bars_path: Path, tmp_path: Path
+) -> None:
+    config = bars_config(
+        bars_path,
+        algorithm={"name": "meta_sgd"},
+        inner=LEARNED,
+        outer={**OUTER, "optimizer": "adam", "lr": 1e-3},
+    )
+    run_training(config, tmp_path / "meta_sgd")
+    run = load_run(shutil.copytree(trained, tmp_path / "run"), RunConfig)
+    chosen = run.config.model_copy(
+        update={"evaluate": type(run.config.evaluate).model_validate(FEW, strict=False)}
+    )
+    subject = build_subject(
+        run, chosen, reporter=Quiet(), baselines={"other": tmp_path / "meta_sgd"}
+    )
+    own = load_run(tmp_path / "meta_sgd", RunConfig).init
+    assert own.rates
+    assert own.moments
+    assert_close(subject.inits["other"], own, 0)
+
+
+def test_a_start_brings_rates_and_moments_where_both_runs_learn_them(
+    bars_path: Path, tmp_path: Path
+) -> None:
+    def config(gain: float, **outer: object) -> RunConfig:
+        return bars_config(
+            bars_path,
+            algorithm={"name": "maml"},
+            inner={**LEARNED, "learn_rates": "tensor", "rates_gain": gain, "state_gain": gain},
+            outer={**OUTER, "optimizer": "adam", "lr": 1e-3, **outer},
+        )
+
+    run_training(config(50.0), tmp_path / "first")
+    first = load_run(tmp_path / "first", RunConfig).init
+    again = config(100.0, init_from=str(tmp_path / "first"))
+    setup = prepare(again)
+    start = setup.layout.unflatten(torch.from_numpy(new_learner(again, setup).vector))
+    assert_close(start.players, first.players, 0)
+    for part in ("rates", "moments"):
+        theirs, ours = getattr(first, part), getattr(start, part)
+        assert max(float(w.abs().max()) for w in theirs.values()) > 0
+        # Under twice the gain half of it is the same rate, and the same moment.
+        assert largest_difference(map_params(lambda w: w / 2, theirs), ours) == 0
+    other = bars_config(bars_path, outer={**OUTER, "init_from": str(tmp_path / "first")})
+    setup = prepare(other)
+    start = setup.layout.unflatten(torch.from_numpy(new_learner(other, setup).vector))
+    assert_close(start, first.players, 0)
 
 
 def test_the_data_of_the_run_itself_are_no_other_target(trained: Path) -> None:
