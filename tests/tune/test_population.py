@@ -1,0 +1,242 @@
+"""Populations: what is refused, and that a trial's weights are those of its recorded lineage."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from cluster.config import JobConfig
+from metagan.config import ConfigError
+from metagan.files import finite_or_null
+from metagan.report.search_load import load_search
+from metagan.run_folder import RunFolder
+from metagan.sources.arrow import prepare
+from metagan.workflow.report import write_search_report
+from metagan.workflow.setup import prepare as prepare_run
+from metagan.workflow.train import local_runner, train_run
+from tests.helpers import bars
+from tests.tune.test_search import free_again, settings, weights
+from tests.workflow.conftest import Quiet
+from tune.config import SearchConfig, SearchJobConfig
+from tune.lineage import Segment, newest_step, replay
+from tune.population import (
+    CHANGEABLE,
+    parse_search_space,
+    population_scheduler,
+    snapshots_kept,
+)
+from tune.search import search
+from tune.space import applied
+from tune.trial import trial_config
+
+RATES = {
+    "inner.lr": {"loguniform": [1e-3, 1e-1]},
+    "gan.mode_seeking": {"uniform": [0.01, 0.3]},
+}
+
+
+def job(tune: Mapping[str, Any], **sections: Any) -> SearchJobConfig:
+    values = {"outer": {"steps": 100}, "tune": {"scheduler": "pbt", **tune}, **sections}
+    return SearchJobConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "scheduler", "said"),
+    [
+        ("gan.width", {"choice": [8, 16]}, "pbt", "gan.width: a running trial cannot change it"),
+        ("inner.steps", {"randint": [2, 9]}, "pb2", "a running trial cannot change it"),
+        ("seed", {"choice": [1, 2]}, "pbt", "it can change inner.lr, "),
+        ("inner.lr", {"grid": [1e-3, 1e-2]}, "pbt", "cannot try a grid in full"),
+        ("inner.lr", {"choice": [1e-3, 1e-2]}, "pb2", "use uniform or loguniform"),
+        ("warmup.lr", {"uniform": [1e-4, 1e-3]}, "pbt", "of 0 outer steps is over when"),
+    ],
+)
+def test_what_a_running_trial_cannot_change_is_refused_with_its_key(
+    key: str, entry: Any, scheduler: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_search_space(job({"scheduler": scheduler, "space": {**RATES, key: entry}}))
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"tune.space: {key}: ")
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("tune", "sections", "said"),
+    [
+        ({"exchange_every": 100}, {}, r"first exchanges at outer step 100 .* outer\.steps is 100"),
+        ({"report_every": 60, "exchange_every": 70}, {}, "first exchanges at outer step 120"),
+        ({}, {"checkpoint": {"storage": "file:///copies"}}, "also go back to another one's"),
+        ({}, {"algorithm": {"name": "joint"}, "tune_space": True}, ""),
+    ],
+)
+def test_a_population_that_could_not_exchange_is_refused(
+    tune: dict[str, Any], sections: dict[str, Any], said: str
+) -> None:
+    if sections.pop("tune_space", False):
+        # Where nothing is given, of the space of the algorithm what can change is left.
+        assert [p.key for p in parse_search_space(job(tune, **sections))] == ["gan.mode_seeking"]
+        return
+    with pytest.raises(ConfigError, match=said):
+        parse_search_space(job({"space": RATES, **tune}, **sections))
+
+
+@pytest.mark.parametrize(
+    ("tune", "said"),
+    [
+        ({"scheduler": "pbt", "searcher": "optuna"}, "set tune.searcher random"),
+        ({"scheduler": "pb2", "num_trials": 1}, "at least 2 to exchange between"),
+        ({"scheduler": "pbt", "exchange_fraction": 0.6}, "less than or equal to 0.5"),
+        ({"scheduler": "asha", "second_objective": "compute"}, "set tune.scheduler none"),
+        ({"scheduler": "pbt", "second_objective": "compute"}, "set tune.scheduler none"),
+    ],
+)
+def test_settings_that_cannot_go_together_are_refused(tune: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        SearchConfig.model_validate(tune)
+
+
+def test_everything_that_can_change_is_a_setting_with_a_real_value() -> None:
+    for key in CHANGEABLE:
+        section, name = key.split(".")
+        annotation = JobConfig.model_fields[section].annotation
+        assert annotation is not None
+        assert annotation.model_fields[name].annotation in (float, float | None), key
+
+
+def test_pb2_without_scikit_learn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune.population.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"pip install 'metagan\[pb2\]'"):
+        parse_search_space(job({"scheduler": "pb2", "space": RATES}))
+    parse_search_space(job({"scheduler": "pbt", "space": RATES}))
+
+
+def test_perturbed_settings_stay_inside_of_their_ranges() -> None:
+    space = {**RATES, "outer.momentum": {"choice": [0.5, 0.9]}}
+    config = job({"space": space})
+    parameters = parse_search_space(config)
+    scheduler: Any = population_scheduler(config, parameters)
+    trial = type("T", (), {"config": {}})()
+    for _ in range(200):
+        trial.config = {"inner.lr": 1e-1, "gan.mode_seeking": 0.01, "outer.momentum": 0.9}
+        changed, _ = scheduler._get_new_config(trial, trial)
+        assert 1e-3 <= changed["inner.lr"] <= 1e-1
+        assert 0.01 <= changed["gan.mode_seeking"] <= 0.3
+        assert changed["outer.momentum"] in (0.5, 0.9)
+
+
+def test_pb2_searches_a_logarithmic_range_by_its_exponents() -> None:
+    config = job({"scheduler": "pb2", "space": RATES})
+    lr, mode_seeking = parse_search_space(config)
+    assert (lr.name, lr.bounds) == ("log10 inner.lr", (-3.0, -1.0))
+    assert (mode_seeking.name, mode_seeking.bounds) == ("gan.mode_seeking", (0.01, 0.3))
+    sample = {"log10 inner.lr": -2.0, "gan.mode_seeking": 0.1}
+    assert applied((lr, mode_seeking), sample, config) == {
+        "inner.lr": pytest.approx(1e-2),
+        "gan.mode_seeking": 0.1,
+    }
+    # What rounding leaves beyond the end is not used.
+    assert lr.value_in({"log10 inner.lr": -1.0 + 1e-7}) == 1e-1
+
+
+def test_snapshots_outlive_the_exchange_after_the_next() -> None:
+    assert snapshots_kept(job({"report_every": 10, "exchange_every": 25})) == 8
+
+
+# With Ray.
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(prepare(bars(), tmp_path_factory.mktemp("data") / "bars"))
+
+
+def population(data: str, scheduler: str, **tune: Any) -> SearchJobConfig:
+    values = {
+        "space": RATES,
+        "scheduler": scheduler,
+        "num_trials": 4,
+        "report_every": 2,
+        "exchange_every": 4,
+        "exchange_fraction": 0.5,
+        **tune,
+    }
+    config = settings(data, values)
+    # Momentum and an average: state that has to come along with the weights.
+    more = config.outer.model_copy(update={"steps": 16, "optimizer": "nesterov", "lr": 0.1})
+    return config.model_copy(update={"outer": more})
+
+
+def weights_of_schedule(
+    schedule: list[Segment], config: SearchJobConfig, run: Path
+) -> dict[str, bytes]:
+    """Trained by a lineage in one process, without Tune."""
+    splits = prepare_run(config).spec.splits
+
+    def train(own: SearchJobConfig, reached: Any) -> None:
+        train_run(
+            own,
+            run,
+            open_runner=local_runner(own),
+            reporter=Quiet(),
+            resume="auto",
+            splits=splits,
+            on_checkpoint=lambda _setup, _init, step: reached(step),
+        )
+
+    replay(schedule, run, lambda s: trial_config(config, (), {"settings": s}, "x"), train)
+    return weights(run)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize(("scheduler", "at_once"), [("pbt", None), ("pbt", 1), ("pb2", None)])
+def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
+    data: str, tmp_path: Path, scheduler: str, at_once: int | None
+) -> None:
+    config = population(data, scheduler, max_concurrent=at_once, confirm_seeds=1)
+    out = tmp_path / "out"
+    result = search(config, out, resume=False, reporter=Quiet())
+    assert [trial["status"] for trial in result["trials"]] == ["done"] * 4
+    by_id = {trial["id"]: trial for trial in result["trials"]}
+    changed = [trial for trial in result["trials"] if trial["changes"]]
+    assert changed, "nobody took over anything"
+    for trial in result["trials"]:
+        assert [point["step"] for point in trial["curve"]] == list(range(2, 17, 2))
+        steps = [segment["step"] for segment in trial["lineage"]]
+        assert steps[0] == 0
+        assert steps == sorted(set(steps))
+        assert trial["lineage"][-1] == {
+            "step": steps[-1],
+            "trial": trial["id"],
+            "sample": trial["sample"],
+        }
+        for key, (low, high) in {"inner.lr": (1e-3, 1e-1), "gan.mode_seeking": (0.01, 0.3)}.items():
+            assert all(low <= s["sample"][key] <= high for s in trial["lineage"])
+        for change in trial["changes"]:
+            assert change["donor"] in by_id
+            assert change["donor"] != trial["id"]
+            assert change["step"] < 16
+        kept = json.loads((out / "trials" / trial["id"] / "lineage.json").read_text())
+        assert kept == trial["lineage"]
+        log = RunFolder(out / "trials" / trial["id"]).read_lines("metrics.jsonl")
+        assert [row["step"] for row in log] == list(range(16))
+    trial = changed[0]
+    schedule = [Segment(**segment) for segment in trial["lineage"]]
+    again = weights_of_schedule(schedule, config, tmp_path / "again")
+    assert again == weights(out / "trials" / trial["id"])
+    # The same number of steps with the last settings alone is something else.
+    constant = weights_of_schedule([schedule[-1]], config, tmp_path / "constant")
+    assert constant != again
+    best = result["trials"][0]
+    assert ("schedule" in result["confirmation"]) == (len(best["lineage"]) > 1)
+    assert newest_step(out / "trials" / trial["id"]) == 16
+    assert load_search(out).trials[0].id == best["id"]
+    assert finite_or_null(result) == result
+    page = write_search_report(out, out / "report.html").read_text("utf-8")
+    assert "Where settings changed" in page
+    assert free_again()

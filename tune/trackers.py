@@ -1,0 +1,123 @@
+"""Where trials are logged besides our own files, through Ray Tune's callbacks.
+
+Everything stays under the search's folder unless the tracker's own environment variable says
+otherwise: `MLFLOW_TRACKING_URI`, `WANDB_MODE`.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ray import tune as ray_tune
+from ray.tune.logger import JsonLoggerCallback, TBXLoggerCallback
+
+from metagan.config import ConfigError
+from tune.config import SearchConfig
+
+# Tune adds loggers of its own unless it is told not to.
+_NO_LOGGERS_BY_ITSELF = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"
+_MLFLOW_URI = "MLFLOW_TRACKING_URI"
+_WANDB_MODE = "WANDB_MODE"
+_PROJECT = "metagan"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A tracker.
+
+    Attributes:
+        packages: Import names of what it needs.
+        callback: Makes it, for the folder of a search and a stage of it.
+    """
+
+    packages: tuple[str, ...]
+    callback: Callable[[Path, str], ray_tune.Callback]
+
+
+def _tensorboard(out: Path, stage: str) -> ray_tune.Callback:  # noqa: ARG001
+    # It writes beside Tune's own files of a trial, under out/tune.
+    return TBXLoggerCallback()  # type: ignore[no-untyped-call]
+
+
+def _mlflow(out: Path, stage: str) -> ray_tune.Callback:
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    return MLflowLoggerCallback(
+        tracking_uri=os.environ.get(_MLFLOW_URI, f"sqlite:///{out.absolute() / 'mlflow.db'}"),
+        experiment_name=f"{out.absolute().name} {stage}",
+        # MLflow takes a parameter once; of a trial whose settings change it gets the last ones.
+        log_params_on_trial_end=True,
+    )
+
+
+def _wandb(out: Path, stage: str) -> ray_tune.Callback:
+    from ray.air.integrations.wandb import WandbLoggerCallback
+
+    return WandbLoggerCallback(
+        project=_PROJECT,
+        group=f"{out.absolute().name} {stage}",
+        mode=os.environ.get(_WANDB_MODE, "offline"),
+        # It makes a folder `wandb` there.
+        dir=str(out.absolute()),
+        log_config=True,
+    )
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "tensorboard": _Kind(("tensorboardX",), _tensorboard),
+    "mlflow": _Kind(("mlflow", "sqlalchemy", "alembic"), _mlflow),
+    "wandb": _Kind(("wandb",), _wandb),
+}
+
+
+def check_trackers(config: SearchConfig) -> None:
+    """Refuse trackers whose packages are missing, before anything starts.
+
+    Raises:
+        ConfigError: With what to install.
+    """
+    problems = []
+    for name in config.trackers:
+        missing = [package for package in _KINDS[name].packages if find_spec(package) is None]
+        if missing:
+            problems.append(
+                f"tune.trackers has {name}, but {', '.join(missing)} is not installed: pip install "
+                f"'metagan[{name}]', or leave {name} out"
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
+def tracker_callbacks(config: SearchConfig, out: Path, stage: str) -> list[ray_tune.Callback]:
+    """Tune's loggers: the one that results are read from, and those that were asked for.
+
+    Args:
+        config: The search.
+        out: Its folder.
+        stage: Part of the search, such as "trials"; names the group that its trials are in.
+    """
+    asked = [_KINDS[name].callback(out, stage) for name in dict.fromkeys(config.trackers)]
+    return [JsonLoggerCallback(), *asked]  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def trackers_environment() -> Iterator[None]:
+    """What callbacks read from the environment while Tune runs."""
+    wanted = {
+        _NO_LOGGERS_BY_ITSELF: "1",
+        # Its callback wants an account's key unless this is "offline".
+        _WANDB_MODE: os.environ.get(_WANDB_MODE, "offline"),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
