@@ -8,6 +8,7 @@ weights: their log, their checkpoints, and in `lineage.json` their settings from
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,23 @@ def from_text(text: str) -> tuple[Segment, ...]:
 def write_snapshot(run: Path, snapshot: Path) -> None:
     """Copy a run folder whose checkpoint was just written; locks and the like are left out."""
     shutil.copytree(run, snapshot, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+
+
+def drop_old_snapshots(newest: Path, *, keep: int, min_age_s: float) -> None:
+    """Delete a trial's snapshots that nobody goes on from any more.
+
+    Tune's own count of checkpoints to keep cannot be used: a trial that took over another one's
+    snapshot counts, and deletes, that one as its own.
+
+    Args:
+        newest: Tune's folder of the newest one, beside those before it, in order of names.
+        keep: So many of the newest stay.
+        min_age_s: Younger ones stay, too, for trials that are just being started.
+    """
+    now = time.time()
+    for old in sorted(newest.parent.glob("checkpoint_*"))[:-keep]:
+        if now - old.stat().st_mtime > min_age_s:
+            shutil.rmtree(old)
 
 
 def go_on_from(snapshot: Path | None, run: Path) -> tuple[Segment, ...]:

@@ -160,10 +160,10 @@ def _inside(bounds: Mapping[str, tuple[float, float]], sample: dict[str, Any]) -
 
 
 def snapshots_kept(config: SearchJobConfig) -> int:
-    """How many snapshots a trial keeps for others.
+    """How many snapshots a trial keeps for others, at least.
 
     Another trial may start from one only after it has waited for its turn; until then its owner
-    comes no further than to the exchange after the next.
+    comes no further than to the exchange after the next, unless it is faster than a start.
     """
     per_exchange = first_exchange(config) // config.tune.report_every
     return 2 * per_exchange + 2

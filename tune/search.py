@@ -33,12 +33,7 @@ from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.lineage import Segment
 from tune.objective import Judge, make_judge
-from tune.population import (
-    is_population,
-    parse_search_space,
-    population_scheduler,
-    snapshots_kept,
-)
+from tune.population import is_population, parse_search_space, population_scheduler
 from tune.results import (
     Findings,
     Trial,
@@ -253,7 +248,6 @@ def _run(
                 ],
                 # Before a scheduler that would change settings for no further step.
                 stop={"outer_step": config.outer.steps} if is_population(config.tune) else None,
-                checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=snapshots_kept(config)),
             ),
         )
     with _quiet_tune(), trackers_environment():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ray import tune as ray_tune
 from ray.tune.logger import JsonLoggerCallback, TBXLoggerCallback
@@ -22,6 +23,17 @@ _NO_LOGGERS_BY_ITSELF = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"
 _MLFLOW_URI = "MLFLOW_TRACKING_URI"
 _WANDB_MODE = "WANDB_MODE"
 _PROJECT = "metagan"
+
+
+class _ResultLog(JsonLoggerCallback):
+    """What results are read from; a trial that pauses and goes on keeps all of its rows.
+
+    Tune's own takes the copy in storage instead, which may lack the newest.
+    """
+
+    def _restore_from_remote(self, file_name: str, trial: Any) -> None:
+        if not Path(trial.local_path, file_name).exists():
+            super()._restore_from_remote(file_name, trial)
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ def tracker_callbacks(config: SearchConfig, out: Path, stage: str) -> list[ray_t
         stage: Part of the search, such as "trials"; names the group that its trials are in.
     """
     asked = [_KINDS[name].callback(out, stage) for name in dict.fromkeys(config.trackers)]
-    return [JsonLoggerCallback(), *asked]  # type: ignore[no-untyped-call]
+    return [_ResultLog(), *asked]  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """One trial: a run of `metagan train` that is measured at every checkpoint."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig
 from tune.lineage import (
     Segment,
+    drop_old_snapshots,
     extended,
     go_on_from,
     newest_step,
@@ -27,13 +29,15 @@ from tune.lineage import (
     write_snapshot,
 )
 from tune.objective import Judge
-from tune.population import is_population
+from tune.population import is_population, snapshots_kept
 from tune.space import Parameter, applied, with_sample
 
 #: In a sample, settings that were not searched but are to be tried.
 SETTINGS = "settings"
 #: What a trial of a population reports besides measures of its initialization.
 LINEAGE_TEXT = "lineage"
+# A trial is started within this time, once there is room for it.
+_START_S = 600.0
 
 
 class _Silent:
@@ -130,10 +134,11 @@ def run_trial(
         fixed = sample.get(SETTINGS, {})
         replay(schedule, run, lambda chosen: settings({SETTINGS: {**chosen, **fixed}}), train_part)
     elif is_population(config.tune):
+        _quiet_about_snapshots()
         own = settings({})
         lineage = _lineage(run, trial_id, applied(parameters, sample, config))
         take_over(run, lineage, own)
-        train(own, lambda metrics: _report_with_snapshot(metrics, run, lineage))
+        train(own, lambda metrics: _report_with_snapshot(metrics, run, lineage, config))
     else:
         train(settings({}), lambda metrics: ray_tune.report(dict(metrics)))
 
@@ -149,7 +154,7 @@ def _lineage(run: Path, trial_id: str, sample: Mapping[str, Any]) -> tuple[Segme
 
 
 def _report_with_snapshot(
-    metrics: Mapping[str, float], run: Path, lineage: Sequence[Segment]
+    metrics: Mapping[str, float], run: Path, lineage: Sequence[Segment], config: SearchJobConfig
 ) -> None:
     """Report, with what this trial or another one can go on from."""
     write_lineage(run, lineage)
@@ -159,6 +164,15 @@ def _report_with_snapshot(
             {**metrics, LINEAGE_TEXT: to_text(lineage)},
             checkpoint=ray_tune.Checkpoint.from_directory(folder),
         )
+    kept = ray_tune.get_checkpoint()
+    assert kept is not None
+    drop_old_snapshots(Path(kept.path), keep=snapshots_kept(config), min_age_s=_START_S)
+
+
+def _quiet_about_snapshots() -> None:
+    """Tune would write a line to the terminal for each."""
+    for name in ("ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _seconds_of_computing(run: Path) -> float:

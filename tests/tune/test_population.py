@@ -1,6 +1,7 @@
 """Populations: what is refused, and that a trial's weights are those of its recorded lineage."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,14 @@ from tests.helpers import bars
 from tests.tune.test_search import free_again, settings, weights
 from tests.workflow.conftest import Quiet
 from tune.config import SearchConfig, SearchJobConfig
-from tune.lineage import Segment, newest_step, replay
+from tune.lineage import (
+    Segment,
+    drop_old_snapshots,
+    go_on_from,
+    newest_step,
+    replay,
+    write_lineage,
+)
 from tune.population import (
     CHANGEABLE,
     parse_search_space,
@@ -166,8 +174,33 @@ def population(data: str, scheduler: str, **tune: Any) -> SearchJobConfig:
     }
     config = settings(data, values)
     # Momentum and an average: state that has to come along with the weights.
-    more = config.outer.model_copy(update={"steps": 16, "optimizer": "nesterov", "lr": 0.1})
+    more = config.outer.model_copy(update={"steps": 12, "optimizer": "nesterov", "lr": 0.1})
     return config.model_copy(update={"outer": more})
+
+
+def test_old_snapshots_go_and_young_ones_stay(tmp_path: Path) -> None:
+    for number in range(5):
+        folder = tmp_path / f"checkpoint_{number:06d}"
+        folder.mkdir()
+        if number != 1:
+            os.utime(folder, (0, 0))
+    drop_old_snapshots(tmp_path / "checkpoint_000004", keep=2, min_age_s=60)
+    assert sorted(path.name[-1] for path in tmp_path.iterdir()) == ["1", "3", "4"]
+
+
+def test_a_trial_goes_on_from_the_snapshot_whatever_is_in_its_folder(tmp_path: Path) -> None:
+    snapshot, run = tmp_path / "snapshot", tmp_path / "run"
+    lineage = (Segment(0, "donor", {"inner.lr": 1.0}),)
+    for folder in (snapshot, run):
+        (folder / "checkpoints").mkdir(parents=True)
+    (run / "left").touch()
+    write_lineage(snapshot, lineage)
+    assert go_on_from(snapshot, run) == lineage
+    assert {path.name for path in run.iterdir()} == {"checkpoints", "lineage.json", "samples"}
+    assert {path.name for path in tmp_path.iterdir()} == {"snapshot", "run"}
+    # Without one it starts from the beginning.
+    assert go_on_from(None, run) == ()
+    assert not run.exists()
 
 
 def weights_of_schedule(
@@ -192,6 +225,7 @@ def weights_of_schedule(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize(("scheduler", "at_once"), [("pbt", None), ("pbt", 1), ("pb2", None)])
@@ -206,7 +240,7 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
     changed = [trial for trial in result["trials"] if trial["changes"]]
     assert changed, "nobody took over anything"
     for trial in result["trials"]:
-        assert [point["step"] for point in trial["curve"]] == list(range(2, 17, 2))
+        assert [point["step"] for point in trial["curve"]] == list(range(2, 13, 2))
         steps = [segment["step"] for segment in trial["lineage"]]
         assert steps[0] == 0
         assert steps == sorted(set(steps))
@@ -220,11 +254,11 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
         for change in trial["changes"]:
             assert change["donor"] in by_id
             assert change["donor"] != trial["id"]
-            assert change["step"] < 16
+            assert change["step"] < 12
         kept = json.loads((out / "trials" / trial["id"] / "lineage.json").read_text())
         assert kept == trial["lineage"]
         log = RunFolder(out / "trials" / trial["id"]).read_lines("metrics.jsonl")
-        assert [row["step"] for row in log] == list(range(16))
+        assert [row["step"] for row in log] == list(range(12))
     trial = changed[0]
     schedule = [Segment(**segment) for segment in trial["lineage"]]
     again = weights_of_schedule(schedule, config, tmp_path / "again")
@@ -234,7 +268,7 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
     assert constant != again
     best = result["trials"][0]
     assert ("schedule" in result["confirmation"]) == (len(best["lineage"]) > 1)
-    assert newest_step(out / "trials" / trial["id"]) == 16
+    assert newest_step(out / "trials" / trial["id"]) == 12
     assert load_search(out).trials[0].id == best["id"]
     assert finite_or_null(result) == result
     page = write_search_report(out, out / "report.html").read_text("utf-8")
