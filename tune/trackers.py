@@ -49,6 +49,23 @@ class _Kind:
     callback: Callable[[Path, str], ray_tune.Callback]
 
 
+def _of_started_trials(base: Any) -> Any:
+    """A callback's class, for trials that fail before they start, which its own cannot end."""
+
+    class OfStartedTrials(base):  # type: ignore[misc]
+        started: frozenset[str] = frozenset()
+
+        def log_trial_start(self, trial: Any) -> None:
+            super().log_trial_start(trial)
+            self.started |= {trial.trial_id}
+
+        def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+            if trial.trial_id in self.started:
+                super().log_trial_end(trial, failed)
+
+    return OfStartedTrials
+
+
 def _tensorboard(out: Path, stage: str) -> ray_tune.Callback:  # noqa: ARG001
     # It writes beside Tune's own files of a trial, under out/tune.
     return TBXLoggerCallback()  # type: ignore[no-untyped-call]
@@ -57,7 +74,7 @@ def _tensorboard(out: Path, stage: str) -> ray_tune.Callback:  # noqa: ARG001
 def _mlflow(out: Path, stage: str) -> ray_tune.Callback:
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-    return MLflowLoggerCallback(
+    return _of_started_trials(MLflowLoggerCallback)(
         tracking_uri=os.environ.get(_MLFLOW_URI, f"sqlite:///{out.absolute() / 'mlflow.db'}"),
         experiment_name=f"{out.absolute().name} {stage}",
         # MLflow takes a parameter once; of a trial whose settings change it gets the last ones.
@@ -68,7 +85,7 @@ def _mlflow(out: Path, stage: str) -> ray_tune.Callback:
 def _wandb(out: Path, stage: str) -> ray_tune.Callback:
     from ray.air.integrations.wandb import WandbLoggerCallback
 
-    return WandbLoggerCallback(
+    return _of_started_trials(WandbLoggerCallback)(
         project=_PROJECT,
         group=f"{out.absolute().name} {stage}",
         mode=os.environ.get(_WANDB_MODE, "offline"),

@@ -167,7 +167,8 @@ def population(data: str, scheduler: str, **tune: Any) -> SearchJobConfig:
         "space": RATES,
         "scheduler": scheduler,
         "num_trials": 4,
-        "report_every": 2,
+        # PB2 has to see what settings did between two exchanges.
+        "report_every": 2 if scheduler == "pb2" else 4,
         "exchange_every": 4,
         "exchange_fraction": 0.5,
         **tune,
@@ -236,11 +237,12 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
     out = tmp_path / "out"
     result = search(config, out, resume=False, reporter=Quiet())
     assert [trial["status"] for trial in result["trials"]] == ["done"] * 4
+    every = config.tune.report_every
     by_id = {trial["id"]: trial for trial in result["trials"]}
     changed = [trial for trial in result["trials"] if trial["changes"]]
     assert changed, "nobody took over anything"
     for trial in result["trials"]:
-        assert [point["step"] for point in trial["curve"]] == list(range(2, 13, 2))
+        assert [point["step"] for point in trial["curve"]] == list(range(every, 13, every))
         steps = [segment["step"] for segment in trial["lineage"]]
         assert steps[0] == 0
         assert steps == sorted(set(steps))

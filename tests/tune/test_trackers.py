@@ -4,6 +4,7 @@ import os
 import sqlite3
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,12 @@ from tests.tune.test_search import settings
 from tests.workflow.conftest import Quiet
 from tune.config import SearchConfig
 from tune.search import search
-from tune.trackers import check_trackers, tracker_callbacks, trackers_environment
+from tune.trackers import (
+    _of_started_trials,
+    check_trackers,
+    tracker_callbacks,
+    trackers_environment,
+)
 
 SPACE = {"inner.lr": {"grid": [1e-2, 2e-2]}}
 
@@ -63,6 +69,24 @@ def test_the_environment_is_as_before_when_tune_is_done(monkeypatch: pytest.Monk
     with trackers_environment():
         assert os.environ["WANDB_MODE"] == "online"
     assert os.environ["WANDB_MODE"] == "online"
+
+
+def test_a_trial_that_never_started_is_not_ended() -> None:
+    calls: list[tuple[str, str]] = []
+
+    class Strict:
+        def log_trial_start(self, trial: Any) -> None:
+            calls.append(("start", trial.trial_id))
+
+        def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+            calls.append((f"end {failed}", trial.trial_id))
+
+    callback = _of_started_trials(Strict)()
+    a, b = (SimpleNamespace(trial_id=name) for name in "ab")
+    callback.log_trial_start(a)
+    callback.log_trial_end(a, failed=True)
+    callback.log_trial_end(b, failed=True)
+    assert calls == [("start", "a"), ("end True", "a")]
 
 
 # With Ray.
