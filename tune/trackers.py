@@ -5,6 +5,7 @@ otherwise: `MLFLOW_TRACKING_URI`, `WANDB_MODE`.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -134,17 +135,21 @@ def tracker_callbacks(config: SearchConfig, out: Path, stage: str) -> list[ray_t
 
 @contextlib.contextmanager
 def trackers_environment() -> Iterator[None]:
-    """What callbacks read from the environment while Tune runs."""
+    """What callbacks read from the environment while Tune runs, and no lines of theirs."""
     wanted = {
         _NO_LOGGERS_BY_ITSELF: "1",
         # Its callback wants an account's key unless this is "offline".
         _WANDB_MODE: os.environ.get(_WANDB_MODE, "offline"),
     }
     before = {name: os.environ.get(name) for name in wanted}
+    talkative = logging.getLogger("mlflow")
+    level = talkative.level
     os.environ.update(wanted)
+    talkative.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        talkative.setLevel(level)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

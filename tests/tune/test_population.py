@@ -260,7 +260,7 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
         kept = json.loads((out / "trials" / trial["id"] / "lineage.json").read_text())
         assert kept == trial["lineage"]
         log = RunFolder(out / "trials" / trial["id"]).read_lines("metrics.jsonl")
-        assert [row["step"] for row in log] == list(range(12))
+        assert [row["step"] for row in log] == list(range(1, 13))
     trial = changed[0]
     schedule = [Segment(**segment) for segment in trial["lineage"]]
     again = weights_of_schedule(schedule, config, tmp_path / "again")
