@@ -4,8 +4,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -40,6 +42,11 @@ from tune.search import search
 from tune.space import applied
 from tune.trial import trial_config
 
+# Ray's PB2 passes options that SciPy 1.18 will refuse, and fits few points.
+PB2_WARNS = pytest.mark.filterwarnings(
+    "ignore:.*L-BFGS-B solver are deprecated:DeprecationWarning",
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+)
 RATES = {
     "inner.lr": {"loguniform": [1e-3, 1e-1]},
     "gan.mode_seeking": {"uniform": [0.01, 0.3]},
@@ -179,6 +186,36 @@ def population(data: str, scheduler: str, **tune: Any) -> SearchJobConfig:
     return config.model_copy(update={"outer": more})
 
 
+@PB2_WARNS
+def test_pb2_chooses_what_gained_and_stays_inside_of_the_ranges() -> None:
+    config = job({"scheduler": "pb2", "space": RATES})
+    parameters = parse_search_space(config)
+    scheduler: Any = population_scheduler(config, parameters)
+    scheduler.set_search_properties("kid", "min")
+    rng = np.random.default_rng(0)
+    members = [SimpleNamespace(config={}, name=f"trial {i}") for i in range(8)]
+    for member in members:
+        # KID falls the faster the nearer the rate is to 1e-3, the lower end.
+        member.config = {
+            "log10 inner.lr": float(rng.uniform(-3, -1)),
+            "gan.mode_seeking": float(rng.uniform(0.01, 0.3)),
+        }
+        kid = 1.0
+        for step in (25, 50, 75):
+            result = {"outer_step": step, "kid": kid}
+            scheduler._save_trial_state(SimpleNamespace(), step, result, member)
+            kid -= 0.1 * (-1 - member.config["log10 inner.lr"])
+    found = []
+    for _ in range(5):
+        changed, _ = scheduler._get_new_config(members[1], members[0])
+        sample = applied(parameters, changed, config)
+        assert 1e-3 <= sample["inner.lr"] <= 1e-1
+        assert 0.01 <= sample["gan.mode_seeking"] <= 0.3
+        found.append(sample["inner.lr"])
+    # A linear axis would hardly ever look below 1e-2, the first tenth of it.
+    assert min(found) < 1e-2
+
+
 def test_old_snapshots_go_and_young_ones_stay(tmp_path: Path) -> None:
     for number in range(5):
         folder = tmp_path / f"checkpoint_{number:06d}"
@@ -225,6 +262,7 @@ def weights_of_schedule(
     return weights(run)
 
 
+@PB2_WARNS
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.ray

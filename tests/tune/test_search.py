@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from ray import tune as ray_tune
 
 from cluster.config import JobConfig
 from cluster.errors import ClusterError
@@ -20,7 +21,7 @@ from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig
 from tune.results import Trial, rank
-from tune.search import bundles, search
+from tune.search import _searcher, bundles, search
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -167,6 +168,27 @@ def test_with_a_second_objective_the_front_is_told_and_the_first_names_the_best(
     assert result["trials"][0]["metrics"]["kid"] == min(kid for kid, _ in points.values())
     page = write_search_report(out, out / "report.html").read_text("utf-8")
     assert "Objective against computing" in page
+
+
+def test_optuna_searches_for_good_and_cheap_trials_and_knows_which_way_is_better(data: str) -> None:
+    optuna = pytest.importorskip("optuna")
+    tune = {"searcher": "optuna", "second_objective": "compute", "objective": "gain"}
+    config = settings(data, tune)
+    searcher = _searcher(config)
+    assert searcher.set_search_properties(None, None, {"inner.steps": ray_tune.randint(1, 7)})
+    for number in range(6):
+        name = f"trial {number}"
+        steps = searcher.suggest(name)["inner.steps"]
+        searcher.on_trial_complete(name, {"gain": 0.01 * steps, "compute_s": float(steps)})
+    searcher.suggest("failed")
+    searcher.on_trial_complete("failed", None, error=True)
+    study = searcher._ot_study
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    # Each more step buys gain: all are on the front.
+    assert {tuple(t.values) for t in study.best_trials} == {
+        tuple(t.values) for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE
+    }
+    assert [t.state.name for t in study.trials].count("FAIL") == 1
 
 
 def test_a_trial_that_diverges_does_not_stop_the_others(data: str, tmp_path: Path) -> None:

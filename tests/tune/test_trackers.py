@@ -1,5 +1,6 @@
 """Where trials are logged besides: what is written, and what a missing package leads to."""
 
+import contextlib
 import os
 import sqlite3
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 from ray.tune.logger import JsonLoggerCallback
 
 from metagan.config import ConfigError
@@ -25,6 +27,10 @@ from tune.trackers import (
 )
 
 SPACE = {"inner.lr": {"grid": [1e-2, 2e-2]}}
+
+
+# Of how these packages use others; nothing of ours.
+OTHERS_WARN = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
 def needs(*packages: str) -> pytest.MarkDecorator:
@@ -89,6 +95,41 @@ def test_a_trial_that_never_started_is_not_ended() -> None:
     assert calls == [("start", "a"), ("end True", "a")]
 
 
+@needs("mlflow", "sqlalchemy", "alembic")
+@OTHERS_WARN
+def test_mlflow_is_told_the_last_settings_of_a_trial_that_starts_again_with_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (_, callback) = tracker_callbacks(SearchConfig(trackers=("mlflow",)), tmp_path, "trials")
+    again = cloudpickle.loads(cloudpickle.dumps(callback))  # As Tune keeps it for a restart.
+
+    class Trial:
+        trial_id = "a"
+
+        def __init__(self) -> None:
+            self.config = {"inner.lr": 0.01}
+
+        def __str__(self) -> str:
+            return "trial a"
+
+    trial: Any = Trial()
+    again.setup()
+    again.log_trial_start(trial)
+    again.log_trial_result(1, trial, {"kid": 0.5, "timesteps_total": 25, "lineage": "[]"})
+    trial.config = {"inner.lr": 0.012}
+    again.log_trial_start(trial)
+    again.log_trial_result(2, trial, {"kid": 0.4, "timesteps_total": 50, "lineage": "[]"})
+    again.log_trial_end(trial)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert database.execute("select key, value from params").fetchall() == [
+            ("inner.lr", "0.012")
+        ]
+        rows = database.execute("select step, value from metrics where key = 'kid'").fetchall()
+        assert sorted(rows) == [(25, 0.5), (50, 0.4)]
+        assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
+
+
 # With Ray.
 
 
@@ -140,12 +181,13 @@ def scalars(file: Path) -> dict[str, dict[int, float]]:
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 @needs("mlflow", "sqlalchemy", "alembic")
+@OTHERS_WARN
 def test_mlflow_has_each_trials_settings_and_objective(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     out, trials = searched(data, tmp_path, "mlflow")
-    with sqlite3.connect(out / "mlflow.db") as database:
+    with contextlib.closing(sqlite3.connect(out / "mlflow.db")) as database:
         params = database.execute("select key, value from params").fetchall()
         metrics = database.execute("select step, value from metrics where key = 'kid'").fetchall()
     assert sorted(params) == [("inner.lr", "0.01"), ("inner.lr", "0.02")]
@@ -157,6 +199,7 @@ def test_mlflow_has_each_trials_settings_and_objective(
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 @needs("wandb")
+@OTHERS_WARN
 def test_wandb_writes_a_run_for_each_trial_and_asks_for_no_account(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
