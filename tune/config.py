@@ -8,6 +8,7 @@ from cluster.config import JobConfig
 from metagan.config import Config
 
 Objective = Literal["gain", "accuracy", "kid", "coverage"]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 #: Which of them are better when they are larger.
 LARGER_IS_BETTER = {"gain": True, "accuracy": True, "kid": False, "coverage": True}
 
@@ -26,6 +27,12 @@ class SearchConfig(Config):
         description="gain: accuracy that generated samples add to classical augmentation; accuracy "
         "with both; kid; coverage. On validation classes.",
     )
+    second_objective: Literal["none", "compute"] = Field(
+        "none",
+        description="compute: trials are also to need few seconds of computing; optuna searches "
+        "for both, and the trials that none beats in both are listed. tune.objective alone names "
+        "the best.",
+    )
     repetitions: int = Field(
         2, ge=1, description="Validation targets that an objective is the mean of."
     )
@@ -37,11 +44,22 @@ class SearchConfig(Config):
     searcher: Literal["random", "optuna"] = Field(
         "random", description="How settings are chosen; grid entries are tried in full with random."
     )
-    scheduler: Literal["none", "asha", "hyperband", "median"] = Field(
-        "asha", description="Which trials are stopped early."
+    scheduler: Literal["none", "asha", "hyperband", "median", "pbt", "pb2"] = Field(
+        "asha",
+        description="Which trials are stopped early; pbt, pb2: none, but the worst go on from the "
+        "weights of the best with changed settings.",
     )
     grace_steps: int = Field(
-        25, ge=1, description="Outer steps before a trial may be stopped early."
+        25, ge=1, description="asha, median: outer steps before a trial may be stopped early."
+    )
+    exchange_every: int = Field(
+        50, ge=1, description="pbt, pb2: outer steps between a trial's comparisons with the others."
+    )
+    exchange_fraction: float = Field(
+        0.25,
+        gt=0,
+        le=0.5,
+        description="pbt, pb2: share of trials that go on from one of as many best.",
     )
     reduction: int = Field(
         3, ge=2, description="asha, hyperband: of this many trials at a step, one goes on."
@@ -54,6 +72,11 @@ class SearchConfig(Config):
     )
     max_concurrent: int | None = Field(
         None, ge=1, description="Trials at once; null: as many as the cluster has room for."
+    )
+    trackers: tuple[Tracker, ...] = Field(
+        (),
+        description="Where trials are logged besides: tensorboard and mlflow under --out, wandb "
+        "there too (offline), unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise.",
     )
     confirm_seeds: int = Field(
         3,
@@ -70,6 +93,31 @@ class SearchConfig(Config):
             raise ValueError(
                 "tune.space has a grid, which tune.searcher optuna cannot try in full; use choice, "
                 "or tune.searcher random"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trials_end_as_the_objectives_need(self) -> Self:
+        if self.second_objective != "none" and self.scheduler != "none":
+            raise ValueError(
+                f"tune.second_objective {self.second_objective} compares trials that were trained "
+                f"to the end, but tune.scheduler is {self.scheduler}; set tune.scheduler none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_population_draws_its_own_settings(self) -> Self:
+        if self.scheduler not in ("pbt", "pb2"):
+            return self
+        if self.searcher != "random":
+            raise ValueError(
+                f"tune.scheduler {self.scheduler} chooses settings itself, so tune.searcher "
+                f"{self.searcher} has nothing to choose; set tune.searcher random"
+            )
+        if self.num_trials < 2:
+            raise ValueError(
+                f"tune.num_trials is {self.num_trials}, but tune.scheduler {self.scheduler} needs "
+                "at least 2 to exchange between"
             )
         return self
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metagan.report.search_load import SCHEMA_VERSION
+from metagan.report.front import front_of
+from metagan.report.search_load import COMPUTE, SCHEMA_VERSION
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.lineage import Segment, from_text
 from tune.space import Parameter, applied, value_at
-from tune.trial import SETTINGS
+from tune.trial import LINEAGE_TEXT, SETTINGS
 
-_MEASURED = ("gain", "accuracy", "kid", "coverage")
+_MEASURED = ("gain", "accuracy", "kid", "coverage", COMPUTE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A trial of a population gave up its weights and settings.
+
+    Attributes:
+        step: Outer steps that the weights had, which it went on from.
+        donor: The trial that had trained them.
+        sample: Its settings from there on.
+    """
+
+    step: int
+    donor: str
+    sample: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Trial:
     """What became of a trial.
 
@@ -43,6 +60,9 @@ class Trial:
         error: Why it failed, one line.
         order: From 1, in order of start.
         curve: Its measurements, in order of steps.
+        lineage: With what settings its last weights were trained, and by whom, from the beginning;
+            empty where settings do not change.
+        changes: Where this trial itself changed over, in order of time.
     """
 
     id: str
@@ -53,6 +73,8 @@ class Trial:
     error: str = ""
     order: int = 0
     curve: Sequence[Measurement] = field(default=())
+    lineage: Sequence[Segment] = field(default=())
+    changes: Sequence[Change] = field(default=())
 
     @property
     def seconds(self) -> float | None:
@@ -63,7 +85,10 @@ class Trial:
         """As it stands in `search.json`."""
         return {
             **vars(self),
-            "curve": [vars(measurement) for measurement in self.curve],
+            **{
+                name: [vars(item) for item in getattr(self, name)]
+                for name in ("curve", "lineage", "changes")
+            },
             "seconds": self.seconds,
         }
 
@@ -74,8 +99,8 @@ class Findings:
 
     Attributes:
         ranked: Trials from best to worst.
-        confirmation: The objective of the "best" and of the "given" settings by fresh seed; empty
-            until they are trained.
+        confirmation: The objective of the "best" and of the "given" settings by fresh seed, and of
+            the best trial's "schedule" where its settings changed; empty until they are trained.
         fresh_seeds: What they are trained with.
         seconds: By stage, "trials" and "confirm", of this process.
         resumed: Whether a process before this one worked on the search.
@@ -116,9 +141,40 @@ def _trial_of(
     sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
     step = int(metrics.get("outer_step", 0))
     error = str(result.error).strip().splitlines()[-1] if result.error else ""
-    status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
-    curve = curve_of(_rows(result))
-    return Trial(_id_of(result), sample, status, step, _values(metrics), error, order, curve)
+    status = "failed" if error else "done" if step >= _steps_of(sample, config) else "stopped"
+    rows = _rows(result)
+    lineages = [from_text(row[LINEAGE_TEXT]) for row in rows if LINEAGE_TEXT in row]
+    return Trial(
+        _id_of(result),
+        # A trial that changed over and then trained nothing keeps what its weights were made with;
+        # one that failed, what it failed with.
+        {**sample, **(lineages[-1][-1].sample if lineages and not error else {})},
+        status,
+        step,
+        _values(metrics),
+        error,
+        order,
+        curve_of(rows),
+        lineages[-1] if lineages else (),
+        changes_of(lineages),
+    )
+
+
+def _steps_of(sample: Mapping[str, Any], config: SearchJobConfig) -> int:
+    """Outer steps of a trial that is not stopped."""
+    return int(sample.get("outer.steps", config.outer.steps))
+
+
+def changes_of(lineages: Sequence[Sequence[Segment]]) -> tuple[Change, ...]:
+    """Where a trial went on from another one's weights, from the lineages that it reported."""
+    found: list[Change] = []
+    before: Segment | None = None
+    for lineage in lineages:
+        last = lineage[-1]
+        if last != before and len(lineage) > 1:
+            found.append(Change(last.step, lineage[-2].trial, last.sample))
+        before = last
+    return tuple(found)
 
 
 def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
@@ -141,16 +197,17 @@ def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
 
 
 def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
-    """From best to worst: those that got furthest first, failed ones last.
+    """From best to worst by `tune.objective`: those that got furthest first, failed ones last.
 
     A trial that was stopped early is not compared with others at a later step, where its value
     would mean something else.
     """
     sign = -1 if LARGER_IS_BETTER[config.tune.objective] else 1
 
-    def order(trial: Trial) -> tuple[bool, bool, int, float]:
+    def order(trial: Trial) -> tuple[bool, bool, float, float]:
         value = trial.metrics.get(config.tune.objective, math.nan)
-        return (math.isnan(value), trial.status == "failed", -trial.step, sign * value)
+        share = trial.step / _steps_of(trial.sample, config)
+        return (math.isnan(value), trial.status == "failed", -share, sign * value)
 
     return sorted(trials, key=order)
 
@@ -161,6 +218,28 @@ def best_of(ranked: Sequence[Trial], config: SearchJobConfig) -> Trial | None:
         if not math.isnan(trial.metrics.get(config.tune.objective, math.nan)):
             return trial
     return None
+
+
+def front_ids(ranked: Sequence[Trial], config: SearchJobConfig) -> list[str]:
+    """Of trials that were trained to the end, those that none beats in both objectives.
+
+    Cheapest first; empty where there is one objective.
+    """
+    if config.tune.second_objective == "none":
+        return []
+    name = config.tune.objective
+    ended = [
+        trial
+        for trial in ranked
+        if trial.status == "done"
+        and all(math.isfinite(trial.metrics.get(key, math.nan)) for key in (name, COMPUTE))
+    ]
+    places = front_of(
+        [trial.metrics[name] for trial in ended],
+        [trial.metrics[COMPUTE] for trial in ended],
+        sign=1 if LARGER_IS_BETTER[name] else -1,
+    )
+    return [ended[place].id for place in places]
 
 
 def search_document(
@@ -192,6 +271,7 @@ def search_document(
         ],
         "given": given,
         "trials": [trial.to_json() for trial in findings.ranked],
+        "front": front_ids(findings.ranked, config),
         "best": {} if best is None else dict(best.sample),
         "confirmation": {name: list(values) for name, values in findings.confirmation.items()},
         "fresh_seeds": list(findings.fresh_seeds),

@@ -27,11 +27,13 @@ from cluster.connect import cores_here, ray_session
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
-from metagan.report.search_load import SEARCH
+from metagan.report.search_load import COMPUTE, SEARCH
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.lineage import Segment
 from tune.objective import Judge, make_judge
+from tune.population import is_population, parse_search_space, population_scheduler
 from tune.results import (
     Findings,
     Trial,
@@ -40,7 +42,8 @@ from tune.results import (
     search_document,
     trials_of,
 )
-from tune.space import Parameter, parse_space, with_sample
+from tune.space import Parameter, with_sample
+from tune.trackers import check_trackers, tracker_callbacks, trackers_environment
 from tune.trial import SETTINGS, run_trial
 
 BEST_FILE = "best.yaml"
@@ -88,10 +91,12 @@ def search(
         fresh seeds are trained, too, and where every trial failed.
 
     Raises:
-        ConfigError: If the space cannot be used, or is not that of the search to resume.
+        ConfigError: If the space or a tracker cannot be used, or the settings are not those of the
+            search to resume.
         ClusterError: If no trial can ever fit, or all of them failed.
     """
-    parameters = parse_space(config.tune.space, config)
+    parameters = parse_search_space(config)
+    check_trackers(config.tune)
     resumed = resume and (out / "tune").is_dir()
     if resumed:
         _check_same_search(config, out)
@@ -164,7 +169,13 @@ def _confirm(
     place.reporter.print(f"training the best and the given settings with {count} fresh seeds")
     names = {"best": best.sample, "given": {}}
     tried = [{**sample, "seed": seed} for sample in names.values() for seed in seeds]
-    whole = {"scheduler": "none", "searcher": "random", "num_trials": 1, "space": {}}
+    whole: dict[str, Any] = {
+        "scheduler": "none",
+        "second_objective": "none",
+        "searcher": "random",
+        "num_trials": 1,
+        "space": {},
+    }
     fixed = config.model_copy(update={"tune": config.tune.model_copy(update=whole)})
     # The same targets and classifiers: only what is trained has another seed.
     same = replace(judge, config=fixed)
@@ -174,7 +185,14 @@ def _confirm(
         for trial in trials
     }
     found = [values.get(json.dumps(sample, sort_keys=True)) for sample in tried]
-    return {"best": found[:count], "given": found[count:]}
+    confirmed = {"best": found[:count], "given": found[count:]}
+    if len(best.lineage) > 1:
+        # best.yaml has the settings that the trial ended with; these are all that it had.
+        by_seed = {SETTINGS: ray_tune.grid_search([{"seed": seed} for seed in seeds])}
+        trials = _run(same, (), by_seed, "schedule", place, schedule=best.lineage)
+        measured = {t.sample["seed"]: t.metrics.get(config.tune.objective) for t in trials}
+        confirmed["schedule"] = [measured.get(seed) for seed in seeds]
+    return confirmed
 
 
 def _run(
@@ -183,12 +201,19 @@ def _run(
     space: Mapping[str, Any],
     name: str,
     place: _Place,
+    *,
+    schedule: Sequence[Segment] = (),
 ) -> list[Trial]:
     config = judge.config
+    multiple = config.tune.second_objective != "none"
     folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(
-            run_trial, judge=judge, parameters=parameters, trials_folder=folder
+            run_trial,
+            judge=judge,
+            parameters=parameters,
+            trials_folder=folder,
+            schedule=schedule,
         ),
         ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
     )
@@ -203,10 +228,11 @@ def _run(
             trainable,
             param_space=dict(space),
             tune_config=ray_tune.TuneConfig(
-                metric=config.tune.objective,
-                mode="max" if LARGER_IS_BETTER[config.tune.objective] else "min",
+                # Of two objectives only the searcher knows.
+                metric=None if multiple else config.tune.objective,
+                mode=None if multiple else _mode(config),
                 num_samples=config.tune.num_trials,
-                scheduler=_scheduler(config),
+                scheduler=_scheduler(config, parameters),
                 search_alg=_searcher(config),
                 max_concurrent_trials=place.at_once,
                 # The next trial finds torch imported, and data and kernels warm.
@@ -216,10 +242,15 @@ def _run(
                 name=name,
                 storage_path=storage,
                 verbose=0,
-                callbacks=[_Progress(config, place.reporter, name)],
+                callbacks=[
+                    _Progress(config, place.reporter, name),
+                    *tracker_callbacks(config.tune, place.out, name),
+                ],
+                # Before a scheduler that would change settings for no further step.
+                stop={"outer_step": config.outer.steps} if is_population(config.tune) else None,
             ),
         )
-    with _quiet_tune():
+    with _quiet_tune(), trackers_environment():
         results = tuner.fit()
     return trials_of(iter(results), parameters, config)
 
@@ -268,8 +299,14 @@ def _ray(config: SearchJobConfig) -> Iterator[None]:
         yield
 
 
-def _scheduler(config: SearchJobConfig) -> TrialScheduler:
+def _mode(config: SearchJobConfig) -> str:
+    return "max" if LARGER_IS_BETTER[config.tune.objective] else "min"
+
+
+def _scheduler(config: SearchJobConfig, parameters: Sequence[Parameter]) -> TrialScheduler:
     settings = config.tune
+    if is_population(settings):
+        return population_scheduler(config, parameters)
     grace = max(settings.grace_steps, settings.report_every)
     if settings.scheduler == "asha":
         return ASHAScheduler(
@@ -293,7 +330,11 @@ def _searcher(config: SearchJobConfig) -> Any:
     try:
         from ray.tune.search.optuna import OptunaSearch
 
-        return OptunaSearch(seed=config.seed)
+        if config.tune.second_objective == "none":
+            return OptunaSearch(seed=config.seed)
+        return OptunaSearch(
+            metric=[config.tune.objective, COMPUTE], mode=[_mode(config), "min"], seed=config.seed
+        )
     except (ImportError, AssertionError):
         raise ClusterError(
             "tune.searcher is optuna, which is not installed: pip install 'metagan[optuna]', or "

@@ -1,6 +1,8 @@
 """One trial: a run of `metagan train` that is measured at every checkpoint."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,33 @@ from ray import tune as ray_tune
 from cluster.resources import hide_gpus_not_granted
 from cluster.runner import open_runner
 from metagan.params import GanParams
+from metagan.report.search_load import COMPUTE
+from metagan.run_folder import RunFolder
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig
+from tune.lineage import (
+    Segment,
+    drop_old_snapshots,
+    extended,
+    go_on_from,
+    newest_step,
+    replay,
+    take_over,
+    to_text,
+    write_lineage,
+    write_snapshot,
+)
 from tune.objective import Judge
+from tune.population import is_population, snapshots_kept
 from tune.space import Parameter, applied, with_sample
 
 #: In a sample, settings that were not searched but are to be tried.
 SETTINGS = "settings"
+#: What a trial of a population reports besides measures of its initialization.
+LINEAGE_TEXT = "lineage"
+# A trial is started within this time, once there is room for it.
+_START_S = 600.0
 
 
 class _Silent:
@@ -61,28 +82,102 @@ def run_trial(
     judge: Judge,
     parameters: Sequence[Parameter],
     trials_folder: str,
+    schedule: Sequence[Segment] = (),
 ) -> None:
     """Train with a sample of the space and report on the way; what Tune calls.
 
-    A trial that is started again goes on from its run folder's newest checkpoint.
+    A trial that is started again goes on from its run folder's newest checkpoint; one of a
+    population from the snapshot that Tune has for it, which may be another trial's.
+
+    Args:
+        sample: A value of each parameter, and what `SETTINGS` says.
+        judge: What all trials share.
+        parameters: Those that are searched.
+        trials_folder: Run folders are in it.
+        schedule: Settings that change on the way, below those under `SETTINGS`.
     """
     hide_gpus_not_granted()
     config = judge.config
     trial_id = ray_tune.get_context().get_trial_id()
-    own = trial_config(config, parameters, sample, trial_id)
+    run = Path(trials_folder) / trial_id
 
-    def report(setup: TrainSetup, init: GanParams, step: int) -> None:
-        ray_tune.report({**judge.measure(own, setup, init), "outer_step": step})
+    def settings(chosen: Mapping[str, Any]) -> SearchJobConfig:
+        return trial_config(config, parameters, {**sample, **chosen}, trial_id)
 
-    train_run(
-        own,
-        Path(trials_folder) / trial_id,
-        open_runner=_runner(own),
-        reporter=_Silent(),
-        resume="auto",
-        splits=judge.splits,
-        on_checkpoint=report,
-    )
+    def train(own: SearchJobConfig, tell: Callable[[Mapping[str, float]], None]) -> None:
+        def measure(setup: TrainSetup, init: GanParams, step: int) -> None:
+            metrics = {**judge.measure(own, setup, init), "outer_step": step}
+            if config.tune.second_objective == "compute":
+                metrics[COMPUTE] = _seconds_of_computing(run)
+            # By this name some of Tune's loggers know what to draw values over.
+            tell({**metrics, "timesteps_total": step})
+
+        train_run(
+            own,
+            run,
+            open_runner=_runner(own),
+            reporter=_Silent(),
+            resume="auto",
+            splits=judge.splits,
+            on_checkpoint=measure,
+        )
+
+    if schedule:
+
+        def train_part(own: SearchJobConfig, reached: Callable[[int], None]) -> None:
+            def report(metrics: Mapping[str, float]) -> None:
+                ray_tune.report(dict(metrics))
+                reached(int(metrics["outer_step"]))
+
+            train(own, report)
+
+        fixed = sample.get(SETTINGS, {})
+        replay(schedule, run, lambda chosen: settings({SETTINGS: {**chosen, **fixed}}), train_part)
+    elif is_population(config.tune):
+        _quiet_about_snapshots()
+        own = settings({})
+        lineage = _lineage(run, trial_id, applied(parameters, sample, config))
+        take_over(run, lineage, own)
+        train(own, lambda metrics: _report_with_snapshot(metrics, run, lineage, config))
+    else:
+        train(settings({}), lambda metrics: ray_tune.report(dict(metrics)))
+
+
+def _lineage(run: Path, trial_id: str, sample: Mapping[str, Any]) -> tuple[Segment, ...]:
+    """Prepare the run folder for going on, and say what its weights come from."""
+    checkpoint = ray_tune.get_checkpoint()
+    if checkpoint is None:
+        return extended(go_on_from(None, run), trial_id, sample, 0)
+    with checkpoint.as_directory() as snapshot:
+        before = go_on_from(Path(snapshot), run)
+    return extended(before, trial_id, sample, newest_step(run))
+
+
+def _report_with_snapshot(
+    metrics: Mapping[str, float], run: Path, lineage: Sequence[Segment], config: SearchJobConfig
+) -> None:
+    """Report, with what this trial or another one can go on from."""
+    write_lineage(run, lineage)
+    with tempfile.TemporaryDirectory() as folder:
+        write_snapshot(run, Path(folder))
+        ray_tune.report(
+            {**metrics, LINEAGE_TEXT: to_text(lineage)},
+            checkpoint=ray_tune.Checkpoint.from_directory(folder),
+        )
+    kept = ray_tune.get_checkpoint()
+    assert kept is not None
+    drop_old_snapshots(Path(kept.path), keep=snapshots_kept(config), min_age_s=_START_S)
+
+
+def _quiet_about_snapshots() -> None:
+    """Tune would write a line to the terminal for each."""
+    for name in ("ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _seconds_of_computing(run: Path) -> float:
+    """What workers computed for in all outer steps so far, measurements and waiting left out."""
+    return sum(float(row["compute_s"] or 0.0) for row in RunFolder(run).read_lines("metrics.jsonl"))
 
 
 def _runner(config: SearchJobConfig) -> OpenRunner:

@@ -27,7 +27,12 @@ of the settings:
 Without tune.space a space that fits algorithm.name is searched. At the end the
 best settings and the given ones are trained with fresh seeds: that comparison
 is the result, not the best value of the search. All of it is put on one page,
-report.html in --out; `metagan report --search DIR` writes it again."""
+report.html in --out; `metagan report --search DIR` writes it again.
+
+Populations (tune.scheduler: pbt or pb2) change settings while trials train,
+tune.second_objective: compute looks for good and cheap trials, and
+tune.trackers logs to TensorBoard, MLflow or W&B. `metagan config explain tune`
+lists every setting of the section."""
 
 # Trials of seconds: to see everything work.
 SMOKE = (

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from metagan.report.axes import Points, Scale, path_data, thin
+from metagan.report.front import front_of
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.plots import (
     HEIGHT,
@@ -51,17 +52,18 @@ def comparable(search: SearchFiles) -> list[SearchTrial]:
 
 
 def pareto_front(search: SearchFiles) -> list[SearchTrial]:
-    """Trials that no other one beats in the objective and in seconds at once, cheapest first."""
+    """Trials that no other one beats in the objective and in cost at once, cheapest first."""
+    if search.by_compute:
+        by_id = {trial.id: trial for trial in search.measured}
+        return [by_id[name] for name in search.front if name in by_id]
     timed = [trial for trial in search.measured if trial.seconds is not None]
-    cheapest = sorted(timed, key=lambda t: (t.seconds, -search.sign * (t.value or 0.0), t.rank))
-    front: list[SearchTrial] = []
-    for trial in cheapest:
-        last = front[-1] if front else None
-        gained = last is None or search.sign * ((trial.value or 0.0) - (last.value or 0.0)) > 0
-        is_equal = last is not None and (trial.value, trial.seconds) == (last.value, last.seconds)
-        if gained or is_equal:
-            front.append(trial)
-    return front
+    values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
+    return [timed[place] for place in front_of(values, costs, sign=search.sign)]
+
+
+def cost_word(search: SearchFiles) -> str:
+    """What a trial costs, in a word."""
+    return "computing" if search.by_compute else "time"
 
 
 def history_chart(search: SearchFiles) -> Html:
@@ -174,28 +176,33 @@ def curves_chart(search: SearchFiles) -> Html:
 def pareto_chart(search: SearchFiles) -> Html:
     """The objective against a trial's seconds, with the front."""
     measure = measure_of(search.objective)
-    timed = [t for t in search.measured if t.seconds is not None]
+    timed = [t for t in search.measured if search.cost(t) is not None]
     if not timed:
         return Html("")
-    unit, seconds = _unit([t.seconds or 0.0 for t in timed])
+
+    def cost(trial: SearchTrial) -> float:
+        return search.cost(trial) or 0.0
+
+    unit, seconds = _unit([cost(t) for t in timed])
+    of = "of computing of one trial" if search.by_compute else "of one trial"
     y = value_axis(measure.short, [measure.factor * (t.value or 0.0) for t in timed])
-    x = _time_axis(f"{unit} of one trial", [(t.seconds or 0.0) / seconds for t in timed])
+    x = _time_axis(f"{unit} {of}", [cost(t) / seconds for t in timed])
     front = pareto_front(search)
-    stairs = [((t.seconds or 0.0) / seconds, measure.factor * (t.value or 0.0)) for t in front]
+    stairs = [(cost(t) / seconds, measure.factor * (t.value or 0.0)) for t in front]
     on_front = {t.id for t in front}
     dots = []
     for trial in sorted(timed, key=lambda t: (t.id in on_front, -t.rank)):
-        place = x.across((trial.seconds or 0.0) / seconds)
+        place = x.across(cost(trial) / seconds)
         height = y.down(measure.factor * (trial.value or 0.0))
         sign = "best" if trial is search.best_trial else "full" if trial.id in on_front else "ring"
         dot = el("circle", class_=sign, cx=place, cy=height, r=_radius(len(timed)))
         dots.append(_named(_about(trial, measure), dot))
     description = "On the front, cheapest first: " + "; ".join(
-        f"trial {_told_id(t)}, {duration(t.seconds)}, {measure.text(t.value)}" for t in front
+        f"trial {_told_id(t)}, {duration(cost(t))}, {measure.text(t.value)}" for t in front
     )
     return _figure(
         "pareto",
-        "Objective against time",
+        f"Objective against {cost_word(search)}",
         [f", {measure.short}", _log(y), _CUT if y.is_cut else ""],
         description,
         x,

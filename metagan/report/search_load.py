@@ -14,6 +14,8 @@ from metagan.strict_yaml import format_value
 
 SEARCH = "search.json"
 MAX_KEY = 40  # Letters of a setting's key that are shown.
+#: Among a trial's metrics: what it computed for, where that is a second objective.
+COMPUTE = "compute_s"
 #: Of `search.json`; raised by one when a reader of older files would misread a newer one.
 SCHEMA_VERSION = 1
 # Beyond these a number is a fault, and no axis could show it with others.
@@ -37,6 +39,21 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """Settings that apply from an outer step on.
+
+    Attributes:
+        step: Outer steps done before.
+        trial: Of a lineage, who trained with them; of a change, whose weights were taken.
+        sample: The settings, by dotted key.
+    """
+
+    step: int
+    trial: str
+    sample: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class SearchTrial:
     """One trial.
 
@@ -52,6 +69,9 @@ class SearchTrial:
         seconds: Up to its last measurement.
         error: Why it failed.
         curve: Its measurements, in order of steps.
+        lineage: What its last weights were trained with, from the beginning; empty where settings
+            do not change on the way.
+        changes: Where it went on from another trial's weights.
     """
 
     id: str
@@ -65,6 +85,8 @@ class SearchTrial:
     seconds: float | None
     error: str
     curve: tuple[Measured, ...]
+    lineage: tuple[Changed, ...] = ()
+    changes: tuple[Changed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,11 +131,14 @@ class Pair:
         seed: None where it was not written down.
         best: Objective of the best settings; None if that training failed.
         given: Of the given ones.
+        schedule: Of the settings that the best trial had one after the other; None where they did
+            not change, too.
     """
 
     seed: int | None
     best: float | None
     given: float | None
+    schedule: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +158,7 @@ class SearchFiles:
         seconds: By stage, of the process that finished it.
         resumed: Whether other processes worked on it before.
         schema_version: 0 for a file from before there were versions.
+        front: Ids of the trials that none beats in both objectives; empty with one objective.
     """
 
     path: Path
@@ -147,6 +173,7 @@ class SearchFiles:
     seconds: Mapping[str, Any]
     resumed: bool
     schema_version: int
+    front: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -173,6 +200,15 @@ class SearchFiles:
     def sign(self) -> int:
         """What makes a larger objective better."""
         return 1 if self.is_larger_better else -1
+
+    @property
+    def by_compute(self) -> bool:
+        """Whether a trial's cost is what it computed for, not the time that it took."""
+        return self.settings.get("second_objective") == "compute"
+
+    def cost(self, trial: SearchTrial) -> float | None:
+        """Seconds: of computing where that is an objective, else up to the last measurement."""
+        return trial.metrics.get(COMPUTE) if self.by_compute else trial.seconds
 
     def given_at(self, key: str) -> Any:
         """The value of a setting before the search; None where it was not written down."""
@@ -206,6 +242,7 @@ def load_search(path: Path) -> SearchFiles:
         seconds=_mapping(data.get("seconds")),
         resumed=data.get("resumed") is True,
         schema_version=int(version),
+        front=tuple(str(name) for name in _list(data.get("front"))),
     )
 
 
@@ -263,6 +300,19 @@ def _trial(record: Mapping[str, Any], objective: str, rank: int) -> SearchTrial:
         seconds=_number(record.get("seconds")),
         error=str(record.get("error") or ""),
         curve=tuple(sorted(curve, key=lambda point: point.step)),
+        lineage=_changed(record.get("lineage"), "trial"),
+        changes=_changed(record.get("changes"), "donor"),
+    )
+
+
+def _changed(entries: object, who: str) -> tuple[Changed, ...]:
+    return tuple(
+        Changed(
+            int(finite(entry.get("step")) or 0),
+            str(entry.get(who, "")),
+            _mapping(entry.get("sample")),
+        )
+        for entry in records(entries)
     )
 
 
@@ -302,9 +352,11 @@ def _pairs(data: Mapping[str, Any]) -> tuple[Pair, ...]:
     seeds = [finite(seed) for seed in _list(data.get("fresh_seeds"))]
     count = min(len(best), len(given))
     seeds += [None] * (count - len(seeds))
+    schedule = _list(pick(data, "confirmation", "schedule"))
+    schedule += [None] * (count - len(schedule))
     return tuple(
-        Pair(None if seed is None else int(seed), _number(b), _number(g))
-        for seed, b, g in zip(seeds, best, given, strict=False)
+        Pair(None if seed is None else int(seed), _number(b), _number(g), _number(s))
+        for seed, b, g, s in zip(seeds, best, given, schedule, strict=False)
     )
 
 

@@ -324,6 +324,13 @@ def _scheduler(settings: Mapping[str, Any]) -> str | None:
     if name is None or name == "none":
         return None if name is None else "none: every trial is trained to the end"
     parts = [name]
+    every = finite(settings.get("exchange_every"))
+    share = finite(settings.get("exchange_fraction"))
+    if name in ("pbt", "pb2") and every is not None and share is not None:
+        parts.append(
+            f"every {plural(int(every), 'outer step')} a trial among the worst {share:.0%} goes on "
+            "from the weights of one of as many best, with changed settings"
+        )
     if name in ("asha", "hyperband") and settings.get("reduction") is not None:
         parts.append(f"of {_setting(settings, 'reduction')} trials at a step one goes on")
     if name in ("asha", "median") and settings.get("grace_steps") is not None:

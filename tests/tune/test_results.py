@@ -7,9 +7,21 @@ from types import SimpleNamespace
 import pytest
 
 from metagan.files import finite_or_null, write_json
+from metagan.report.front import front_of
 from metagan.report.search_load import load_search
 from tune.config import SearchJobConfig
-from tune.results import Findings, Trial, best_of, curve_of, rank, search_document, trials_of
+from tune.lineage import Segment, extended, from_text, to_text
+from tune.results import (
+    Findings,
+    Trial,
+    best_of,
+    changes_of,
+    curve_of,
+    front_ids,
+    rank,
+    search_document,
+    trials_of,
+)
 from tune.space import parse_space
 
 CONFIG = SearchJobConfig.model_validate(
@@ -124,3 +136,65 @@ def test_what_is_written_is_what_the_page_reads(tmp_path: Path) -> None:
     assert found.given["outer.steps"] == CONFIG.outer.steps
     assert found.settings["scheduler"] == "asha"
     assert not [key for key in found.given if key.startswith("tune.")]
+
+
+def test_the_front_is_of_trials_that_were_trained_to_the_end() -> None:
+    tune = {"objective": "kid", "second_objective": "compute", "scheduler": "none"}
+    config = SearchJobConfig.model_validate({"tune": tune})
+
+    def costing(name: str, status: str, kid: float, seconds: float) -> Trial:
+        return Trial(name, {}, status, config.outer.steps, {"kid": kid, "compute_s": seconds})
+
+    trials = [
+        costing("best, dear", "done", 0.1, 9.0),
+        costing("cheap", "done", 0.3, 2.0),
+        costing("beaten", "done", 0.4, 3.0),
+        costing("between", "done", 0.2, 5.0),
+        costing("failed", "failed", 0.0, 1.0),
+        costing("not finite", "done", math.nan, 0.5),
+    ]
+    assert front_ids(rank(trials, config), config) == ["cheap", "between", "best, dear"]
+    # The first objective alone names the best.
+    best = best_of(rank(trials, config), config)
+    assert best is not None
+    assert best.id == "best, dear"
+    assert front_ids(trials, CONFIG) == []
+
+
+def test_trials_with_fewer_outer_steps_of_their_own_are_done_and_compared() -> None:
+    config = SearchJobConfig.model_validate({"outer": {"steps": 100}, "tune": {"objective": "kid"}})
+    short = Trial("short", {"outer.steps": 50}, "done", 50, {"kid": 0.1})
+    long = Trial("long", {"outer.steps": 100}, "done", 100, {"kid": 0.2})
+    stopped = Trial("stopped", {"outer.steps": 100}, "stopped", 75, {"kid": 0.0})
+    assert [t.id for t in rank([stopped, long, short], config)] == ["short", "long", "stopped"]
+
+
+def test_changes_are_told_from_the_lineages_that_a_trial_reported() -> None:
+    first, other = Segment(0, "a", {"inner.lr": 1.0}), Segment(0, "b", {"inner.lr": 2.0})
+    taken = Segment(50, "a", {"inner.lr": 2.4})
+    again = Segment(75, "a", {"inner.lr": 2.0})
+    assert changes_of([[first], [first]]) == ()
+    reported = [[first], [first], [other, taken], [other, taken], [other, again]]
+    assert [(c.step, c.donor, c.sample["inner.lr"]) for c in changes_of(reported)] == [
+        (50, "b", 2.4),
+        (75, "b", 2.0),
+    ]
+    assert from_text(to_text([other, taken])) == (other, taken)
+
+
+def test_settings_that_trained_nothing_are_no_part_of_a_lineage() -> None:
+    first = extended((), "a", {"inner.lr": 1.0}, 0)
+    assert extended(first, "a", {"inner.lr": 1.0}, 25) == first
+    second = extended(first, "b", {"inner.lr": 2.0}, 25)
+    assert [s.step for s in second] == [0, 25]
+    assert extended(second, "c", {"inner.lr": 3.0}, 25) == (
+        Segment(0, "a", {"inner.lr": 1.0}),
+        Segment(25, "c", {"inner.lr": 3.0}),
+    )
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_front_has_equal_ones_and_nothing_that_is_beaten(sign: int) -> None:
+    values = [sign * value for value in (3.0, 1.0, 2.0, 1.0, 0.5)]
+    assert front_of(values, [9.0, 2.0, 4.0, 2.0, 1.5], sign=sign) == [4, 1, 3, 2, 0]
+    assert front_of(values, [1.0, 2.0, 4.0, 2.0, 1.5], sign=sign) == [0]

@@ -1,0 +1,85 @@
+"""Pages of searches whose settings change on the way, and of those with two objectives."""
+
+from pathlib import Path
+
+from metagan.report.search_charts import pareto_chart, pareto_front
+from metagan.report.search_lineage import changed_section
+from metagan.report.search_load import load_search
+from metagan.workflow.report import write_search_report
+from tests.report.pages import HOSTILE, Page, check_opens_offline
+from tests.report.search_files import search_data, trial, write_search
+
+
+def population(**confirmation: list[float]) -> dict:
+    donor, taker = trial(1, 0.03), trial(2, 0.04)
+    donor |= {"lineage": [{"step": 0, "trial": donor["id"], "sample": {"inner.lr": 2e-3}}]}
+    donor |= {"changes": []}
+    last = {"step": 50, "sample": {"inner.lr": 2.4e-3}}
+    taker |= {
+        "lineage": [*donor["lineage"], {"trial": taker["id"], **last}],
+        "changes": [{"donor": donor["id"], **last}],
+    }
+    data = search_data([taker, donor], best=(0.02, 0.03), given=(0.01, 0.02))
+    data["settings"] |= {"scheduler": "pbt", "exchange_every": 50, "exchange_fraction": 0.25}
+    data["confirmation"] |= confirmation
+    return data
+
+
+def page_of(folder: Path) -> Page:
+    return Page(write_search_report(folder, folder / "report.html").read_text("utf-8"))
+
+
+def test_a_page_tells_the_schedule_and_what_it_gave_with_fresh_seeds(tmp_path: Path) -> None:
+    page = page_of(write_search(tmp_path, population(schedule=[0.055, 0.045])))
+    check_opens_offline(page)
+    assert "<h2>Where settings changed</h2>" in page.source
+    for title in ("Schedule of the best trial", "The schedule with fresh seeds"):
+        assert f"<b>{title}.</b>" in page.source
+    assert "+5.50" in page.source
+    text = page.source.replace("\u00a0", " ")
+    assert "every 50 outer steps a trial among the worst 25% goes on" in text
+
+
+def test_trials_and_changes_are_read_as_they_were_written(tmp_path: Path) -> None:
+    taker, donor = load_search(write_search(tmp_path, population())).trials
+    assert [(c.step, c.trial, c.sample) for c in taker.changes] == [
+        (50, donor.id, {"inner.lr": 2.4e-3})
+    ]
+    assert [(s.step, s.trial) for s in taker.lineage] == [(0, donor.id), (50, taker.id)]
+    assert donor.changes == ()
+
+
+def test_a_page_without_changes_says_so_and_others_have_no_such_section(tmp_path: Path) -> None:
+    still = population()
+    still["trials"] = [trial(1, 0.03)]
+    search = load_search(write_search(tmp_path / "still", still))
+    assert "No trial went on from" in str(changed_section(search)[0])
+    assert "Where settings changed" not in page_of(write_search(tmp_path / "asha")).source
+
+
+def test_damaged_and_hostile_lineages_make_a_page(tmp_path: Path) -> None:
+    data = population(schedule=[0.1])
+    data["trials"][0]["lineage"] = [{"step": "x"}, 3, {"trial": HOSTILE, "sample": {"a": HOSTILE}}]
+    data["trials"][0]["changes"] = "none"
+    data["trials"][1]["changes"] = [{"donor": HOSTILE, "sample": {"inner.lr": HOSTILE}}]
+    check_opens_offline(page_of(write_search(tmp_path, data)))
+
+
+def by_compute() -> dict:
+    trials = [trial(1, 0.04, seconds=50.0), trial(2, 0.03, seconds=90.0), trial(3, 0.02)]
+    for record, compute in zip(trials, (40.0, 20.0, 30.0), strict=True):
+        record["metrics"]["compute_s"] = compute
+    data = search_data(trials, front=["ab1cd_00002", "ab1cd_00001"])
+    data["settings"] |= {"scheduler": "none", "second_objective": "compute"}
+    return data
+
+
+def test_with_a_second_objective_the_front_is_over_computing(tmp_path: Path) -> None:
+    search = load_search(write_search(tmp_path, by_compute()))
+    assert [t.id for t in pareto_front(search)] == ["ab1cd_00002", "ab1cd_00001"]
+    chart = pareto_chart(search)
+    assert "seconds of computing of one trial" in chart
+    assert "trial ab1cd_00002, 20" in chart
+    page = page_of(tmp_path)
+    assert "<h2>Objective against computing</h2>" in page.source
+    assert "computing, s" in page.source

@@ -1,0 +1,169 @@
+"""Populations: trials that give up their weights for a better trial's, and change its settings.
+
+Source: population based training, Jaderberg et al. 2017, arXiv:1711.09846; PB2, Parker-Holder et
+al. 2020, arXiv:2002.02518; both as Ray Tune has them. Three things differ. Settings stay inside of
+the space (Tune's own perturbation leaves it). PB2 sees a logarithmic range by its exponents. Nobody
+changes over at the last step, where settings that trained nothing would be ranked.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
+
+from metagan.config import ConfigError
+from tune.config import SearchConfig, SearchJobConfig
+from tune.space import DEFAULT_SPACES, Parameter, parse_space
+
+#: What a run can change between two outer steps: the weights and all that is kept beside them keep
+#: their shapes and their meaning.
+CHANGEABLE = (
+    "inner.lr",
+    "inner.discriminator_lr_scale",
+    "inner.proximal",
+    "outer.lr",
+    "outer.momentum",
+    "outer.beta1",
+    "outer.beta2",
+    "outer.ema",
+    "outer.max_norm",
+    "warmup.lr",
+    "gan.mode_seeking",
+    "gan.r1",
+    "gan.r2",
+    "gan.gradient_penalty",
+    "gan.reconstruction",
+)
+_RANGES = ("uniform", "loguniform")
+
+
+def is_population(config: SearchConfig) -> bool:
+    """Whether trials learn from each other on the way."""
+    return config.scheduler in ("pbt", "pb2")
+
+
+def parse_search_space(config: SearchJobConfig) -> tuple[Parameter, ...]:
+    """The parameters of `tune.space`, which the scheduler can search.
+
+    Raises:
+        ConfigError: With all that is wrong with them, or with how a population is to exchange.
+    """
+    space = config.tune.space
+    if not is_population(config.tune):
+        return parse_space(space, config)
+    if not space:
+        # Of the space that fits the algorithm, what a running trial can change.
+        default = DEFAULT_SPACES[config.algorithm.name]
+        space = {key: default[key] for key in default if not _why_not(key, config)}
+    parameters = parse_space(space, config)
+    if problems := [*_cannot_change(parameters, config), *_cannot_exchange(config)]:
+        raise ConfigError(*problems)
+    if config.tune.scheduler == "pb2":
+        return tuple(replace(p, by_exponent=p.kind == "loguniform") for p in parameters)
+    return parameters
+
+
+def first_exchange(config: SearchJobConfig) -> int:
+    """The outer step at which trials are first compared: they are where they are measured."""
+    every = config.tune.report_every
+    return math.ceil(config.tune.exchange_every / every) * every
+
+
+def _why_not(key: str, config: SearchJobConfig) -> str:
+    """Why a running trial cannot change a setting, or nothing by it; "" if it can."""
+    if key not in CHANGEABLE:
+        return f"a running trial cannot change it; it can change {', '.join(CHANGEABLE)}"
+    if key == "warmup.lr" and config.warmup.steps <= first_exchange(config):
+        return (
+            f"the warm-up of {config.warmup.steps} outer steps is over when trials first exchange, "
+            f"at step {first_exchange(config)}"
+        )
+    return ""
+
+
+def _cannot_change(parameters: Sequence[Parameter], config: SearchJobConfig) -> Iterator[str]:
+    name = config.tune.scheduler
+    if not parameters:
+        yield (
+            f"tune.space is empty, and of the space that fits algorithm.name "
+            f"{config.algorithm.name} tune.scheduler {name} can change nothing; write one"
+        )
+    for parameter in parameters:
+        key = parameter.key
+        if why := _why_not(key, config):
+            yield (
+                f"tune.space: {key}: {why} (tune.scheduler {name}); leave it out, or use another "
+                "scheduler"
+            )
+        elif parameter.kind == "grid":
+            yield f"tune.space: {key}: tune.scheduler {name} cannot try a grid in full; use choice"
+        elif name == "pb2" and parameter.kind not in _RANGES:
+            yield (
+                f"tune.space: {key}: {parameter.kind} is no range of numbers, which tune.scheduler "
+                "pb2 needs; use uniform or loguniform, or tune.scheduler pbt"
+            )
+
+
+def _cannot_exchange(config: SearchJobConfig) -> Iterator[str]:
+    name, first = config.tune.scheduler, first_exchange(config)
+    if first >= config.outer.steps:
+        yield (
+            f"tune.scheduler {name} first exchanges at outer step {first} (tune.exchange_every "
+            f"{config.tune.exchange_every}, measured every {config.tune.report_every}), but "
+            f"outer.steps is {config.outer.steps}; lower tune.exchange_every and tune.report_every"
+        )
+    if config.checkpoint.storage is not None:
+        yield (
+            f"checkpoint.storage keeps copies of runs that only go on, but with tune.scheduler "
+            f"{name} trials also go back to another one's weights; leave it out: --out has all"
+        )
+    if name == "pb2" and find_spec("sklearn") is None:
+        yield (
+            "tune.scheduler is pb2, which needs scikit-learn: pip install 'metagan[pb2]', or use "
+            "tune.scheduler pbt"
+        )
+
+
+def population_scheduler(
+    config: SearchJobConfig, parameters: Sequence[Parameter]
+) -> TrialScheduler:
+    """Tune's scheduler for `pbt` or `pb2`."""
+    shared: dict[str, Any] = {
+        "time_attr": "outer_step",
+        "perturbation_interval": config.tune.exchange_every,
+        "quantile_fraction": config.tune.exchange_fraction,
+        "custom_explore_fn": partial(_inside, {p.name: p.bounds for p in parameters if p.bounds}),
+    }
+    if config.tune.scheduler == "pb2":
+        from ray.tune.schedulers.pb2 import PB2  # It warns where scikit-learn is missing.
+
+        bounds: dict[str, Any] = {p.name: list(p.bounds) for p in parameters if p.bounds}
+        return PB2(hyperparam_bounds=bounds, **shared)
+    return PopulationBasedTraining(
+        hyperparam_mutations={
+            # Of a list Tune takes a neighbour; of a range it takes 0.8 or 1.2 times the value.
+            p.name: p.to_domain() if p.bounds else list(p.values)
+            for p in parameters
+        },
+        **shared,
+    )
+
+
+def _inside(bounds: Mapping[str, tuple[float, float]], sample: dict[str, Any]) -> dict[str, Any]:
+    """A sample with what has left its range put back to the end."""
+    within = {key: min(max(sample[key], low), high) for key, (low, high) in bounds.items()}
+    return sample | within
+
+
+def snapshots_kept(config: SearchJobConfig) -> int:
+    """How many snapshots a trial keeps for others, at least.
+
+    Another trial may start from one only after it has waited for its turn; until then its owner
+    comes no further than to the exchange after the next, unless it is faster than a start.
+    """
+    per_exchange = first_exchange(config) // config.tune.report_every
+    return 2 * per_exchange + 2
