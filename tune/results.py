@@ -3,12 +3,14 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from metagan.report.search_load import SCHEMA_VERSION
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.failures import FAILURE, Retry, one_line
 from tune.space import Parameter, applied, value_at
 from tune.trial import SETTINGS
 
@@ -43,6 +45,7 @@ class Trial:
         error: Why it failed, one line.
         order: From 1, in order of start.
         curve: Its measurements, in order of steps.
+        retries: When and why it was started again.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Trial:
     error: str = ""
     order: int = 0
     curve: Sequence[Measurement] = field(default=())
+    retries: Sequence[Retry] = field(default=())
 
     @property
     def seconds(self) -> float | None:
@@ -64,6 +68,7 @@ class Trial:
         return {
             **vars(self),
             "curve": [vars(measurement) for measurement in self.curve],
+            "retries": [vars(retry) for retry in self.retries],
             "seconds": self.seconds,
         }
 
@@ -89,14 +94,25 @@ class Findings:
 
 
 def trials_of(
-    results: Iterable[Any], parameters: Sequence[Parameter], config: SearchJobConfig
+    results: Iterable[Any],
+    parameters: Sequence[Parameter],
+    config: SearchJobConfig,
+    retries: Mapping[str, Sequence[Retry]] = MappingProxyType({}),
 ) -> list[Trial]:
     """Trials from Tune's results of them, in order of start.
 
     After a restart Tune has them in another order.
+
+    Args:
+        results: Of Tune.
+        parameters: What was searched.
+        config: The settings that are given.
+        retries: By trial, when it was started again.
     """
     return [
-        _trial_of(result, order, parameters, config)
+        replace(
+            _trial_of(result, order, parameters, config), retries=retries.get(_id_of(result), ())
+        )
         for order, result in enumerate(sorted(results, key=_started), 1)
     ]
 
@@ -115,10 +131,14 @@ def _trial_of(
     metrics = result.metrics or {}
     sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
     step = int(metrics.get("outer_step", 0))
-    error = str(result.error).strip().splitlines()[-1] if result.error else ""
-    status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
     curve = curve_of(_rows(result))
-    return Trial(_id_of(result), sample, status, step, _values(metrics), error, order, curve)
+    values = _values(metrics)
+    error = one_line(result.error) if result.error else str(metrics.get(FAILURE) or "")
+    if FAILURE in metrics:
+        # The report of a failure has no values; those of the last measurement count.
+        values = dict(curve[-1].metrics) if curve else {}
+    status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
+    return Trial(_id_of(result), sample, status, step, values, error, order, curve)
 
 
 def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
@@ -134,7 +154,9 @@ def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
         if seconds < last:
             before += last
         last = seconds
-        if not math.isnan(row.get("outer_step", math.nan)):
+        # In a table, rows without a failure have NaN there.
+        failed = isinstance(row.get(FAILURE), str)
+        if not failed and not math.isnan(row.get("outer_step", math.nan)):
             step = int(row["outer_step"])
             found[step] = Measurement(step, _values(row), before + seconds)
     return tuple(found[step] for step in sorted(found))

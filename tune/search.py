@@ -31,6 +31,7 @@ from metagan.report.search_load import SEARCH
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.failures import RETRIES_FILE, RetryLog, read_retries
 from tune.objective import Judge, make_judge
 from tune.results import (
     Findings,
@@ -47,7 +48,10 @@ BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
 SETTINGS_FILE = "search.yaml"
 # What a resumed search may change: nothing that trials kept from before depend on.
-RESUMABLE = ("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds")
+RESUMABLE = (
+    *("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds"),
+    *("tune.max_failures", "tune.reuse_processes"),
+)
 # "1" prints boxes, off a terminal, too.
 _NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
 # Seeds that no search trained with.
@@ -192,6 +196,7 @@ def _run(
         ),
         ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
     )
+    retries = place.out.absolute() / RETRIES_FILE
     storage = str(place.out.absolute() / "tune")
     path = f"{storage}/{name}"
     if place.resume and ray_tune.Tuner.can_restore(path):
@@ -210,18 +215,19 @@ def _run(
                 search_alg=_searcher(config),
                 max_concurrent_trials=place.at_once,
                 # The next trial finds torch imported, and data and kernels warm.
-                reuse_actors=True,
+                reuse_actors=config.tune.reuse_processes,
             ),
             run_config=ray_tune.RunConfig(
                 name=name,
                 storage_path=storage,
                 verbose=0,
-                callbacks=[_Progress(config, place.reporter, name)],
+                callbacks=[_Progress(config, place.reporter, name), RetryLog(retries)],
+                failure_config=ray_tune.FailureConfig(max_failures=config.tune.max_failures),
             ),
         )
     with _quiet_tune():
         results = tuner.fit()
-    return trials_of(iter(results), parameters, config)
+    return trials_of(iter(results), parameters, config, read_retries(retries))
 
 
 def bundles(config: SearchJobConfig) -> list[dict[str, float]]:

@@ -54,4 +54,4 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Fid:
 
 def _root(x: Features) -> Features:
     """(min(n, d), d) factor R of the sample covariance R^T R."""
-    return np.linalg.qr((x - x.mean(axis=0)) / np.sqrt(len(x) - 1), mode="r")
+    return np.linalg.qr((x - x.mean(axis=0)) / np.sqrt(len(x) - 1)).R
