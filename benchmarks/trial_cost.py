@@ -10,9 +10,9 @@ A trial that does next to nothing (`--steps` outer steps, one measurement by KID
 * as a bare trial of Ray Tune that only reports once: what Tune takes by itself.
 
 The cost of a trial is what it takes in a search less what it takes by itself, both medians of one
-run of this script, on the clock and in processor seconds of all processes; the latter depend less on
-what else the machine does. The first trial, which starts a process, is left out of the medians and told
-apart.
+run of this script, on the clock and in processor seconds of all processes; the latter depend less
+on what else the machine does. The first trial, which starts a process, is left out of the medians
+and told apart.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import contextlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,21 +57,17 @@ def is_of_surroundings(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def reported_failures(last: Sequence[int]) -> Iterator[None]:
-    """End a trial with a report of what it raises, unless it is worth another attempt.
-
-    Args:
-        last: Outer steps of the measurements so far; grows while the trial runs.
-    """
+def reported_failures() -> Iterator[None]:
+    """End a trial with a report of what it raises, unless it is worth another attempt."""
     try:
         yield
     except Exception as error:
         if is_of_surroundings(error):
             raise
-        # Searchers and schedulers want their metric in every report, and pass over what is NaN.
+        # Searchers and schedulers want what they go by in every report, and pass over NaN and over
+        # steps before any at which they decide.
         report: dict[str, Any] = dict.fromkeys(LARGER_IS_BETTER, math.nan)
-        step = max(last, default=0)
-        ray_tune.report({**report, "outer_step": step, FAILURE: one_line(error), "done": True})
+        ray_tune.report({**report, "outer_step": 0, FAILURE: one_line(error), "done": True})
 
 
 def one_line(error: BaseException) -> str:

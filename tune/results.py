@@ -135,8 +135,8 @@ def _trial_of(
     values = _values(metrics)
     error = one_line(result.error) if result.error else str(metrics.get(FAILURE) or "")
     if FAILURE in metrics:
-        # The report of a failure has no values; those of the last measurement count.
-        values = dict(curve[-1].metrics) if curve else {}
+        # The report of a failure measured nothing: the last one before it counts.
+        step, values = (curve[-1].step, dict(curve[-1].metrics)) if curve else (0, {})
     status = "failed" if error else "done" if step >= config.outer.steps else "stopped"
     return Trial(_id_of(result), sample, status, step, values, error, order, curve)
 

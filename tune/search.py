@@ -30,6 +30,7 @@ from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.report.search_load import SEARCH
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
+from tune.attempt import run_attempt
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.failures import RETRIES_FILE, RetryLog, read_retries
 from tune.objective import Judge, make_judge
@@ -42,7 +43,7 @@ from tune.results import (
     trials_of,
 )
 from tune.space import Parameter, parse_space, with_sample
-from tune.trial import SETTINGS, run_trial
+from tune.trial import SETTINGS
 
 BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
@@ -192,7 +193,7 @@ def _run(
     folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(
-            run_trial, judge=judge, parameters=parameters, trials_folder=folder
+            run_attempt, judge=judge, parameters=parameters, trials_folder=folder
         ),
         ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
     )

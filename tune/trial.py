@@ -1,6 +1,5 @@
 """One trial: a run of `metagan train` that is measured at every checkpoint."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,11 @@ from metagan.params import GanParams
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig
-from tune.failures import reported_failures
 from tune.objective import Judge
 from tune.space import Parameter, applied, with_sample
 
 #: In a sample, settings that were not searched but are to be tried.
 SETTINGS = "settings"
-# How long a trial that is started again waits for the process that it was lost with.
-_LOCK_WAIT_S = 60.0
-# How long Ray Tune waits for the thread of a trial that it stopped, before it gives the next trial
-# of that process up; its own two seconds are too few for a busy machine.
-_THREAD_WAIT = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
 
 
 class _Silent:
@@ -72,32 +65,24 @@ def run_trial(
     """Train with a sample of the space and report on the way; what Tune calls.
 
     A trial that is started again goes on from its run folder's newest checkpoint.
-
-    Raises:
-        Exception: What is worth another attempt; all else is reported.
     """
-    os.environ |= _THREAD_WAIT
     hide_gpus_not_granted()
     config = judge.config
     trial_id = ray_tune.get_context().get_trial_id()
-    measured: list[int] = []
+    own = trial_config(config, parameters, sample, trial_id)
 
     def report(setup: TrainSetup, init: GanParams, step: int) -> None:
         ray_tune.report({**judge.measure(own, setup, init), "outer_step": step})
-        measured.append(step)
 
-    with reported_failures(measured):
-        own = trial_config(config, parameters, sample, trial_id)
-        train_run(
-            own,
-            Path(trials_folder) / trial_id,
-            open_runner=_runner(own),
-            reporter=_Silent(),
-            resume="auto",
-            splits=judge.splits,
-            on_checkpoint=report,
-            lock_wait_s=_LOCK_WAIT_S,
-        )
+    train_run(
+        own,
+        Path(trials_folder) / trial_id,
+        open_runner=_runner(own),
+        reporter=_Silent(),
+        resume="auto",
+        splits=judge.splits,
+        on_checkpoint=report,
+    )
 
 
 def _runner(config: SearchJobConfig) -> OpenRunner:

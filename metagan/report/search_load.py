@@ -52,6 +52,7 @@ class SearchTrial:
         seconds: Up to its last measurement.
         error: Why it failed.
         curve: Its measurements, in order of steps.
+        retries: Why it was started again, once for each time.
     """
 
     id: str
@@ -65,6 +66,7 @@ class SearchTrial:
     seconds: float | None
     error: str
     curve: tuple[Measured, ...]
+    retries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,7 @@ def _trial(record: Mapping[str, Any], objective: str, rank: int) -> SearchTrial:
         seconds=_number(record.get("seconds")),
         error=str(record.get("error") or ""),
         curve=tuple(sorted(curve, key=lambda point: point.step)),
+        retries=tuple(str(entry.get("reason", "")) for entry in records(record.get("retries"))),
     )
 
 

@@ -68,7 +68,6 @@ def train_run(
     splits: Mapping[str, Sequence[str]] | None = None,
     on_checkpoint: OnCheckpoint | None = None,
     alone: bool = True,
-    lock_wait_s: float = 0.0,
 ) -> TrainOutcome:
     """Meta-train a run in a folder.
 
@@ -82,7 +81,6 @@ def train_run(
         splits: Class names by split of a new run; None draws them from the seed.
         on_checkpoint: Called after every checkpoint.
         alone: Refuse to start a run in a folder that holds other things.
-        lock_wait_s: How long to wait for another process that holds the folder.
 
     Raises:
         RunError: If the folder cannot be used as asked.
@@ -92,7 +90,7 @@ def train_run(
     folder = RunFolder(run)
     if not resume:
         folder.check_new(alone=alone)
-    with folder.lock(wait_s=lock_wait_s), _nothing_left_of_a_failed_start(folder):
+    with folder.lock(), _nothing_left_of_a_failed_start(folder):
         storage = _open_storage(config, folder, resume, reporter)
         if resume == "auto":
             resume = folder.exists()
