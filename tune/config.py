@@ -53,7 +53,10 @@ class SearchConfig(Config):
         "the start of a worker.",
     )
     max_concurrent: int | None = Field(
-        None, ge=1, description="Trials at once; null: as many as the cluster has room for."
+        None,
+        ge=1,
+        description="Trials at once; null, and with scheduler hyperband: as many as the cluster "
+        "has room for.",
     )
     max_failures: int = Field(
         3,

@@ -53,6 +53,9 @@ RESUMABLE = (
     *("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds"),
     *("tune.max_failures", "tune.reuse_processes"),
 )
+# Schedulers that look at trials one by one. Others pause trials until more have come as far, so
+# they have to know all of them; only as many as there is room for are running.
+_ASYNCHRONOUS = ("none", "asha", "median")
 # "1" prints boxes, off a terminal, too.
 _NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
 # Seeds that no search trained with.
@@ -213,8 +216,9 @@ def _run(
                 mode="max" if LARGER_IS_BETTER[config.tune.objective] else "min",
                 num_samples=config.tune.num_trials,
                 scheduler=_scheduler(config),
-                search_alg=_searcher(config),
-                max_concurrent_trials=place.at_once,
+                search_alg=_searcher(config, place.at_once),
+                # Only what learns from trials is told by this; see `_searcher`.
+                max_concurrent_trials=None if config.tune.searcher == "random" else place.at_once,
                 # The next trial finds torch imported, and data and kernels warm.
                 reuse_actors=config.tune.reuse_processes,
             ),
@@ -294,9 +298,11 @@ def _scheduler(config: SearchJobConfig) -> TrialScheduler:
     return FIFOScheduler()  # type: ignore[no-untyped-call]
 
 
-def _searcher(config: SearchJobConfig) -> Any:
+def _searcher(config: SearchJobConfig, at_once: int) -> Any:
     if config.tune.searcher == "random":
-        return BasicVariantGenerator(random_state=config.seed)
+        # Tune would ignore `max_concurrent_trials` here, and reserve room for trials far ahead.
+        limit = at_once if config.tune.scheduler in _ASYNCHRONOUS else 0
+        return BasicVariantGenerator(random_state=config.seed, max_concurrent=limit)
     try:
         from ray.tune.search.optuna import OptunaSearch
 
