@@ -24,6 +24,10 @@ class Disturbing(Quiet):
         super().__init__()
         self._act, self.done = act, False
 
+    def __reduce__(self) -> tuple[type[Quiet], tuple[()]]:
+        # Ray Tune keeps its callbacks as pickles, and a cluster cannot be one.
+        return Quiet, ()
+
     def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:
         super().progress(fields, force=force)
         self.done = self.done or self._act()

@@ -35,7 +35,8 @@ def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_
     assert loss["same_bits"] == [True] * 3
     # Only the trial that was on the node was started again.
     (retry,) = loss["retries"].pop(loss["trial"])
-    assert "node" in retry["reason"]
+    # What is seen first: that the actor cannot be reached, or that its node is dead.
+    assert retry["reason"].startswith("Actor")
     assert 10 <= retry["step"] < STEPS
     assert list(loss["retries"].values()) == [[], []]
     assert loss["left"] == []
