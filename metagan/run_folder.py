@@ -12,6 +12,7 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,11 +24,16 @@ PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetens
 
 # In the order in which a start makes them, config.yaml after them.
 _FOLDERS = ("samples", "checkpoints")
+_LOCK_POLL_S = 0.2
 _FILES = ("splits.json", "data.json", "environment.json", "command.txt")
 
 
 class RunError(ValueError):
     """A run folder cannot be used as asked; the message says why and what to do."""
+
+
+class BusyError(RunError):
+    """Another process holds the run folder."""
 
 
 class RunFolder:
@@ -158,12 +164,29 @@ class RunFolder:
             raise RunError(f"{file} is not valid JSON") from None
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, wait_s: float = 0.0) -> Iterator[None]:
         """Hold the folder: a second driver is refused.
 
+        Args:
+            wait_s: How long to wait for another process that holds it.
+
         Raises:
-            RunError: If another process holds it.
+            BusyError: If it still does.
         """
+        deadline = time.monotonic() + wait_s
+        with contextlib.ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(self._locked())
+                    break
+                except BusyError:
+                    if time.monotonic() >= deadline:
+                        raise
+                time.sleep(_LOCK_POLL_S)
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
         self._make(self.path)
         file = self.path / ".lock"
         new = not file.exists()
@@ -175,7 +198,7 @@ class RunFolder:
                     raise FileNotFoundError(file)
             except OSError:
                 stream.seek(0)
-                raise RunError(
+                raise BusyError(
                     f"{self.path} is in use by {stream.read().strip() or 'another process'}; wait "
                     "for it or stop it"
                 ) from None

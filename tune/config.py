@@ -71,7 +71,21 @@ class SearchConfig(Config):
         "the start of a worker.",
     )
     max_concurrent: int | None = Field(
-        None, ge=1, description="Trials at once; null: as many as the cluster has room for."
+        None,
+        ge=1,
+        description="Trials at once; null, and with scheduler hyperband: as many as the cluster "
+        "has room for.",
+    )
+    max_failures: int = Field(
+        3,
+        ge=0,
+        description="Times that a trial goes on from its checkpoint after its process, node or "
+        "memory was lost; one that diverges or cannot use its settings is not tried again.",
+    )
+    reuse_processes: bool = Field(
+        True,
+        description="Trials follow each other in one process, which spares its start and imports; "
+        "their results do not depend on it.",
     )
     trackers: tuple[Tracker, ...] = Field(
         (),

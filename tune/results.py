@@ -3,13 +3,15 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from metagan.report.front import front_of
 from metagan.report.search_load import COMPUTE, SCHEMA_VERSION
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.failures import FAILURE, Retry, one_line
 from tune.lineage import Segment, from_text
 from tune.space import Parameter, applied, value_at
 from tune.trial import LINEAGE_TEXT, SETTINGS
@@ -63,6 +65,7 @@ class Trial:
         lineage: With what settings its last weights were trained, and by whom, from the beginning;
             empty where settings do not change.
         changes: Where this trial itself changed over, in order of time.
+        retries: When and why it was started again.
     """
 
     id: str
@@ -75,6 +78,7 @@ class Trial:
     curve: Sequence[Measurement] = field(default=())
     lineage: Sequence[Segment] = field(default=())
     changes: Sequence[Change] = field(default=())
+    retries: Sequence[Retry] = field(default=())
 
     @property
     def seconds(self) -> float | None:
@@ -87,7 +91,7 @@ class Trial:
             **vars(self),
             **{
                 name: [vars(item) for item in getattr(self, name)]
-                for name in ("curve", "lineage", "changes")
+                for name in ("curve", "lineage", "changes", "retries")
             },
             "seconds": self.seconds,
         }
@@ -114,14 +118,25 @@ class Findings:
 
 
 def trials_of(
-    results: Iterable[Any], parameters: Sequence[Parameter], config: SearchJobConfig
+    results: Iterable[Any],
+    parameters: Sequence[Parameter],
+    config: SearchJobConfig,
+    retries: Mapping[str, Sequence[Retry]] = MappingProxyType({}),
 ) -> list[Trial]:
     """Trials from Tune's results of them, in order of start.
 
     After a restart Tune has them in another order.
+
+    Args:
+        results: Of Tune.
+        parameters: What was searched.
+        config: The settings that are given.
+        retries: By trial, when it was started again.
     """
     return [
-        _trial_of(result, order, parameters, config)
+        replace(
+            _trial_of(result, order, parameters, config), retries=retries.get(_id_of(result), ())
+        )
         for order, result in enumerate(sorted(results, key=_started), 1)
     ]
 
@@ -140,9 +155,14 @@ def _trial_of(
     metrics = result.metrics or {}
     sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
     step = int(metrics.get("outer_step", 0))
-    error = str(result.error).strip().splitlines()[-1] if result.error else ""
-    status = "failed" if error else "done" if step >= _steps_of(sample, config) else "stopped"
     rows = _rows(result)
+    curve = curve_of(rows)
+    values = _values(metrics)
+    error = one_line(result.error) if result.error else str(metrics.get(FAILURE) or "")
+    if FAILURE in metrics:
+        # The report of a failure measured nothing: the last one before it counts.
+        step, values = (curve[-1].step, dict(curve[-1].metrics)) if curve else (0, {})
+    status = "failed" if error else "done" if step >= _steps_of(sample, config) else "stopped"
     lineages = [from_text(row[LINEAGE_TEXT]) for row in rows if LINEAGE_TEXT in row]
     return Trial(
         _id_of(result),
@@ -151,10 +171,10 @@ def _trial_of(
         {**sample, **(lineages[-1][-1].sample if lineages and not error else {})},
         status,
         step,
-        _values(metrics),
+        values,
         error,
         order,
-        curve_of(rows),
+        curve,
         lineages[-1] if lineages else (),
         changes_of(lineages),
     )
@@ -190,7 +210,9 @@ def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
         if seconds < last:
             before += last
         last = seconds
-        if not math.isnan(row.get("outer_step", math.nan)):
+        # In a table, rows without a failure have NaN there.
+        failed = isinstance(row.get(FAILURE), str)
+        if not failed and not math.isnan(row.get("outer_step", math.nan)):
             step = int(row["outer_step"])
             found[step] = Measurement(step, _values(row), before + seconds)
     return tuple(found[step] for step in sorted(found))

@@ -13,27 +13,21 @@ from typing import Any
 
 import ray
 from ray import tune as ray_tune
-from ray.tune.schedulers import (
-    ASHAScheduler,
-    FIFOScheduler,
-    HyperBandScheduler,
-    MedianStoppingRule,
-    TrialScheduler,
-)
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from cluster.config import JobConfig
 from cluster.connect import cores_here, ray_session
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
-from metagan.report.search_load import COMPUTE, SEARCH
+from metagan.report.search_load import SEARCH
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
+from tune.attempt import run_attempt
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
+from tune.failures import RETRIES_FILE, RetryLog, read_retries
 from tune.lineage import Segment
 from tune.objective import Judge, make_judge
-from tune.population import is_population, parse_search_space, population_scheduler
+from tune.population import is_population, parse_search_space
 from tune.results import (
     Findings,
     Trial,
@@ -42,15 +36,19 @@ from tune.results import (
     search_document,
     trials_of,
 )
+from tune.schedulers import make_scheduler, make_searcher, objective_mode
 from tune.space import Parameter, with_sample
 from tune.trackers import check_trackers, tracker_callbacks, trackers_environment
-from tune.trial import SETTINGS, run_trial
+from tune.trial import SETTINGS
 
 BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
 SETTINGS_FILE = "search.yaml"
 # What a resumed search may change: nothing that trials kept from before depend on.
-RESUMABLE = ("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds")
+RESUMABLE = (
+    *("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds"),
+    *("tune.max_failures", "tune.reuse_processes"),
+)
 # "1" prints boxes, off a terminal, too.
 _NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
 # Seeds that no search trained with.
@@ -209,7 +207,7 @@ def _run(
     folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(
-            run_trial,
+            run_attempt,
             judge=judge,
             parameters=parameters,
             trials_folder=folder,
@@ -217,6 +215,7 @@ def _run(
         ),
         ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
     )
+    retries = place.out.absolute() / RETRIES_FILE
     storage = str(place.out.absolute() / "tune")
     path = f"{storage}/{name}"
     if place.resume and ray_tune.Tuner.can_restore(path):
@@ -230,13 +229,14 @@ def _run(
             tune_config=ray_tune.TuneConfig(
                 # Of two objectives only the searcher knows.
                 metric=None if multiple else config.tune.objective,
-                mode=None if multiple else _mode(config),
+                mode=None if multiple else objective_mode(config),
                 num_samples=config.tune.num_trials,
-                scheduler=_scheduler(config, parameters),
-                search_alg=_searcher(config),
-                max_concurrent_trials=place.at_once,
+                scheduler=make_scheduler(config, parameters),
+                search_alg=make_searcher(config, place.at_once),
+                # Only what learns from trials is told by this; see `make_searcher`.
+                max_concurrent_trials=None if config.tune.searcher == "random" else place.at_once,
                 # The next trial finds torch imported, and data and kernels warm.
-                reuse_actors=True,
+                reuse_actors=config.tune.reuse_processes,
             ),
             run_config=ray_tune.RunConfig(
                 name=name,
@@ -244,15 +244,17 @@ def _run(
                 verbose=0,
                 callbacks=[
                     _Progress(config, place.reporter, name),
+                    RetryLog(retries),
                     *tracker_callbacks(config.tune, place.out, name),
                 ],
+                failure_config=ray_tune.FailureConfig(max_failures=config.tune.max_failures),
                 # Before a scheduler that would change settings for no further step.
                 stop={"outer_step": config.outer.steps} if is_population(config.tune) else None,
             ),
         )
     with _quiet_tune(), trackers_environment():
         results = tuner.fit()
-    return trials_of(iter(results), parameters, config)
+    return trials_of(iter(results), parameters, config, read_retries(retries))
 
 
 def bundles(config: SearchJobConfig) -> list[dict[str, float]]:
@@ -297,49 +299,6 @@ def _ray(config: SearchJobConfig) -> Iterator[None]:
     sized = config.cluster.model_copy(update={"num_workers": workers})
     with ray_session(sized):
         yield
-
-
-def _mode(config: SearchJobConfig) -> str:
-    return "max" if LARGER_IS_BETTER[config.tune.objective] else "min"
-
-
-def _scheduler(config: SearchJobConfig, parameters: Sequence[Parameter]) -> TrialScheduler:
-    settings = config.tune
-    if is_population(settings):
-        return population_scheduler(config, parameters)
-    grace = max(settings.grace_steps, settings.report_every)
-    if settings.scheduler == "asha":
-        return ASHAScheduler(
-            time_attr="outer_step",
-            max_t=config.outer.steps,
-            grace_period=min(grace, config.outer.steps),
-            reduction_factor=settings.reduction,
-        )
-    if settings.scheduler == "hyperband":
-        return HyperBandScheduler(
-            time_attr="outer_step", max_t=config.outer.steps, reduction_factor=settings.reduction
-        )
-    if settings.scheduler == "median":
-        return MedianStoppingRule(time_attr="outer_step", grace_period=grace)
-    return FIFOScheduler()  # type: ignore[no-untyped-call]
-
-
-def _searcher(config: SearchJobConfig) -> Any:
-    if config.tune.searcher == "random":
-        return BasicVariantGenerator(random_state=config.seed)
-    try:
-        from ray.tune.search.optuna import OptunaSearch
-
-        if config.tune.second_objective == "none":
-            return OptunaSearch(seed=config.seed)
-        return OptunaSearch(
-            metric=[config.tune.objective, COMPUTE], mode=[_mode(config), "min"], seed=config.seed
-        )
-    except (ImportError, AssertionError):
-        raise ClusterError(
-            "tune.searcher is optuna, which is not installed: pip install 'metagan[optuna]', or "
-            "set tune.searcher random"
-        ) from None
 
 
 class _Progress(ray_tune.Callback):

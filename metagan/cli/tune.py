@@ -127,7 +127,7 @@ def _show(result: Any, context: Context) -> None:
             trial["id"],
             _number(trial["metrics"].get(objective)),
             str(trial["step"]),
-            trial["status"],
+            _ended(trial),
             *(_number(trial["sample"].get(key)) for key in keys),
         ]
         for trial in trials
@@ -136,6 +136,11 @@ def _show(result: Any, context: Context) -> None:
     for name, values in result["confirmation"].items():
         shown = ", ".join(_number(value) for value in values)
         context.console.print(f"{name} settings, fresh seeds: {objective} {shown}")
+
+
+def _ended(trial: Any) -> str:
+    times = len(trial["retries"])
+    return f"{trial['status']}, {times} x again" if times else str(trial["status"])
 
 
 def _number(value: Any) -> str:

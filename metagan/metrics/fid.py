@@ -32,8 +32,9 @@ class Fid:
 def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Fid:
     """|mean_r - mean_g|^2 + tr(C_r + C_g - 2 (C_r C_g)^(1/2)), covariances over n - 1.
 
-    The trace of the root is taken from the eigenvalues of the symmetric C_r^(1/2) C_g C_r^(1/2),
-    which are those of C_r C_g: real and non-negative however singular the covariances are.
+    With C_r = R_r^T R_r and C_g = R_g^T R_g the trace of the root is the sum of the singular values
+    of R_r R_g^T: real and non-negative however singular the covariances are. The factors come from
+    the samples themselves, so that with fewer samples than features nothing of size (d, d) is made.
 
     Args:
         real: (n, d) features.
@@ -45,16 +46,12 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Fid:
     """
     x, y = checked_pair(real, generated, at_least=2)
     shift = x.mean(axis=0) - y.mean(axis=0)
-    cov_x, cov_y = _covariance(x), _covariance(y)
-    values, vectors = np.linalg.eigh(cov_x)
-    root = (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
-    product = root @ cov_y @ root
-    spectrum = np.linalg.eigvalsh((product + product.T) / 2).clip(min=0.0)
-    value = shift @ shift + np.trace(cov_x) + np.trace(cov_y) - 2 * np.sqrt(spectrum).sum()
+    root_x, root_y = _root(x), _root(y)
+    overlap = np.linalg.svd(root_x @ root_y.T, compute_uv=False).sum()
+    value = shift @ shift + (root_x**2).sum() + (root_y**2).sum() - 2 * overlap
     return Fid(max(float(value), 0.0), len(x), len(y))
 
 
-def _covariance(x: Features) -> Features:
-    """(d, d) sample covariance."""
-    centred = x - x.mean(axis=0)
-    return centred.T @ centred / (len(x) - 1)
+def _root(x: Features) -> Features:
+    """(min(n, d), d) factor R of the sample covariance R^T R."""
+    return np.linalg.qr((x - x.mean(axis=0)) / np.sqrt(len(x) - 1)).R

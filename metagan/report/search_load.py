@@ -72,6 +72,7 @@ class SearchTrial:
         lineage: What its last weights were trained with, from the beginning; empty where settings
             do not change on the way.
         changes: Where it went on from another trial's weights.
+        retries: Why it was started again, once for each time.
     """
 
     id: str
@@ -87,6 +88,7 @@ class SearchTrial:
     curve: tuple[Measured, ...]
     lineage: tuple[Changed, ...] = ()
     changes: tuple[Changed, ...] = ()
+    retries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -302,6 +304,7 @@ def _trial(record: Mapping[str, Any], objective: str, rank: int) -> SearchTrial:
         curve=tuple(sorted(curve, key=lambda point: point.step)),
         lineage=_changed(record.get("lineage"), "trial"),
         changes=_changed(record.get("changes"), "donor"),
+        retries=tuple(str(entry.get("reason", "")) for entry in records(record.get("retries"))),
     )
 
 

@@ -32,7 +32,7 @@ def trials_section(search: SearchFiles) -> list[Child]:
         Column("Trial", False),
         Column(measure.short),
         Column("Steps"),
-        Column("Ended", False, prose=any(trial.error for trial in search.trials)),
+        Column("Ended", False, prose=any(t.error or t.retries for t in search.trials)),
         Column("Time"),
         *(Column(shorten(key, MAX_KEY)) for key in keys),
         *(Column(measure_of(name).short) for name in others),
@@ -58,13 +58,25 @@ def _trial_row(
         _name(trial),
         measure_of(search.objective).number(trial.value),
         f"{trial.step:,}",
-        [shorten(trial.status, 20), f": {shorten(trial.error, 200)}" if trial.error else None],
+        [
+            shorten(trial.status, 20),
+            f": {shorten(trial.error, 200)}" if trial.error else None,
+            _started_again(trial),
+        ],
         None if trial.seconds is None else duration(trial.seconds),
         *(_value(trial.sample[key]) if key in trial.sample else None for key in keys),
         *(measure_of(name).number(trial.metrics.get(name)) for name in others),
         str(trial.order),
     ]
     return Row(cells, class_="best" if trial is search.best_trial else "")
+
+
+def _started_again(trial: SearchTrial) -> str | None:
+    """How often, and why the last time."""
+    if not trial.retries:
+        return None
+    times = plural(len(trial.retries), "time")
+    return f" (started again {times}: {shorten(trial.retries[-1], 200)})"
 
 
 def front_table(search: SearchFiles) -> Html | None:

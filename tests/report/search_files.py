@@ -57,6 +57,7 @@ def trial(number: int, value: float | None, **changes: Any) -> dict[str, Any]:
         "seconds": seconds,
         "error": "DivergedError: no meta-gradient was finite" if value is None else "",
         "curve": curve,
+        "retries": [],
         **changes,
     }
 

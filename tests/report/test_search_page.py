@@ -221,6 +221,17 @@ def test_when_all_failed_nothing_is_recommended_and_the_reasons_are_there(tmp_pa
     assert "best.yaml" not in page.text
 
 
+def test_a_trial_that_was_started_again_says_how_often_and_why(tmp_path):
+    reasons = ("its node was lost", "ActorDiedError: killed")
+    retries = [{"step": 25, "reason": reason} for reason in reasons]
+    trials = [trial(1, 0.02, retries=retries), trial(2, 0.01)]
+    page = page_of(write_search(tmp_path / "search", search_data() | {"trials": trials}))
+    assert "done (started again 2 times: ActorDiedError: killed)" in page.text.replace(
+        "\u00a0", " "
+    )
+    assert page.text.count("started again") == 1
+
+
 def poisoned(value):
     if isinstance(value, dict):
         return {HOSTILE + key if "." in key else key: poisoned(v) for key, v in value.items()}

@@ -21,7 +21,8 @@ from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig
 from tune.results import Trial, rank
-from tune.search import _searcher, bundles, search
+from tune.schedulers import make_searcher
+from tune.search import bundles, search
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -174,7 +175,7 @@ def test_optuna_searches_for_good_and_cheap_trials_and_knows_which_way_is_better
     optuna = pytest.importorskip("optuna")
     tune = {"searcher": "optuna", "second_objective": "compute", "objective": "gain"}
     config = settings(data, tune)
-    searcher = _searcher(config)
+    searcher = make_searcher(config, at_once=2)
     assert searcher.set_search_properties(None, None, {"inner.steps": ray_tune.randint(1, 7)})
     for number in range(6):
         name = f"trial {number}"

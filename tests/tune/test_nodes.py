@@ -1,0 +1,50 @@
+"""Searches on four simulated nodes with fake GPUs, some of which are lost."""
+
+import json
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.tune.on_nodes import STEPS
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_calm_search():
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:  # Socket paths have to be short.
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.tune.on_nodes", folder],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=1400,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+
+    loss = seen["loss"]
+    assert loss["happened"]
+    # Three trials with two GPUs each ran at once on eight.
+    assert loss["fewest_free_gpus"] == 2
+    assert loss["status"] == ["done"] * 3
+    assert loss["same_bits"] == [True] * 3
+    # Only the trial that was on the node was started again.
+    (retry,) = loss["retries"].pop(loss["trial"])
+    # What is seen first: that the actor cannot be reached, or that its node is dead.
+    assert retry["reason"].startswith("Actor")
+    assert 10 <= retry["step"] < STEPS
+    assert list(loss["retries"].values()) == [[], []]
+    assert loss["left"] == []
+
+    many = seen["many"]
+    assert many["happened"]
+    assert many["status"] == ["done"] * 6
+    assert many["steps"] == [STEPS] * 6
+    assert many["retries"].pop(many["trial"])
+    assert not any(many["retries"].values())
+    assert many["left"] == []
