@@ -196,6 +196,7 @@ def comparison_section(data: Data) -> list[Child]:
     decimals = {key: usual for key, _, _, usual in _QUALITY}
     for key in ("kid", "fid"):
         decimals[key] = column_decimals((finite(row.get(key)) for row in rows), digits=4)
+    is_paired = any(estimate(row.get("run_minus")) is not None for row in rows)
     body = []
     for steps, group in ordered:
         for position, row in enumerate(group):
@@ -203,10 +204,14 @@ def comparison_section(data: Data) -> list[Child]:
             cells: list[Child] = [INIT_NAMES.get(name, name), count(steps)]
             cells += [fixed(finite(row.get(key)), decimals[key]) for key, _, _, _ in _QUALITY]
             cells.append(estimate_cell(estimate(row.get("accuracy"))))
+            if is_paired:
+                cells.append(estimate_cell(estimate(row.get("run_minus")), signed=True))
             body.append(Row(cells, is_first=position == 0))
     columns = [Column("Initialization", False), Column("Inner steps")]
     columns += [Column(name) for _, name, _, _ in _QUALITY]
     columns.append(Column("Accuracy, %"))
+    if is_paired:
+        columns.append(Column("This run - it, points"))
     shots = finite(rows[0].get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
     return [
@@ -218,6 +223,7 @@ def comparison_section(data: Data) -> list[Child]:
             about=f"The same targets {at}and the same use of generated samples; only the "
             "initialization differs. Accuracy is of the from-scratch classifier on real and "
             "generated samples, without classical augmentation and without the gate."
+            + (" The last column is paired over repetitions." if is_paired else "")
             + _judged_by(
                 rows[0].get("extractor_sha256"),
                 pick(data, "source_classifier", "held_out_accuracy"),

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError, Dataset
+from metagan.evaluate.comparison import comparison_row, comparison_table
 from metagan.evaluate.downstream import KINDS, draw_target
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -24,7 +25,6 @@ from metagan.evaluate.evaluation import (
     with_room,
 )
 from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
-from metagan.evaluate.intervals import interval
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
@@ -244,45 +244,6 @@ def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[Compar
         results.append(result)
         _progress(reporter, "comparing initializations", len(results), len(items))
     return results
-
-
-def comparison_row(
-    results: Sequence[ComparisonResult], init: str, adapt_steps: int
-) -> ComparisonResult | None:
-    """The first repetition of an initialization at a number of steps."""
-    for result in results:
-        if (result.item.init, result.item.adapt_steps) == (init, adapt_steps):
-            return result
-    return None
-
-
-def comparison_table(results: Sequence[ComparisonResult]) -> list[dict[str, Any]]:
-    """A row per initialization and number of steps: mean quality, accuracy with interval."""
-    rows: list[dict[str, Any]] = []
-    for init, steps in dict.fromkeys((r.item.init, r.item.adapt_steps) for r in results):
-        chosen = [r for r in results if (r.item.init, r.item.adapt_steps) == (init, steps)]
-        row: dict[str, Any] = {"init": init, "adapt_steps": steps, "shots": chosen[0].item.shots}
-        for name in (
-            "kid",
-            "fid",
-            "precision",
-            "recall",
-            "density",
-            "coverage",
-            "diversity",
-            "copies",
-        ):
-            values = [r.quality[name] for r in chosen if r.quality[name] is not None]
-            row[name] = sum(values) / len(values) if values else None
-        first = chosen[0].quality
-        row |= {name: first.get(name) for name in ("kid_stderr", "fid_n", "extractor_sha256")}
-        accuracies = [r.accuracy for r in chosen]
-        if len(accuracies) > 1:
-            row["accuracy"] = interval(accuracies).to_json()
-        else:  # One repetition has a value but no interval.
-            row["accuracy"] = {"mean": accuracies[0], "low": None, "high": None, "seeds": 1}
-        rows.append(row)
-    return rows
 
 
 def _choice_json(key: ChoiceKey, choice: Choice) -> dict[str, Any]:

@@ -185,6 +185,7 @@ def evaluation(
                 **{name: quality[name] * (levels[init] if name in ("kid", "fid") else 1)
                    for name in measures},
                 "accuracy": estimate(0.66 - 0.01 * levels[init], 0.02),
+                **({} if init == "run" else {"run_minus": estimate(0.01 * levels[init], 0.004)}),
             }
             for init in ("run", "scratch", "joint")
             for steps in (0, 20)

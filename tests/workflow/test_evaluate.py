@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from metagan.dataset import DataError
+from metagan.evaluate.comparison import comparison_table
 from metagan.evaluate.evaluation import ComparisonItem, ComparisonResult
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.sources.arrow import prepare
 from metagan.workflow.demo import comparison_rows
-from metagan.workflow.evaluate import build_subject, comparison_table
+from metagan.workflow.evaluate import build_subject
 from metagan.workflow.setup import load_run
 from tests.helpers import bars
 from tests.workflow.conftest import Quiet
@@ -55,3 +56,24 @@ def test_one_repetition_of_a_comparison_has_a_value_and_no_interval() -> None:
     assert two["accuracy"]["seeds"] == 2
     assert two["accuracy"]["low"] < two["accuracy"]["mean"] < two["accuracy"]["high"]
     assert comparison_rows({"comparison": [one]})[0][-1] == "70.0"
+
+
+def test_initializations_are_compared_with_the_runs_own_in_pairs() -> None:
+    quality = dict.fromkeys(
+        ["kid", "fid", "precision", "recall", "density", "coverage", "diversity", "copies"], 0.5
+    )
+    accuracies = {
+        ("run", 0): (0.5, 0.7, 0.9),
+        ("run", 5): (0.0, 0.0, 0.0),
+        ("joint", 0): (0.4, 0.6, 0.8),
+    }
+    results = [
+        ComparisonResult(ComparisonItem(init, steps, repetition, 1, 0.5), quality, accuracy)
+        for (init, steps), values in accuracies.items()
+        for repetition, accuracy in enumerate(values)
+    ]
+    own, adapted, joint = comparison_table(results)
+    assert "run_minus" not in own
+    assert "run_minus" not in adapted
+    # All targets gain the same, however far apart they are: no doubt is left.
+    assert joint["run_minus"] == pytest.approx({"mean": 0.1, "low": 0.1, "high": 0.1, "seeds": 3})
