@@ -165,9 +165,7 @@ def main() -> None:
         base = load_config(SearchJobConfig, None, common).config
         alone = by_itself(base, folder / "alone", options.trials)
         work = statistics.median(alone)
-        print(
-            f"{'a trial':32s} {'wall s':>7s} {'range':>14s} {'cost':>7s} {'CPU s':>8s} {'cost':>7s}"
-        )
+        print(f"{'a trial':28s} {'median s':>9s} {'range':>14s} {'cost s':>7s}")
         print(row("by itself, without Ray", alone, work))
         for index, (name, more) in enumerate(chosen.items()):
             config = load_config(SearchJobConfig, None, [*common, *more]).config
