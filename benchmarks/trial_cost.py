@@ -10,9 +10,7 @@ A trial that does next to nothing (`--steps` outer steps, one measurement by KID
 * as a bare trial of Ray Tune that only reports once: what Tune takes by itself.
 
 The cost of a trial is what it takes in a search less what it takes by itself, both medians of one
-run of this script, on the clock and in processor seconds of all processes; the latter depend less
-on what else the machine does. The first trial, which starts a process, is left out of the medians
-and told apart.
+run of this script. The first trial, which starts a process, is left out and told apart.
 """
 
 import argparse
@@ -23,7 +21,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ray import tune as ray_tune
@@ -63,64 +60,23 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Since some moment: what a clock shows, and what processors did for this process and others.
-
-    Attributes:
-        wall_s: Seconds.
-        cpu_s: Processor seconds of this process and of all that it started and that still run.
-    """
-
-    wall_s: float
-    cpu_s: float
-
-    @classmethod
-    def now(cls) -> "Spent":
-        """Since the start of the machine, and of each process."""
-        return cls(time.monotonic(), sum(map(cpu_seconds, [os.getpid(), *descendants()])))
-
-    def __sub__(self, other: "Spent") -> "Spent":
-        return Spent(self.wall_s - other.wall_s, self.cpu_s - other.cpu_s)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor seconds of a process; 0 if it has ended."""
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
-
-
-def descendants() -> Iterator[int]:
-    """Processes that this one, or one of those, started."""
-    waiting = [os.getpid()]
-    while waiting:
-        pid = waiting.pop()
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found = [int(child) for child in task.read_text().split()]
-                waiting += found
-                yield from found
-
-
 class Clock:
     """A reporter that notes when trials ended."""
 
     def __init__(self) -> None:
-        self.ends: list[Spent] = []
+        self.ends: list[float] = []
 
     def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:  # noqa: ARG002
         """Note the time if there is one trial more."""
         while len(self.ends) < int(str(fields["step"])):
-            self.ends.append(Spent.now())
+            self.ends.append(time.monotonic())
 
     def print(self, text: str) -> None:
         """Nothing."""
 
 
-def by_itself(config: SearchJobConfig, folder: Path, times: int) -> list[Spent]:
-    """The work of a trial in this process, without the first one."""
+def by_itself(config: SearchJobConfig, folder: Path, times: int) -> list[float]:
+    """Seconds of a trial's work in this process, without the first one."""
     with pinned_threads(1):
         setup = prepare(config)
         judge = make_judge(config, setup, folder, tell=lambda _: None)
@@ -135,25 +91,25 @@ def by_itself(config: SearchJobConfig, folder: Path, times: int) -> list[Spent]:
                 splits=judge.splits,
                 on_checkpoint=lambda setup, init, _, own=own: judge.measure(own, setup, init),
             )
-            ends.append(Spent.now())
+            ends.append(time.monotonic())
     return between(ends)
 
 
-def in_a_search(config: SearchJobConfig, folder: Path) -> tuple[float, list[Spent]]:
-    """(seconds to the end of the first trial, what each one after it took)."""
+def in_a_search(config: SearchJobConfig, folder: Path) -> tuple[float, list[float]]:
+    """(seconds to the end of the first trial, seconds of each one after it)."""
     clock = Clock()
     started = time.monotonic()
     search(config, folder, resume=False, reporter=clock)
-    return clock.ends[0].wall_s - started, between(clock.ends)
+    return clock.ends[0] - started, between(clock.ends)
 
 
-def bare(times: int, folder: Path) -> list[Spent]:
-    """What each trial of Ray Tune takes that only reports, without the first."""
-    ends: list[Spent] = []
+def bare(times: int, folder: Path) -> list[float]:
+    """Seconds of each trial of Ray Tune that only reports, without the first."""
+    ends: list[float] = []
 
     class Ends(ray_tune.Callback):
         def on_trial_complete(self, *_: object, **__: object) -> None:
-            ends.append(Spent.now())
+            ends.append(time.monotonic())
 
     def trial(sample: Mapping[str, object]) -> None:
         ray_tune.report({"value": sample["x"]})
@@ -170,7 +126,7 @@ def bare(times: int, folder: Path) -> list[Spent]:
     return between(ends)
 
 
-def between(ends: Sequence[Spent]) -> list[Spent]:
+def between(ends: Sequence[float]) -> list[float]:
     """From one to the next."""
     return [after - before for before, after in itertools.pairwise(ends)]
 
@@ -184,21 +140,10 @@ def own_folders() -> Iterator[Path]:
         yield Path(name)
 
 
-def row(name: str, values: Sequence[Spent], alone: Spent) -> str:
-    walls = [spent.wall_s for spent in values]
-    spent = medians(values)
-    cost = spent - alone
-    return (
-        f"{name:32s} {spent.wall_s:7.2f} {min(walls):6.2f} - {max(walls):5.2f} {cost.wall_s:7.2f} "
-        f"{spent.cpu_s:8.2f} {cost.cpu_s:7.2f}"
-    )
-
-
-def medians(values: Sequence[Spent]) -> Spent:
-    return Spent(
-        statistics.median(spent.wall_s for spent in values),
-        statistics.median(spent.cpu_s for spent in values),
-    )
+def row(name: str, values: Sequence[float], alone: float) -> str:
+    median = statistics.median(values)
+    extent = f"{min(values):6.2f} - {max(values):5.2f}"
+    return f"{name:28s} {median:9.2f} {extent} {median - alone:7.2f}"
 
 
 def main() -> None:
@@ -219,19 +164,15 @@ def main() -> None:
         chosen = dict(list(kinds.items())[: 3 if options.all else 1])
         base = load_config(SearchJobConfig, None, common).config
         alone = by_itself(base, folder / "alone", options.trials)
-        work = medians(alone)
-        print(
-            f"{'a trial':32s} {'wall s':>7s} {'range':>14s} {'cost':>7s} {'CPU s':>8s} {'cost':>7s}"
-        )
+        work = statistics.median(alone)
+        print(f"{'a trial':28s} {'median s':>9s} {'range':>14s} {'cost s':>7s}")
         print(row("by itself, without Ray", alone, work))
         for index, (name, more) in enumerate(chosen.items()):
             config = load_config(SearchJobConfig, None, [*common, *more]).config
             first, values = in_a_search(config, folder / f"search-{index}")
             print(row(name, values, work), f"  (the first: {first:.1f} s with Ray's start)")
         with ray_session(base.cluster):
-            print(
-                row("a bare trial of Ray Tune", bare(options.trials, folder / "bare"), Spent(0, 0))
-            )
+            print(row("a bare trial of Ray Tune", bare(options.trials, folder / "bare"), 0.0))
 
 
 if __name__ == "__main__":
