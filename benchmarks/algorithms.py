@@ -27,6 +27,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from metagan.algorithms import ALGORITHMS
 from metagan.cli.console import Console
 from metagan.config import load_config
 from metagan.evaluate.downstream import arm_accuracy
-from metagan.evaluate.evaluation import ComparisonItem, run_comparison_item
+from metagan.evaluate.evaluation import ComparisonItem, run_comparison_item, serial_map
 from metagan.evaluate.intervals import interval
 from metagan.evaluate.kept import KeptResults
 from metagan.files import write_json
@@ -83,7 +85,7 @@ def metagan(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "metagan", *arguments], check=True)
 
 
-def train(run: Path, settings: Mapping[str, str]) -> float:
+def train(run: Path, settings: Mapping[str, str], *, local: bool) -> float:
     """Train unless it is done; returns seconds of worker compute per outer step, without the first.
 
     The first step of a process pays for what torch loads then.
@@ -93,7 +95,8 @@ def train(run: Path, settings: Mapping[str, str]) -> float:
     lines = folder.read_lines("metrics.jsonl") if folder.exists() else []
     if len(lines) < wanted:
         resume = ["--resume"] if lines else []
-        metagan("train", *(f"{k}={v}" for k, v in settings.items()), "--run", str(run), *resume)
+        where = ["--run", str(run), *(["--local"] if local else [])]
+        metagan("train", *(f"{k}={v}" for k, v in settings.items()), *where, *resume)
         lines = folder.read_lines("metrics.jsonl")
     spent = [float(line["compute_s"]) for line in lines]
     return statistics.mean(spent[1:] or spent)
@@ -105,22 +108,27 @@ def row_settings(row: str, common: Mapping[str, str], start: Path) -> dict[str, 
 
 
 def train_row(
-    row: str, common: Mapping[str, str], start: Path, folder: Path, budget_s: float
+    row: str,
+    common: Mapping[str, str],
+    start: Path,
+    folder: Path,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """A row's run under the budget, with what it cost."""
-    settings = row_settings(row, common, start)
+    settings, budget_s = row_settings(row, common, start), options.budget_s
     run = folder / row
+    timed = partial(train, local=options.local)
     # Joint training pays for penalties at every so many outer steps, so it is timed over as many.
     probed = PROBE_STEPS if ALGORITHMS[row].adapts else 1 + GanConfig().penalty_every
     if row == "average":  # One outer step; its inner loops are as long as the budget allows.
-        probe = train(folder / f"probe-{row}", {**settings, "outer.steps": "1"})
+        probe = timed(folder / f"probe-{row}", {**settings, "outer.steps": "1"})
         steps = max(1, round(budget_s / probe * int(settings["inner.steps"])))
         settings |= {"inner.steps": str(steps), "outer.steps": "1"}
     else:
-        probe = train(folder / f"probe-{row}", {**settings, "outer.steps": str(probed)})
+        probe = timed(folder / f"probe-{row}", {**settings, "outer.steps": str(probed)})
         settings |= {"outer.steps": str(max(1, round(budget_s / probe)))}
     started = time.perf_counter()
-    per_step = train(run, settings)
+    per_step = timed(run, settings)
     lines = RunFolder(run).read_lines("metrics.jsonl")
     return {
         "outer_steps": len(lines),
@@ -199,7 +207,7 @@ def compare(
             found = {"row": row, "adapt_steps": None, "repetition": repetition}
             rows.append({**found, "accuracy": accuracy, "kid": None, "coverage": None})
     measured = len(rows)
-    with open_map(config.cluster) as work:
+    with nullcontext(serial_map) if options.local else open_map(config.cluster) as work:
         kept = KeptResults(work, subject, run.folder.path / ITEMS_FOLDER, tell=console.print)
         for result in kept(run_comparison_item, subject, items):
             item = result.item
@@ -296,6 +304,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-classes", type=int, default=100)
     parser.add_argument("--classifier-steps", type=int, default=600)
     parser.add_argument("--source-steps", type=int, default=3000)
+    parser.add_argument("--local", action="store_true", help="one process at a time, no Ray")
     parser.add_argument("--quick", action="store_true", help="small numbers of everything")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.rows.split(",")) - set(ROWS))
@@ -345,9 +354,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             start,
             {**common, "algorithm.name": "joint", "warmup.steps": steps, "outer.steps": steps}
             | {"outer.episodes_per_chunk": "8"},
+            local=options.local,
         )
         for row in rows:
-            cost = train_row(row, common, start, folder, options.budget_s)
+            cost = train_row(row, common, start, folder, options)
             costs.setdefault(row, []).append(cost)
         runs = {START: start} | {row: folder / row for row in rows}
         for target in [None, *options.target]:
