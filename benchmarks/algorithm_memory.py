@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.memory import peak_mb
+from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.config import load_config
-from metagan.settings import RunConfig
 from metagan.workflow.setup import prepare
 from metagan.workflow.train import local_runner, train_run
 
 
 def main(arguments: Sequence[str]) -> int:
     run, *overrides = arguments
-    config = load_config(RunConfig, None, overrides).config
+    config = load_config(JobConfig, None, overrides).config
     prepare(config)
     idle = peak_mb()
     train_run(config, Path(run), open_runner=local_runner(config), reporter=Console())

@@ -21,6 +21,7 @@ from metagan.cli.options import load
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
+from metagan.params import LEARNED_BESIDES
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
@@ -265,10 +266,11 @@ def _announce(
             f"  {len(setup.source.left_out)} classes have fewer samples than task.shots + "
             "task.num_query and are left out of episodes"
         )
-    num_generator = sum(weight.numel() for weight in setup.initial.generator.values())
+    sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
+    besides = "".join(f", {sizes[part]} {part}" for part in LEARNED_BESIDES if part in sizes)
     reporter.print(
-        f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {num_generator} + "
-        f"{setup.layout.size - num_generator} weights; algorithm: {config.algorithm.name}, "
+        f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {sizes['generator']} + "
+        f"{sizes['discriminator']} weights{besides}; algorithm: {config.algorithm.name}, "
         f"{config.outer.steps - learner.step} outer steps to go"
     )
 
