@@ -10,23 +10,23 @@ from collections import Counter
 from pathlib import Path
 
 VARIABLE = "RAY_testing_rpc_failure"
-# Calls that a driver makes while it trains; the last one is the look for drained nodes.
+# Calls that a driver makes while it trains, as Ray names them (those of its control service with a
+# prefix); the last one is the look for drained nodes.
 OF_DRIVERS = (
     "CoreWorkerService.grpc_client.PushTask",
-    "ActorInfoGcsService.grpc_client.RegisterActor",
-    "ActorInfoGcsService.grpc_client.CreateActor",
-    "ActorInfoGcsService.grpc_client.GetActorInfo",
-    "ActorInfoGcsService.grpc_client.KillActorViaGcs",
+    "ray::rpc::ActorInfoGcsService.grpc_client.RegisterActor",
+    "ray::rpc::ActorInfoGcsService.grpc_client.CreateActor",
+    "ray::rpc::ActorInfoGcsService.grpc_client.GetActorInfo",
+    "ray::rpc::ActorInfoGcsService.grpc_client.KillActorViaGcs",
     "NodeManagerService.grpc_client.PinObjectIDs",
-    "NodeManagerService.grpc_client.RequestWorkerLease",
-    "NodeResourceInfoGcsService.grpc_client.GetDrainingNodes",
+    "ray::rpc::NodeResourceInfoGcsService.grpc_client.GetDrainingNodes",
 )
 # Calls of a node and of the workers on it.
 OF_NODES = (
     "ObjectManagerService.grpc_client.Pull",
     "ObjectManagerService.grpc_client.Push",
     "NodeManagerService.grpc_client.PinObjectIDs",
-    "WorkerInfoGcsService.grpc_client.AddWorkerInfo",
+    "ray::rpc::WorkerInfoGcsService.grpc_client.AddWorkerInfo",
 )
 _MOST_CALLS, _MOST_FAILURES = 3, 3
 _LIKELY_PERCENT = (10, 30)
