@@ -24,7 +24,9 @@ def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_
             timeout=1400,
             check=False,
         )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    # Errors of Ray's core end with hundreds of addresses in its libraries.
+    told = [line for line in done.stderr.splitlines() if ".so" not in line]
+    assert done.returncode == 0, "\n".join([done.stdout[-2000:], *told[-60:]])
     seen = json.loads(done.stdout.splitlines()[-1])
 
     loss = seen["loss"]
