@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     subprocess.run([*train, "--run", str(reference), "--local"], env=environment, check=True)
     start_head(folder, environment)
     os.environ |= environment
-    ray.init(address=ADDRESS, logging_level="ERROR")
+    ray.init(address=ADDRESS, logging_level="ERROR", log_to_driver=False)
     seen: dict[str, object] = {"nodes_before": num_nodes()}
     with (folder / "driver.log").open("wb") as log:
         driver = subprocess.Popen(

@@ -32,7 +32,7 @@ def why_not() -> str | None:
         if shutil.which(program) is None:
             return f"{program} is not installed"
     tried = subprocess.run(
-        [*_UNSHARE, "sh", "-c", "ip link add mgtest type bridge && ip link add a type veth"],
+        [*_UNSHARE, "sh", "-c", "ip link add mgtest type bridge && ip link add mgpair type veth"],
         capture_output=True,
         text=True,
         check=False,
