@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import ray
+
 from cluster.ledger import Ledger
 from cluster.pool import Ref, Worker
 from metagan.chunks import ChunkKey
@@ -92,9 +94,11 @@ class InFlight:
         return submissions
 
     def withdraw(self, worker: Worker) -> list[Submission]:
-        """Take off what a worker has not begun."""
+        """Take off what a worker has not begun, and tell it so, or it would begin with it."""
         later = worker.work[1:]
         del worker.work[1:]
+        for ref in later:
+            ray.cancel(ref)
         return [self._submissions.pop(ref) for ref in later]
 
     def overdue(self, timeout_s: float) -> Mapping[Worker, str]:

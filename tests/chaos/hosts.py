@@ -48,7 +48,7 @@ def in_namespaces(module: str, folder: Path) -> subprocess.CompletedProcess[str]
         [*_UNSHARE, sys.executable, "-m", module, str(folder)],
         capture_output=True,
         text=True,
-        timeout=580,
+        timeout=1100,
         check=False,
     )
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     train = [sys.executable, "-m", "metagan", "train", *SETTINGS, f"data.path={folder / 'bars'}"]
     reference = folder / "reference"
     alone = hosts.run(1, [*train, "--run", str(reference), "--local"], "reference.log")
-    if alone.wait(120):
+    if alone.wait(400):
         print((folder / "reference.log").read_text(errors="replace")[-3000:], file=sys.stderr)
         return 1
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.hosts import in_namespaces, why_not
 
-pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 
 def test_a_run_goes_on_when_the_link_to_a_host_is_cut(folder: Path) -> None:

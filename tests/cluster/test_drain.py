@@ -20,8 +20,9 @@ def test_workers_leave_a_node_that_is_drained_and_the_bits_are_equal(tmp_path: P
     # has begun with its next one, which is taken from it.
     assert seen["begun"] in (15, 16)
     assert seen["attempts_at_the_long_chunk"] == [True]
-    assert seen["begun_after_the_notice"] > 5
+    assert seen["begun_after_the_notice"] >= 5
     assert seen["of_those_on_the_drained_node"] == 0
-    assert seen["on_the_other_node"] == seen["begun_after_the_notice"]
+    # All five of the last step, and what was taken from a worker that left.
+    assert seen["on_the_other_node"] > 5
     # Ray ends a drained node as soon as nothing runs on it.
     assert not seen["drained_node_is_alive"]
