@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,8 +115,10 @@ def test_two_kills_at_one_chunk_and_one_at_another_leave_the_trained_weights_unc
 
 
 def test_a_worker_that_dies_while_loading_is_replaced(
-    run: TrainSetup, local_gradient: Vector, script: Script
+    run: TrainSetup, local_gradient: Vector, tmp_path: Path
 ) -> None:
+    # A script of its own: another test's worker may still be loading, and would die instead.
+    script = Script(tmp_path)
     script.write(kill_loading=1)
     with open_ray_runner(run.spec, settings(1), worker_class=faulty_worker(script)) as runner:
         gradient, events = update_of(run, runner)
@@ -124,8 +127,9 @@ def test_a_worker_that_dies_while_loading_is_replaced(
 
 
 def test_a_worker_that_always_dies_while_loading_ends_the_run(
-    run: TrainSetup, script: Script
+    run: TrainSetup, tmp_path: Path
 ) -> None:
+    script = Script(tmp_path)
     script.write(kill_loading=99)
     with (
         open_ray_runner(run.spec, settings(1), worker_class=faulty_worker(script)) as runner,
