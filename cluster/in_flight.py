@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import ray
-
 from cluster.ledger import Ledger
 from cluster.pool import Ref, Worker
 from metagan.chunks import ChunkKey
@@ -94,11 +92,12 @@ class InFlight:
         return submissions
 
     def withdraw(self, worker: Worker) -> list[Submission]:
-        """Take off what a worker has not begun, and tell it so, or it would begin with it."""
+        """Take off what a worker has not begun.
+
+        It may still begin with it before it is ended; that result belongs to no one.
+        """
         later = worker.work[1:]
         del worker.work[1:]
-        for ref in later:
-            ray.cancel(ref)
         return [self._submissions.pop(ref) for ref in later]
 
     def overdue(self, timeout_s: float) -> Mapping[Worker, str]:

@@ -17,7 +17,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from metagan.config import ConfigError
 from tune.config import SearchConfig, SearchJobConfig
-from tune.space import DEFAULT_SPACES, Parameter, parse_space
+from tune.space import Parameter, default_space, parse_space
 
 #: What a run can change between two outer steps: the weights and all that is kept beside them keep
 #: their shapes and their meaning.
@@ -57,7 +57,7 @@ def parse_search_space(config: SearchJobConfig) -> tuple[Parameter, ...]:
         return parse_space(space, config)
     if not space:
         # Of the space that fits the algorithm, what a running trial can change.
-        default = DEFAULT_SPACES[config.algorithm.name]
+        default = default_space(config)
         space = {key: default[key] for key in default if not _why_not(key, config)}
     parameters = parse_space(space, config)
     if problems := [*_cannot_change(parameters, config), *_cannot_exchange(config)]:

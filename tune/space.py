@@ -41,16 +41,27 @@ _COMMON: dict[str, Any] = {
     "inner.steps": {"randint": [2, 12]},
     "gan.mode_seeking": {"loguniform": [0.01, 0.3]},
 }
-_RATE: dict[str, Any] = {"outer.lr": {"loguniform": [3e-5, 1e-3]}}
-#: Where `tune.space` is empty.
-DEFAULT_SPACES: Mapping[str, dict[str, Any]] = {
-    "reptile": {**_COMMON, "outer.lr": {"loguniform": [0.1, 1.0]}},
-    "joint": {
-        "warmup.lr": {"loguniform": [1e-4, 1e-3]},
-        "gan.mode_seeking": _COMMON["gan.mode_seeking"],
-    },
-    "average": _COMMON,
-} | {name: {**_COMMON, **_RATE} for name in ("fomaml", "maml", "anil", "meta_sgd", "imaml")}
+_JOINT: dict[str, Any] = {
+    "warmup.lr": {"loguniform": [1e-4, 1e-3]},
+    "gan.mode_seeking": _COMMON["gan.mode_seeking"],
+}
+_ADAM_RATE: dict[str, Any] = {"loguniform": [3e-5, 1e-3]}
+# Of SGD and Nesterov: Reptile's meta-gradient is the way to the adapted weights, of which they go
+# a part; the others' is a derivative.
+_PART_OF_THE_WAY: dict[str, Any] = {"loguniform": [0.1, 1.0]}
+_RATE: dict[str, Any] = {"loguniform": [1e-3, 0.1]}
+
+
+def default_space(config: JobConfig) -> dict[str, Any]:
+    """What is searched where `tune.space` is empty; fits the algorithm and the outer optimizer."""
+    name = config.algorithm.name
+    if name == "joint":
+        return _JOINT
+    if name == "average":
+        return _COMMON
+    if config.outer.optimizer == "adam":
+        return {**_COMMON, "outer.lr": _ADAM_RATE}
+    return {**_COMMON, "outer.lr": _PART_OF_THE_WAY if name == "reptile" else _RATE}
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ def parse_space(space: Mapping[str, Any], config: JobConfig) -> tuple[Parameter,
     """
     problems: list[str] = []
     parameters = []
-    for key, entry in (space or DEFAULT_SPACES[config.algorithm.name]).items():
+    for key, entry in (space or default_space(config)).items():
         try:
             parameter = _parse(key, entry)
         except ValueError as error:

@@ -108,8 +108,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
     page = write_search_report(out, out / "report.html", config_model=context.config_model)
     context.console.print(f"wrote {page}; it opens offline")
-    following = command_line("train", "-c", out / "best.yaml", "--run", "runs/best")
-    context.console.print(f"next: {following}")
+    _recommend(out, context)
     return 0
 
 
@@ -117,6 +116,19 @@ class SearchExists(ValueError):
     """The folder of the search cannot be used as asked."""
 
     exit_code = 2
+
+
+def _recommend(out: Path, context: Context) -> None:
+    """What the fresh seeds say, as on the page, and the settings that they speak for."""
+    from metagan.report.search_load import load_search
+    from metagan.report.search_words import advice, headline, outcome_of
+
+    search = load_search(out)
+    for text in (headline(search), advice(search)):
+        context.console.print(" ".join(text.split()))  # A page breaks no line before a unit.
+    kept = outcome_of(search).verdict in ("worse", "unclear")
+    file, run = ("given.yaml", "runs/given") if kept else ("best.yaml", "runs/best")
+    context.console.print(f"next: {command_line('train', '-c', out / file, '--run', run)}")
 
 
 def _show(result: Any, context: Context) -> None:

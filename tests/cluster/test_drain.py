@@ -16,12 +16,11 @@ def test_workers_leave_a_node_that_is_drained_and_the_bits_are_equal(tmp_path: P
     seen = run_scenario("drained_node", run, tmp_path)
     assert seen["equal"] == [True] * 15
     assert seen["events"] == ["drain", "drain"]  # Nobody was lost.
-    # Of the worker that has no long chunk a result may be on its way when the notice comes: then it
-    # has begun with its next one, which is taken from it.
-    assert seen["begun"] in (15, 16)
+    # Each of the two may still begin with the chunk that is taken from it, until it is ended.
+    assert 15 <= seen["begun"] <= 17
     assert seen["attempts_at_the_long_chunk"] == [True]
     assert seen["begun_after_the_notice"] >= 5
-    assert seen["of_those_on_the_drained_node"] == 0
+    assert seen["of_those_on_the_drained_node"] <= 1
     # All five of the last step, and what was taken from a worker that left.
     assert seen["on_the_other_node"] > 5
     # Ray ends a drained node as soon as nothing runs on it.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cluster.config import JobConfig
 from metagan.algorithms import ALGORITHMS
 from metagan.config import ConfigError
-from tune.space import DEFAULT_SPACES, applied, parse_space, with_sample
+from tune.space import applied, default_space, parse_space, with_sample
 
 CONFIG = JobConfig()
 
@@ -44,14 +44,17 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
-def test_every_algorithm_has_a_space_of_its_own(algorithm: str) -> None:
-    assert set(DEFAULT_SPACES) == set(ALGORITHMS)
-    values = {"algorithm": {"name": algorithm}}
-    if algorithm == "average":
-        values["outer"] = {"steps": 1}
-    config = JobConfig.model_validate(values)
-    assert {p.key for p in parse_space({}, config)} == set(DEFAULT_SPACES[algorithm])
+def test_every_algorithm_has_a_space_of_its_own(algorithm: str, optimizer: str) -> None:
+    outer = {"optimizer": optimizer, **({"steps": 1} if algorithm == "average" else {})}
+    config = JobConfig.model_validate({"algorithm": {"name": algorithm}, "outer": outer})
+    parameters = {p.key: p for p in parse_space({}, config)}
+    assert parameters
+    assert set(parameters) == set(default_space(config))
+    if "outer.lr" in parameters:
+        # Adam moves every weight by its rate, whatever the meta-gradient's size.
+        assert (max(parameters["outer.lr"].values) <= 1e-3) == (optimizer == "adam")
 
 
 def test_a_parameter_applies_only_where_its_condition_holds() -> None:
