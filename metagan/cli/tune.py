@@ -108,7 +108,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
     page = write_search_report(out, out / "report.html", config_model=context.config_model)
     context.console.print(f"wrote {page}; it opens offline")
-    _recommend(out, context)
+    for line in recommendation(out):
+        context.console.print(line)
     return 0
 
 
@@ -118,17 +119,22 @@ class SearchExists(ValueError):
     exit_code = 2
 
 
-def _recommend(out: Path, context: Context) -> None:
+def recommendation(out: Path) -> list[str]:
     """What the fresh seeds say, as on the page, and the settings that they speak for."""
     from metagan.report.search_load import load_search
     from metagan.report.search_words import advice, headline, outcome_of
 
     search = load_search(out)
-    for text in (headline(search), advice(search)):
-        context.console.print(" ".join(text.split()))  # A page breaks no line before a unit.
-    kept = outcome_of(search).verdict in ("worse", "unclear")
+    texts = (headline(search), advice(search, commands="commands on the page"))
+    outcome = outcome_of(search)
+    kept = outcome.verdict in ("worse", "unclear")
+    if outcome.verdict == "one seed" and outcome.change is not None:
+        kept = search.sign * outcome.change <= 0
     file, run = ("given.yaml", "runs/given") if kept else ("best.yaml", "runs/best")
-    context.console.print(f"next: {command_line('train', '-c', out / file, '--run', run)}")
+    return [
+        *(" ".join(text.split()) for text in texts),  # A page breaks no line before a unit.
+        f"next: {command_line('train', '-c', out / file, '--run', run)}",
+    ]
 
 
 def _show(result: Any, context: Context) -> None:

@@ -146,8 +146,8 @@ def headline(search: SearchFiles) -> str:
     return f"{_claim(search, outcome)}: {_numbers(search, outcome)}."
 
 
-def advice(search: SearchFiles) -> str:
-    """What to do with it."""
+def advice(search: SearchFiles, *, commands: str = "below") -> str:
+    """What to do with it; `commands` says where those for more fresh seeds stand."""
     outcome = outcome_of(search)
     lost = (
         f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "
@@ -159,8 +159,8 @@ def advice(search: SearchFiles) -> str:
         "better": "The settings in best.yaml are worth using.",
         "worse": "Keep the settings that were given: the search found none that are better.",
         "unclear": "There is no evidence for leaving the settings that were given; more fresh "
-        "seeds (below) narrow the interval.",
-        "one seed": "More fresh seeds (below) are needed before either is preferred.",
+        f"seeds ({commands}) narrow the interval.",
+        "one seed": f"More fresh seeds ({commands}) are needed before either is preferred.",
         "unconfirmed": "What the search itself measured cannot tell: the best of many noisy values "
         "flatters itself.",
         "failed": "The reasons stand in the table of trials.",
