@@ -24,10 +24,11 @@ of the settings:
       algorithm.name: {choice: [reptile, fomaml]}
       gan.r1: {loguniform: [0.1, 10], when: {gan.loss: [hinge]}}
 
-Without tune.space a space that fits algorithm.name is searched. At the end the
-best settings and the given ones are trained with fresh seeds: that comparison
-is the result, not the best value of the search. All of it is put on one page,
-report.html in --out; `metagan report --search DIR` writes it again.
+Without tune.space one that fits algorithm.name and outer.optimizer is
+searched. At the end the best settings and the given ones are trained with
+fresh seeds: that comparison is the result, not the best value of the search.
+All of it is put on one page, report.html in --out; `metagan report --search
+DIR` writes it again.
 
 Populations (tune.scheduler: pbt or pb2) change settings while trials train,
 tune.second_objective: compute looks for good and cheap trials, and

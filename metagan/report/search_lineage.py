@@ -1,14 +1,13 @@
 """Where settings changed on the way: the schedule of the best trial, and every change-over."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from metagan.report.html import Child, el, shorten
 from metagan.report.search_load import MAX_KEY, SearchFiles
+from metagan.report.search_tables import id_cell, settings_cells
 from metagan.report.search_words import measure_of
 from metagan.report.tables import Column, Row, table
-from metagan.report.values import brief, finite, plural
-from metagan.strict_yaml import format_value
+from metagan.report.values import plural
 
 _SHOWN = 40  # Change-overs in the table; the rest is folded away.
 
@@ -36,7 +35,7 @@ def changed_section(search: SearchFiles) -> list[Child]:
     best = search.best_trial
     if best is not None and len(best.lineage) > 1:
         rows = [
-            Row([f"{part.step:,}", _id(part.trial), *_settings(part.sample, keys)])
+            Row([f"{part.step:,}", id_cell(part.trial), *settings_cells(part.sample, keys)])
             for part in best.lineage
         ]
         columns = [Column("From step", False), Column("Trained by", False), *_columns(keys)]
@@ -48,10 +47,10 @@ def changed_section(search: SearchFiles) -> list[Child]:
     rows = [
         Row(
             [
-                _id(trial.id),
+                id_cell(trial.id),
                 f"{change.step:,}",
-                _id(change.trial),
-                *_settings(change.sample, keys),
+                id_cell(change.trial),
+                *settings_cells(change.sample, keys),
             ]
         )
         for trial, change in changes
@@ -96,18 +95,3 @@ def _by_fresh_seeds(search: SearchFiles) -> list[Child]:
 
 def _columns(keys: Sequence[str]) -> list[Column]:
     return [Column(shorten(key, MAX_KEY)) for key in keys]
-
-
-def _settings(sample: Mapping[str, Any], keys: Sequence[str]) -> list[Child]:
-    return [_value(sample[key]) if key in sample else None for key in keys]
-
-
-def _id(trial: str) -> Child:
-    return el("code", shorten(trial, 24), class_="id")
-
-
-def _value(value: Any) -> Child:
-    number = finite(value)
-    if number is not None and isinstance(value, float):
-        return brief(number, 3)
-    return shorten(format_value(value), 60)

@@ -1,6 +1,6 @@
 """Tables of a search: all trials, the front, and what settings have to do with the result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metagan.report.axes import Scale
@@ -55,7 +55,7 @@ def _trial_row(
 ) -> Row:
     cells: list[Child] = [
         str(trial.rank),
-        _name(trial),
+        id_cell(trial.id),
         measure_of(search.objective).number(trial.value),
         f"{trial.step:,}",
         [
@@ -64,7 +64,7 @@ def _trial_row(
             _started_again(trial),
         ],
         None if trial.seconds is None else duration(trial.seconds),
-        *(_value(trial.sample[key]) if key in trial.sample else None for key in keys),
+        *settings_cells(trial.sample, keys),
         *(measure_of(name).number(trial.metrics.get(name)) for name in others),
         str(trial.order),
     ]
@@ -87,7 +87,7 @@ def front_table(search: SearchFiles) -> Html | None:
     rows = [
         Row(
             [
-                _name(trial),
+                id_cell(trial.id),
                 duration(search.cost(trial)),
                 measure.number(trial.value),
                 f"{trial.step:,}",
@@ -233,8 +233,14 @@ def _strengths(found: Sequence[Importance]) -> Html:
     )
 
 
-def _name(trial: SearchTrial) -> Html:
-    return el("code", shorten(trial.id, 24), class_="id")
+def id_cell(trial_id: str) -> Html:
+    """Which trial it is."""
+    return el("code", shorten(trial_id, 24), class_="id")
+
+
+def settings_cells(sample: Mapping[str, Any], keys: Sequence[str]) -> list[Child]:
+    """A cell for each key; empty for a setting that did not apply."""
+    return [_value(sample[key]) if key in sample else None for key in keys]
 
 
 def _value(value: Any) -> Child:

@@ -36,6 +36,7 @@ from metagan.checkpoint import read_pointer
 from metagan.sources.arrow import prepare
 from tests.chaos.calls import OF_DRIVERS, failing, injected
 from tests.chaos.nodes import CPUS_PER_NODE, NUM_NODES, Nodes, hit
+from tests.cluster.simulated import own_environment
 from tests.helpers import TINY_SETTINGS, bars
 
 STEPS = 30
@@ -263,17 +264,9 @@ def campaign(first: int, seeds: int, *, json_file: Path | None = None) -> bool:
 
 def isolate(folder: Path) -> None:
     """Environment of everything below: a Ray of its own, whatever else runs on the machine."""
-    for name in [name for name in os.environ if name.startswith("RAY_")]:
-        del os.environ[name]
-    os.environ |= {
-        "HOME": str(folder),
-        "RAY_TMPDIR": str(folder),
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "OMP_NUM_THREADS": "1",
-        # A few cores for a whole cluster: a node may take its time to start.
-        "RAY_raylet_start_wait_time_s": "120",
-    }
+    own = own_environment(folder)
+    os.environ.clear()
+    os.environ.update(own)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

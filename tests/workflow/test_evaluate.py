@@ -17,6 +17,10 @@ from metagan.workflow.setup import load_run
 from tests.helpers import bars
 from tests.workflow.conftest import Quiet
 
+QUALITY = dict.fromkeys(
+    ["kid", "fid", "precision", "recall", "density", "coverage", "diversity", "copies"], 0.5
+)
+
 
 def refused(run: Path, *, evaluate: dict[str, Any], data: dict[str, Any]) -> str:
     """The message, after a check that nothing was trained on the way to it."""
@@ -44,11 +48,8 @@ def test_other_data_than_the_run_was_trained_on_are_refused(trained: Path, tmp_p
 
 
 def test_one_repetition_of_a_comparison_has_a_value_and_no_interval() -> None:
-    quality = dict.fromkeys(
-        ["kid", "fid", "precision", "recall", "density", "coverage", "diversity", "copies"], 0.5
-    )
     results = [
-        ComparisonResult(ComparisonItem(init, 0, repetition, 1, 0.5), quality, accuracy)
+        ComparisonResult(ComparisonItem(init, 0, repetition, 1, 0.5), QUALITY, accuracy)
         for init, repetition, accuracy in (("run", 0, 0.7), ("joint", 0, 0.6), ("joint", 1, 0.8))
     ]
     one, two = comparison_table(results)
@@ -59,16 +60,13 @@ def test_one_repetition_of_a_comparison_has_a_value_and_no_interval() -> None:
 
 
 def test_initializations_are_compared_with_the_runs_own_in_pairs() -> None:
-    quality = dict.fromkeys(
-        ["kid", "fid", "precision", "recall", "density", "coverage", "diversity", "copies"], 0.5
-    )
     accuracies = {
         ("run", 0): (0.5, 0.7, 0.9),
         ("run", 5): (0.0, 0.0, 0.0),
         ("joint", 0): (0.4, 0.6, 0.8),
     }
     results = [
-        ComparisonResult(ComparisonItem(init, steps, repetition, 1, 0.5), quality, accuracy)
+        ComparisonResult(ComparisonItem(init, steps, repetition, 1, 0.5), QUALITY, accuracy)
         for (init, steps), values in accuracies.items()
         for repetition, accuracy in enumerate(values)
     ]
