@@ -177,8 +177,16 @@ class RayRunner:
         limit, now = self._times.limit_s, time.monotonic()
         return [
             submission
-            for started, submission in self._in_flight.alone_under_way(ledger)
+            for started, submission in self._alone_under_way(ledger)
             if now - started >= limit
+        ]
+
+    def _alone_under_way(self, ledger: Ledger) -> list[tuple[float, Submission]]:
+        """Chunks of which one attempt is under way and no result has arrived."""
+        return [
+            (started, submission)
+            for started, submission in self._in_flight.alone_under_way(ledger)
+            if not self._arrivals.has(ledger, submission.chunk)
         ]
 
     def _submit(self, worker: Worker, chunk: ChunkKey, account: _Account) -> None:
@@ -195,9 +203,7 @@ class RayRunner:
             self._heartbeats.next_deadline(),
         ]
         if self._accounts and any(not worker.work for worker in self._pool.ready):
-            waiting = [
-                start for start, _ in self._in_flight.alone_under_way(self._accounts[0].ledger)
-            ]
+            waiting = [start for start, _ in self._alone_under_way(self._accounts[0].ledger)]
             deadlines.append(min(waiting, default=float("inf")) + self._times.limit_s)
         deadline = min(deadlines)
         with self._telemetry.timed("wait"):

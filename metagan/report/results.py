@@ -8,6 +8,7 @@ from metagan.report.headline import CLASSIFIERS, comparisons, is_closed, shots_o
 from metagan.report.html import Child, Html, el
 from metagan.report.tables import Column, Row, estimate_cell, plus_minus, table
 from metagan.report.values import (
+    MINUS,
     SPACE,
     column_decimals,
     count,
@@ -202,16 +203,15 @@ def comparison_section(data: Data) -> list[Child]:
         for position, row in enumerate(group):
             name = str(row.get("init"))
             cells: list[Child] = [INIT_NAMES.get(name, name), count(steps)]
-            cells += [fixed(finite(row.get(key)), decimals[key]) for key, _, _, _ in _QUALITY]
             cells.append(estimate_cell(estimate(row.get("accuracy"))))
             if is_paired:
                 cells.append(estimate_cell(estimate(row.get("run_minus")), signed=True))
+            cells += [_quality_cell(row, key, decimals[key]) for key, _, _, _ in _QUALITY]
             body.append(Row(cells, is_first=position == 0))
-    columns = [Column("Initialization", False), Column("Inner steps")]
-    columns += [Column(name) for _, name, _, _ in _QUALITY]
-    columns.append(Column("Accuracy, %"))
+    columns = [Column("Initialization", False), Column("Inner steps"), Column("Accuracy, %")]
     if is_paired:
-        columns.append(Column("This run - it, points"))
+        columns.append(Column(f"This run {MINUS} it, points"))
+    columns += [Column(name) for _, name, _, _ in _QUALITY]
     shots = finite(rows[0].get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
     return [
@@ -223,7 +223,7 @@ def comparison_section(data: Data) -> list[Child]:
             about=f"The same targets {at}and the same use of generated samples; only the "
             "initialization differs. Accuracy is of the from-scratch classifier on real and "
             "generated samples, without classical augmentation and without the gate."
-            + (" The last column is paired over repetitions." if is_paired else "")
+            + (f" This run {MINUS} it is paired over repetitions." if is_paired else "")
             + _judged_by(
                 rows[0].get("extractor_sha256"),
                 pick(data, "source_classifier", "held_out_accuracy"),
@@ -235,19 +235,30 @@ def comparison_section(data: Data) -> list[Child]:
 
 def _comparison_text(ordered: Sequence[tuple[int, Sequence[Data]]], decimals: int) -> str:
     steps, group = ordered[-1]
-    texts = [
-        f"{fixed(kid, decimals)} for {INIT_NAMES.get(name, name).lower()}"
-        for row in group
-        if (kid := finite(row.get("kid"))) is not None
-        for name in [str(row.get("init"))]
-    ]
-    text = f"After {plural(steps, 'inner step')} KID is {listing(texts)}." if texts else ""
+    texts = []
+    for row in group:
+        name, error = str(row.get("init")), finite(row.get("kid_stderr"))
+        if (kid := finite(row.get("kid"))) is None:
+            continue
+        value = fixed(kid, decimals) + (f" \u00b1 {fixed(error, decimals)}" if error else "")
+        texts.append(f"{value} for {INIT_NAMES.get(name, name).lower()}")
+    text = (
+        f"After {plural(steps, 'inner step')} KID, with its standard error, is {listing(texts)}; "
+        "lower is better, and differences within the errors say nothing."
+        if texts
+        else ""
+    )
     if {str(row.get("init")) for row in group} <= {"run", "scratch"}:
         text += (
             " No other training was compared; metagan evaluate --baseline joint=DIR adds a run "
             "that was pre-trained jointly."
         )
     return text.strip()
+
+
+def _quality_cell(row: Data, key: str, decimals: int) -> Child:
+    error = finite(row.get("kid_stderr")) if key == "kid" else None
+    return plus_minus(finite(row.get(key)), error, decimals)
 
 
 def _comparison_chart(ordered: Sequence[tuple[int, Sequence[Data]]]) -> Html:
@@ -285,9 +296,7 @@ def quality_section(data: Data) -> list[Child]:
         *_QUALITY,
         ("support_distance", "Support distance", "about 1", 2),
     ):
-        value = finite(quality.get(key))
-        error = finite(quality.get("kid_stderr")) if key == "kid" else None
-        rows.append(Row([name, plus_minus(value, error, decimals), better, _MEANING[key]]))
+        rows.append(Row([name, _quality_cell(quality, key, decimals), better, _MEANING[key]]))
     judged = _judged_by(quality.get("extractor_sha256"), quality.get("extractor_accuracy"))
     return [
         table(
@@ -296,8 +305,8 @@ def quality_section(data: Data) -> list[Child]:
              Column("Meaning", False, prose=True)],
             rows,
             about=f"{count(quality.get('fid_n'))} generated against "
-            f"{count(quality.get('num_real'))} unseen real samples of the same classes, one "
-            f"repetition at the largest number of inner steps.{judged}",
+            f"{count(quality.get('num_real'))} unseen real samples of the same classes, mean "
+            f"over repetitions at the largest number of inner steps.{judged}",
         )
     ]  # fmt: skip
 

@@ -16,11 +16,11 @@ from metagan.files import sha256_of, write_bytes, write_json
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
-from metagan.workflow.evaluate import (
-    EVALUATION_FILE,
+from metagan.workflow.evaluate import EVALUATION_FILE, build_subject, evaluate
+from metagan.workflow.evaluation_tables import (
     HEADER,
-    build_subject,
-    evaluate,
+    comparison_header,
+    comparison_rows,
     evaluation_rows,
 )
 from metagan.workflow.report import write_report
@@ -116,7 +116,7 @@ def demo_command(args: argparse.Namespace, context: Context) -> int:
     console.print(
         "accuracy in % on scripts never seen, differences in points with 95 % intervals\n"
     )
-    console.table(comparison_rows(result), header=COMPARISON_HEADER)
+    console.table(comparison_rows(result), header=comparison_header(result))
     console.print(
         f"\ndone in {time.perf_counter() - started:.0f} s; open {report} to see the pictures\nnext:"
     )
@@ -138,27 +138,6 @@ def _program() -> list[str]:
     here = Path.cwd()
     inside = called.is_absolute() and called.is_relative_to(here)
     return [str(called.relative_to(here) if inside else called)]
-
-
-COMPARISON_HEADER = ("initialization", "inner steps", "KID", "coverage", "accuracy (generated)")
-
-
-def comparison_rows(result: dict[str, Any]) -> list[list[str]]:
-    """The comparison of initializations for a terminal."""
-    names = {"run": "meta-learned", "joint": "joint", "scratch": "untrained"}
-    rows = []
-    for row in result["comparison"]:
-        accuracy = row["accuracy"]
-        rows.append(
-            [
-                names.get(row["init"], row["init"]),
-                str(row["adapt_steps"]),
-                "-" if row["kid"] is None else f"{row['kid']:.3f}",
-                "-" if row["coverage"] is None else f"{row['coverage']:.2f}",
-                "-" if accuracy is None else f"{100 * accuracy['mean']:.1f}",
-            ]
-        )
-    return rows
 
 
 def claim_folders(runs: Mapping[Path, RunConfig]) -> None:

@@ -11,7 +11,7 @@ from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
 from metagan.dataset import DataError, Dataset
-from metagan.evaluate.comparison import comparison_row, comparison_table
+from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.downstream import KINDS, draw_target
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -35,6 +35,12 @@ from metagan.sources.cache import open_dataset
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
+from metagan.workflow.evaluation_tables import (
+    HEADER,
+    comparison_header,
+    comparison_rows,
+    evaluation_rows,
+)
 from metagan.workflow.setup import LoadedRun, check_same_data, load_run, load_start
 from metagan.workflow.step_log import Reporter
 
@@ -167,7 +173,6 @@ def evaluate(
     tests = _test(subject, choices, work, reporter)
     comparison = _compare(subject, work, reporter)
     tables = downstream_tables(tests)
-    reference = comparison_row(comparison, "run", max(config.evaluate.adapt_steps))
     return {
         "schema_version": SCHEMA_VERSION,
         "run": str(run.folder.path),
@@ -182,7 +187,7 @@ def evaluate(
         "choices": [_choice_json(key, choice) for key, choice in sorted(choices.items())],
         "validation": table,
         "comparison": comparison_table(comparison),
-        "quality": {} if reference is None else reference.quality,
+        "quality": mean_quality(comparison, "run", max(config.evaluate.adapt_steps)),
         "adapt_steps": _usual_steps(choices, config),
         "source_classifier": {
             "sha256": subject.source.features().sha256,
@@ -271,40 +276,6 @@ def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
     reporter.progress({"stage": stage, "step": done, "steps": total}, force=done == total)
 
 
-def evaluation_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """Accuracies as a table for a terminal: classifier, shots, four arms, two differences."""
-    names = {
-        "downstream": "from scratch",
-        "downstream_pretrained": "pre-trained",
-        "downstream_centroid": "centroid",
-    }
-    rows = []
-    for section, label in names.items():
-        for shots, entry in result[section].items():
-            row = [label, str(shots)]
-            for arm in ("none", "classical", "generated", "both"):
-                row.append(f"{100 * entry[arm]['mean']:.1f}")
-            for difference in ("generated_minus_none", "both_minus_classical"):
-                d = entry[difference]
-                row.append(
-                    f"{100 * d['mean']:+.1f} [{100 * d['low']:+.1f}, {100 * d['high']:+.1f}]"
-                )
-            rows.append(row)
-    return rows
-
-
-HEADER = (
-    "classifier",
-    "shots",
-    "none",
-    "classical",
-    "generated",
-    "both",
-    "generated - none",
-    "both - classical",
-)
-
-
 def _tell_own_checks(result: Mapping[str, Any], reporter: Reporter) -> None:
     """What targets from other data said of the choices made on validation."""
     for row in result["own_checks"]:
@@ -347,7 +318,12 @@ def evaluate_command(args: argparse.Namespace, context: Context) -> int:
     if target is None:
         write_adaptation_pictures(run, subject)
     context.console.table(evaluation_rows(result), header=HEADER)
-    context.console.print("accuracy in %, differences in points with 95 % intervals")
+    context.console.print("accuracy in %, differences in points with 95 % intervals\n")
+    context.console.table(comparison_rows(result), header=comparison_header(result))
+    context.console.print(
+        "generated samples by initialization: lower KID and higher coverage are better; accuracy "
+        "from\nscratch in %, without classical augmentation\n"
+    )
     judge = result["source_classifier"]
     context.console.print(
         f"pre-trained and centroid by the source classifier {judge['sha256'][:12]}, "

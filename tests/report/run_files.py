@@ -184,6 +184,7 @@ def evaluation(
                 "shots": 5,
                 **{name: quality[name] * (levels[init] if name in ("kid", "fid") else 1)
                    for name in measures},
+                "kid_stderr": quality["kid_stderr"],
                 "accuracy": estimate(0.66 - 0.01 * levels[init], 0.02),
                 **({} if init == "run" else {"run_minus": estimate(0.01 * levels[init], 0.004)}),
             }

@@ -57,7 +57,8 @@ def test_the_numbers_of_the_evaluation_are_on_the_page(complete):
         "66.0 [64.2, 67.8]",  # Both, from scratch, at 5 shots.
         "0.0123 \u00b1 0.0008",  # KID.
         "+4.1 \u00b1 0.9",  # The gate's reason.
-        "After 20 inner steps KID is 0.0123 for this run, 0.0197 for joint pre-training and 0.1111",
+        "After 20 inner steps KID, with its standard error, is 0.0123 \u00b1 0.0008 for this run, "
+        "0.0197 \u00b1 0.0008 for joint pre-training and 0.1111",
         "12 weights in the generator and 5 weights in the discriminator",
         "120 of 120; 1,919 episodes",
         "On average 1.5 workers were computing.",
