@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from cluster import arrivals
 from cluster.runner import open_ray_runner
-from metagan.params import Vector
+from metagan.params import Vector, vector_sha256
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import SLOW_S, Fault, Script, faulty_worker
 from tests.cluster.runs import (
@@ -84,3 +85,24 @@ def test_a_chunk_on_a_slow_worker_is_given_to_an_idle_one_and_counted_once(
             ),
             seconds=3 * SLOW_S,
         )
+
+
+def test_a_chunk_whose_result_is_being_hashed_is_not_given_to_a_third(
+    run: TrainSetup, local_gradient: Vector, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_ray_runner(
+        run.spec, settings(2, backup_factor=3.0), worker_class=faulty_worker(script)
+    ) as runner:
+        runner.wait_until_ready()
+        update_of(run, runner)
+        update_of(run, runner)
+        script.write({(0, 1): Fault("slow")})
+
+        def slowly(vector: Vector) -> str:
+            time.sleep(0.3)
+            return vector_sha256(vector)
+
+        monkeypatch.setattr(arrivals, "vector_sha256", slowly)
+        gradient, events = update_of(run, runner)
+    assert np.array_equal(gradient, local_gradient)
+    assert [event["chunk"] for event in events if event["kind"] == "backup"].count(1) == 1

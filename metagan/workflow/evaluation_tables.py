@@ -1,0 +1,68 @@
+"""An evaluation's numbers as tables for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+HEADER = (
+    "classifier",
+    "shots",
+    "none",
+    "classical",
+    "generated",
+    "both",
+    "generated - none",
+    "both - classical",
+)
+_CLASSIFIERS = {
+    "downstream": "from scratch",
+    "downstream_pretrained": "pre-trained",
+    "downstream_centroid": "centroid",
+}
+_INITS = {"run": "this run", "scratch": "untrained"}
+
+
+def evaluation_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """Accuracies, for `HEADER`: classifier, shots, four arms, two differences."""
+    rows = []
+    for section, label in _CLASSIFIERS.items():
+        for shots, entry in result[section].items():
+            row = [label, str(shots)]
+            for arm in ("none", "classical", "generated", "both"):
+                row.append(f"{100 * entry[arm]['mean']:.1f}")
+            for difference in ("generated_minus_none", "both_minus_classical"):
+                row.append(_points(entry[difference]))
+            rows.append(row)
+    return rows
+
+
+def comparison_header(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """For `comparison_rows`; the last column is there if repetitions make pairs."""
+    header = ("initialization", "inner steps", "KID", "coverage", "accuracy (generated)")
+    return (*header, "this run - it") if _is_paired(result) else header
+
+
+def comparison_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """Initializations at equal inner steps."""
+    rows = []
+    for row in result["comparison"]:
+        error = "" if row["kid_stderr"] is None else f" ± {row['kid_stderr']:.4f}"
+        cells = [
+            _INITS.get(row["init"], row["init"]),
+            str(row["adapt_steps"]),
+            "-" if row["kid"] is None else f"{row['kid']:.4f}{error}",
+            "-" if row["coverage"] is None else f"{row['coverage']:.2f}",
+            "-" if row["accuracy"] is None else f"{100 * row['accuracy']['mean']:.1f}",
+        ]
+        if _is_paired(result):
+            cells.append(_points(row["run_minus"]) if "run_minus" in row else "")
+        rows.append(cells)
+    return rows
+
+
+def _is_paired(result: Mapping[str, Any]) -> bool:
+    return any("run_minus" in row for row in result["comparison"])
+
+
+def _points(estimate: Mapping[str, float]) -> str:
+    mean, low, high = (100 * estimate[key] for key in ("mean", "low", "high"))
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
