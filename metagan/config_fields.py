@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from metagan.strict_yaml import Location, format_value, parse_scalar
@@ -150,7 +150,7 @@ def _hint(info: FieldInfo, value: Any) -> str:
         near = difflib.get_close_matches(str(value).lower(), choices, n=1)
         return f"; did you mean {near[0]}?" if near else ""
     if any(get_origin(kind) in (tuple, list) for kind in kinds) and not isinstance(value, list):
-        return f"; write [{_shown(value)}]"
+        return f"; write [{_shown(value)}]" if _fits(info, [value]) else ""
     if str in kinds and not isinstance(value, (list, dict, NoneType)):
         return "; put it between quotes"
     if isinstance(value, float) and not math.isfinite(value):
@@ -169,6 +169,15 @@ def _hint(info: FieldInfo, value: Any) -> str:
     if plain and isinstance(parse_scalar(plain[:18]), (int, float)):
         return "; write plain decimal digits, without leading zeros or underscores"
     return ""
+
+
+def _fits(info: FieldInfo, value: Any) -> bool:
+    kind: Any = info.annotation
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:

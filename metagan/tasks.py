@@ -104,17 +104,26 @@ def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
     )
     for split in SPLITS:
         if not splits.of(split):
-            fix = "add domains, or set data.split_by class"
-            if config.split_by == "class":
-                share = "lower data.test_fraction and data.validation_fraction"
-                fix = "add classes, or " + (
-                    share if split == "train" else f"raise data.{split}_fraction"
-                )
             raise DataError(
-                f"the {split} split is empty ({len(domains)} domains, {dataset.num_classes} "
-                f"classes, data.split_by {config.split_by}); {fix}"
+                f"the {split} split is empty (domains {len(domains)}, classes "
+                f"{dataset.num_classes}, data.split_by {config.split_by}); "
+                f"{_more_for(split, dataset, config)}"
             )
     return splits
+
+
+def _more_for(split: Split, dataset: Dataset, config: DataConfig) -> str:
+    """What to do about an empty split."""
+    if dataset.num_classes < len(SPLITS):
+        return (
+            "training needs a class each to learn from, to choose on and to measure on. As the "
+            "target of a run on other data, fewer do: metagan evaluate --data"
+        )
+    if config.split_by != "class":
+        return "add domains, or set data.split_by=class"
+    if split == "train":
+        return "add classes, or lower data.test_fraction and data.validation_fraction"
+    return f"add classes, or raise data.{split}_fraction"
 
 
 def _split_classes(dataset: Dataset, config: DataConfig, rng: np.random.Generator) -> list[str]:

@@ -240,6 +240,7 @@ BAD_OVERRIDES = {
     "inner={stepz: 3}": "inner.stepz: unknown key; did you mean inner.steps?",
     "shots=[5": "shots: not valid YAML",
     "shots=5": "write [5]",
+    "shots=five": "got five",
     "seed=": "seed: nothing after the '='; write seed=null to clear a setting",
     "seed=!!int 5": "seed: expected a whole number",
     "seed=[&a 5]": "anchors such as",
@@ -253,6 +254,7 @@ def test_a_bad_override_is_refused_with_the_fix(override):
     [problem] = problems(None, override)
     assert problem.startswith("command line: ")
     assert BAD_OVERRIDES[override] in problem
+    assert "write [five]" not in problem, "no item of the list could be that"
 
 
 def test_the_last_of_equal_overrides_wins_over_the_file(write):

@@ -171,11 +171,13 @@ def test_a_split_by_class_that_is_empty_names_the_share_to_change():
         make_splits(bars(1, 3, 1, size=2), DataConfig(split_by="class"), seed=0)
     shares = DataConfig(split_by="class", test_fraction=0.5, validation_fraction=0.5)
     with pytest.raises(DataError, match=r"train split is empty.*lower data.test_fraction"):
-        make_splits(bars(1, 2, 1, size=2), shares, seed=0)
+        make_splits(bars(1, 4, 1, size=2), shares, seed=0)
+    with pytest.raises(DataError, match=r"split is empty.*metagan evaluate --data"):
+        make_splits(bars(1, 2, 1, size=2), DataConfig(split_by="class"), seed=0)
 
 
 def test_too_few_domains_or_classes_are_refused_with_the_way_out():
-    with pytest.raises(DataError, match=r"validation split is empty \(2 domains"):
+    with pytest.raises(DataError, match=r"validation split is empty \(domains 2"):
         make_splits(bars(2, 4, 1, size=2), DataConfig(split_by="domain"), seed=0)
     with pytest.raises(DataError, match="split is empty"):
         make_splits(bars(4, 1, 1, size=2), DataConfig(split_by="class"), seed=0)

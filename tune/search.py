@@ -20,6 +20,7 @@ from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.report.search_load import SEARCH
+from metagan.words import counted
 from metagan.workflow.setup import prepare
 from metagan.workflow.step_log import Reporter
 from tune.attempt import run_attempt
@@ -164,7 +165,9 @@ def _confirm(
     """The objective of the best and of the given settings, each with fresh seeds."""
     config = judge.config
     count = len(seeds)
-    place.reporter.print(f"training the best and the given settings with {count} fresh seeds")
+    place.reporter.print(
+        f"training the best and the given settings with {counted(count, 'fresh seed')}"
+    )
     names = {"best": best.sample, "given": {}}
     tried = [{**sample, "seed": seed} for sample in names.values() for seed in seeds]
     whole: dict[str, Any] = {

@@ -9,10 +9,12 @@ from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_DONE, Context
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
 from metagan.cli.outputs import check_out_file, check_out_folder
-from metagan.settings import TaskConfig
+from metagan.settings import RunConfig, TaskConfig
+from metagan.words import counted
 
 if TYPE_CHECKING:
     from metagan.dataset import Dataset
+    from metagan.tasks import Splits
 
 DESCRIPTION = """\
 Look at data before training on them. Read are folders domain/class/picture,
@@ -91,12 +93,14 @@ def _inspect(args: argparse.Namespace, context: Context) -> None:
     width = shutil.get_terminal_size().columns
     context.console.print(format_summary(inspect_dataset(dataset), width).rstrip())
     context.console.print(_enough(dataset, config.task))
+    context.console.print(_division(dataset, config))
     if args.sheet is not None:
         contact_sheet(dataset, args.sheet)
         context.console.print(f"wrote {args.sheet}")
 
 
 def _prepare(args: argparse.Namespace, context: Context) -> None:
+    from metagan.dataset import DataError
     from metagan.sources.arrow import check_target, prepare
     from metagan.sources.registry import load_dataset
 
@@ -108,16 +112,55 @@ def _prepare(args: argparse.Namespace, context: Context) -> None:
     written = prepare(dataset, args.out)
     for note in dataset.notes:
         context.console.warn(note)
+    context.console.print(
+        f"wrote {counted(len(dataset.samples), 'sample')} of "
+        f"{counted(dataset.num_classes, 'class', 'classes')} in "
+        f"{counted(len(dataset.domains), 'domain')} to {written}"
+    )
+    try:
+        _, settings = _splits(dataset, config)
+    except DataError as error:
+        context.console.print(f"too little to train on: {error}")
+        return
     following = command_line(
         "train",
         "data.source=arrow",
         f"data.path={written}",
         f"data.image_size={config.data.image_size}",
         f"data.channels={config.data.channels}",
+        *settings,
     )
-    context.console.print(
-        f"wrote {len(dataset.samples)} samples of {dataset.num_classes} classes in "
-        f"{len(dataset.domains)} domains to {written}\ntrain on it: {following}"
+    context.console.print(f"train on it: {following}")
+
+
+def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]:
+    """How a training can divide the classes, and the settings that it needs for that.
+
+    Raises:
+        DataError: If nothing helps but more data.
+    """
+    from metagan.dataset import DataError
+    from metagan.tasks import make_splits
+
+    try:
+        return make_splits(dataset, config.data, seed=config.seed), []
+    except DataError:
+        by_class = config.data.model_copy(update={"split_by": "class"})
+        return make_splits(dataset, by_class, seed=config.seed), ["data.split_by=class"]
+
+
+def _division(dataset: "Dataset", config: RunConfig) -> str:
+    """How a training would divide the classes, in words."""
+    from metagan.dataset import DataError
+
+    try:
+        splits, settings = _splits(dataset, config)
+    except DataError as error:
+        return f"- too little to train on: {error}"
+    given = f", with {' '.join(settings)}" if settings else ""
+    return (
+        f"- a training would learn from {counted(len(splits.train), 'class', 'classes')}, choose "
+        f"on {len(splits.validation)} and measure on {len(splits.test)}{given}"
     )
 
 

@@ -41,7 +41,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         ),
     )
     parser.add_argument(
-        "--run", type=Path, metavar="DIR", help="run folder; default: runs/NAME of NAME.yaml"
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help="run folder; default: runs/NAME of NAME.yaml, runs/default without it",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(

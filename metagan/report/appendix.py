@@ -44,7 +44,9 @@ def data_section(run: RunFiles) -> list[Child]:
     origin = pick(run.data, "origin")
     if isinstance(origin, Mapping) and origin:
         rows = [
-            Row([str(key), shorten(_plain(value), 400)]) for key, value in sorted(origin.items())
+            Row([str(key), shorten(_plain(value), 400)])
+            for key, value in sorted(origin.items())
+            if value not in ({}, [], "", None)
         ]
         parts.append(
             el(

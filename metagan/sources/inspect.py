@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from metagan.dataset import DataError, Dataset
 from metagan.pictures import write_png
+from metagan.words import counted
 
 # C channels, H x W pixels.
 
@@ -141,8 +142,9 @@ def format_summary(summary: DatasetSummary, width: int = 80) -> str:
     width = max(width, _MIN_WIDTH)
     shape = " x ".join(str(size) for size in summary.sample_shape)
     lines = [
-        f"{summary.num_samples} samples of {shape} ({summary.kind})",
-        f"{summary.num_classes} classes in {len(summary.domains)} domains",
+        f"{counted(summary.num_samples, 'sample')} of {shape} ({summary.kind})",
+        f"{counted(summary.num_classes, 'class', 'classes')} in "
+        f"{counted(len(summary.domains), 'domain')}",
         "",
         *_table(summary.domains, width),
     ]

@@ -6,6 +6,7 @@ The files have ink 0 on paper 1; here ink is bright. The publisher's split is by
 Source: Lake, Salakhutdinov and Tenenbaum 2015, Science 350(6266).
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from metagan.sources.tree import file_sha256, read_tree, tree_name
 
 _BACKGROUND: Final = "images_background"
 _EVALUATION: Final = "images_evaluation"
+_CHARACTER: Final = re.compile(r"character\d+")
 _SMALL: Final = ("images_background_small1.zip", "images_background_small2.zip")
 
 
@@ -44,10 +46,11 @@ def load(config: DataConfig) -> Dataset:
             elif identity not in seen:
                 seen.add(identity)
                 samples.append(sample)
-    if not samples:
+    if not any(sample.split or _CHARACTER.fullmatch(sample.label) for sample in samples):
         raise DataError(
             f"{path}: no Omniglot drawings; expected images_background.zip and "
-            "images_evaluation.zip, or images_background/<Alphabet>/characterNN/*.png"
+            "images_evaluation.zip, or images_background/<Alphabet>/characterNN/*.png (for other "
+            "pictures in folders: data.source=image_folder)"
         )
     sha256 = {root.name: file_sha256(root) for root in roots if root.is_file()}
     return assemble(

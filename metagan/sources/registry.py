@@ -6,7 +6,7 @@ Sources are imported when used, so that looking at the table costs nothing.
 import difflib
 import hashlib
 import importlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -95,11 +95,17 @@ def duplicate_notes(dataset: Dataset) -> list[str]:
             f"leak: {len(across)} samples are byte-identical in classes on different sides of the "
             f"published split, such as in {first}"
         )
-    repeated = sum(len(classes) - len(set(classes)) for classes in owners.values())
+    repeated = [
+        index
+        for classes in owners.values()
+        for index, times in Counter(classes).items()
+        for _ in range(times - 1)
+    ]
     if repeated:
+        are = "sample is" if len(repeated) == 1 else "samples are"
         notes.append(
-            f"duplicates: {repeated} samples are byte-identical to another one of their class; "
-            "support and query can share them"
+            f"duplicates: {len(repeated)} {are} byte-identical to another one of their class, such "
+            f"as in {dataset.classes[repeated[0]].name}; support and query can share them"
         )
     return notes
 

@@ -32,6 +32,7 @@ from metagan.settings import DataConfig, GanConfig, RunConfig
 from metagan.sources.decode import decode_image, is_picture
 from metagan.sources.tree import read_tree
 from metagan.tasks import to_float, to_uint8
+from metagan.words import counted
 from metagan.workflow.setup import LoadedRun, load_run
 
 # Sources whose pictures are known to be ink, 255, on 0.
@@ -218,7 +219,8 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
     seed = run.config.seed if args.seed is None else args.seed
     sizes = sorted({len(pictures) for pictures in classes.values()})
     context.console.print(
-        f"adapting {args.run} (outer step {run.step}) to {len(classes)} classes with "
+        f"adapting {args.run} (outer step {run.step}) to "
+        f"{counted(len(classes), 'class', 'classes')} with "
         f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} pictures each, "
         f"{steps} inner steps"
     )

@@ -208,6 +208,7 @@ def _choose(
         for position, steps in enumerate(config.adapt_steps)
     ]
     results = []
+    _progress(reporter, "choosing on validation", 0, len(items))
     for item, scores in zip(items, work(run_validation_item, subject, items), strict=True):
         results.append((item, scores))
         _progress(reporter, "choosing on validation", len(results), len(items))
@@ -228,6 +229,7 @@ def _test(
         for repetition in range(config.seeds)
     ]
     results = []
+    _progress(reporter, "measuring on test", 0, len(items))
     for item, scores in zip(items, work(run_test_item, subject, items), strict=True):
         results.append((item, scores))
         _progress(reporter, "measuring on test", len(results), len(items))
@@ -245,6 +247,7 @@ def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[Compar
         for repetition in range(min(config.seeds, config.comparison_seeds))
     ]
     results = []
+    _progress(reporter, "comparing initializations", 0, len(items))
     for result in work(run_comparison_item, subject, items):
         results.append(result)
         _progress(reporter, "comparing initializations", len(results), len(items))
@@ -273,7 +276,8 @@ def _usual_steps(choices: Mapping[ChoiceKey, Choice], config: RunConfig) -> int:
 
 
 def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
-    reporter.progress({"stage": stage, "step": done, "steps": total}, force=done == total)
+    """One item can take minutes, so a stage tells that it begins, too."""
+    reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
 
 
 def _tell_own_checks(result: Mapping[str, Any], reporter: Reporter) -> None:

@@ -15,6 +15,7 @@ from metagan.evaluate.target import generate_samples
 from metagan.pictures import Pictures, grid, png_bytes
 from metagan.run_folder import RunError
 from metagan.tasks import to_uint8
+from metagan.words import counted
 from metagan.workflow.adapt import AdaptedGan, load_adapted
 
 
@@ -95,7 +96,8 @@ def generate_command(args: argparse.Namespace, context: Context) -> int:
     pictures = generate_pictures(adapted, num=args.num, seed=args.seed, best_of=best_of)
     write_samples(args.out, adapted, pictures, seed=args.seed)
     context.console.print(
-        f"wrote {args.num} pictures of each of {len(adapted.labels)} classes to {args.out} "
+        f"wrote {counted(args.num, 'picture')} of each of "
+        f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} "
         "(a folder per class, grid.png, samples.parquet)"
     )
     return 0

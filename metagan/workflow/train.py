@@ -32,6 +32,7 @@ from metagan.train import (
     WorkerSpec,
     meta_train,
 )
+from metagan.words import counted
 from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
 from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog
 
@@ -255,9 +256,9 @@ def _announce(
 ) -> None:
     splits = setup.splits
     reporter.print(
-        f"data: {len(setup.dataset.domains)} domains, {setup.dataset.num_classes} classes "
-        f"({len(splits.train)} train, {len(splits.validation)} validation, {len(splits.test)} "
-        f"test), {len(setup.dataset.samples)} samples"
+        f"data: {counted(len(setup.dataset.domains), 'domain')}, {setup.dataset.num_classes} "
+        f"classes ({len(splits.train)} train, {len(splits.validation)} validation, "
+        f"{len(splits.test)} test), {len(setup.dataset.samples)} samples"
     )
     for note in setup.dataset.notes[:5]:
         reporter.print(f"  note: {note}")

@@ -14,6 +14,7 @@ from metagan.cli.app import run_cli
 from metagan.cli.context import Context, Finding
 from metagan.cli.options import load, load_data, load_run, override
 from metagan.config import ConfigError, load_config
+from metagan.dataset import Dataset
 from tests.helpers import bars
 from tune.config import SearchJobConfig
 
@@ -122,19 +123,15 @@ def test_settings_may_stand_where_inspect_expects_a_path(monkeypatch, capsys):
     assert run_cli(["data", "inspect", "data.image_size=16"], context_with()) == 0
     assert (shown[0].source, shown[0].image_size) == ("glyphs", 16)
     text = "- 16 of 16 classes have the 10 samples of an episode (task.shots 5 + task.num_query 5)"
-    assert capsys.readouterr().out.splitlines() == ["none", text]
+    division = "- a training would learn from 8 classes, choose on 4 and measure on 4"
+    assert capsys.readouterr().out.splitlines() == ["none", text, division]
 
 
 def test_prepared_data_are_the_same_data(pictures, tmp_path, capsys):
     out = tmp_path / "prepared"
     line = ["data", "prepare", str(pictures), str(out), "data.image_size=16"]
     assert run_cli(line, context_with()) == 0
-    text = capsys.readouterr().out
-    assert "wrote 12 samples of 4 classes in 2 domains" in text
-    # What is printed can be run as it is: the folder fits no other size.
-    assert text.rstrip().endswith(
-        f"data.source=arrow data.path={out} data.image_size=16 data.channels=1"
-    )
+    assert "wrote 12 samples of 4 classes in 2 domains" in capsys.readouterr().out
     from metagan.sources.registry import load_dataset
 
     settings = ["data.image_size=16", override("data.path", pictures)]
@@ -143,6 +140,45 @@ def test_prepared_data_are_the_same_data(pictures, tmp_path, capsys):
         JobConfig, None, ["data.image_size=16", "data.source=arrow", override("data.path", out)]
     ).config
     assert load_dataset(before.data).fingerprint() == load_dataset(after.data).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("num_domains", "classes", "settings"), [(4, 4, ""), (1, 10, " data.split_by=class")]
+)
+def test_the_command_that_prepare_prints_can_be_run_as_it_is(
+    num_domains, classes, settings, tmp_path, capsys
+):
+    data = write_pictures(bars(num_domains, classes), tmp_path / "bars")
+    out = tmp_path / "prepared"
+    line = ["data", "prepare", str(data), str(out), "data.image_size=16"]
+    assert run_cli(line, context_with()) == 0
+    _, said, command = capsys.readouterr().out.rpartition("train on it: metagan train ")
+    expected = f"data.source=arrow data.path={out} data.image_size=16 data.channels=1{settings}"
+    assert said
+    assert command.strip() == expected
+    from metagan.workflow.setup import prepare
+
+    prepare(load_config(JobConfig, None, command.split()).config)
+
+
+def test_data_of_two_classes_are_for_measuring_on(tmp_path, capsys):
+    data = write_pictures(bars(1, 2), tmp_path / "bars")
+    assert run_cli(["data", "inspect", str(data)], context_with()) == 0
+    inspected = capsys.readouterr().out
+    assert run_cli(["data", "prepare", str(data), str(tmp_path / "out")], context_with()) == 0
+    for text in (inspected, capsys.readouterr().out):
+        assert "too little to train on" in text
+        assert text.rstrip().endswith("fewer do: metagan evaluate --data")
+
+
+def write_pictures(data: Dataset, folder: Path) -> Path:
+    """As folders domain/class/picture."""
+    for index, record in enumerate(data.classes):
+        place = folder / record.domain / record.label
+        place.mkdir(parents=True)
+        for number, sample in enumerate(data.class_samples(index)):
+            Image.fromarray(sample[0]).save(place / f"{number}.png")
+    return folder
 
 
 def test_unusable_data_are_an_error_of_the_user(tmp_path, capsys):
