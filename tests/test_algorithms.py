@@ -165,6 +165,7 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
     return GanParams(*moved)
 
 
+@pytest.mark.usefixtures("smooth")
 @pytest.mark.parametrize(
     ("algorithm", "family", "conditioning", "critic", "optimizer", "lr", "rates", "multi_step"),
     [
@@ -181,7 +182,7 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
     ],
 )
 def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modules(
-    monkeypatch, algorithm, family, conditioning, critic, optimizer, lr, rates, multi_step
+    algorithm, family, conditioning, critic, optimizer, lr, rates, multi_step
 ):
     """Central differences of the oracle's losses, along a random direction of every tensor.
 
@@ -189,11 +190,6 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
     is smooth here: the activations, samples away from the clamp, no absolute values. Derivatives
     through the padding of a translated picture are cut on purpose, so nothing is translated.
     """
-    monkeypatch.setattr(
-        torch.nn.functional,
-        "leaky_relu",
-        lambda x, slope: slope * x + (1 - slope) * torch.nn.functional.softplus(4 * x) / 4,
-    )
     # Those with a rate for every step also have several updates in one, and a proximal term.
     several = {"discriminator_steps": 2, "generator_steps": 2, "proximal": 1.5}
     learned = optimizer == "learned adam"

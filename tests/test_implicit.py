@@ -125,6 +125,7 @@ def test_a_right_side_of_zero_has_the_solution_zero():
     assert float(residual) == 0
 
 
+@pytest.mark.usefixtures("smooth")
 @pytest.mark.parametrize(
     ("family", "conditioning", "critic", "moves", "penalty"),
     [
@@ -133,21 +134,13 @@ def test_a_right_side_of_zero_has_the_solution_zero():
     ],
 )
 def test_imaml_is_the_derivative_of_the_query_losses_after_a_solved_inner_loop(
-    monkeypatch, family, conditioning, critic, moves, penalty
+    family, conditioning, critic, moves, penalty
 ):
     """Central differences of the losses after an inner loop that has settled.
 
     Everything is smooth here, as in the same test of MAML. A flow generator is not: where a bent
     picture's slope jumps, the inner loop walks to and fro and never settles.
     """
-    monkeypatch.setattr(
-        torch.nn.functional, "relu", lambda x: torch.nn.functional.softplus(4 * x) / 4
-    )
-    monkeypatch.setattr(
-        torch.nn.functional,
-        "leaky_relu",
-        lambda x, slope: slope * x + (1 - slope) * torch.nn.functional.softplus(4 * x) / 4,
-    )
     case = make_case(
         family,
         conditioning,
