@@ -22,6 +22,7 @@ import ray
 from ray import _raylet as raylet
 
 from cluster.config import ClusterConfig
+from cluster.environment import environment_variables
 from cluster.errors import ClusterError
 
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
@@ -245,17 +246,11 @@ def _ray_environment(values: Mapping[str, str]) -> Iterator[None]:
     Ray reads them once, at import, so it has to be told to look again; it does the same itself
     when it turns authentication on.
     """
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    _reread_environment()
     try:
-        yield
+        with environment_variables(values):
+            _reread_environment()
+            yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         _reread_environment()
 
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import logging
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from ray import tune as ray_tune
 
 from cluster.config import JobConfig
 from cluster.connect import cores_here, ray_session
+from cluster.environment import environment_variables, only_errors
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
@@ -337,18 +336,8 @@ class _Progress(ray_tune.Callback):
 @contextlib.contextmanager
 def _quiet_tune() -> Iterator[None]:
     """Without Tune's tables, and its warnings of what is meant so: we have one line of our own."""
-    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.train", "ray._private")]
-    levels = [logger.level for logger in loggers]
-    before = os.environ.get(_NEW_OUTPUT)
-    os.environ[_NEW_OUTPUT] = "0"
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
+    with (
+        environment_variables({_NEW_OUTPUT: "0"}),
+        only_errors(["ray.tune", "ray.train", "ray._private"]),
+    ):
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if before is None:
-            del os.environ[_NEW_OUTPUT]
-        else:
-            os.environ[_NEW_OUTPUT] = before

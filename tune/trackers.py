@@ -5,7 +5,6 @@ otherwise: `MLFLOW_TRACKING_URI`, `WANDB_MODE`.
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from ray import tune as ray_tune
 from ray.tune.logger import JsonLoggerCallback, TBXLoggerCallback
 
+from cluster.environment import environment_variables, only_errors
 from metagan.config import ConfigError
 from tune.config import SearchConfig
 
@@ -141,17 +141,5 @@ def trackers_environment() -> Iterator[None]:
         # Its callback wants an account's key unless this is "offline".
         _WANDB_MODE: os.environ.get(_WANDB_MODE, "offline"),
     }
-    before = {name: os.environ.get(name) for name in wanted}
-    talkative = logging.getLogger("mlflow")
-    level = talkative.level
-    os.environ.update(wanted)
-    talkative.setLevel(logging.ERROR)
-    try:
+    with environment_variables(wanted), only_errors(["mlflow"]):
         yield
-    finally:
-        talkative.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,0 +1,34 @@
+"""What a process has for all of its parts, changed for a while."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+
+@contextlib.contextmanager
+def environment_variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set inside of the block, and as before after it."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def only_errors(loggers: Iterable[str]) -> Iterator[None]:
+    """Loggers that say nothing less than an error inside of the block."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, loggers)}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
