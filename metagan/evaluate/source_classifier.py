@@ -58,6 +58,7 @@ def train_source_classifier(
     steps: int,
     batch_size: int,
     seed: int,
+    on_step: Callable[[int], None] = lambda _step: None,
 ) -> SourceClassifier:
     """Train on the classes of the training split, with classical augmentation.
 
@@ -67,6 +68,7 @@ def train_source_classifier(
         steps: Training steps.
         batch_size: Samples in a step.
         seed: Names every draw.
+        on_step: Told of every step before it is taken.
     """
     rng = generator(seed, "source classifier", "held out")
     train: list[np.ndarray] = []
@@ -78,6 +80,7 @@ def train_source_classifier(
         train.append(order[count:])
 
     def batch_at(step: int) -> tuple[Tensor, Tensor]:
+        on_step(step)
         draws = generator(seed, "source classifier", step)
         ways = draws.integers(len(classes), size=batch_size)
         rows = np.array([draws.choice(train[way]) for way in ways])
@@ -106,6 +109,7 @@ def kept_source_classifier(
     config: RunConfig,
     *,
     tell: Callable[[str], None],
+    on_step: Callable[[int], None] = lambda _step: None,
 ) -> SourceClassifier:
     """The source classifier of these settings, trained at first need and kept in a folder.
 
@@ -115,6 +119,7 @@ def kept_source_classifier(
         classes: Training classes, indices into the data set.
         config: Its seed, and `evaluate`'s settings of classifiers.
         tell: Told before it is trained.
+        on_step: Told of every step of that.
     """
     settings = {
         "data": dataset.fingerprint(),
@@ -139,6 +144,7 @@ def kept_source_classifier(
             steps=config.evaluate.source_steps,
             batch_size=config.evaluate.classifier_batch,
             seed=config.seed,
+            on_step=on_step,
         )
     save_source_classifier(path, trained, key=key)
     return trained

@@ -69,6 +69,9 @@ def source_classifier(
         splits_from_names(run.splits, dataset).train,
         config,
         tell=reporter.print,
+        on_step=lambda step: reporter.progress(
+            {"stage": "source classifier", "step": step, "steps": config.evaluate.source_steps}
+        ),
     )
 
 
