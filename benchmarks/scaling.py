@@ -15,7 +15,8 @@ processes take of the cores; efficiency needs a machine that is otherwise idle.
 Overhead: outer steps whose chunks compute nothing, so that all the time is the driver's and Ray's:
 sending parameters, handing out chunks, fetching, checking and counting results; and adding them up.
 Then the same with chunks that take a while in which nobody computes, as on other machines or a GPU:
-what is left of the overhead when the driver works while it waits.
+what is left of the overhead when the driver works while it waits. Then both with meta-gradients
+sent as bfloat16.
 """
 
 import argparse
@@ -28,7 +29,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import ray
@@ -42,10 +45,18 @@ from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.dataset import ClassRecord, Dataset
 from metagan.params import Vector, vector_sha256
-from metagan.settings import RunConfig
+from metagan.settings import RunConfig, WireDtype
 from metagan.sources.arrow import prepare as prepare_arrow
 from metagan.tasks import EpisodeKey
-from metagan.train import ChunkWorker, EpisodeRunner, LocalRunner, RunnerStats, plan_step
+from metagan.train import (
+    ChunkWorker,
+    EpisodeRunner,
+    LocalRunner,
+    RunnerStats,
+    WorkerSpec,
+    plan_step,
+)
+from metagan.wire import Sent, to_wire
 from metagan.workflow.setup import TrainSetup, prepare
 
 CPU = torch.device("cpu")
@@ -64,10 +75,10 @@ class EmptyWorker(EpisodeWorker):
         return WorkerReady(os.getpid(), platform.node(), "", "cpu", torch.__version__, 0.0)
 
     @ray.method(num_returns=2)
-    def compute(self, vector: Vector, chunk: ChunkKey) -> tuple[ChunkReport, Vector]:
+    def compute(self, vector: Vector, chunk: ChunkKey) -> tuple[ChunkReport, Sent]:
         """Zeros and their report."""
         time.sleep(self.pause_s)
-        zeros = np.zeros_like(vector)
+        zeros = to_wire(torch.zeros(len(vector)), self._spec.config.outer.wire_dtype)
         # Hashing is a worker's work, so it is done once per size and not timed.
         for name, array in (("zeros", zeros), ("vector", vector)):
             if (key := f"{name} {len(array)}") not in self._hashes:
@@ -178,7 +189,7 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
 
 
 def print_overhead(
-    run: TrainSetup,
+    spec: WorkerSpec,
     sizes_mb: Sequence[float],
     num_workers: int,
     rounds: int,
@@ -189,7 +200,7 @@ def print_overhead(
     samples: dict[float, list[tuple[float, RunnerStats, float]]] = {mb: [] for mb in sizes_mb}
     # A second attempt, where other work holds a chunk up, would be measured as overhead.
     config = ClusterConfig(num_workers=num_workers, backup_factor=None)
-    with open_ray_runner(run.spec, config, worker_class=worker_class) as runner:
+    with open_ray_runner(spec, config, worker_class=worker_class) as runner:
         runner.wait_until_ready()
         for step in range(rounds + 3):
             for mb, vector in vectors.items():
@@ -204,7 +215,7 @@ def print_overhead(
     print(
         f"\nOverhead of an outer step of {NUM_EMPTY_CHUNKS} chunks that take "
         f"{worker_class.pause_s:g} s, {num_workers} workers, medians of {rounds} rounds; "
-        f"ms/step is beyond {1000 * least_s:g} ms\n"
+        f"ms/step is beyond {1000 * least_s:g} ms; sent as {spec.config.outer.wire_dtype}\n"
     )
     print("| parameters | ms/step | waiting | sending and fetching | the rest | adding | least |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -274,8 +285,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = noise_run(Path(folder) / "noise", num_chunks=options.chunks, width=options.width)
         if not options.overhead:
             print_efficiency(run, workers, rounds)
-        print_overhead(run, options.sizes, max(workers), 10 * rounds, EmptyWorker)
-        print_overhead(run, options.sizes, max(workers), 2 * rounds, PausingWorker)
+        for dtype in get_args(WireDtype):
+            outer = run.spec.config.outer.model_copy(update={"wire_dtype": dtype})
+            config = run.spec.config.model_copy(update={"outer": outer})
+            spec = replace(run.spec, config=config)
+            print_overhead(spec, options.sizes, max(workers), 10 * rounds, EmptyWorker)
+            print_overhead(spec, options.sizes, max(workers), 2 * rounds, PausingWorker)
     print(f"\nload average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
 
 

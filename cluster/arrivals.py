@@ -12,7 +12,8 @@ from cluster.connect import cores_here
 from cluster.in_flight import Submission
 from cluster.ledger import Ledger
 from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_sha256
+from metagan.params import vector_sha256
+from metagan.wire import Sent
 
 _MOST_THREADS = 4
 
@@ -29,7 +30,7 @@ class Arrival:
 
     submission: Submission
     report: ChunkReport
-    gradient: Vector
+    gradient: Sent
 
 
 class Arrivals:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from cluster.errors import ClusterError
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.params import Vector
+from metagan.wire import Sent
 
 Verdict = Literal["accepted", "duplicate", "stale", "corrupt"]
 
@@ -110,7 +110,7 @@ class Ledger:
         self._queue.insert(0, chunk)
         return self._attempts[chunk]
 
-    def admit(self, report: ChunkReport, gradient_sum: Vector, *, arrived_sha256: str) -> Verdict:
+    def admit(self, report: ChunkReport, gradient_sum: Sent, *, arrived_sha256: str) -> Verdict:
         """Take a result into the account, or say why it is dropped.
 
         Args:

@@ -34,6 +34,7 @@ from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.params import Vector, vector_sha256
 from metagan.train import RunnerStats, Upcoming, WorkerSpec
+from metagan.wire import Sent
 
 _EXCEPTION_ATTEMPTS = 2
 """An exception of our own code comes again: a second worker only rules the first one out."""
@@ -239,7 +240,7 @@ class RayRunner:
         try:
             with self._telemetry.timed("transfer"):
                 report: ChunkReport | WorkerFailure = fetch(ref)
-                gradient: Vector = fetch(submission.gradient)
+                gradient: Sent = fetch(submission.gradient)
         except RayTaskError as error:
             # Raised outside of the worker's own guard, as when the two sides differ in version.
             report = WorkerFailure("error", explain(error), str(error))

@@ -24,6 +24,7 @@ from metagan.dataset import DataError
 from metagan.devices import choose_device, pinned_threads
 from metagan.params import Vector
 from metagan.train import ChunkWorker, WorkerSpec
+from metagan.wire import Sent
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,7 @@ class EpisodeWorker:
         )
 
     @ray.method(num_returns=2)
-    def compute(
-        self, vector: Vector, chunk: ChunkKey
-    ) -> tuple[ChunkReport | WorkerFailure, Vector]:
+    def compute(self, vector: Vector, chunk: ChunkKey) -> tuple[ChunkReport | WorkerFailure, Sent]:
         """A chunk's report and gradient sum (P,): two objects, the small one first.
 
         A failure comes with an empty gradient.

@@ -18,8 +18,9 @@ from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_g
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, Vector, vector_sha256
-from metagan.settings import GanConfig, RunConfig
+from metagan.settings import GanConfig, RunConfig, WireDtype
 from metagan.tasks import Episode, TaskSource
+from metagan.wire import to_wire
 
 # Largest width x picture side for which vmap was the faster path on a CPU thread, and the number of
 # episodes that fill its caches; measured by benchmarks/inner_loop.py (benchmarks/results).
@@ -113,7 +114,9 @@ def chunk_gradient(
         # One gradient of the pooled mean counts as that of all its episodes.
         weight = len(episodes)
         estimates = iter([(whole * weight, {key: loss * weight for key, loss in losses.items()})])
-    return _sum_finite(estimates, chunk, vector, weight=weight, started=started)
+    return _sum_finite(
+        estimates, chunk, vector, config.outer.wire_dtype, weight=weight, started=started
+    )
 
 
 def episode_gradients(
@@ -250,6 +253,7 @@ def _sum_finite(
     estimates: Iterator[Outputs],
     chunk: ChunkKey,
     vector: Vector,
+    dtype: WireDtype,
     *,
     weight: int,
     started: float,
@@ -272,7 +276,7 @@ def _sum_finite(
             failed = chunk.episodes[index : index + 1] if weight == 1 else chunk.episodes
             failures += [EpisodeFailure(key, "meta-gradient is not finite") for key in failed]
     assert total is not None, "a chunk has episodes"
-    gradient_sum = total.cpu().numpy()
+    gradient_sum = to_wire(total, dtype)
     report = ChunkReport(
         step=chunk.step,
         index=chunk.index,

@@ -6,8 +6,8 @@ Only these two types and the flat parameter vector travel between driver and wor
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from metagan.params import Vector
 from metagan.tasks import EpisodeKey
+from metagan.wire import Sent
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class ChunkReport:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """A chunk's report and the sum of its finite meta-gradients, (P,) float32."""
+    """A chunk's report and the sum of its finite meta-gradients, (P,), as `outer.wire_dtype`."""
 
     report: ChunkReport
-    gradient_sum: Vector
+    gradient_sum: Sent
 
 
 def split_into_chunks(

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -154,7 +154,7 @@ class Layout:
         return GanParams(**parts)
 
 
-def vector_sha256(vector: Vector) -> str:
+def vector_sha256(vector: NDArray[Any]) -> str:
     """Hash of the exact bits of a flat vector."""
     return hashlib.sha256(np.ascontiguousarray(vector).data).hexdigest()
 

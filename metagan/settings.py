@@ -19,6 +19,7 @@ SourceName = Literal[
     "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
 ]
 GeneratorFamily = Literal["flow", "dcgan", "residual"]
+WireDtype = Literal["float32", "bfloat16"]
 RateKind = Literal["none", "tensor", "tensor_and_step", "weight"]
 AdversarialLossName = Literal[
     "relativistic", "relativistic_average", "hinge", "nonsaturating", "least_squares", "wgan_gp"
@@ -228,6 +229,11 @@ class OuterConfig(Config):
         le=64,
         description="Outer steps that a meta-gradient's initialization lies behind the one it is "
         "applied to, so that nobody waits for the slowest chunk; 0: none.",
+    )
+    wire_dtype: WireDtype = Field(
+        "float32",
+        description="How workers send meta-gradients: bfloat16 halves the transfer and rounds to "
+        "8 significant bits; sums are float32.",
     )
     init_from: str | None = Field(
         None, description="Run folder whose averaged initialization this run starts from."

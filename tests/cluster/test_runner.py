@@ -13,10 +13,9 @@ from cluster.errors import ClusterError
 from cluster.runner import RayRunner, open_ray_runner
 from metagan.aggregate import aggregate
 from metagan.dataset import DataError
+from metagan.devices import choose_device
 from metagan.params import Vector
-from metagan.train import (
-    LocalRunner,
-)
+from metagan.train import ChunkWorker, LocalRunner
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker, nan_episode
 from tests.cluster.ray_for_tests import NUM_CPUS
@@ -79,6 +78,24 @@ def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_proces
         aggregate(chunks, results, run.spec.config.outer, run.layout).gradient, local_gradient
     )
     assert wait_for(lambda: not any(map(is_running, running))), "workers outlive their runner"
+
+
+def test_rounded_meta_gradients_are_those_of_one_process_and_half_as_large(
+    run: TrainSetup, local_gradient: Vector
+) -> None:
+    config = run.spec.config
+    outer = config.outer.model_copy(update={"wire_dtype": "bfloat16"})
+    spec = replace(run.spec, config=config.model_copy(update={"outer": outer}))
+    rounded = replace(run, spec=spec)
+    alone, _ = update_of(rounded, LocalRunner(ChunkWorker(spec, device=choose_device("cpu"))))
+    with open_ray_runner(spec, settings(2)) as runner:
+        together, _ = update_of(rounded, runner)
+        results, _ = runner.run(start_vector(run), chunks_of(run))
+    assert np.array_equal(together, alone)
+    assert {result.gradient_sum.nbytes for result in results} == {2 * len(local_gradient)}
+    # Each number of a chunk is off by at most 2^-8 of itself.
+    assert not np.array_equal(alone, local_gradient)
+    assert np.linalg.norm(alone - local_gradient) < 2.0**-8 * np.linalg.norm(local_gradient)
 
 
 @pytest.mark.parametrize("kind", ["kill", "kill_after"])
