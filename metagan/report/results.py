@@ -53,6 +53,8 @@ _QUALITY = (
     ("diversity", "Diversity", "about 1", 2),
     ("copies", "Copies", "at most 0.01", 3),
 )
+# As many as have room beside each other; the rest of each row is in evaluation.json.
+_COMPARED = tuple(measure for measure in _QUALITY if measure[0] not in ("fid", "density"))
 _MEANING = {
     "kid": "Kernel distance between generated and real samples, unbiased; 0 is perfect.",
     "fid": "Fr\u00e9chet distance; comparable only at equal numbers of samples.",
@@ -194,9 +196,8 @@ def comparison_section(data: Data) -> list[Child]:
     for group in by_steps.values():
         group.sort(key=lambda row: inits.index(str(row.get("init"))))
     ordered = sorted(by_steps.items())
-    decimals = {key: usual for key, _, _, usual in _QUALITY}
-    for key in ("kid", "fid"):
-        decimals[key] = column_decimals((finite(row.get(key)) for row in rows), digits=4)
+    decimals = {key: usual for key, _, _, usual in _COMPARED}
+    decimals["kid"] = column_decimals((finite(row.get("kid")) for row in rows), digits=4)
     is_paired = any(estimate(row.get("run_minus")) is not None for row in rows)
     body = []
     for steps, group in ordered:
@@ -206,12 +207,12 @@ def comparison_section(data: Data) -> list[Child]:
             cells.append(estimate_cell(estimate(row.get("accuracy"))))
             if is_paired:
                 cells.append(estimate_cell(estimate(row.get("run_minus")), signed=True))
-            cells += [_quality_cell(row, key, decimals[key]) for key, _, _, _ in _QUALITY]
+            cells += [_quality_cell(row, key, decimals[key]) for key, _, _, _ in _COMPARED]
             body.append(Row(cells, is_first=position == 0))
     columns = [Column("Initialization", False), Column("Inner steps"), Column("Accuracy, %")]
     if is_paired:
         columns.append(Column(f"This run {MINUS} it, points"))
-    columns += [Column(name) for _, name, _, _ in _QUALITY]
+    columns += [Column(name) for _, name, _, _ in _COMPARED]
     shots = finite(rows[0].get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
     return [

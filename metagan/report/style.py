@@ -71,7 +71,7 @@ caption { text-align: left; padding: 0 0 0.55rem; color: var(--muted); }
 caption span { position: sticky; left: 0; display: inline-block; overflow-wrap: anywhere;
   max-width: min(44rem, calc(100vw - 2.5rem)); }
 caption b { color: var(--ink); font-weight: 600; }
-th, td { padding: 0.36rem 0.75rem; text-align: left; vertical-align: baseline;
+th, td { padding: 0.36rem 0.6rem; text-align: left; vertical-align: baseline;
   overflow-wrap: break-word; }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
