@@ -14,7 +14,8 @@ busy for more than 0.9 of a step; *least s/chunk* is how long chunks must take f
 
 `reduced by 8` is the same with a reduction by tasks on the workers' nodes: eight gradients of
 neighbouring chunks, which are one node of the fixed tree, are hashed and added there, so that the
-driver fetches, hashes and adds an eighth. There is no such reduction; this is what it would gain.
+driver fetches, hashes and adds an eighth (`cluster.reduce_above_mb`). What the tasks take is not
+simulated: they run where nothing waits for them but the driver.
 """
 
 import argparse

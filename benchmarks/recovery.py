@@ -31,7 +31,8 @@ import torch
 from benchmarks.scaling import EmptyWorker, noise_run, print_hardware
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
-from cluster.runner import RayRunner, open_ray_runner
+from cluster.opening import open_ray_runner
+from cluster.runner import RayRunner
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector

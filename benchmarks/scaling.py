@@ -39,7 +39,7 @@ import torch
 
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerReady
 from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey, ChunkReport

@@ -23,7 +23,7 @@ import ray
 from benchmarks.scaling import EPISODES_PER_CHUNK, EmptyWorker, noise_run, print_hardware
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector
 from metagan.tasks import EpisodeKey

@@ -19,18 +19,35 @@ _MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A result, as it arrived.
+class Answer:
+    """What a worker says of a chunk, without the gradient.
 
     Attributes:
         submission: What it answers.
-        report: Its small half.
-        gradient: Its large half, (P,).
+        report: The small half of the result.
     """
 
     submission: Submission
     report: ChunkReport
+
+    def is_about(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+        """Whether it is an attempt at this chunk of this step."""
+        return self.submission.ledger is ledger and self.submission.chunk == chunk
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A gradient, as it arrived.
+
+    Attributes:
+        answers: What it belongs to: one, or all whose sum it is, in order.
+        gradient: The large half, (P,).
+        sha256: The hash it should have.
+    """
+
+    answers: tuple[Answer, ...]
     gradient: Sent
+    sha256: str
 
 
 class Arrivals:
@@ -52,8 +69,8 @@ class Arrivals:
 
     def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
         """Whether a result of this chunk is among them."""
-        submissions = (arrival.submission for arrival in self._hashing.values())
-        return any(s.ledger is ledger and s.chunk == chunk for s in submissions)
+        answers = (answer for arrival in self._hashing.values() for answer in arrival.answers)
+        return any(answer.is_about(ledger, chunk) for answer in answers)
 
     def wait(self) -> None:
         """Until one of them is hashed, if there are any."""

@@ -74,6 +74,12 @@ class ClusterConfig(Config):
         description="At the end of a step, a chunk that takes this many times the step's median is "
         "given to an idle worker, too; null: never.",
     )
+    reduce_above_mb: float | None = Field(
+        1024.0,
+        ge=0,
+        description="Where the meta-gradients of an outer step are larger in all (MiB), tasks on "
+        "the workers' nodes add up neighbouring ones, and the driver takes in sums; null: never.",
+    )
     placement_timeout_s: float = Field(
         60.0,
         gt=0,

@@ -11,7 +11,8 @@ from cluster.errors import ClusterError
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.wire import Sent
 
-Verdict = Literal["accepted", "duplicate", "stale", "corrupt"]
+Rejection = Literal["duplicate", "stale", "corrupt"]
+Verdict = Literal["accepted"] | Rejection
 
 
 class Ledger:
@@ -48,6 +49,11 @@ class Ledger:
     def complete(self) -> bool:
         """Whether every chunk has its one result."""
         return len(self._accepted) == len(self._chunks)
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks of the step."""
+        return len(self._chunks)
 
     @property
     def num_queued(self) -> int:
@@ -115,7 +121,7 @@ class Ledger:
 
         Args:
             report: The small half.
-            gradient_sum: The large half.
+            gradient_sum: The large half; empty if it is in the sum of another chunk's group.
             arrived_sha256: Hash of that as it arrived, whatever the report says.
 
         Returns:

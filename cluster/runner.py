@@ -8,32 +8,31 @@ Shapes: P weights.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from cluster.arrivals import Arrival, Arrivals
+from cluster.arrivals import Answer, Arrival, Arrivals
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
-from cluster.connect import ray_session, wait_for_some
+from cluster.connect import wait_for_some
 from cluster.drain import DrainNotices
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
 from cluster.in_flight import InFlight, Submission
-from cluster.ledger import Ledger, Verdict
+from cluster.ledger import Ledger, Rejection, Verdict
 from cluster.metrics import RunMetrics
 from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
+from cluster.reduction import Outcome, Reductions
 from cluster.resources import describe_wait, node_resources
 from cluster.telemetry import Telemetry
-from cluster.worker import EpisodeWorker, WorkerFailure
+from cluster.worker import WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.params import Vector, vector_sha256
-from metagan.train import RunnerStats, Upcoming, WorkerSpec
+from metagan.train import RunnerStats, Upcoming
 from metagan.wire import Sent
 
 _EXCEPTION_ATTEMPTS = 2
@@ -49,7 +48,7 @@ class _Account:
 
 
 class RayRunner:
-    """Computes chunks on Ray actors; open it with `open_ray_runner`."""
+    """Computes chunks on Ray actors; open it with `cluster.opening.open_ray_runner`."""
 
     def __init__(self, pool: WorkerPool, config: ClusterConfig, telemetry: Telemetry) -> None:
         self.num_workers = config.num_workers
@@ -61,6 +60,7 @@ class RayRunner:
         self._metrics = RunMetrics()
         self._heartbeats = Heartbeats(config.heartbeat_timeout_s)
         self._drains = DrainNotices()
+        self._reductions = Reductions(config)
         self._times = StepTimes(config.backup_factor)
 
     def run(
@@ -80,6 +80,7 @@ class RayRunner:
             self._account(*step, known) for step in ((vector, chunks), *upcoming)
         ]
         self._accounts = accounts
+        self._reductions.keep_only([account.ledger for account in accounts])
         try:
             while not current.ledger.complete:
                 self._dispatch()
@@ -117,6 +118,7 @@ class RayRunner:
                 return account
         for chunk in chunks:
             self._exceptions.pop(chunk, None)
+        self._reductions.consider(ledger, num_bytes=vector.nbytes)
         with self._telemetry.timed("transfer"):
             return _Account(ledger, ray.put(vector))
 
@@ -187,7 +189,7 @@ class RayRunner:
         return [
             (started, submission)
             for started, submission in self._in_flight.alone_under_way(ledger)
-            if not self._arrivals.has(ledger, submission.chunk)
+            if not self._has(ledger, submission.chunk)
         ]
 
     def _submit(self, worker: Worker, chunk: ChunkKey, account: _Account) -> None:
@@ -200,6 +202,7 @@ class RayRunner:
         self._heartbeats.ask(self._in_flight.busy)
         deadlines = [
             self._in_flight.next_deadline(self._config.chunk_timeout_s),
+            self._reductions.next_deadline(self._config.chunk_timeout_s),
             self._pool.next_deadline(),
             self._heartbeats.next_deadline(),
         ]
@@ -209,13 +212,20 @@ class RayRunner:
         deadline = min(deadlines)
         with self._telemetry.timed("wait"):
             resolved = wait_for_some(
-                [*self._in_flight.refs, *self._pool.refs, *self._heartbeats.refs],
+                [
+                    *self._in_flight.refs,
+                    *self._pool.refs,
+                    *self._heartbeats.refs,
+                    *self._reductions.refs,
+                ],
                 timeout_s=0 if self._arrivals else deadline - time.monotonic(),
             )
         for ref in resolved:
             # An earlier one of them may have ended the worker that this one is of.
             if ref in self._in_flight.refs:
                 self._receive(ref)
+            elif ref in self._reductions.refs:
+                self._settle(self._reductions.take(ref))
             elif not self._pool.resolve(ref):
                 self._heartbeats.resolve(ref)
         if not resolved:
@@ -240,7 +250,9 @@ class RayRunner:
         try:
             with self._telemetry.timed("transfer"):
                 report: ChunkReport | WorkerFailure = fetch(ref)
-                gradient: Sent = fetch(submission.gradient)
+                # What is added up elsewhere stays there.
+                stays = self._reductions.takes(submission.ledger)
+                gradient: Sent | None = None if stays else fetch(submission.gradient)
         except RayTaskError as error:
             # Raised outside of the worker's own guard, as when the two sides differ in version.
             report = WorkerFailure("error", explain(error), str(error))
@@ -256,22 +268,58 @@ class RayRunner:
             self._pool.dismiss(worker)
         if isinstance(report, WorkerFailure):
             self._take_failure(submission, report)
+        elif gradient is None:
+            self._collect(Answer(submission, report))
         else:
-            self._arrivals.add(Arrival(submission, report, gradient))
+            answer = Answer(submission, report)
+            self._arrivals.add(Arrival((answer,), gradient, report.gradient_sha256))
+
+    def _collect(self, answer: Answer) -> None:
+        """Put an answer into its group unless it is nobody's, or the second one."""
+        submission = answer.submission
+        if not submission.ledger.expects(answer.report):
+            self._drop(submission, "stale")
+        elif self._has(submission.ledger, submission.chunk):
+            self._drop(submission, "duplicate")
+        else:
+            self._reductions.add(answer)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """What came of adding up a group."""
+        if outcome.arrival is not None:
+            self._arrivals.add(outcome.arrival)
+        for answer in outcome.lost:
+            if outcome.reason is None:
+                self._drop(answer.submission, "corrupt")
+            else:
+                self._put_back(answer.submission, outcome.reason)
+
+    def _has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+        """Whether a result of this chunk is there, wherever."""
+        return ledger.has(chunk) or any(
+            held.has(ledger, chunk) for held in (self._arrivals, self._reductions)
+        )
+
+    def _drop(self, submission: Submission, verdict: Rejection) -> None:
+        self._telemetry.event(verdict, **submission.place())
+        self._put_back(submission, f"{verdict} result")
 
     def _is_open(self, ledger: Ledger) -> bool:
         return any(account.ledger is ledger for account in self._accounts)
 
     def _take_result(self, arrival: Arrival, sha256: str) -> None:
-        verdict: Verdict = "stale"
-        submission, report = arrival.submission, arrival.report
-        for account in self._accounts:
-            if account.ledger.expects(report):
-                verdict = account.ledger.admit(report, arrival.gradient, arrived_sha256=sha256)
-        if verdict == "accepted":
-            return
-        self._telemetry.event(verdict, **submission.place())
-        self._put_back(submission, f"{verdict} result")
+        gradient = arrival.gradient
+        for answer in arrival.answers:
+            report = answer.report
+            # What is in a sum with the right hash was verified before it was added.
+            arrived = report.gradient_sha256 if sha256 == arrival.sha256 else sha256
+            verdict: Verdict = "stale"
+            for account in self._accounts:
+                if account.ledger.expects(report):
+                    verdict = account.ledger.admit(report, gradient, arrived_sha256=arrived)
+            if verdict != "accepted":
+                self._drop(answer.submission, verdict)
+            gradient = gradient[:0]  # The sum counts once.
 
     def _take_failure(self, submission: Submission, failure: WorkerFailure) -> None:
         if not self._is_open(submission.ledger):
@@ -293,6 +341,8 @@ class RayRunner:
             for worker, silence in self._heartbeats.silent()
             if worker in self._in_flight.busy
         }
+        for outcome in self._reductions.overdue(self._config.chunk_timeout_s):
+            self._settle(outcome)
         for worker, reason in overdue.items():
             submission = self._in_flight[worker.work[0]]
             probed = f"{reason} ({self._pool.probe(worker)})"
@@ -313,63 +363,8 @@ class RayRunner:
         ledger = submission.ledger
         if not self._is_open(ledger):
             return
-        if any(held.has(ledger, submission.chunk) for held in (self._in_flight, self._arrivals)):
+        if self._in_flight.has(ledger, submission.chunk) or self._has(ledger, submission.chunk):
             return  # Another worker is at it, or was faster.
         failed = ledger.put_back(submission.chunk, worker=submission.worker.index, reason=reason)
         if failed is not None and reason is not None:
             self._telemetry.event("retry", **submission.place(), attempt=failed, reason=reason)
-
-
-@contextmanager
-def open_ray_runner(
-    spec: WorkerSpec,
-    config: ClusterConfig,
-    *,
-    worker_class: type[EpisodeWorker] = EpisodeWorker,
-) -> Iterator[RayRunner]:
-    """A runner on the Ray that this process is connected to; its workers end with the block.
-
-    Returns at once: workers start in parallel, and the first step takes those that are ready.
-
-    Args:
-        spec: What workers need.
-        config: Number and size of the workers.
-        worker_class: Their class; for fault injection.
-
-    Raises:
-        ValueError: If the settings of device and GPUs contradict each other.
-        ClusterError: If Ray is not initialised or can have no room for the workers.
-    """
-    if spec.config.device == "cuda" and not config.gpus_per_worker:
-        raise ValueError(
-            "device is cuda, but cluster.gpus_per_worker is 0; set it to 1, or device to cpu"
-        )
-    if not ray.is_initialized():
-        raise ClusterError("no Ray in this process; open the runner inside of ray_session")
-    telemetry = Telemetry()
-    pool = WorkerPool(_with_absolute_paths(spec), config, telemetry, worker_class=worker_class)
-    try:
-        runner = RayRunner(pool, config, telemetry)
-        with closing(runner):
-            yield runner
-    finally:
-        pool.close()
-
-
-@contextmanager
-def open_runner(spec: WorkerSpec, config: ClusterConfig) -> Iterator[RayRunner]:
-    """A Ray by the settings (see `ray_session`), and a runner on it."""
-    with ray_session(config), open_ray_runner(spec, config) as runner:
-        yield runner
-
-
-def _with_absolute_paths(spec: WorkerSpec) -> WorkerSpec:
-    """Workers run in folders of their own, so a path must not depend on the driver's."""
-    data = spec.config.data
-    absolute = {
-        name: str(Path(path).expanduser().absolute())
-        for name in ("path", "cache_dir")
-        if (path := getattr(data, name)) is not None and "://" not in path
-    }
-    moved = spec.config.model_copy(update={"data": data.model_copy(update=absolute)})
-    return replace(spec, config=moved)

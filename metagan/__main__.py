@@ -51,7 +51,7 @@ def make_context(console: Console) -> Context:
 
 
 def _open_runner(config: JobConfig, spec: "WorkerSpec") -> "AbstractContextManager[EpisodeRunner]":
-    from cluster.runner import open_runner
+    from cluster.opening import open_runner
 
     return open_runner(spec, config.cluster)
 

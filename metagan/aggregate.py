@@ -90,7 +90,8 @@ def aggregate(
 
     Args:
         planned: The step's chunks.
-        results: One per chunk, in any order.
+        results: One per chunk, in any order; all added up in groups of one size, a power of two,
+            or none.
         config: Clipping, of each player and of learned rates and moments by themselves, and the
             quorum.
         layout: Of the gradient.
@@ -122,7 +123,8 @@ def aggregate(
             f"finite meta-gradient (first: task {first.key.task!r}, {first.reason}); lower "
             "inner.lr or outer.lr, or raise gan.r1"
         )
-    gradient = tree_sum([result.gradient_sum for result in ordered])
+    # A group of chunks that are added up already is one node of the tree.
+    gradient = tree_sum([r.gradient_sum for r in ordered if len(r.gradient_sum)])
     gradient /= np.float32(num_finite)
     names = sorted({name for result in ordered for name in result.report.metric_sums})
     metrics = {

@@ -62,7 +62,14 @@ class ChunkReport:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """A chunk's report and the sum of its finite meta-gradients, (P,), as `outer.wire_dtype`."""
+    """What a chunk gave.
+
+    Attributes:
+        report: The small half.
+        gradient_sum: The sum of its finite meta-gradients, (P,), as `outer.wire_dtype`. Where
+            groups of neighbouring chunks are added up already, the first of a group has the sum of
+            all (`tree_sum`, float32), and the others have an empty vector.
+    """
 
     report: ChunkReport
     gradient_sum: Sent

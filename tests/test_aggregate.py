@@ -97,6 +97,28 @@ def test_the_tree_has_a_fixed_shape():
         assert float(tree_sum([vector(1.0)] * count)[0]) == count
 
 
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(count=st.integers(1, 40), group=st.sampled_from([2, 4, 8]), seed=st.integers(0, 9))
+def test_the_update_is_bit_equal_with_groups_of_chunks_that_are_added_up_already(
+    count, group, seed
+):
+    chunks = plan(count, 1)
+    results, _ = results_of(chunks, seed=seed)
+    grouped = [
+        ChunkResult(
+            r.report,
+            tree_sum([other.gradient_sum for other in results[i : i + group]])
+            if i % group == 0
+            else np.empty(0, np.float32),
+        )
+        for i, r in enumerate(results)
+    ]
+    expected = aggregate(chunks, results, OUTER, LAYOUT)
+    random.Random(seed).shuffle(grouped)
+    update = aggregate(chunks, grouped, OUTER, LAYOUT)
+    np.testing.assert_array_equal(update.gradient, expected.gradient)
+
+
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(count=st.integers(1, 17), seed=st.integers(0, 9))
 def test_the_tree_equals_its_recursive_definition(count, seed):

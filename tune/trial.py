@@ -8,8 +8,8 @@ from typing import Any
 
 from ray import tune as ray_tune
 
+from cluster.opening import open_runner
 from cluster.resources import hide_gpus_not_granted
-from cluster.runner import open_runner
 from metagan.params import GanParams
 from metagan.report.search_load import COMPUTE
 from metagan.run_folder import RunFolder

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from cluster.connect import RaySession
-from cluster.runner import RayRunner, open_ray_runner
+from cluster.opening import open_ray_runner
+from cluster.runner import RayRunner
 from metagan.devices import choose_device
 from metagan.params import Vector
 from metagan.train import ChunkWorker, LocalRunner

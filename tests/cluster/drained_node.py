@@ -14,7 +14,7 @@ from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 
 from cluster.config import ClusterConfig
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.devices import choose_device

@@ -10,7 +10,7 @@ from ray.cluster_utils import Cluster
 
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from metagan.train import plan_step
 from tests.cluster.simulated import inputs, tell
 

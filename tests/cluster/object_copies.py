@@ -13,7 +13,7 @@ from ray._private.internal_api import node_stats
 from ray.cluster_utils import Cluster
 
 from cluster.config import ClusterConfig
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector, vector_sha256

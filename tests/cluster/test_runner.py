@@ -10,7 +10,8 @@ import pytest
 
 from cluster.connect import RaySession
 from cluster.errors import ClusterError
-from cluster.runner import RayRunner, open_ray_runner
+from cluster.opening import open_ray_runner
+from cluster.runner import RayRunner
 from metagan.aggregate import aggregate
 from metagan.dataset import DataError
 from metagan.devices import choose_device

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cluster import arrivals
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from metagan.params import Vector, vector_sha256
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import SLOW_S, Fault, Script, faulty_worker

@@ -17,7 +17,7 @@ import pytest
 
 from cluster.config import ClusterConfig
 from cluster.connect import RaySession
-from cluster.runner import open_ray_runner
+from cluster.opening import open_ray_runner
 from metagan.config import to_yaml
 from metagan.settings import RunConfig
 from metagan.train import EpisodeRunner, WorkerSpec

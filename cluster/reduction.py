@@ -1,0 +1,173 @@
+"""Sums of neighbouring chunks' meta-gradients, by tasks on the workers' nodes.
+
+Where an outer step's meta-gradients are large in all, a driver that fetches, hashes and adds every
+one of them is what all wait for. Here a task does so with `GROUP` neighbouring chunks, where most
+of them are, and the driver takes in the sum. A group is one node of the fixed tree of
+`metagan.aggregate.tree_sum`, so no bit of the update depends on where sums are made.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import ray
+from ray.exceptions import RayError
+
+from cluster.arrivals import Answer, Arrival
+from cluster.config import ClusterConfig
+from cluster.ledger import Ledger
+from cluster.pool import Ref, explain, fetch
+from cluster.resources import placement
+from metagan.aggregate import tree_sum
+from metagan.chunks import ChunkKey
+from metagan.params import Vector, vector_sha256
+from metagan.wire import Sent
+
+# A power of two, or it would be no node of the tree.
+GROUP = 8
+
+
+@dataclass(frozen=True)
+class SumReport:
+    """The small half of a sum.
+
+    Attributes:
+        arrived_sha256: Hashes of the gradients as they arrived, in order.
+        total_sha256: Hash of their sum; none was made if one of them is not what it should be.
+    """
+
+    arrived_sha256: tuple[str, ...]
+    total_sha256: str | None
+
+
+def add_up(expected_sha256: Sequence[str], *gradients: Sent) -> tuple[SumReport, Vector]:
+    """A task: the sum of gradients (P,) that have these hashes, and what to know it by."""
+    arrived = tuple(vector_sha256(gradient) for gradient in gradients)
+    if arrived != tuple(expected_sha256):
+        return SumReport(arrived, None), np.empty(0, np.float32)
+    total = tree_sum(gradients)
+    return SumReport(arrived, vector_sha256(total)), total
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task.
+
+    Attributes:
+        arrival: The sum, to be hashed; None if there is none.
+        lost: Answers that are to be computed again.
+        reason: Why; None if a gradient was not what its report says.
+    """
+
+    arrival: Arrival | None
+    lost: Sequence[Answer] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Sum:
+    answers: tuple[Answer, ...]
+    total: Ref
+    started: float
+
+
+class Reductions:
+    """Collects answers in groups and has complete ones added up."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        # Tasks need no core of their own, so nothing else bounds the processes they run in.
+        self._most = max(2, config.num_workers // GROUP)
+        self._task = ray.remote(add_up).options(
+            num_cpus=0, num_returns=2, name="metagan-add-up", **placement(config)
+        )
+        self._above = config.reduce_above_mb
+        self._ledgers: set[Ledger] = set()
+        self._groups: defaultdict[tuple[Ledger, int], dict[int, Answer]] = defaultdict(dict)
+        self._complete: deque[tuple[Answer, ...]] = deque()
+        self._running: dict[Ref, _Sum] = {}
+
+    @property
+    def refs(self) -> Collection[Ref]:
+        """What resolves when a sum is there."""
+        return self._running.keys()
+
+    def consider(self, ledger: Ledger, *, num_bytes: int) -> None:
+        """Take a step's meta-gradients in if they are so large in all, `num_bytes` each."""
+        all_mb = num_bytes * ledger.num_chunks / 2**20
+        if self._above is not None and all_mb > self._above and ledger.num_chunks > 1:
+            self._ledgers.add(ledger)
+
+    def takes(self, ledger: Ledger) -> bool:
+        """Whether the step's meta-gradients are added up here."""
+        return ledger in self._ledgers
+
+    def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+        """Whether an answer about this chunk is in a group."""
+        groups = (*self._complete, *(one.answers for one in self._running.values()))
+        if any(answer.is_about(ledger, chunk) for answers in groups for answer in answers):
+            return True
+        return chunk.index in self._groups.get((ledger, chunk.index // GROUP), {})
+
+    def keep_only(self, ledgers: Collection[Ledger]) -> None:
+        """Forget all other steps; what still runs for them is nobody's."""
+        self._ledgers &= set(ledgers)
+        for place in [place for place in self._groups if place[0] not in self._ledgers]:
+            del self._groups[place]
+
+    def add(self, answer: Answer) -> None:
+        """Put an answer into its group, and have that added up when it is whole."""
+        ledger, index = answer.submission.ledger, answer.report.index
+        place = (ledger, index // GROUP)
+        group = self._groups[place]
+        group[index] = answer
+        first = place[1] * GROUP
+        if len(group) == min(GROUP, ledger.num_chunks - first):
+            self._complete.append(tuple(group[i] for i in sorted(group)))
+            del self._groups[place]
+            self._start()
+
+    def take(self, ref: Ref) -> Outcome:
+        """What a task that has ended says."""
+        one = self._running.pop(ref)
+        self._start()
+        try:
+            report: SumReport = fetch(ref)
+            total: Vector = fetch(one.total)
+        except RayError as error:
+            return Outcome(None, one.answers, explain(error))
+        if report.total_sha256 is not None:
+            return Outcome(Arrival(one.answers, total, report.total_sha256))
+        lost = []
+        for answer, sha256 in zip(one.answers, report.arrived_sha256, strict=True):
+            if sha256 != answer.report.gradient_sha256:
+                lost.append(answer)
+            elif self.takes(answer.submission.ledger):
+                self.add(answer)
+        return Outcome(None, lost)
+
+    def next_deadline(self, timeout_s: float) -> float:
+        """When the first task is overdue (monotonic seconds)."""
+        started = min((one.started for one in self._running.values()), default=float("inf"))
+        return started + timeout_s
+
+    def overdue(self, timeout_s: float) -> Sequence[Outcome]:
+        """Give up tasks that take longer."""
+        now = time.monotonic()
+        late = [ref for ref, one in self._running.items() if now - one.started >= timeout_s]
+        outcomes = [
+            Outcome(None, self._running.pop(ref).answers, f"not added up in {timeout_s:g} s")
+            for ref in late
+        ]
+        self._start()
+        return outcomes
+
+    def _start(self) -> None:
+        while self._complete and len(self._running) < self._most:
+            answers = self._complete.popleft()
+            expected = [answer.report.gradient_sha256 for answer in answers]
+            gradients = [answer.submission.gradient for answer in answers]
+            report, total = cast("tuple[Ref, Ref]", self._task.remote(expected, *gradients))
+            self._running[report] = _Sum(answers, total, time.monotonic())
