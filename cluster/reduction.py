@@ -8,7 +8,7 @@ of them are, and the driver takes in the sum. A group is one node of the fixed t
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -88,6 +88,8 @@ class Reductions:
         self._groups: defaultdict[tuple[Ledger, int], dict[int, Answer]] = defaultdict(dict)
         self._complete: deque[tuple[Answer, ...]] = deque()
         self._running: dict[Ref, _Sum] = {}
+        # (step, index of the chunk) of every answer in a group: looked up for every result.
+        self._held: set[tuple[Ledger, int]] = set()
 
     @property
     def refs(self) -> Collection[Ref]:
@@ -106,16 +108,13 @@ class Reductions:
 
     def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
         """Whether an answer about this chunk is in a group."""
-        groups = (*self._complete, *(one.answers for one in self._running.values()))
-        if any(answer.is_about(ledger, chunk) for answers in groups for answer in answers):
-            return True
-        return chunk.index in self._groups.get((ledger, chunk.index // GROUP), {})
+        return (ledger, chunk.index) in self._held
 
     def keep_only(self, ledgers: Collection[Ledger]) -> None:
         """Forget all other steps; what still runs for them is nobody's."""
         self._ledgers &= set(ledgers)
         for place in [place for place in self._groups if place[0] not in self._ledgers]:
-            del self._groups[place]
+            self._let_go(self._groups.pop(place).values())
 
     def add(self, answer: Answer) -> None:
         """Put an answer into its group, and have that added up when it is whole."""
@@ -123,6 +122,7 @@ class Reductions:
         place = (ledger, index // GROUP)
         group = self._groups[place]
         group[index] = answer
+        self._held.add((ledger, index))
         first = place[1] * GROUP
         if len(group) == min(GROUP, ledger.num_chunks - first):
             self._complete.append(tuple(group[i] for i in sorted(group)))
@@ -132,6 +132,7 @@ class Reductions:
     def take(self, ref: Ref) -> Outcome:
         """What a task that has ended says."""
         one = self._running.pop(ref)
+        self._let_go(one.answers)
         self._start()
         try:
             report: SumReport = fetch(ref)
@@ -157,12 +158,14 @@ class Reductions:
         """Give up tasks that take longer."""
         now = time.monotonic()
         late = [ref for ref, one in self._running.items() if now - one.started >= timeout_s]
-        outcomes = [
-            Outcome(None, self._running.pop(ref).answers, f"not added up in {timeout_s:g} s")
-            for ref in late
-        ]
+        given_up = [self._running.pop(ref).answers for ref in late]
+        for answers in given_up:
+            self._let_go(answers)
         self._start()
-        return outcomes
+        return [Outcome(None, each, f"not added up in {timeout_s:g} s") for each in given_up]
+
+    def _let_go(self, answers: Iterable[Answer]) -> None:
+        self._held -= {(answer.submission.ledger, answer.report.index) for answer in answers}
 
     def _start(self) -> None:
         while self._complete and len(self._running) < self._most:
