@@ -228,15 +228,22 @@ def _adapt(
     config: RunConfig,
     gradient: PartialGradient,
 ) -> Adapted:
-    """The adapted players, with a twin discriminator where that scores the query loss."""
+    """The adapted players, with a twin discriminator where that scores the query loss.
+
+    Those of every inner step whose query loss counts are kept.
+    """
     twin = config.algorithm.generator_critic == "query"
+    inner = inner_settings(config)
+    steps = len(inputs.support.real) // inner.batches_per_step
+    weights = step_weights(config, inputs.outer_step, steps)
     return adapt(
         gan,
         init,
         inputs.support,
-        inner_settings(config),
+        inner,
         critic_batches=inputs.query if twin else None,
         gradient=gradient,
+        keep_steps=[index for index, weight in enumerate(weights) if weight],
     )
 
 
@@ -244,10 +251,10 @@ def _weighted_path(
     adapted: Adapted, inputs: EpisodeInputs, config: RunConfig
 ) -> Iterator[tuple[float, tuple[GanParams, Params]]]:
     """(weight in the query loss, (players, G's critic)) of every inner step that has a weight."""
-    weights = step_weights(config, inputs.outer_step, len(adapted.path))
-    for weight, (at, critic) in zip(weights, adapted.path, strict=True):
-        if weight:
-            yield weight, (at, at.discriminator if critic is None else critic)
+    # The last step always has a weight.
+    weights = step_weights(config, inputs.outer_step, 1 + max(adapted.path))
+    for index, (at, critic) in adapted.path.items():
+        yield weights[index], (at, at.discriminator if critic is None else critic)
 
 
 def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:

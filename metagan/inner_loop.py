@@ -3,7 +3,7 @@
 Shapes: the batches of S inner steps stand in front of one another; see `metagan.batches`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -113,13 +113,13 @@ class Adapted:
             if they started from learned ones.
         critic: The twin discriminator adapted on other samples in lockstep, if asked for.
         losses: Inner losses at the first and the last step, scalars by name.
-        path: (players, critic) after every step, the last of which are those above.
+        path: (players, critic) after each step that was to be kept, by its number from 0.
     """
 
     params: GanParams
     critic: Params | None
     losses: dict[str, Tensor]
-    path: tuple[tuple[GanParams, Params | None], ...]
+    path: Mapping[int, tuple[GanParams, Params | None]]
 
 
 def adapt(
@@ -130,6 +130,7 @@ def adapt(
     *,
     critic_batches: GanBatch | None = None,
     gradient: PartialGradient = functional_gradient,
+    keep_steps: Collection[int] = (),
 ) -> Adapted:
     """Adapt both players: each inner step is k discriminator updates, then m generator updates.
 
@@ -148,6 +149,8 @@ def adapt(
             arXiv:2001.00576): it starts from the same weights and sees the same generator, but
             other real samples.
         gradient: How derivatives are taken.
+        keep_steps: Numbers of steps after which the players are kept, besides the last. Where no
+            derivative needs them, the others are let go, so memory does not grow with S.
 
     Returns:
         The adapted weights; gradients flow through them only with a differentiable `gradient`.
@@ -159,7 +162,7 @@ def adapt(
     )
     d_moving, d_updates = config.discriminator_moves, config.discriminator_steps
     losses: dict[str, Tensor] = {}
-    path: list[tuple[GanParams, Params | None]] = []
+    path: dict[int, tuple[GanParams, Params | None]] = {}
     steps = len(batches.real) // config.batches_per_step
     for index in range(steps):
         first = index * config.batches_per_step
@@ -205,12 +208,13 @@ def adapt(
             g_grad, g_loss = step.generator(discriminator)
             generator = for_generator.step(generator, g_grad)
         at = at._replace(generator=generator, discriminator=discriminator)
-        path.append((at, critic))
+        if index in keep_steps:
+            path[index] = (at, critic)
         if index == 0:
             losses |= {"loss_d_first": d_loss, "loss_g_first": g_loss}
         losses |= {"loss_d_last": d_loss, "loss_g_last": g_loss}
     moments = {**for_generator.moments(), **for_discriminator.moments()}
-    return Adapted(at._replace(moments=moments), critic, losses, tuple(path))
+    return Adapted(at._replace(moments=moments), critic, losses, path)
 
 
 def _penalty_scale(gan: GanPair, update: int, updates: int) -> float:

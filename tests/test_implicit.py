@@ -173,8 +173,8 @@ def test_imaml_is_the_derivative_of_the_query_losses_after_a_solved_inner_loop(
         for half in (support, query)
     )
     inner = case.config.inner
-    adapted = adapt(case.gan, case.init, support, inner)
-    before, after = (adapted.path[i][0].generator["head.weight"] for i in (-2, -1))
+    adapted = adapt(case.gan, case.init, support, inner, keep_steps=(48, 49))
+    before, after = (adapted.path[i][0].generator["head.weight"] for i in (48, 49))
     assert float((before - after).abs().max()) < 1e-10
     inputs = EpisodeInputs(support, query)
     found, metrics = imaml(case.gan, case.init, inputs, case.config, autograd_gradient)

@@ -1,16 +1,20 @@
 """The inner loop against an oracle on plain modules, and what an inner step must not do."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metagan.algorithms import ALGORITHMS, EpisodeInputs
 from metagan.batches import GanBatch
 from metagan.derivatives import PartialGradient, autograd_gradient, functional_gradient
 from metagan.gan import GanPair
 from metagan.inner_loop import adapt, moves
+from metagan.inner_optimizer import InnerOptimizer
 from metagan.params import GanParams, map_params
-from metagan.settings import InnerConfig
+from metagan.settings import AlgorithmConfig, InnerConfig
 from tests.reference import gan_oracle
 from tests.reference.cases import (
     ARCHITECTURES,
@@ -374,3 +378,37 @@ def test_both_gradients_agree_for_any_number_of_steps(steps, batch_size, every, 
     assert_close(one.params, other.params, 1e-10 if optimizer == "adam" else 1e-12)
     for name, value in one.losses.items():
         assert float(value) == pytest.approx(float(other.losses[name]), rel=1e-11)
+
+
+@pytest.mark.parametrize("gradient", [functional_gradient, autograd_gradient])
+@pytest.mark.parametrize("name", ["reptile", "fomaml", "imaml"])
+def test_players_of_earlier_steps_are_let_go_where_no_derivative_needs_them(
+    monkeypatch, name, gradient
+):
+    """So the memory of first-order algorithms does not grow with the inner steps."""
+    taken = InnerOptimizer.step
+    made: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    def watched(optimizer, weights, grads):
+        stepped = taken(optimizer, weights, grads)
+        made.extend(weakref.ref(tensor) for tensor in stepped.values())
+        alive.append(sum(tensor() is not None for tensor in made))
+        return stepped
+
+    monkeypatch.setattr(InnerOptimizer, "step", watched)
+    most = []
+    for steps in (4, 16):
+        made.clear()
+        alive.clear()
+        case = make_case(
+            "dcgan",
+            "none",
+            second_order=name == "imaml",
+            inner=InnerConfig(steps=steps, batch_size=3, lr=0.01, proximal=1.0),
+            algorithm=AlgorithmConfig(name=name),
+        )
+        inputs = EpisodeInputs(case.support, case.query)
+        ALGORITHMS[name].estimator(case.gan, case.init, inputs, case.config, gradient)
+        most.append(max(alive))
+    assert most[1] == most[0] > 0
