@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.algorithms import (
+    ALGORITHMS,
     EpisodeInputs,
     check_moves,
     fomaml,
@@ -21,6 +22,7 @@ from metagan.moments import with_moments
 from metagan.params import GanParams, map_params
 from metagan.rates import with_rates
 from metagan.settings import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
+from metagan.train import plan_step
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle
 from tests.reference.cases import (
@@ -33,6 +35,7 @@ from tests.reference.cases import (
     perturbed,
 )
 
+AVERAGE = {"loss": "relativistic_average"}
 GRADIENTS = pytest.mark.parametrize("gradient", [functional_gradient, autograd_gradient])
 
 
@@ -167,22 +170,23 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
 
 @pytest.mark.usefixtures("smooth")
 @pytest.mark.parametrize(
-    ("algorithm", "family", "conditioning", "critic", "optimizer", "lr", "rates", "multi_step"),
+    ("algorithm", "family", "conditioning", "critic", "optimizer", "rates", "multi_step", "gan"),
     [
-        ("maml", "flow", "sample", "query", "sgd", 0.02, "none", 0),
-        ("maml", "flow", "sample", "support", "sgd", 0.02, "tensor_and_step", 4),
-        ("maml", "dcgan", "none", "query", "adam", 2e-3, "none", 4),
-        ("maml", "residual", "sample", "support", "adam", 2e-3, "tensor", 0),
-        ("maml", "dcgan", "sample", "query", "learned adam", 2e-3, "none", 0),
-        ("anil", "flow", "sample", "query", "sgd", 0.02, "none", 0),
-        ("anil", "dcgan", "none", "support", "adam", 2e-3, "tensor_and_step", 4),
-        ("anil", "dcgan", "none", "query", "learned adam", 2e-3, "tensor_and_step", 4),
-        ("meta_sgd", "flow", "sample", "query", "sgd", 0.02, "none", 0),
-        ("meta_sgd", "dcgan", "none", "support", "learned adam", 2e-3, "none", 4),
+        ("maml", "flow", "sample", "query", "sgd", "none", 0, {}),
+        ("maml", "flow", "sample", "support", "sgd", "tensor_and_step", 4, AVERAGE),
+        ("maml", "dcgan", "none", "query", "adam", "none", 4, {"loss": "hinge"}),
+        ("maml", "residual", "sample", "support", "adam", "tensor", 0, {"reconstruction": 0.5}),
+        ("maml", "dcgan", "sample", "query", "learned adam", "none", 0, {"loss": "nonsaturating"}),
+        ("anil", "flow", "sample", "query", "sgd", "none", 0, {"loss": "least_squares"}),
+        ("anil", "dcgan", "none", "support", "sgd", "tensor_and_step", 4, {"spectral_norm": True}),
+        ("anil", "dcgan", "none", "query", "learned adam", "tensor_and_step", 4, AVERAGE),
+        ("meta_sgd", "flow", "sample", "query", "sgd", "none", 0, {"loss": "wgan_gp"}),
+        ("meta_sgd", "residual", "label", "query", "sgd", "none", 0, {}),
+        ("meta_sgd", "dcgan", "none", "support", "learned adam", "none", 4, {}),
     ],
 )
 def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modules(
-    algorithm, family, conditioning, critic, optimizer, lr, rates, multi_step
+    algorithm, family, conditioning, critic, optimizer, rates, multi_step, gan
 ):
     """Central differences of the oracle's losses, along a random direction of every tensor.
 
@@ -196,7 +200,7 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
     inner = InnerConfig(
         steps=3,
         batch_size=3,
-        lr=lr,
+        lr=0.02 if optimizer == "sgd" else 2e-3,
         optimizer="adam" if learned else optimizer,
         learn_rates=rates,
         rates_gain=2.0,
@@ -208,7 +212,7 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
         family,
         conditioning,
         second_order=True,
-        gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": []},
+        gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": [], **gan},
         inner=inner,
         algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic, multi_step=multi_step),
     )
@@ -264,6 +268,15 @@ def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modul
             assert (up - down) / (2 * step) == pytest.approx(
                 exact, rel=1e-6, abs=max(1e-7 * scale, rounding)
             ), name
+
+
+@pytest.mark.parametrize("name", sorted(n for n, row in ALGORITHMS.items() if row.second_order))
+def test_second_order_rows_are_first_order_ones_until_their_step(name):
+    config = tiny_config(
+        algorithm=AlgorithmConfig(name=name, second_order_from=3), warmup=WarmupConfig(steps=2)
+    )
+    rows = [plan_step(config, ["a", "b"], [1, 1], step)[0].algorithm for step in range(7)]
+    assert rows == ["joint", "joint", "fomaml", "fomaml", "fomaml", name, name]
 
 
 def test_a_multi_step_query_loss_sums_the_first_order_gradients_of_all_steps():

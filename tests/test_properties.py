@@ -57,6 +57,7 @@ class Drawn(NamedTuple):
     algorithm: AlgorithmConfig
     family: str
     conditioning: str
+    shape: tuple[int, int, int]
     shots: int
     episodes: int
     inner: dict[str, Any]
@@ -90,6 +91,8 @@ def runs(draw: st.DrawFn) -> Drawn:
         "rates_gain": 2.0,
     }
     gan = {
+        "width": draw(st.sampled_from([4, 8])),
+        "discriminator_width": draw(st.sampled_from([4, 8])),
         "loss": draw(st.sampled_from(LOSSES)),
         "penalty_every": draw(st.integers(1, 3)),
         "spectral_norm": draw(st.booleans()),
@@ -102,6 +105,7 @@ def runs(draw: st.DrawFn) -> Drawn:
         AlgorithmConfig(name=algorithm, generator_critic=critic, cg_steps=2),
         family,
         conditioning,
+        draw(st.sampled_from([(1, 16, 16), (3, 16, 16), (1, 20, 20)])),
         draw(st.integers(1, 4)),
         draw(st.integers(2, 3)),
         inner,
@@ -125,6 +129,7 @@ def build(drawn: Drawn) -> Run:
         drawn.conditioning,
         second_order=ALGORITHMS[drawn.algorithm.name].second_order,
         shots=drawn.shots,
+        shape=drawn.shape,
         gan=drawn.gan,
         inner=InnerConfig.model_validate(drawn.inner),
         algorithm=drawn.algorithm,

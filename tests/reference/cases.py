@@ -1,8 +1,10 @@
 """Small GANs in float64 with an episode's batches: what the parity tests run on."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, get_args
 
+import numpy as np
 import torch
 
 from metagan.algorithms import EpisodeInputs, inner_settings
@@ -50,8 +52,12 @@ def gan_settings(family: str, conditioning: str, **changes: object) -> dict[str,
     }
 
 
-def make_source(config: RunConfig) -> DatasetTasks:
-    dataset = bars()
+def make_source(config: RunConfig, shape: tuple[int, int, int] = (1, 16, 16)) -> DatasetTasks:
+    """Bars as pictures of this shape; in colour each channel has a brightness of its own."""
+    dataset = bars(size=shape[1])
+    if shape[0] == 3:
+        grey = dataset.samples
+        dataset = replace(dataset, samples=np.concatenate([grey, grey // 2, 255 - grey], axis=1))
     return DatasetTasks(dataset, make_splits(dataset, config.data, seed=config.seed), config.task)
 
 
@@ -111,6 +117,7 @@ def run_setup(
     *,
     second_order: bool = False,
     shots: int = 3,
+    shape: tuple[int, int, int] = (1, 16, 16),
     gan: dict[str, object] | None = None,
     **sections: object,
 ) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
@@ -123,10 +130,10 @@ def run_setup(
             **sections,
         }
     )
-    pair, params = build_gan(config.gan, (1, 16, 16), seed=0, second_order=second_order)
+    pair, params = build_gan(config.gan, shape, seed=0, second_order=second_order)
     inner = inner_settings(config)
     params = with_moments(with_rates(params, inner), inner)
-    return config, make_source(config), pair, params, Layout.of(params)
+    return config, make_source(config, shape), pair, params, Layout.of(params)
 
 
 def episode_keys(source: DatasetTasks, count: int, *, step: int = 0) -> tuple[EpisodeKey, ...]:

@@ -312,7 +312,7 @@ def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tenso
     x = torch.cat([condition, candidate], 1) if discriminator.conditional else candidate
     for layer in (body.down1, body.down2, body.down3):
         x = functional.conv2d(x, normal(layer), layer.bias, layer.stride, layer.padding)
-        x = torch.where(x > 0, x, 0.2 * x)
+        x = functional.leaky_relu(x, 0.2)
     return x.flatten(1) @ normal(discriminator.head)[0] + discriminator.head.bias
 
 
@@ -356,7 +356,7 @@ def _d_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
     else:
         term = {
             "relativistic": lambda r, f: _softplus(f - r),
-            "hinge": lambda r, f: (1 - r).clamp(min=0) + (1 + f).clamp(min=0),
+            "hinge": lambda r, f: functional.relu(1 - r) + functional.relu(1 + f),
             "nonsaturating": lambda r, f: -torch.log(torch.sigmoid(r) * (1 - torch.sigmoid(f))),
             "least_squares": lambda r, f: ((r - 1) ** 2 + f**2) / 2,
             "wgan_gp": lambda r, f: f - r,
