@@ -18,8 +18,9 @@ from ray.exceptions import RayError
 
 from cluster.arrivals import Answer, Arrival
 from cluster.config import ClusterConfig
+from cluster.last_words import explain
 from cluster.ledger import Ledger
-from cluster.pool import Ref, explain, fetch
+from cluster.pool import Ref, fetch
 from cluster.resources import placement
 from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey

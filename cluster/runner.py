@@ -23,9 +23,10 @@ from cluster.drain import DrainNotices
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
 from cluster.in_flight import InFlight, Submission
+from cluster.last_words import explain, explain_loss
 from cluster.ledger import Ledger, Rejection, Verdict
 from cluster.metrics import RunMetrics
-from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
+from cluster.pool import Ref, Worker, WorkerPool, fetch, is_preempted
 from cluster.reduction import Outcome, Reductions
 from cluster.resources import describe_wait, node_resources
 from cluster.telemetry import Telemetry
@@ -258,7 +259,7 @@ class RayRunner:
             report = WorkerFailure("error", explain(error), str(error))
             gradient = np.empty(0, np.float32)
         except RayError as error:
-            self._lose(worker, explain(error), preempted=is_preempted(error))
+            self._lose(worker, explain_loss(error), preempted=is_preempted(error))
             return
         seconds = self._in_flight.answered(ref)
         self._heartbeats.heard(worker)

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +22,19 @@ from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector
 from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 
-Kind = Literal["kill", "freeze", "slow", "kill_after", "raise", "nan", "stale", "corrupt", "last"]
+Kind = Literal[
+    "kill",
+    "scream",
+    "crash",
+    "freeze",
+    "slow",
+    "kill_after",
+    "raise",
+    "nan",
+    "stale",
+    "corrupt",
+    "last",
+]
 
 
 SLOW_S = 12.0
@@ -32,10 +45,11 @@ class Fault:
     """What happens, and at how many attempts at the chunk.
 
     Attributes:
-        kind: kill, freeze, slow and raise strike at the chunk's second episode, kill_after when the
-            result is computed but not yet sent; nan makes the second episode's samples NaN; stale
-            answers for other parameters, corrupt with another gradient; last answers only when
-            the driver has accepted all others (see `Script.accepting`).
+        kind: kill, scream (a kill after words to stderr), crash, freeze, slow and raise strike at
+            the chunk's second episode, kill_after when the result is computed but not yet sent; nan
+            makes the second episode's samples NaN; stale answers for other parameters, corrupt with
+            another gradient; last answers only when the driver has accepted all others (see
+            `Script.accepting`).
         times: Attempts that it strikes at, over all workers.
     """
 
@@ -137,12 +151,23 @@ def suffering(fault: Fault, chunk: ChunkKey) -> AbstractContextManager[None]:
     return at_second_episode(ACTIONS.get(fault.kind, lambda: None))
 
 
+def _scream() -> None:
+    print("the last straw\nis heavy", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def _raise() -> None:
     raise ValueError("sample 7 is broken")
 
 
 ACTIONS: Mapping[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "scream": _scream,
+    "crash": _crash,
     "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "slow": lambda: time.sleep(SLOW_S),
     "raise": _raise,
