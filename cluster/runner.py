@@ -111,6 +111,7 @@ class RayRunner:
             )
         ledger = Ledger(
             chunks,
+            num_weights=len(vector),
             params_sha256=vector_sha256(vector),
             max_attempts=self._config.max_chunk_attempts,
         )
@@ -309,7 +310,7 @@ class RayRunner:
         return any(account.ledger is ledger for account in self._accounts)
 
     def _take_result(self, arrival: Arrival, sha256: str) -> None:
-        gradient = arrival.gradient
+        gradient: Sent | None = arrival.gradient
         for answer in arrival.answers:
             report = answer.report
             # What is in a sum with the right hash was verified before it was added.
@@ -320,7 +321,7 @@ class RayRunner:
                     verdict = account.ledger.admit(report, gradient, arrived_sha256=arrived)
             if verdict != "accepted":
                 self._drop(answer.submission, verdict)
-            gradient = gradient[:0]  # The sum counts once.
+            gradient = None  # The sum counts once.
 
     def _take_failure(self, submission: Submission, failure: WorkerFailure) -> None:
         if not self._is_open(submission.ledger):
