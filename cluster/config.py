@@ -83,7 +83,8 @@ class ClusterConfig(Config):
     placement_timeout_s: float = Field(
         60.0,
         gt=0,
-        description="Seconds to wait for min_workers before saying what is missing.",
+        description="Seconds to wait for min_workers, or for an evaluation's first task, before "
+        "saying what is missing.",
     )
     max_worker_restarts: int = Field(
         20, ge=0, description="Worker restarts in a run, over all workers, before the run fails."

@@ -1,9 +1,10 @@
 """A Ray to run on: the one of this process, a cluster that is joined, or a private one.
 
 Ray's token authentication is always set explicitly, because Ray 2.60 otherwise turns it on or off
-by what it finds in the user's home folder. A private Ray gets a token of its own that lives only in
-this process's environment and in that of its workers: Ray's ports are open to other users of the
-machine, and whoever may talk to them may run code.
+by what it finds in the user's home folder. A private Ray listens on the loopback interface only,
+and gets a token of its own that lives only in this process's environment and in that of its
+workers: its ports are open to other users of the machine, and whoever may talk to them may run
+code.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from ray import _raylet as raylet
 from cluster.config import ClusterConfig
 from cluster.environment import environment_variables
 from cluster.errors import ClusterError
+from cluster.loopback import is_on_loopback_only, on_loopback
 
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -134,14 +136,15 @@ def started_by_this_process() -> bool:
 def _start(config: ClusterConfig) -> None:
     _check_cores(config)
     try:
-        ray.init(
-            address="local",
-            # Room for the workers asked for and no more; the driver reserves nothing.
-            num_cpus=max(1, math.ceil(config.num_workers * config.cpus_per_worker)),
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            _system_config=_PRIVATE_RAY,
-        )
+        with on_loopback():
+            ray.init(
+                address="local",
+                # Room for the workers asked for and no more; the driver reserves nothing.
+                num_cpus=max(1, math.ceil(config.num_workers * config.cpus_per_worker)),
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                _system_config=_PRIVATE_RAY,
+            )
     # Where it takes too long, Ray raises a bare Exception.
     except Exception as error:
         raise ClusterError(
@@ -171,7 +174,9 @@ def _check_cores(config: ClusterConfig) -> None:
 def _join(address: str) -> None:
     try:
         _check_port(address)
-        ray.init(address=address, logging_level=logging.ERROR)
+        private = is_on_loopback_only(address)
+        with on_loopback() if private else contextlib.nullcontext():
+            ray.init(address=address, logging_level=logging.ERROR)
     except (RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(_explain_failed_join(address, error)) from error
 

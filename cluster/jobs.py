@@ -50,14 +50,17 @@ class RayJobs:
             options["entrypoint_num_cpus"] = request.driver_cpus
         if request.driver_labels:
             options["entrypoint_label_selector"] = dict(request.driver_labels)
+        runtime_env: dict[str, Any] = {
+            "working_dir": str(request.working_dir),
+            "excludes": list(EXCLUDED),
+        }
+        if request.environment:
+            runtime_env["env_vars"] = dict(request.environment)
         with self._explained():
             self._client.submit_job(
                 entrypoint=shlex.join([request.python, "-m", "metagan", *request.words]),
                 submission_id=job,
-                runtime_env={
-                    "working_dir": str(request.working_dir),
-                    "excludes": list(EXCLUDED),
-                },
+                runtime_env=runtime_env,
                 metadata={"program": "metagan"},
                 **options,
             )

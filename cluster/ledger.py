@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from cluster.errors import ClusterError
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.wire import Sent
@@ -19,12 +21,18 @@ class Ledger:
     """Chunks waiting, attempts at each, and the results that were accepted."""
 
     def __init__(
-        self, chunks: Sequence[ChunkKey], *, params_sha256: str, max_attempts: int
+        self,
+        chunks: Sequence[ChunkKey],
+        *,
+        num_weights: int,
+        params_sha256: str,
+        max_attempts: int,
     ) -> None:
         """Queues the chunks in order.
 
         Args:
             chunks: Those of one outer step.
+            num_weights: Numbers in a gradient.
             params_sha256: Hash of the parameters that results must be computed from.
             max_attempts: Attempts at one chunk before the step fails.
 
@@ -34,6 +42,7 @@ class Ledger:
         self._chunks = {(chunk.step, chunk.index): chunk for chunk in chunks}
         if len(self._chunks) != len(chunks):
             raise ValueError("two chunks of an outer step have the same (step, index)")
+        self.num_weights = num_weights
         self._params_sha256, self._max_attempts = params_sha256, max_attempts
         self._queue = list(chunks)
         self._attempts: Counter[ChunkKey] = Counter()
@@ -116,17 +125,20 @@ class Ledger:
         self._queue.insert(0, chunk)
         return self._attempts[chunk]
 
-    def admit(self, report: ChunkReport, gradient_sum: Sent, *, arrived_sha256: str) -> Verdict:
+    def admit(
+        self, report: ChunkReport, gradient_sum: Sent | None, *, arrived_sha256: str
+    ) -> Verdict:
         """Take a result into the account, or say why it is dropped.
 
         Args:
             report: The small half.
-            gradient_sum: The large half; empty if it is in the sum of another chunk's group.
+            gradient_sum: The large half; None if it is in the sum of another chunk's group.
             arrived_sha256: Hash of that as it arrived, whatever the report says.
 
         Returns:
             "accepted"; "duplicate" if the chunk has its result; "stale" if it belongs to another
-            step or to other parameters; "corrupt" if the gradient is not the report's.
+            step or to other parameters; "corrupt" if the gradient is not the report's, or has not
+            a number for each weight.
         """
         if not self.expects(report):
             return "stale"
@@ -135,8 +147,13 @@ class Ledger:
             return "duplicate"
         if arrived_sha256 != report.gradient_sha256:
             return "corrupt"
+        # The hash of too short a gradient may be right: a worker may have made it so.
+        if gradient_sum is not None and gradient_sum.shape != (self.num_weights,):
+            return "corrupt"
         chunk = self._chunks[key]
         if chunk in self._queue:
             self._queue.remove(chunk)
-        self._accepted[key] = ChunkResult(report, gradient_sum)
+        self._accepted[key] = ChunkResult(
+            report, np.empty(0, np.float32) if gradient_sum is None else gradient_sum
+        )
         return "accepted"

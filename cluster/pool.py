@@ -17,6 +17,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
+from cluster.last_words import explain, explain_loss
 from cluster.resources import check_room, describe_wait, node_resources, placement
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
@@ -336,9 +337,9 @@ class WorkerPool:
         if worker.failed_starts + 1 >= _START_ATTEMPTS:
             raise ClusterError(
                 f"worker {worker.index} did not start in {_START_ATTEMPTS} attempts, last: "
-                f"{explain(error)}"
+                f"{explain_loss(error)}"
             ) from error
-        self.replace(worker, explain(error), preempted=is_preempted(error))
+        self.replace(worker, explain_loss(error), preempted=is_preempted(error))
 
 
 def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:
@@ -354,10 +355,3 @@ def kill(actor: Any) -> None:
 def is_preempted(error: Exception) -> bool:
     """Whether an actor was lost because its node was taken away after a notice."""
     return isinstance(error, ActorDiedError) and bool(error.preempted)
-
-
-def explain(error: Exception) -> str:
-    """An error of Ray's in one line: how the process ended, or else the last line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    cause = next((line for line in lines if line.startswith("The actor is dead")), lines[-1])
-    return f"{type(error).__name__}: {cause.partition(' Some common causes')[0]}"[:400]

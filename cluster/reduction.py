@@ -18,8 +18,9 @@ from ray.exceptions import RayError
 
 from cluster.arrivals import Answer, Arrival
 from cluster.config import ClusterConfig
+from cluster.last_words import explain
 from cluster.ledger import Ledger
-from cluster.pool import Ref, explain, fetch
+from cluster.pool import Ref, fetch
 from cluster.resources import placement
 from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey
@@ -35,7 +36,7 @@ class SumReport:
     """The small half of a sum.
 
     Attributes:
-        arrived_sha256: Hashes of the gradients as they arrived, in order.
+        arrived_sha256: Hashes of the gradients as they arrived, in order; "" for one of wrong size.
         total_sha256: Hash of their sum; none was made if one of them is not what it should be.
     """
 
@@ -43,9 +44,14 @@ class SumReport:
     total_sha256: str | None
 
 
-def add_up(expected_sha256: Sequence[str], *gradients: Sent) -> tuple[SumReport, Vector]:
+def add_up(
+    num_weights: int, expected_sha256: Sequence[str], *gradients: Sent
+) -> tuple[SumReport, Vector]:
     """A task: the sum of gradients (P,) that have these hashes, and what to know it by."""
-    arrived = tuple(vector_sha256(gradient) for gradient in gradients)
+    arrived = tuple(
+        vector_sha256(gradient) if gradient.shape == (num_weights,) else ""
+        for gradient in gradients
+    )
     if arrived != tuple(expected_sha256):
         return SumReport(arrived, None), np.empty(0, np.float32)
     total = tree_sum(gradients)
@@ -172,5 +178,8 @@ class Reductions:
             answers = self._complete.popleft()
             expected = [answer.report.gradient_sha256 for answer in answers]
             gradients = [answer.submission.gradient for answer in answers]
-            report, total = cast("tuple[Ref, Ref]", self._task.remote(expected, *gradients))
+            num_weights = answers[0].submission.ledger.num_weights
+            report, total = cast(
+                "tuple[Ref, Ref]", self._task.remote(num_weights, expected, *gradients)
+            )
             self._running[report] = _Sum(answers, total, time.monotonic())

@@ -23,9 +23,10 @@ from cluster.drain import DrainNotices
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
 from cluster.in_flight import InFlight, Submission
+from cluster.last_words import explain, explain_loss
 from cluster.ledger import Ledger, Rejection, Verdict
 from cluster.metrics import RunMetrics
-from cluster.pool import Ref, Worker, WorkerPool, explain, fetch, is_preempted
+from cluster.pool import Ref, Worker, WorkerPool, fetch, is_preempted
 from cluster.reduction import Outcome, Reductions
 from cluster.resources import describe_wait, node_resources
 from cluster.telemetry import Telemetry
@@ -110,6 +111,7 @@ class RayRunner:
             )
         ledger = Ledger(
             chunks,
+            num_weights=len(vector),
             params_sha256=vector_sha256(vector),
             max_attempts=self._config.max_chunk_attempts,
         )
@@ -258,7 +260,7 @@ class RayRunner:
             report = WorkerFailure("error", explain(error), str(error))
             gradient = np.empty(0, np.float32)
         except RayError as error:
-            self._lose(worker, explain(error), preempted=is_preempted(error))
+            self._lose(worker, explain_loss(error), preempted=is_preempted(error))
             return
         seconds = self._in_flight.answered(ref)
         self._heartbeats.heard(worker)
@@ -308,7 +310,7 @@ class RayRunner:
         return any(account.ledger is ledger for account in self._accounts)
 
     def _take_result(self, arrival: Arrival, sha256: str) -> None:
-        gradient = arrival.gradient
+        gradient: Sent | None = arrival.gradient
         for answer in arrival.answers:
             report = answer.report
             # What is in a sum with the right hash was verified before it was added.
@@ -319,7 +321,7 @@ class RayRunner:
                     verdict = account.ledger.admit(report, gradient, arrived_sha256=arrived)
             if verdict != "accepted":
                 self._drop(answer.submission, verdict)
-            gradient = gradient[:0]  # The sum counts once.
+            gradient = None  # The sum counts once.
 
     def _take_failure(self, submission: Submission, failure: WorkerFailure) -> None:
         if not self._is_open(submission.ledger):

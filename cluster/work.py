@@ -6,6 +6,7 @@ plain tasks fit, and Ray itself repeats those whose process or node dies.
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -16,7 +17,13 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session, wait_for_some
 from cluster.errors import ClusterError
-from cluster.resources import hide_gpus_not_granted, placement
+from cluster.resources import (
+    check_room,
+    describe_wait,
+    hide_gpus_not_granted,
+    node_resources,
+    placement,
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,15 +47,12 @@ class RayMap:
         """Results in the order of the items; at most `cluster.num_workers` run at once.
 
         Raises:
-            ClusterError: If Ray loses a task for good; what an item itself raises comes through.
+            ClusterError: If there is no room for any within `cluster.placement_timeout_s`, or Ray
+                loses a task for good; what an item itself raises comes through.
         """
-        task = ray.remote(_run).options(
-            num_cpus=self._config.cpus_per_worker,
-            num_gpus=self._config.gpus_per_worker,
-            max_retries=_RETRIES,
-            name="metagan-evaluate",
-            **placement(self._config),
-        )
+        check_room(self._config)
+        self._await_room(min(self._config.num_workers, len(items)))
+        task = self._remote(_run)
         # Once for all items: tasks of one node share the copy in its object store.
         shared_ref = ray.put((function, shared))
         waiting = list(reversed(range(len(items))))
@@ -65,6 +69,41 @@ class RayMap:
                 for done in wait_for_some(list(running)):
                     finished[running.pop(done)] = _fetch(done)
             yield finished.pop(position)
+
+    def _remote(self, function: Callable[..., Any]) -> Any:
+        return ray.remote(function).options(
+            num_cpus=self._config.cpus_per_worker,
+            num_gpus=self._config.gpus_per_worker,
+            max_retries=_RETRIES,
+            name="metagan-evaluate",
+            **placement(self._config),
+        )
+
+    def _await_room(self, num_places: int) -> None:
+        """Wait until one task of this shape has run: an item says nothing before its end.
+
+        Raises:
+            ClusterError: If none has within `cluster.placement_timeout_s`.
+        """
+        # As many as there will be items at once, so that an autoscaler knows what to start.
+        task = self._remote(_do_nothing)
+        waiting = [task.remote() for _ in range(num_places)]
+        timeout_s = self._config.placement_timeout_s
+        deadline = time.monotonic() + timeout_s
+        while waiting:
+            done = wait_for_some(waiting, timeout_s=deadline - time.monotonic())
+            if done:
+                _fetch(done[0])
+                return
+            if time.monotonic() >= deadline:
+                raise ClusterError(
+                    f"no task has started within cluster.placement_timeout_s {timeout_s:g} s: "
+                    f"{describe_wait(self._config, node_resources(self._config))}"
+                )
+
+
+def _do_nothing() -> None:
+    """Shows that there is room."""
 
 
 def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -> Any:

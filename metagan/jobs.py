@@ -1,7 +1,7 @@
 """Commands that run somewhere else: the interface that the cluster implements."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,8 @@ class JobRequest:
         driver_cpus: Cores reserved for the command itself; 0: it runs on the head node.
         driver_labels: Labels that its node must have, {key: selector}.
         python: Interpreter on the cluster.
+        environment: Variables of the command and its workers; left out where this is printed,
+            since they may be secrets.
     """
 
     words: Sequence[str]
@@ -25,6 +27,7 @@ class JobRequest:
     driver_cpus: float
     driver_labels: Mapping[str, str]
     python: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ray import tune as ray_tune
 from ray.exceptions import RayError, RayTaskError
 
 from cluster.errors import ClusterError
-from cluster.pool import explain
+from cluster.last_words import explain
 from metagan.report.search_load import COMPUTE
 from metagan.run_folder import BusyError
 from tune.config import LARGER_IS_BETTER

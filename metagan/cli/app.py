@@ -35,6 +35,9 @@ COMMANDS = (
     "job",
 )
 
+# The same in fewer words.
+SHORT = {"status": ("job", "status"), "stop": ("job", "stop")}
+
 DESCRIPTION = """\
 Meta-learn one GAN initialization over many domains, adapt it to a new domain
 from a handful of examples, and measure what the generated samples are worth.
@@ -123,6 +126,7 @@ def _joined_resume(argv: Sequence[str]) -> list[str]:
 def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -> int:
     parser = build_parser()
     argv = _joined_resume(argv)
+    argv = [*(word for first in argv[:1] for word in SHORT.get(first, (first,))), *argv[1:]]
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     if command is not None and command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, n=1)

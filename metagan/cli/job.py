@@ -12,7 +12,9 @@ Look at and stop what `metagan submit` has started on a cluster.
 list         every job, the newest first
 status ID    one line about it
 logs ID      what it has written; --follow goes on until it ends
-stop ID      ask it to end; a run in training writes a checkpoint first"""
+stop ID      ask it to end; a run in training writes a checkpoint first
+
+`metagan status ID` and `metagan stop ID` are short for two of them."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

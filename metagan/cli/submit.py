@@ -1,6 +1,8 @@
 """`metagan submit`: run a command of this program on a cluster, as a Ray job."""
 
 import argparse
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
             "metagan submit --address http://localhost:8265 -- \\\n"
             "      train -c configs/omniglot.yaml --run ~/runs/omniglot --resume auto",
             "metagan submit --driver-label metagan.io/role=driver -- train --run ~/runs/glyphs",
+            "metagan submit --env WANDB_API_KEY --env OMP_NUM_THREADS=2 -- train --run ~/runs/mine",
         ),
     )
     add_address(parser)
@@ -57,6 +60,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument(
         "--python", default="python", help="interpreter on the cluster; default: its python"
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        type=_variable,
+        metavar="KEY[=VALUE]",
+        help="environment variable of the command and its workers; without VALUE it has the one "
+        "that it has here; Ray keeps it on the cluster and shows it on its dashboard",
     )
     parser.add_argument("--no-follow", action="store_true", help="only print the job's id")
     parser.set_defaults(overrides=[])
@@ -84,6 +96,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         driver_cpus=args.driver_cpus or (1.0 if labels else 0.0),
         driver_labels=labels,
         python=args.python,
+        environment=dict(args.env),
     )
     jobs = context.jobs(args.address)
     job = jobs.submit(request)
@@ -144,3 +157,15 @@ def _label(text: str) -> tuple[str, str]:
     if not key or not equals or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return key, value
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """A variable and its value; messages name the variable alone, since values may be secrets."""
+    key, equals, value = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+        raise argparse.ArgumentTypeError("what is before = is no name of an environment variable")
+    if equals:
+        return key, value
+    if key not in os.environ:
+        raise argparse.ArgumentTypeError(f"{key} is not set here; set it, or give {key}=VALUE")
+    return key, os.environ[key]

@@ -1,9 +1,15 @@
 """What `metagan submit` and `metagan job` refuse before they ask a cluster anything."""
 
+from dataclasses import replace
+
 import pytest
 
+from cluster.jobs import RayJobs
 from metagan.cli.app import run_cli
+from metagan.jobs import JobState
 from tests.cli.test_app import make_test_context
+
+STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
 
 
 @pytest.mark.parametrize(
@@ -17,8 +23,12 @@ from tests.cli.test_app import make_test_context
         ("submit -- train -c {folder}/run.yaml", "name a file in it, relative to it"),
         ("submit --working-dir {folder}/none -- train", "none is not a folder"),
         ("submit --driver-label role -- train", "'role' is not KEY=VALUE"),
+        ("submit --env 1KEY=hidden -- train", "is no name of an environment variable"),
+        ("submit --env METAGAN_UNSET -- train", "METAGAN_UNSET is not set here"),
         ("submit -- train --wrokers 3", "did you mean --workers?"),
         ("job status", "metagan job status needs an id"),
+        ("status", "metagan job status needs an id"),
+        ("stop", "metagan job stop needs an id"),
         ("job list x", "metagan job list takes no id"),
     ],
 )
@@ -28,4 +38,77 @@ def test_mistakes_are_told_before_anything_is_sent(line, expected, tmp_path, cap
     if words[0] == "submit" and "--working-dir" not in words:
         words[1:1] = ["--working-dir", str(tmp_path)]
     assert run_cli(words, make_test_context) == 2
-    assert expected in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert expected in told
+    assert "hidden" not in told
+
+
+class Client:
+    """Keeps what a cluster would be sent."""
+
+    sent: dict[str, object]
+
+    def submit_job(self, **job):
+        self.sent = job
+
+
+def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, monkeypatch, caplog):
+    caplog.set_level("DEBUG")
+    monkeypatch.setenv("FROM_HERE", "secret-1")
+    client = Client()
+    monkeypatch.setattr("cluster.jobs.JobSubmissionClient", lambda _: client)
+    requests = []
+
+    class Kept(RayJobs):
+        def submit(self, request):
+            requests.append(request)
+            return super().submit(request)
+
+    def context(console):
+        return replace(make_test_context(console), jobs=Kept)
+
+    submit = ["submit", "--working-dir", str(tmp_path), "--no-follow"]
+    options = ["--env", "FROM_HERE", "--env", "GIVEN=secret-2=a b", "--env", "EMPTY="]
+    assert run_cli([*submit, *options, "--", "doctor"], context) == 0
+    runtime_env = client.sent["runtime_env"]
+    assert runtime_env["env_vars"] == {
+        "FROM_HERE": "secret-1",
+        "GIVEN": "secret-2=a b",
+        "EMPTY": "",
+    }
+    assert "env_vars" not in {**client.sent, "runtime_env": None}
+    captured = capsys.readouterr()
+    for text in (
+        captured.out,
+        captured.err,
+        caplog.text,
+        repr(requests),
+        client.sent["entrypoint"],
+    ):
+        assert "secret" not in text
+    assert "secret" not in str(client.sent["metadata"])
+
+    assert (
+        run_cli(["submit", "--working-dir", str(tmp_path), "--no-follow", "--", "doctor"], context)
+        == 0
+    )
+    assert "env_vars" not in client.sent["runtime_env"]
+
+
+@pytest.mark.parametrize(("word", "method"), [("status", "state"), ("stop", "stop")])
+def test_a_job_is_looked_at_and_stopped_in_fewer_words(word, method, capsys):
+    asked = []
+
+    class Jobs:
+        def __init__(self, address):
+            self.address = address
+
+        def __getattr__(self, name):
+            return lambda job: asked.append((name, job)) or STATE
+
+    def context(console):
+        return replace(make_test_context(console), jobs=Jobs)
+
+    assert run_cli([word, "run-7", "--address", "http://h:1"], context) == 0
+    assert asked == [(method, "run-7")]
+    assert "run-7: running" in capsys.readouterr().out

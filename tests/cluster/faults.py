@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -18,10 +19,24 @@ import torch
 from cluster.ledger import Ledger, Verdict
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
 from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector
+from metagan.params import Vector, vector_sha256
 from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 
-Kind = Literal["kill", "freeze", "slow", "kill_after", "raise", "nan", "stale", "corrupt", "last"]
+Kind = Literal[
+    "kill",
+    "scream",
+    "crash",
+    "freeze",
+    "slow",
+    "endless",
+    "kill_after",
+    "raise",
+    "nan",
+    "stale",
+    "corrupt",
+    "short",
+    "last",
+]
 
 
 SLOW_S = 12.0
@@ -32,10 +47,11 @@ class Fault:
     """What happens, and at how many attempts at the chunk.
 
     Attributes:
-        kind: kill, freeze, slow and raise strike at the chunk's second episode, kill_after when the
-            result is computed but not yet sent; nan makes the second episode's samples NaN; stale
-            answers for other parameters, corrupt with another gradient; last answers only when
-            the driver has accepted all others (see `Script.accepting`).
+        kind: kill, scream (a kill after words to stderr), crash, freeze, slow, endless and raise
+            strike at the chunk's second episode, kill_after when the result is computed but not yet
+            sent; nan makes the second episode's samples NaN; stale answers for other parameters,
+            corrupt with another gradient, short with one number of it and that one's hash; last
+            answers only when the driver has accepted all others (see `Script.accepting`).
         times: Attempts that it strikes at, over all workers.
     """
 
@@ -69,7 +85,7 @@ class Script:
         (self.folder / "accepted").unlink(missing_ok=True)
 
         def told(
-            ledger: Ledger, report: ChunkReport, gradient_sum: Vector, *, arrived_sha256: str
+            ledger: Ledger, report: ChunkReport, gradient_sum: Vector | None, *, arrived_sha256: str
         ) -> Verdict:
             verdict = admit(ledger, report, gradient_sum, arrived_sha256=arrived_sha256)
             if len(ledger.results) == count:
@@ -123,6 +139,9 @@ def faulty_worker(script: Script) -> type[EpisodeWorker]:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault.kind == "corrupt":
                 gradient = gradient + np.float32(1)
+            if fault.kind == "short":
+                gradient = gradient[:1]
+                report = replace(report, gradient_sha256=vector_sha256(gradient))
             if fault.kind == "last":
                 script.wait_for_the_others()
             return report, gradient
@@ -137,14 +156,26 @@ def suffering(fault: Fault, chunk: ChunkKey) -> AbstractContextManager[None]:
     return at_second_episode(ACTIONS.get(fault.kind, lambda: None))
 
 
+def _scream() -> None:
+    print("the last straw\nis heavy", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def _raise() -> None:
     raise ValueError("sample 7 is broken")
 
 
 ACTIONS: Mapping[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "scream": _scream,
+    "crash": _crash,
     "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "slow": lambda: time.sleep(SLOW_S),
+    "endless": lambda: time.sleep(3600),
     "raise": _raise,
 }
 

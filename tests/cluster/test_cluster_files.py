@@ -92,6 +92,62 @@ def test_manifests_authenticate_and_name_the_ray_that_is_pinned(path: Path) -> N
     assert f"rayproject/ray:{pinned[1]}" in path.read_text()
 
 
+def groups_of(path: Path) -> dict[str, Any]:
+    """The node groups of a manifest by name, the head's among them."""
+    spec = read(path)["spec"]
+    spec = spec.get("rayClusterSpec", spec)
+    return {
+        "head": spec["headGroupSpec"],
+        **{group["groupName"]: group for group in spec["workerGroupSpecs"]},
+    }
+
+
+@pytest.mark.parametrize("path", KUBERAY, ids=name_of)
+def test_every_container_hides_gpus_that_were_not_reserved(path: Path) -> None:
+    for name, group in groups_of(path).items():
+        for container in group["template"]["spec"]["containers"]:
+            variables = {each["name"]: each["value"] for each in container["env"]}
+            assert variables["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] == "1", name
+
+
+@pytest.mark.parametrize("path", KUBERAY, ids=name_of)
+def test_manifests_prefer_spot_nodes_for_tasks_and_use_none_for_the_rest(path: Path) -> None:
+    groups = groups_of(path)
+    markets = {
+        name: group["template"]["spec"]["nodeSelector"]["metagan.io/market"]
+        for name, group in groups.items()
+    }
+    assert [name for name, market in markets.items() if market == "spot"] == ["task-gpu-spot"]
+    spot, on_demand = groups["task-gpu-spot"], groups["task-gpu-on-demand"]
+    assert spot["priority"] > on_demand["priority"]
+    assert spot["minReplicas"] == on_demand["minReplicas"] == 0
+    [one], [other] = (group["template"]["spec"]["containers"] for group in (spot, on_demand))
+    assert one["resources"] == other["resources"]
+    assert one["resources"]["limits"]["nvidia.com/gpu"] == 1
+    # The same names as on the launcher's clusters, so that settings fit both.
+    types = read(REPOSITORY / "ray_config.yaml")["available_node_types"]
+    assert spot["labels"] == types["task_gpu_spot"]["labels"]
+    assert on_demand["labels"] == types["task_gpu_on_demand"]["labels"]
+    assert groups["driver"]["labels"] == types["driver"]["labels"]
+
+
+def test_the_command_of_a_ray_job_runs_where_no_spot_market_takes_it_away() -> None:
+    path = EXAMPLES / "kuberay_job.yaml"
+    spec = read(path)["spec"]
+    wanted = json.loads(spec["entrypointResources"])
+    offering = [
+        name
+        for name, group in groups_of(path).items()
+        if all(float(group.get("resources", {}).get(key, 0)) >= wanted[key] for key in wanted)
+    ]
+    assert offering == ["driver"]
+    driver = groups_of(path)["driver"]
+    assert driver["minReplicas"] >= 1
+    [container] = driver["template"]["spec"]["containers"]
+    assert driver["resources"]["CPU"] == container["resources"]["limits"]["cpu"]
+    assert float(driver["resources"]["CPU"]) >= spec["entrypointNumCpus"]
+
+
 def commands() -> list[tuple[str, list[str]]]:
     """(file, words) of every `metagan train` in the files and in the documentation of clusters."""
     found = []

@@ -1,6 +1,8 @@
 """A Ray is started or joined with explicit authentication, and nothing of it stays behind."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,8 @@ import ray
 from cluster.config import ClusterConfig
 from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
+from cluster.loopback import is_on_loopback_only
+from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -86,6 +90,65 @@ print("done")
         printed = run_python(code, HOME=str(home), RAY_TMPDIR=folder)
     assert printed == "done\n"
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's /proc")
+def test_no_process_of_a_private_ray_listens_for_other_machines(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os, json
+import numpy as np
+import ray
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+from tests.cluster.listening import descendants, listening
+
+@ray.remote(num_cpus=1)
+class Doubles:
+    def of(self, numbers):
+        return numbers * 2
+
+with ray_session(ClusterConfig(num_workers=2)):
+    numbers = ray.put(np.ones(10**6))
+    workers = [Doubles.remote() for _ in range(2)]
+    assert all(each.sum() == 2e6 for each in ray.get([w.of.remote(numbers) for w in workers]))
+    pids = [os.getpid(), *descendants(os.getpid())]
+    print(json.dumps([[address, pid] for (address, _), pid in listening(pids).items()]))
+print(os.environ.get("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"))
+"""
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        printed = run_python(code, HOME=str(tmp_path), RAY_TMPDIR=folder)
+    sockets, left = printed.splitlines()
+    found = json.loads(sockets)
+    # The driver, Ray's control service and node process, and two workers at least.
+    assert len({pid for _, pid in found}) >= 5
+    assert [address for address, _ in found if not is_loopback(address)] == []
+    assert left == "None"
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.0.2.7", False),
+        ("::ffff:192.0.2.7", False),
+    ],
+)
+def test_which_addresses_are_loopback(address: str, *, loopback: bool) -> None:
+    assert is_loopback(address) == loopback
+
+
+def test_a_port_that_answers_elsewhere_is_not_on_loopback_only() -> None:
+    with socket.create_server(("", 0)) as open_to_all:
+        assert not is_on_loopback_only(f"127.0.0.1:{open_to_all.getsockname()[1]}")
+    assert not is_on_loopback_only("auto")
+    assert not is_on_loopback_only("192.0.2.7:6379")
 
 
 @pytest.mark.ray

@@ -173,10 +173,11 @@ def test_a_training_run_is_submitted_followed_and_looked_at(
 
 
 def test_the_exit_code_of_a_failed_command_is_passed_on(metagan: Submitted, tmp_path: Path) -> None:
-    code, output = metagan(
-        f"submit --python {sys.executable} --working-dir {tmp_path} -- report --run {tmp_path}"
-    )
+    # A variable that its process has: errors then come with their traceback.
+    submit = f"submit --python {sys.executable} --working-dir {tmp_path} --env METAGAN_DEBUG=1"
+    code, output = metagan(f"{submit} -- report --run {tmp_path}")
     assert code == 2, output
+    assert "Traceback" in output
     assert "no config.yaml" in output or "is not a run" in output
 
 

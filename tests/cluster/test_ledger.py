@@ -23,7 +23,7 @@ def report(key: ChunkKey, *, params: str = "p", gradient: Vector = GRADIENT) -> 
 
 def ledger(num_chunks: int = 3, *, max_attempts: int = 2) -> Ledger:
     chunks = [chunk(index) for index in range(num_chunks)]
-    return Ledger(chunks, params_sha256="p", max_attempts=max_attempts)
+    return Ledger(chunks, num_weights=len(GRADIENT), params_sha256="p", max_attempts=max_attempts)
 
 
 def test_a_step_is_complete_when_each_chunk_has_one_result_in_any_order() -> None:
@@ -65,6 +65,21 @@ def test_a_gradient_that_is_not_its_reports_is_dropped() -> None:
     assert account.results == []
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [GRADIENT[:0], GRADIENT[:1], GRADIENT[:3], np.append(GRADIENT, GRADIENT), GRADIENT[None]],
+)
+def test_a_gradient_of_wrong_size_is_dropped_whatever_its_hash(wrong: Vector) -> None:
+    account = ledger(1)
+    key = account.take(0)
+    said, sha256 = report(key, gradient=wrong), vector_sha256(wrong)
+    assert account.admit(said, wrong, arrived_sha256=sha256) == "corrupt"
+    assert not account.complete
+    # One that is in the sum of another chunk's group does not come by itself.
+    assert account.admit(report(key), None, arrived_sha256=SHA256) == "accepted"
+    assert [len(result.gradient_sum) for result in account.results] == [0]
+
+
 def test_a_late_result_for_a_chunk_that_waits_again_is_taken_and_the_chunk_not_repeated() -> None:
     account = ledger(1)
     key = account.take(0)
@@ -103,4 +118,4 @@ def test_attempts_are_bounded_and_a_chunk_that_never_started_costs_none() -> Non
 
 def test_two_chunks_with_one_key_are_refused() -> None:
     with pytest.raises(ValueError, match="same"):
-        Ledger([chunk(0), chunk(0)], params_sha256="p", max_attempts=1)
+        Ledger([chunk(0), chunk(0)], num_weights=4, params_sha256="p", max_attempts=1)

@@ -43,12 +43,17 @@ def reducing(run: TrainSetup, script: Script) -> Iterator[RayRunner]:
 def test_a_sum_is_that_of_gradients_that_are_what_they_should_be() -> None:
     parts = list(np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32))
     hashes = [vector_sha256(part) for part in parts]
-    report, total = add_up(hashes, *parts)
+    report, total = add_up(50, hashes, *parts)
     assert np.array_equal(total, (parts[0] + parts[1]) + parts[2])
     assert report == SumReport(tuple(hashes), vector_sha256(total))
     altered = [parts[0], parts[1] + np.float32(1), parts[2]]
-    report, total = add_up(hashes, *altered)
+    report, total = add_up(50, hashes, *altered)
     assert report == SumReport((hashes[0], vector_sha256(altered[1]), hashes[2]), None)
+    assert len(total) == 0
+    # NumPy would add a gradient of one number to all.
+    short = [parts[0], parts[1][:1], parts[2]]
+    report, total = add_up(50, [vector_sha256(part) for part in short], *short)
+    assert report == SumReport((hashes[0], "", hashes[2]), None)
     assert len(total) == 0
 
 
@@ -71,14 +76,21 @@ def test_the_driver_takes_in_one_gradient_of_each_group(
     assert sizes == {0: size, 1: 0, 2: size, 3: 0, 4: size}
 
 
-@pytest.mark.parametrize("kind", ["stale", "corrupt"])
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("stale", "stale"), ("corrupt", "corrupt"), ("short", "corrupt")]
+)
 def test_a_result_that_is_not_what_its_report_says_is_computed_again(
-    run: TrainSetup, reducing: RayRunner, local_gradient: Vector, script: Script, kind: Kind
+    run: TrainSetup,
+    reducing: RayRunner,
+    local_gradient: Vector,
+    script: Script,
+    kind: Kind,
+    verdict: str,
 ) -> None:
     script.write({(0, 0): Fault(kind)})
     gradient, events = update_of(run, reducing)
     assert np.array_equal(gradient, local_gradient)
-    assert kinds(events) == [kind, "retry"]
+    assert kinds(events) == [verdict, "retry"]
 
 
 def test_gradients_that_are_lost_before_they_are_added_are_computed_again(
@@ -102,13 +114,13 @@ def test_gradients_that_are_lost_before_they_are_added_are_computed_again(
 def test_a_sum_that_takes_too_long_is_given_up(
     run: TrainSetup, local_gradient: Vector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def hanging(expected: list[str], *gradients: Sent) -> tuple[SumReport, Vector]:
+    def hanging(size: int, expected: list[str], *gradients: Sent) -> tuple[SumReport, Vector]:
         try:
             (tmp_path / "hung").touch(exist_ok=False)
             time.sleep(60)
         except FileExistsError:
             pass
-        return add_up(expected, *gradients)
+        return add_up(size, expected, *gradients)
 
     monkeypatch.setattr(reduction, "add_up", hanging)
     config = settings(2, reduce_above_mb=0.0, chunk_timeout_s=10.0)

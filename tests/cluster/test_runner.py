@@ -58,6 +58,16 @@ def test_training_on_two_workers_gives_the_bits_of_one_process(
     assert_trains_to_the_same_bits(run, two_workers, locally_trained)
 
 
+def test_training_on_five_workers_gives_the_bits_of_one_process(
+    run: TrainSetup, locally_trained: Mapping[str, Vector]
+) -> None:
+    # Half a core each: the two workers that tests share have theirs already.
+    with open_ray_runner(run.spec, settings(5, cpus_per_worker=0.5)) as runner:
+        runner.wait_until_ready()
+        assert_trains_to_the_same_bits(run, runner, locally_trained)
+        assert len(set(pids(runner))) == 5
+
+
 def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_process(
     run: TrainSetup,
     script: Script,
@@ -188,14 +198,21 @@ def test_what_a_chunk_raises_once_is_tried_again_and_what_it_raises_twice_is_rai
     assert pids(two_workers) == before
 
 
-@pytest.mark.parametrize("kind", ["stale", "corrupt"])
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("stale", "stale"), ("corrupt", "corrupt"), ("short", "corrupt")]
+)
 def test_a_result_that_is_not_of_these_parameters_is_dropped_and_counted(
-    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script, kind: Kind
+    run: TrainSetup,
+    two_workers: RayRunner,
+    local_gradient: Vector,
+    script: Script,
+    kind: Kind,
+    verdict: str,
 ) -> None:
     script.write({(0, 0): Fault(kind)})
     gradient, events = update_of(run, two_workers)
     assert np.array_equal(gradient, local_gradient)
-    assert kinds(events) == [kind, "retry"]
+    assert kinds(events) == [verdict, "retry"]
 
 
 def test_attempts_at_a_chunk_are_bounded(

@@ -40,6 +40,29 @@ def test_a_frozen_worker_is_replaced_after_its_deadline(
     assert wait_for(lambda: not any(map(is_running, before)), seconds=15), "it was not ended"
 
 
+def test_a_worker_that_answers_but_never_ends_its_chunk_is_replaced_after_its_deadline(
+    run: TrainSetup, local_gradient: Vector, script: Script
+) -> None:
+    # Asked every second: it is the deadline that ends it, not silence.
+    config = settings(2, chunk_timeout_s=15.0, heartbeat_timeout_s=3.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        update_of(run, runner)
+        before = set(pids(runner))
+        script.write({(0, 1): Fault("endless")})
+        started = time.monotonic()
+        gradient, events = update_of(run, runner)
+        assert 15 <= time.monotonic() - started < 60
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["timeout", "retry", "restart"]
+    reason = str(events[0]["reason"])
+    assert "no result in 15." in reason
+    # The probe: it tells what it is at, so it was not frozen.
+    assert "(chunk 0/1 for 15." in reason
+    assert events[0]["chunk"] == 1
+    assert events[2]["pid"] in before
+
+
 def test_a_frozen_worker_is_found_by_its_silence_long_before_its_deadline(
     run: TrainSetup, local_gradient: Vector, script: Script
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.config import JobConfig
 from metagan.algorithms import ALGORITHMS
-from metagan.cli.app import COMMANDS, build_parser
+from metagan.cli.app import COMMANDS, SHORT, build_parser
 from metagan.config import list_settings
 from metagan.losses import ADVERSARIAL_LOSSES
 from metagan.sources.registry import SOURCES
@@ -84,6 +84,7 @@ def test_a_document_names_only_commands_and_options_that_exist(path: Path) -> No
     for words in command_lines(text):
         if words[0] in ("--help", "--version", "COMMAND", "..."):
             continue
+        words = [*SHORT.get(words[0], words[:1]), *words[1:]]
         assert words[0] in COMMANDS, f"metagan {' '.join(words)}"
         place = [words[0]]
         if words[0] in PARTS and len(words) > 1 and not words[1].startswith("-"):

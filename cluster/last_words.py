@@ -1,0 +1,75 @@
+"""Why a worker's process has ended, as far as Ray and the process itself tell.
+
+Ray says the same of a process that ran out of memory, crashed or was killed by somebody. What it
+wrote last to standard error tells more: a crash leaves a trace there, a kill leaves none.
+"""
+
+import re
+from itertools import dropwhile
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayError
+
+_MOST_LINES, _MOST_CHARACTERS = 5, 1000
+_READ_BYTES = 16 * 1024
+# For Ray's own log monitor, at the beginning of every worker's log.
+_MARKS = (":job_id:", ":actor_name:", ":task_name:")
+_CRASH = "Fatal Python error"
+_MEMORY_FIX = "lower outer.episodes_per_chunk, inner.batch_size, gan.width or cluster.num_workers"
+
+
+def explain(error: Exception) -> str:
+    """An error of Ray's in one line: how the process ended, or else the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    cause = next((line for line in lines if line.startswith("The actor is dead")), lines[-1])
+    return f"{type(error).__name__}: {cause.partition(' Some common causes')[0]}"[:400]
+
+
+def explain_loss(error: RayError) -> str:
+    """The same of a worker that was lost, with its last words and what they mean, in one line.
+
+    The words are there if it ran on this machine, and neither its node nor the driver ended it.
+    """
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "low on memory" in text:
+        return f"{explain(error)}; out of memory: {_MEMORY_FIX}"
+    if not isinstance(error, ActorDiedError) or "its worker process has died" not in text:
+        return explain(error)
+    log = _log_of(text)
+    if log is None:
+        return f"{explain(error)}; out of memory, if its node's dmesg says so: {_MEMORY_FIX}"
+    words = last_words(log)
+    said = f"; last on its stderr: {words}" if words else ""
+    # A crash or an exception that ended it says so.
+    hint = "" if _CRASH in words else f"; probably out of memory (see dmesg): {_MEMORY_FIX}"
+    return f"{explain(error)}{hint}{said}"
+
+
+def last_words(log: Path) -> str:
+    """The last lines of a log, or the first of a crash's, separated by bars; "" without any."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _READ_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_MARKS)]
+    crash = list(dropwhile(lambda line: not line.startswith(_CRASH), lines))
+    chosen = crash[:_MOST_LINES] or lines[-_MOST_LINES:]
+    # The end of a long line says more than its beginning, except of a crash.
+    joined = " | ".join(chosen)
+    return joined[:_MOST_CHARACTERS] if crash else joined[-_MOST_CHARACTERS:]
+
+
+def _log_of(text: str) -> Path | None:
+    """Standard error of the process that Ray's text is about, if it ran on this machine."""
+    node: Any = ray._private.worker._global_node
+    pid = re.search(r"^\s*pid: (\d+)$", text, re.MULTILINE)
+    ip = re.search(r"^\s*ip: (\S+)$", text, re.MULTILINE)
+    if node is None or pid is None or ip is None or ip[1] != node.node_ip_address:
+        return None
+    logs = Path(node.get_logs_dir_path()).glob(f"worker-*-{pid[1]}.err")
+    return max(logs, key=lambda path: path.stat().st_mtime, default=None)

@@ -1,0 +1,69 @@
+"""The loss of a worker is told with what it said last, and with the likely cause."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RaySystemError
+
+from cluster.errors import ClusterError
+from cluster.last_words import explain, explain_loss, last_words
+from cluster.opening import open_ray_runner
+from metagan.workflow.setup import TrainSetup
+from tests.cluster.faults import Fault, Kind, Script, faulty_worker
+from tests.cluster.runs import chunks_of, settings, start_vector
+
+HINT = "probably out of memory (see dmesg): lower outer.episodes_per_chunk"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize(
+    ("kind", "words", "hinted"),
+    [
+        ("scream", "last on its stderr: the last straw | is heavy", True),
+        ("crash", "last on its stderr: Fatal Python error: Segmentation fault | ", False),
+    ],
+)
+def test_what_a_dead_worker_said_last_is_in_the_log_and_in_the_error(
+    run: TrainSetup, tmp_path: Path, kind: Kind, words: str, *, hinted: bool
+) -> None:
+    script = Script(tmp_path)
+    script.write({(0, 0): Fault(kind, times=99)})
+    events: list[Mapping[str, object]] = []
+    config = settings(1, max_worker_restarts=0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        with pytest.raises(
+            ClusterError, match=r"more than cluster.max_worker_restarts 0"
+        ) as caught:
+            runner.run(start_vector(run), chunks_of(run))
+        events.extend(runner._telemetry.drain([]).events)
+    [restart] = [event for event in events if event["kind"] == "restart"]
+    for text in (str(caught.value), str(restart["reason"])):
+        assert words in text
+        assert (HINT in text) == hinted
+        assert "\n" not in text
+        assert len(text) < 1800
+
+
+def test_the_last_lines_of_a_log_are_few_and_short(tmp_path: Path) -> None:
+    log = tmp_path / "worker.err"
+    marks = ":job_id:01000000\n:actor_name:Worker\n"
+    assert last_words(log) == ""
+    log.write_text(marks)
+    assert last_words(log) == ""
+    log.write_text(marks + "\n".join(f"line {n}" for n in range(9)) + "\n\n")
+    assert last_words(log) == "line 4 | line 5 | line 6 | line 7 | line 8"
+    log.write_bytes(b"\xff" * 100_000 + b" the end")
+    assert last_words(log).endswith("� the end")
+    assert len(last_words(log)) == 1000
+    log.write_text("before\nFatal Python error: Aborted\n\nStack:\n" + "frame\n" * 20)
+    assert last_words(log) == "Fatal Python error: Aborted | Stack: | frame | frame | frame"
+
+
+def test_memory_is_named_where_ray_says_so_and_not_where_a_node_has_gone() -> None:
+    assert "; out of memory: lower outer" in explain_loss(OutOfMemoryError("low on memory"))
+    gone = ActorDiedError()
+    assert explain_loss(gone) == explain(gone)
+    other = RaySystemError("the link is down")
+    assert explain_loss(other) == explain(other)

@@ -1,0 +1,44 @@
+"""Items on Ray's tasks: in order, and not waited for where there never is room for them."""
+
+import time
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.work import RayMap
+from tests.cluster.ray_for_tests import NUM_CPUS
+from tests.cluster.runs import settings
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+def late_by(delay_s: float, item: int) -> int:
+    time.sleep(delay_s)
+    return item * item
+
+
+def test_results_come_in_order_and_an_item_may_take_longer_than_its_placement() -> None:
+    work = RayMap(settings(2, placement_timeout_s=20.0))
+    assert list(work(late_by, 0.01, list(range(7)))) == [n * n for n in range(7)]
+    # Its processes are there by now, so that the deadline of a task that starts is short.
+    short = RayMap(settings(1, placement_timeout_s=2.0))
+    assert list(short(late_by, 4.0, [3])) == [9]
+    assert list(short(late_by, 4.0, [])) == []
+
+
+def test_items_that_can_never_fit_are_refused_at_once() -> None:
+    work = RayMap(settings(NUM_CPUS + 1))
+    with pytest.raises(ClusterError, match=r"room for 6 \(nodes: 6 CPU, 0 GPU\); lower .* to 6"):
+        list(work(late_by, 0.0, [1]))
+
+
+def test_a_cluster_without_room_is_waited_for_until_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cluster.resources.started_by_this_process", lambda: False)
+    nowhere = ("metagan.io/role=nothing",)
+    work = RayMap(settings(2, worker_labels=nowhere, placement_timeout_s=1.0))
+    started = time.monotonic()
+    with pytest.raises(ClusterError, match=r"timeout_s 1 s: .*labelled metagan.io/role=nothing"):
+        list(work(late_by, 0.0, [1, 2]))
+    assert 1 <= time.monotonic() - started < 30
