@@ -43,7 +43,7 @@ def explain_loss(error: RayError) -> str:
     words = last_words(log)
     said = f"; last on its stderr: {words}" if words else ""
     # A crash or an exception that ended it says so.
-    hint = "" if _CRASH in words else f"; probably out of memory (see dmesg): {_MEMORY_FIX}"
+    hint = "" if _CRASH in words else f"; perhaps out of memory (see dmesg): {_MEMORY_FIX}"
     return f"{explain(error)}{hint}{said}"
 
 

@@ -13,7 +13,7 @@ from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker
 from tests.cluster.runs import chunks_of, settings, start_vector
 
-HINT = "probably out of memory (see dmesg): lower outer.episodes_per_chunk"
+HINT = "perhaps out of memory (see dmesg): lower outer.episodes_per_chunk"
 
 
 @pytest.mark.ray
