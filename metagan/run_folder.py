@@ -13,11 +13,12 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from metagan.clock import utc_now
 from metagan.files import finite_or_null, json_bytes, write_bytes
 
 PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetensors")
@@ -73,8 +74,7 @@ class RunFolder:
     ) -> None:
         """Start a run here; see `check_new` for what is refused."""
         self.check_new(alone=alone)
-        for name in _FOLDERS:
-            self._make(self.path / name)
+        self.make_folders()
         contents = {
             "splits.json": json_bytes(dict(splits)),
             "data.json": json_bytes(dict(data)),
@@ -85,6 +85,11 @@ class RunFolder:
             self._write(self.path / name, contents[name])
         # Last: its presence says that the folder is a run.
         self._write(self.config_file, config_yaml.encode())
+
+    def make_folders(self) -> None:
+        """Make the run's folders."""
+        for name in _FOLDERS:
+            self._make(self.path / name)
 
     def update_config(self, config_yaml: str) -> None:
         """Keep the settings that the run goes on with, such as a larger `outer.steps`."""
@@ -214,6 +219,15 @@ class RunFolder:
         if records:
             with (self.path / name).open("a") as stream:
                 stream.writelines(json.dumps(finite_or_null(record)) + "\n" for record in records)
+
+    def append_events(self, step: int, events: Iterable[Mapping[str, Any]]) -> None:
+        """Add to the failure log; an event that does not say its time happens now.
+
+        Args:
+            step: The outer step it belongs to, counted from 1.
+            events: One mapping each, with its `kind`.
+        """
+        self.append("failures.jsonl", [{"step": step, "time": utc_now(), **e} for e in events])
 
     def read_lines(self, name: str) -> list[dict[str, Any]]:
         """The records of a JSON-lines file; a half-written last line is left out."""

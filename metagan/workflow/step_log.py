@@ -1,13 +1,14 @@
 """What is written and shown after every outer step of training."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, Self
 
 import torch
 from tensorboardX import SummaryWriter
 
 from metagan.checkpoint import mark_best, save_checkpoint
+from metagan.chunks import EpisodeFailure
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
 from metagan.run_folder import RunError, RunFolder
@@ -89,18 +90,22 @@ class StepLog:
             ],
         )
         self._write_scalars(update.metrics, record.step)
-        failures: list[dict[str, Any]] = [
-            {"step": record.step, "kind": "episode", "task": f.key.task, "reason": f.reason}
-            for f in update.failures
-        ]
-        failures += [{"step": record.step, **event} for event in stats.events]
-        self._folder.append("failures.jsonl", failures)
+        self._log_failures(record.step, update.failures, stats.events)
         self._failures += len(update.failures)
         self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
         self._report(learner, record)
         if learner.step % self._config.checkpoint.every_steps == 0:
             self._save(learner)
         return False
+
+    def _log_failures(
+        self,
+        step: int,
+        failures: Sequence[EpisodeFailure],
+        events: Sequence[Mapping[str, object]],
+    ) -> None:
+        episodes = [{"kind": "episode", "task": f.key.task, "reason": f.reason} for f in failures]
+        self._folder.append_events(step, [*episodes, *events])
 
     def _write_scalars(self, metrics: Mapping[str, float], step: int) -> None:
         """For TensorBoard; opened at the first step, as a start that fails is to leave nothing."""
@@ -144,9 +149,7 @@ class StepLog:
             self._storage.push(self._folder, keep=self._config.checkpoint.keep)
         except StorageError as error:
             self._storage_failures += 1
-            self._folder.append(
-                "failures.jsonl", [{"step": step, "kind": "storage", "reason": str(error)}]
-            )
+            self._folder.append_events(step, [{"kind": "storage", "reason": str(error)}])
             self._reporter.print(
                 f"warning: the checkpoint of outer step {step} is in the run folder only: {error}"
             )

@@ -24,7 +24,7 @@ from metagan.outer_loop import MetaLearner
 from metagan.params import LEARNED_BESIDES
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
-from metagan.storage import RunStorage, StorageError
+from metagan.storage import Pulled, RunStorage, StorageError
 from metagan.train import (
     ChunkWorker,
     EpisodeRunner,
@@ -92,7 +92,7 @@ def train_run(
     if not resume:
         folder.check_new(alone=alone)
     with folder.lock(), _nothing_left_of_a_failed_start(folder):
-        storage = _open_storage(config, folder, resume, reporter)
+        storage, passed_over = _open_storage(config, folder, resume, reporter)
         if resume == "auto":
             resume = folder.exists()
         if not resume:
@@ -109,7 +109,7 @@ def train_run(
         if storage is not None:
             storage.claim()
         if resume:
-            _clear_the_way(folder, learner, damaged, reporter)
+            _clear_the_way(folder, learner, damaged, passed_over, reporter)
             folder.update_config(to_yaml(config))
         else:
             folder.create(
@@ -160,17 +160,23 @@ def train_run(
 
 def _open_storage(
     config: RunConfig, folder: RunFolder, resume: bool | Literal["auto"], reporter: Reporter
-) -> RunStorage | None:
-    """The copy of the run, if there is to be one; a run to resume is brought up to date with it."""
+) -> tuple[RunStorage | None, Sequence[str]]:
+    """The copy of the run, if there is to be one; a run to resume is brought up to date with it.
+
+    Returns:
+        The copy, and what was wrong with checkpoints in it that were passed over.
+    """
     uri = config.checkpoint.storage
     if uri is None:
-        return None
-    storage = RunStorage(uri)
+        return None, ()
+    storage, pulled = RunStorage(uri), Pulled()
     try:
         if resume:
-            step = storage.pull(folder)
-            if step is not None:
-                reporter.print(f"fetched outer step {step} from {uri}")
+            pulled = storage.pull(folder)
+            for complaint in pulled.damaged:
+                reporter.print(f"damaged checkpoint in {uri} passed over: {complaint}")
+            if pulled.step is not None:
+                reporter.print(f"fetched outer step {pulled.step} from {uri}")
         elif storage.steps():
             raise RunError(
                 f"checkpoint.storage {uri} holds a run already; continue it with --resume auto, or "
@@ -180,7 +186,7 @@ def _open_storage(
         raise RunError(
             f"checkpoint.storage {error}; check its address, permissions and credentials"
         ) from None
-    return storage
+    return storage, pulled.damaged
 
 
 def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
@@ -238,12 +244,20 @@ def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping
 
 
 def _clear_the_way(
-    folder: RunFolder, learner: MetaLearner, damaged: Mapping[Path, str], reporter: Reporter
+    folder: RunFolder,
+    learner: MetaLearner,
+    damaged: Mapping[Path, str],
+    passed_over: Sequence[str],
+    reporter: Reporter,
 ) -> None:
-    """Put away what the resumed run will write again."""
+    """Put away what the resumed run will write again, and log which checkpoints were damaged."""
+    reasons = list(passed_over)
     for path, complaint in damaged.items():
-        reporter.print(f"damaged checkpoint kept as {set_aside(path).name}: {complaint}")
+        kept = set_aside(path).name
+        reporter.print(f"damaged checkpoint kept as {kept}: {complaint}")
+        reasons.append(f"{complaint}; kept as {kept}")
     folder.truncate_after(learner.step)
+    folder.append_events(learner.step, [{"kind": "damaged", "reason": why} for why in reasons])
     reporter.print(
         f"resuming at outer step {learner.step} from {folder.checkpoints / f'step-{learner.step}'}"
         if learner.step
