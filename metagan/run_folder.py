@@ -64,6 +64,10 @@ class RunFolder:
         """Whether a run was started here."""
         return self.config_file.is_file()
 
+    def has_steps(self) -> bool:
+        """Whether an outer step was logged here, so that there is something to go on from."""
+        return (self.path / "metrics.jsonl").is_file()
+
     def create(
         self,
         *,
@@ -130,7 +134,7 @@ class RunFolder:
 
         Once a step is logged there is something to go on from, and everything stays.
         """
-        if (self.path / "metrics.jsonl").exists():
+        if self.has_steps():
             return
         for path in reversed(self._made):
             # A folder in which somebody else has put something stays.
@@ -242,10 +246,14 @@ class RunFolder:
         return records
 
     def truncate_after(self, step: int) -> None:
-        """Drop log lines of steps after `step`, which will be repeated."""
+        """Drop log lines of steps after `step`, which will be repeated; how a run ended stays."""
         for name in ("metrics.jsonl", "failures.jsonl"):
             if (self.path / name).is_file():
-                kept = [r for r in self.read_lines(name) if r.get("step", 0) <= step]
+                kept = [
+                    record
+                    for record in self.read_lines(name)
+                    if record.get("step", 0) <= step or record.get("kind") == "end"
+                ]
                 text = "".join(json.dumps(record) + "\n" for record in kept)
                 write_bytes(self.path / name, text.encode())
 

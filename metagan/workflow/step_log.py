@@ -1,7 +1,9 @@
 """What is written and shown after every outer step of training."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, Self
 
 import torch
@@ -98,6 +100,24 @@ class StepLog:
             self._save(learner)
         return False
 
+    def failed_step(
+        self,
+        step: int,
+        failures: Sequence[EpisodeFailure],
+        events: Sequence[Mapping[str, object]],
+    ) -> None:
+        """Log what happened in a step that raised; see `metagan.train.OnFailedStep`."""
+        if self._folder.has_steps():  # Else the start has failed, and leaves nothing.
+            with contextlib.suppress(OSError):  # The step's own error is to be told.
+                self._log_failures(step, failures, events)
+
+    def ended(self, step: int, error: Exception) -> None:
+        """Log how a run ended after this many outer steps, as the last line."""
+        if self._folder.has_steps():
+            event = {"kind": "end", "reason": str(error) or type(error).__name__}
+            with contextlib.suppress(OSError):
+                self._folder.append_events(step, [event])
+
     def _log_failures(
         self,
         step: int,
@@ -141,6 +161,12 @@ class StepLog:
         if self._saved != learner.step:
             self._save(learner)
 
+    def keep(self, learner: MetaLearner) -> Path:
+        """Write a checkpoint if it is not there yet, and tell nobody: the run has failed."""
+        if self._saved == learner.step:
+            return self._folder.checkpoints / f"step-{learner.step}"
+        return self._write_checkpoint(learner)
+
     def _copy(self, step: int) -> None:
         """Copy the newest checkpoint to the storage; it may fail a few times in a row."""
         if self._storage is None:
@@ -163,6 +189,15 @@ class StepLog:
             self._storage_failures = 0
 
     def _save(self, learner: MetaLearner) -> None:
+        self._write_checkpoint(learner)
+        init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
+        write_preview(
+            self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init
+        )
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(self._setup, init, learner.step)
+
+    def _write_checkpoint(self, learner: MetaLearner) -> Path:
         path = save_checkpoint(
             self._folder.checkpoints,
             learner.state(),
@@ -173,9 +208,4 @@ class StepLog:
         mark_best(self._folder.checkpoints, path)
         self._saved = learner.step
         self._copy(learner.step)
-        init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
-        write_preview(
-            self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init
-        )
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(self._setup, init, learner.step)
+        return path
