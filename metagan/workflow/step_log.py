@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import torch
-from tensorboardX import SummaryWriter
 
 from metagan.checkpoint import mark_best, save_checkpoint
 from metagan.chunks import EpisodeFailure
@@ -18,6 +17,7 @@ from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
 from metagan.train import StepRecord
 from metagan.workflow.previews import write_preview
+from metagan.workflow.scalars import Scalars
 from metagan.workflow.setup import TrainSetup
 
 OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
@@ -58,15 +58,13 @@ class StepLog:
         self._algorithm = ""
         self._started = time.perf_counter()
         self._steps_here = 0
-        self._first_step = first_step
-        self._events: SummaryWriter | None = None
+        self._scalars = Scalars(folder.path, first_step=first_step, warn=reporter.print)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._events is not None:
-            self._events.close()
+        self._scalars.close()
 
     def __call__(self, learner: MetaLearner, record: StepRecord) -> bool:
         """Log a step and, every so often, checkpoint; never asks to stop."""
@@ -91,7 +89,7 @@ class StepLog:
                 }
             ],
         )
-        self._write_scalars(update.metrics, record.step)
+        self._scalars.write(update.metrics, record.step)
         self._log_failures(record.step, update.failures, stats.events)
         self._failures += len(update.failures)
         self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
@@ -126,16 +124,6 @@ class StepLog:
     ) -> None:
         episodes = [{"kind": "episode", "task": f.key.task, "reason": f.reason} for f in failures]
         self._folder.append_events(step, [*episodes, *events])
-
-    def _write_scalars(self, metrics: Mapping[str, float], step: int) -> None:
-        """For TensorBoard; opened at the first step, as a start that fails is to leave nothing."""
-        if self._events is None:
-            # What an earlier session logged after its checkpoint is repeated, so it is hidden.
-            self._events = SummaryWriter(
-                str(self._folder.path), purge_step=self._first_step + 1, flush_secs=10
-            )
-        for name, value in metrics.items():
-            self._events.add_scalar(f"train/{name}", value, step)
 
     def _report(self, learner: MetaLearner, record: StepRecord) -> None:
         elapsed = time.perf_counter() - self._started
