@@ -37,6 +37,10 @@ class BusyError(RunError):
     """Another process holds the run folder."""
 
 
+class WriteError(RunError):
+    """The disk does not take what a run writes; with room on it, the run can be resumed."""
+
+
 class RunFolder:
     """Paths and small files of one run; never deletes what it did not write."""
 

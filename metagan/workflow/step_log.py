@@ -2,17 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
 import torch
 
-from metagan.checkpoint import mark_best, save_checkpoint
+from metagan.checkpoint import list_checkpoints, mark_best, save_checkpoint
 from metagan.chunks import EpisodeFailure
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
-from metagan.run_folder import RunError, RunFolder
+from metagan.run_folder import RunError, RunFolder, WriteError
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
 from metagan.train import StepRecord
@@ -73,24 +73,21 @@ class StepLog:
             self._started = time.perf_counter() - record.wall_s
         self._steps_here += 1
         update, stats = record.update, record.stats
-        self._folder.append(
-            "metrics.jsonl",
-            [
-                {
-                    "step": record.step,
-                    "algorithm": record.algorithm,
-                    **update.metrics,
-                    "episodes": update.num_finite,
-                    "planned": update.num_planned,
-                    "wall_s": record.wall_s,
-                    "compute_s": stats.compute_s,
-                    "transfer_s": stats.transfer_s,
-                    "wait_s": stats.wait_s,
-                }
-            ],
-        )
+        line = {
+            "step": record.step,
+            "algorithm": record.algorithm,
+            **update.metrics,
+            "episodes": update.num_finite,
+            "planned": update.num_planned,
+            "wall_s": record.wall_s,
+            "compute_s": stats.compute_s,
+            "transfer_s": stats.transfer_s,
+            "wait_s": stats.wait_s,
+        }
+        with self._writing(f"the log of outer step {record.step}", self._folder.path):
+            self._folder.append("metrics.jsonl", [line])
+            self._log_failures(record.step, update.failures, stats.events)
         self._scalars.write(update.metrics, record.step)
-        self._log_failures(record.step, update.failures, stats.events)
         self._failures += len(update.failures)
         self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
         self._report(learner, record)
@@ -179,21 +176,39 @@ class StepLog:
     def _save(self, learner: MetaLearner) -> None:
         self._write_checkpoint(learner)
         init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
-        write_preview(
-            self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init
-        )
+        sheet = self._folder.samples / f"step-{learner.step:06d}.png"
+        with self._writing("a sheet of samples", sheet):
+            write_preview(sheet, self._setup, self._config, init)
         if self._on_checkpoint is not None:
             self._on_checkpoint(self._setup, init, learner.step)
 
     def _write_checkpoint(self, learner: MetaLearner) -> Path:
-        path = save_checkpoint(
-            self._folder.checkpoints,
-            learner.state(),
-            self._setup.layout,
-            info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
-            keep=self._config.checkpoint.keep,
-        )
-        mark_best(self._folder.checkpoints, path)
+        path = self._folder.checkpoints / f"step-{learner.step}"
+        with self._writing("a checkpoint", path):
+            save_checkpoint(
+                self._folder.checkpoints,
+                learner.state(),
+                self._setup.layout,
+                info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
+                keep=self._config.checkpoint.keep,
+            )
+            mark_best(self._folder.checkpoints, path)
         self._saved = learner.step
         self._copy(learner.step)
         return path
+
+    @contextlib.contextmanager
+    def _writing(self, what: str, path: Path) -> Iterator[None]:
+        """What the disk does not take ends the run with what to do about it."""
+        try:
+            yield
+        except OSError as error:
+            try:
+                newest = [path.name for path in list_checkpoints(self._folder.checkpoints)][:1]
+            except OSError:
+                newest = []
+            step = newest[0].removeprefix("step-") if newest else "0"
+            raise WriteError(
+                f"{what} cannot be written to {path}: {error.strerror or error}; free space or "
+                f"mend the disk, then continue with --resume, which goes on from outer step {step}"
+            ) from error

@@ -88,6 +88,7 @@ def train_run(
 
     Raises:
         RunError: If the folder cannot be used as asked.
+        WriteError: If the disk does not take what the run writes.
         DivergedError: If too few episodes gave finite meta-gradients.
     """
     started = time.perf_counter()

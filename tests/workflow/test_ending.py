@@ -1,7 +1,10 @@
 """A run that ends early: what it did is kept, and why it ended is told."""
 
 import contextlib
+import errno
+import importlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,19 +16,22 @@ import numpy as np
 import pytest
 
 from metagan.aggregate import DivergedError
-from metagan.checkpoint import list_checkpoints
+from metagan.checkpoint import list_checkpoints, load_checkpoint
 from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure
+from metagan.cli.app import run_cli
+from metagan.config import to_yaml
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Vector
 from metagan.report.load import load_run_files
 from metagan.report.training import failures_section
+from metagan.run_folder import RunFolder, WriteError
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage
 from metagan.train import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
-from metagan.workflow.setup import TrainSetup
+from metagan.workflow.setup import TrainSetup, prepare
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tests.helpers import tree
-from tests.workflow.conftest import Quiet, bars_config, run_training
+from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
 
 TIME = "2026-01-02T03:04:05.678Z"
 RESTART = {"kind": "restart", "time": TIME, "worker": 1, "reason": "the process died"}
@@ -198,4 +204,82 @@ def test_weights_that_are_not_finite_are_not_kept(
     monkeypatch.setattr(MetaLearner, "apply", overflow)
     error = end(config_of(bars_path), tmp_path / "run", 4, diverge)
     assert "the weights of outer step 3 are not finite, and not kept" in str(error)
+    assert newest(tmp_path / "run") == "step-2"
+
+
+def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """A function of this name writes nothing more after so many calls."""
+    module, _, name = where.rpartition(".")
+    real, count = getattr(importlib.import_module(module), name), 0
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > calls:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(where, full)
+
+
+@pytest.mark.parametrize(
+    ("where", "calls", "what", "goes_on_from"),
+    [
+        # A checkpoint is three files, LATEST and BEST besides its manifest: here the second one's
+        # third file, its LATEST, its manifest, then the first one's first file.
+        ("metagan.checkpoint.write_bytes", 7, "a checkpoint", 2),
+        ("metagan.checkpoint.write_bytes", 8, "a checkpoint", 4),
+        ("metagan.checkpoint.write_json", 1, "a checkpoint", 2),
+        ("metagan.checkpoint.write_bytes", 0, "a checkpoint", 0),
+        ("metagan.workflow.step_log.write_preview", 1, "a sheet of samples", 4),
+    ],
+)
+def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_is_room(
+    bars_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+    calls: int,
+    what: str,
+    goes_on_from: int,
+) -> None:
+    config, run = config_of(bars_path), tmp_path / "run"
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    line = ["train", "-c", str(tmp_path / "run.yaml"), "--run", str(run), "--local"]
+    with pytest.MonkeyPatch.context() as patch:
+        no_room_after(calls, patch, where)
+        assert run_cli(line, local_context) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"metagan: error: {what} cannot be written to {run}/\S+: No space left on device; free "
+        rf"space .* --resume, which goes on from outer step {goes_on_from}\n",
+        said,
+    )
+    assert logged(run)[-1]["kind"] == "end"
+    assert [path.name for path in (run / "checkpoints").glob(".*")] == []
+    if goes_on_from:
+        layout = prepare(config).layout
+        for path in list_checkpoints(run / "checkpoints"):
+            load_checkpoint(path, layout)
+        assert newest(run) == f"step-{goes_on_from}"
+
+    run_training(config, run, resume=True)
+    run_training(config, tmp_path / "straight")
+    expected = tree(tmp_path / "straight" / "checkpoints" / "step-6")
+    assert tree(run / "checkpoints" / "step-6") == expected
+
+
+def test_a_log_that_cannot_be_written_ends_the_run_with_its_checkpoints_intact(
+    bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = RunFolder.append
+
+    def full(folder: RunFolder, name: str, records: list[dict[str, Any]]) -> None:
+        if records and records[0]["step"] >= 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(folder, name, records)
+
+    monkeypatch.setattr(RunFolder, "append", full)
+    with pytest.raises(WriteError, match=r"the log of outer step 4 .*goes on from outer step 2$"):
+        run_training(config_of(bars_path), tmp_path / "run")
     assert newest(tmp_path / "run") == "step-2"
