@@ -25,6 +25,7 @@ from pyarrow import fs
 
 from metagan.checkpoint import (
     MANIFEST,
+    CheckpointError,
     DamagedCheckpointError,
     check_checkpoint,
     list_checkpoints,
@@ -184,6 +185,9 @@ class RunStorage:
                 check_checkpoint(fetched)
             except DamagedCheckpointError as error:
                 complaints[fetched] = str(error).replace(f"{staging}/", "")
+            except CheckpointError as error:
+                said = str(error).replace(f"{staging}/", "")
+                raise CheckpointError(f"checkpoint.storage {self.uri}: {said}") from None
             else:
                 return step, complaints
         return None, complaints

@@ -221,7 +221,7 @@ def test_a_copy_that_may_be_sound_is_not_passed_over(
     file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 2}))
     before = tree(tmp_path)
     new = RunFolder(tmp_path / "new")
-    with pytest.raises(CheckpointError, match="use the version that wrote it"):
+    with pytest.raises(CheckpointError, match=rf"{uri}: step-6/manifest.json: .*use the version"):
         RunStorage(uri).pull(new)
     new.discard()
     assert tree(tmp_path) == before
