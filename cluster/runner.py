@@ -29,7 +29,7 @@ from cluster.metrics import RunMetrics
 from cluster.pool import Ref, Worker, WorkerPool, fetch, is_preempted
 from cluster.reduction import Outcome, Reductions
 from cluster.resources import describe_wait, node_resources
-from cluster.telemetry import Telemetry
+from cluster.telemetry import Event, Telemetry
 from cluster.worker import WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
 from metagan.params import Vector, vector_sha256
@@ -123,6 +123,10 @@ class RayRunner:
         self._reductions.consider(ledger, num_bytes=vector.nbytes)
         with self._telemetry.timed("transfer"):
             return _Account(ledger, ray.put(vector))
+
+    def take_events(self) -> Sequence[Event]:
+        """See `metagan.train.EpisodeRunner`."""
+        return self._telemetry.take_events()
 
     def close(self) -> None:
         """End what runs in this process; the workers are the pool's to end."""

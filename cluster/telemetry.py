@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from metagan.chunks import ChunkResult
+from metagan.clock import utc_now
 from metagan.train import RunnerStats
 
 EventKind = Literal[
@@ -44,7 +45,7 @@ class Telemetry:
 
     def event(self, kind: EventKind, **fields: object) -> None:
         """Records something unusual; the fields must be writable as JSON."""
-        self._events.append({"kind": kind, **fields})
+        self._events.append({"kind": kind, "time": utc_now(), **fields})
         described = " ".join(f"{name}={value}" for name, value in fields.items())
         _LOG.warning("%s %s", kind, described)
 
@@ -54,8 +55,13 @@ class Telemetry:
             compute_s=sum(result.report.compute_s for result in results),
             transfer_s=self._seconds["transfer"],
             wait_s=self._seconds["wait"],
-            events=tuple(self._events),
+            events=self.take_events(),
         )
         self._seconds.clear()
-        self._events.clear()
         return stats
+
+    def take_events(self) -> tuple[Event, ...]:
+        """The events so far, each once."""
+        events = tuple(self._events)
+        self._events.clear()
+        return events

@@ -28,6 +28,9 @@ from metagan.params import GanParams, Layout
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+_SUFFIX = ".safetensors"
+_WEIGHTS = (f"init{_SUFFIX}", f"ema{_SUFFIX}")
+_OPTIMIZER = f"optimizer{_SUFFIX}"
 _NAME = re.compile(r"step-(0|[1-9][0-9]*)")
 _UNFINISHED = re.compile(r"\.step-[0-9]+\.[0-9a-f]{8}\.tmp")
 
@@ -85,15 +88,19 @@ def params_from_named(tensors: Mapping[str, Tensor], layout: Layout, *, file: st
                 f"{file}: {name} is {tuple(tensor.shape)}, expected {tuple(shape)}; the settings "
                 "under `gan` differ from those it was written with"
             )
-        if tensor.dtype != torch.float32:
-            raise DamagedCheckpointError(f"{file}: {name} is {tensor.dtype}, expected float32")
-        if not torch.isfinite(tensor).all():
-            raise DamagedCheckpointError(f"{file}: {name} holds NaN or infinity")
+        _check_values(name, tensor, file)
     players: dict[str, dict[str, Tensor]] = {player: {} for player in GanParams._fields}
     for name in layout.shapes:
         player, _, weight = name.partition(".")
         players[player][weight] = tensors[name]
     return GanParams(**players)
+
+
+def _check_values(name: str, tensor: Tensor, file: str) -> None:
+    if tensor.dtype != torch.float32:
+        raise DamagedCheckpointError(f"{file}: {name} is {tensor.dtype}, expected float32")
+    if not torch.isfinite(tensor).all():
+        raise DamagedCheckpointError(f"{file}: {name} holds NaN or infinity")
 
 
 def write_tensor_folder(
@@ -204,10 +211,10 @@ def save_checkpoint(
     if not path.exists():
         rest = {k: v for k, v in state.tensors.items() if k not in ("init", "ema")}
         files = {
-            "init.safetensors": named_tensors(layout.unflatten(state.tensors["init"])),
-            "ema.safetensors": named_tensors(layout.unflatten(state.tensors["ema"])),
-            "optimizer.safetensors": rest,
+            file: named_tensors(layout.unflatten(state.tensors[file.removesuffix(_SUFFIX)]))
+            for file in _WEIGHTS
         }
+        files[_OPTIMIZER] = rest
         info = {**info, "step": state.step, "layout_sha256": layout.sha256}
         write_tensor_folder(path, files, info)
     write_bytes(folder / "LATEST", f"{path.name}\n".encode())
@@ -253,9 +260,14 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint so that its step can be written again; nothing is deleted."""
-    aside = path.with_name(f"damaged-{path.name}-{uuid.uuid4().hex[:8]}")
+def set_aside(path: Path, *, into: Path | None = None) -> Path:
+    """Rename a damaged checkpoint so that its step can be written again; nothing is deleted.
+
+    Args:
+        path: It.
+        into: The folder that it is to be in; None: where it is.
+    """
+    aside = (into or path.parent) / f"damaged-{path.name}-{uuid.uuid4().hex[:8]}"
     path.rename(aside)
     return aside
 
@@ -271,12 +283,32 @@ def load_checkpoint(path: Path, layout: Layout) -> Checkpoint:
     step = manifest.get("step")
     if type(step) is not int or path.name != f"step-{step}":
         raise DamagedCheckpointError(f"{path / MANIFEST}: step {step!r} in a folder {path.name}")
-    tensors = read_tensors(path, "optimizer.safetensors")
-    for name in ("init", "ema"):
-        file = f"{name}.safetensors"
+    tensors = read_tensors(path, _OPTIMIZER)
+    for file in _WEIGHTS:
         params = params_from_named(read_tensors(path, file), layout, file=str(path / file))
-        tensors[name] = layout.flatten(params)
+        tensors[file.removesuffix(_SUFFIX)] = layout.flatten(params)
     return Checkpoint(path, LearnerState(step, tensors), manifest)
+
+
+def _check_step(path: Path, manifest: Mapping[str, Any]) -> int:
+    step = manifest.get("step")
+    if type(step) is not int or path.name != f"step-{step}":
+        raise DamagedCheckpointError(f"{path / MANIFEST}: step {step!r} in a folder {path.name}")
+    return step
+
+
+def check_checkpoint(path: Path) -> None:
+    """Verify what can be verified of a checkpoint without the run's networks.
+
+    Raises:
+        CheckpointError: If it cannot be read here; it may be sound.
+        DamagedCheckpointError: If anything about it is wrong.
+    """
+    _check_step(path, read_manifest(path))
+    read_tensors(path, _OPTIMIZER)
+    for file in _WEIGHTS:
+        for name, tensor in read_tensors(path, file).items():
+            _check_values(name, tensor, str(path / file))
 
 
 def load_newest(folder: Path, layout: Layout) -> tuple[Checkpoint | None, dict[Path, str]]:

@@ -70,6 +70,11 @@ class MetaLearner:
         return copied
 
     @property
+    def is_finite(self) -> bool:
+        """Whether all that training goes on from is free of NaN and infinity."""
+        return all(bool(torch.isfinite(t).all()) for t in self.state().tensors.values())
+
+    @property
     def warming_up(self) -> bool:
         """Whether the next step is one of joint pre-training."""
         return self.step < self._warmup.steps

@@ -13,11 +13,12 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from metagan.clock import utc_now
 from metagan.files import finite_or_null, json_bytes, write_bytes
 
 PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetensors")
@@ -34,6 +35,10 @@ class RunError(ValueError):
 
 class BusyError(RunError):
     """Another process holds the run folder."""
+
+
+class WriteError(RunError):
+    """The disk does not take what a run writes; with room on it, the run can be resumed."""
 
 
 class RunFolder:
@@ -63,6 +68,10 @@ class RunFolder:
         """Whether a run was started here."""
         return self.config_file.is_file()
 
+    def has_steps(self) -> bool:
+        """Whether an outer step was logged here, so that there is something to go on from."""
+        return (self.path / "metrics.jsonl").is_file()
+
     def create(
         self,
         *,
@@ -73,8 +82,7 @@ class RunFolder:
     ) -> None:
         """Start a run here; see `check_new` for what is refused."""
         self.check_new(alone=alone)
-        for name in _FOLDERS:
-            self._make(self.path / name)
+        self.make_folders()
         contents = {
             "splits.json": json_bytes(dict(splits)),
             "data.json": json_bytes(dict(data)),
@@ -85,6 +93,11 @@ class RunFolder:
             self._write(self.path / name, contents[name])
         # Last: its presence says that the folder is a run.
         self._write(self.config_file, config_yaml.encode())
+
+    def make_folders(self) -> None:
+        """Make the run's folders."""
+        for name in _FOLDERS:
+            self._make(self.path / name)
 
     def update_config(self, config_yaml: str) -> None:
         """Keep the settings that the run goes on with, such as a larger `outer.steps`."""
@@ -125,7 +138,7 @@ class RunFolder:
 
         Once a step is logged there is something to go on from, and everything stays.
         """
-        if (self.path / "metrics.jsonl").exists():
+        if self.has_steps():
             return
         for path in reversed(self._made):
             # A folder in which somebody else has put something stays.
@@ -215,6 +228,15 @@ class RunFolder:
             with (self.path / name).open("a") as stream:
                 stream.writelines(json.dumps(finite_or_null(record)) + "\n" for record in records)
 
+    def append_events(self, step: int, events: Iterable[Mapping[str, Any]]) -> None:
+        """Add to the failure log; an event that does not say its time happens now.
+
+        Args:
+            step: The outer step it belongs to, counted from 1.
+            events: One mapping each, with its `kind`.
+        """
+        self.append("failures.jsonl", [{"step": step, "time": utc_now(), **e} for e in events])
+
     def read_lines(self, name: str) -> list[dict[str, Any]]:
         """The records of a JSON-lines file; a half-written last line is left out."""
         file = self.path / name
@@ -228,10 +250,14 @@ class RunFolder:
         return records
 
     def truncate_after(self, step: int) -> None:
-        """Drop log lines of steps after `step`, which will be repeated."""
+        """Drop log lines of steps after `step`, which will be repeated; how a run ended stays."""
         for name in ("metrics.jsonl", "failures.jsonl"):
             if (self.path / name).is_file():
-                kept = [r for r in self.read_lines(name) if r.get("step", 0) <= step]
+                kept = [
+                    record
+                    for record in self.read_lines(name)
+                    if record.get("step", 0) <= step or record.get("kind") == "end"
+                ]
                 text = "".join(json.dumps(record) + "\n" for record in kept)
                 write_bytes(self.path / name, text.encode())
 

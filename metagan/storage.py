@@ -3,23 +3,34 @@
 What training goes on from is copied at every checkpoint: settings, splits, logs, and the checkpoint
 itself, its manifest last. An object store has no rename, so the manifest is what makes a checkpoint
 one: a folder without it is what a driver left that died, and is passed over. Hashes in the manifest
-are checked when the copy is read back.
+are checked when the copy is read back: a damaged checkpoint gives way to the one before it.
 
 A driver writes its name before it starts. One that finds another name there has been replaced, and
 stops: two drivers on two machines cannot overwrite each other's checkpoints.
 """
 
+import functools
 import json
 import os
 import platform
+import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from pyarrow import fs
 
-from metagan.checkpoint import MANIFEST, list_checkpoints
+from metagan.checkpoint import (
+    MANIFEST,
+    CheckpointError,
+    DamagedCheckpointError,
+    check_checkpoint,
+    list_checkpoints,
+    set_aside,
+)
 from metagan.files import write_bytes
 from metagan.run_folder import RunError, RunFolder
 
@@ -35,6 +46,19 @@ _FIRST_PAUSE_S = 0.5
 
 class StorageError(OSError):
     """The storage could not be read or written, after several attempts."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What was fetched.
+
+    Attributes:
+        step: Outer step of the checkpoint that is in the run folder now; None: nothing was fetched.
+        damaged: Of each newer one, newest first, what is wrong with it and where it is kept.
+    """
+
+    step: int | None = None
+    damaged: Sequence[str] = ()
 
 
 class RunStorage:
@@ -86,13 +110,16 @@ class RunStorage:
         """
         self._check_claim()
         (newest, *_) = list_checkpoints(folder.checkpoints)
+        step = int(newest.name.removeprefix("step-"))
         files = [file for file in newest.iterdir() if file.name != MANIFEST]
         for file in [*sorted(files), newest / MANIFEST]:
             self._write(f"checkpoints/{newest.name}/{file.name}", file.read_bytes())
         for name in (*_LOGS, *_RUN_FILES):
             if (folder.path / name).is_file():
                 self._write(name, (folder.path / name).read_bytes())
-        for step in self.steps()[keep:]:
+        # A newer one is what the run stepped back over; this run's next ones are to stay.
+        own = [s for s in self.steps() if s <= step]
+        for step in own[keep:]:
             self._delete(f"{self._root}/checkpoints/step-{step}")
 
     def steps(self) -> list[int]:
@@ -104,35 +131,78 @@ class RunStorage:
         folders = [info.path.split("/")[-2] for info in infos if info.base_name == MANIFEST]
         return sorted((int(name.removeprefix("step-")) for name in folders), reverse=True)
 
-    def pull(self, folder: RunFolder) -> int | None:
+    def pull(self, folder: RunFolder) -> Pulled:
         """Bring a run folder up to date with the copy, if the copy is ahead of it.
 
-        Returns:
-            The outer step of the checkpoint that was fetched; None if there was nothing newer.
+        What is fetched is verified. A damaged checkpoint is kept in the run folder under another
+        name, and the one before it is fetched; the copy stays as it is.
 
         Raises:
             StorageError: If the copy cannot be read.
+            RunError: If all its checkpoints are damaged and the run folder has none.
+            CheckpointError: If one that may be sound cannot be used here.
         """
-        steps = self.steps()
         here = [int(p.name.removeprefix("step-")) for p in list_checkpoints(folder.checkpoints)]
-        if not steps or (folder.exists() and here and max(here) >= steps[0]):
-            return None
-        name = f"step-{steps[0]}"
-        folder.samples.mkdir(parents=True, exist_ok=True)
-        staging = folder.checkpoints / f".{name}.{uuid.uuid4().hex[:8]}.tmp"
-        staging.mkdir(parents=True)
-        selector = fs.FileSelector(f"{self._root}/checkpoints/{name}")
-        for info in self._try(lambda: self._fs.get_file_info(selector)):
-            write_bytes(
-                staging / info.base_name, self._read(f"checkpoints/{name}/{info.base_name}")
-            )
-        staging.rename(folder.checkpoints / name)
-        write_bytes(folder.checkpoints / "LATEST", f"{name}\n".encode())
-        write_bytes(folder.checkpoints / "BEST", f"{name}\n".encode())
+        reached = max(here) if here and folder.exists() else -1
+        newer = [step for step in self.steps() if step > reached]
+        if not newer:
+            return Pulled()
+        folder.make_folders()
+        # A name that is cleared away with the next checkpoint, should this process be killed.
+        staging = folder.checkpoints / f".step-{newer[0]}.{uuid.uuid4().hex[:8]}.tmp"
+        staging.mkdir()
+        try:
+            step, complaints = self._fetch_intact(newer, staging)
+            if step is None and reached < 0:
+                raise RunError(
+                    f"checkpoint.storage {self.uri}: all checkpoints are damaged, so there is "
+                    "nothing to go on from; bring one back, or start a new run in another place:"
+                    "\n  " + "\n  ".join(complaints.values())
+                )
+            damaged = [
+                f"{complaint}; kept as {set_aside(path, into=folder.checkpoints).name}"
+                for path, complaint in complaints.items()
+            ]
+            if step is not None:
+                self._take(staging / f"step-{step}", folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return Pulled(step, tuple(damaged))
+
+    def _fetch_intact(
+        self, steps: Sequence[int], staging: Path
+    ) -> tuple[int | None, Mapping[Path, str]]:
+        """Fetch checkpoints until one verifies: its step, and what is wrong with the others."""
+        complaints: dict[Path, str] = {}
+        for step in steps:
+            fetched = staging / f"step-{step}"
+            fetched.mkdir()
+            selector = fs.FileSelector(f"{self._root}/checkpoints/{fetched.name}")
+            for info in self._try(functools.partial(self._fs.get_file_info, selector)):
+                name = f"checkpoints/{fetched.name}/{info.base_name}"
+                write_bytes(fetched / info.base_name, self._read(name))
+            try:
+                check_checkpoint(fetched)
+            except DamagedCheckpointError as error:
+                complaints[fetched] = str(error).replace(f"{staging}/", "")
+            except CheckpointError as error:
+                said = str(error).replace(f"{staging}/", "")
+                raise CheckpointError(f"checkpoint.storage {self.uri}: {said}") from None
+            else:
+                return step, complaints
+        return None, complaints
+
+    def _take(self, checkpoint: Path, folder: RunFolder) -> None:
+        """Put a fetched checkpoint into a run folder, and the copy's other files.
+
+        The checkpoint last: if this is broken off, the copy is still ahead.
+        """
         for file in (*_LOGS, *_RUN_FILES):
             if self._exists(file):
                 write_bytes(folder.path / file, self._read(file))
-        return steps[0]
+        for pointer in ("LATEST", "BEST"):
+            write_bytes(folder.checkpoints / pointer, f"{checkpoint.name}\n".encode())
+        checkpoint.rename(folder.checkpoints / checkpoint.name)
 
     def _delete(self, checkpoint: str) -> None:
         # Its manifest first: what is half deleted is no checkpoint.

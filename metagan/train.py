@@ -14,7 +14,7 @@ import torch
 from metagan.aggregate import Update, aggregate
 from metagan.algorithms import ALGORITHMS, check_moves, inner_settings, outer_settings
 from metagan.chunk_gradient import chunk_gradient
-from metagan.chunks import ChunkKey, ChunkResult, split_into_chunks
+from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure, split_into_chunks
 from metagan.cuda_graphs import Recorder
 from metagan.devices import pinned_threads
 from metagan.gan import GanPair, build_gan
@@ -36,7 +36,8 @@ class RunnerStats:
         compute_s: Seconds of computing summed over workers.
         transfer_s: Seconds the driver spent sending parameters and fetching results.
         wait_s: Seconds the driver waited for workers.
-        events: Restarts, retries and the like, one mapping each, for the failure log.
+        events: Restarts, retries and the like, one mapping each, for the failure log: `kind`,
+            `time` (see `metagan.clock.utc_now`), and what else there is to say.
     """
 
     compute_s: float = 0.0
@@ -78,6 +79,9 @@ class EpisodeRunner(Protocol):
 
         Workers that would be idle may begin with the upcoming steps, which the next calls ask for.
         """
+
+    def take_events(self) -> Sequence[Mapping[str, object]]:
+        """Events that no statistics hold, as those of a step that ended in an error; each once."""
 
 
 class ChunkWorker:
@@ -140,6 +144,10 @@ class LocalRunner:
             results = [self._worker.compute(vector, chunk) for chunk in chunks]
         return results, RunnerStats(compute_s=sum(r.report.compute_s for r in results))
 
+    def take_events(self) -> Sequence[Mapping[str, object]]:
+        """See `EpisodeRunner`; nobody is lost here."""
+        return ()
+
 
 def build_run_gan(
     config: RunConfig, sample_shape: tuple[int, ...]
@@ -180,6 +188,10 @@ class StepRecord:
     wall_s: float
 
 
+OnFailedStep = Callable[[int, Sequence[EpisodeFailure], Sequence[Mapping[str, object]]], None]
+"""Told of an outer step that raised: its number, episodes that failed, the runner's events."""
+
+
 def plan_step(
     config: RunConfig, tasks: Sequence[str], weights: Sequence[int], step: int
 ) -> list[ChunkKey]:
@@ -211,6 +223,7 @@ def meta_train(
     layout: Layout,
     *,
     on_step: Callable[[MetaLearner, StepRecord], bool],
+    on_failed_step: OnFailedStep | None = None,
 ) -> None:
     """Train until `config.outer.steps`, or until `on_step` returns True.
 
@@ -221,6 +234,7 @@ def meta_train(
         config: The run.
         layout: Of the learner's vector.
         on_step: Logs, checkpoints; True asks to stop after this step.
+        on_failed_step: Logs what happened in a step that raises, which it does then.
     """
     tasks = source.tasks("train")
     weights = source.task_weights("train")
@@ -231,9 +245,19 @@ def meta_train(
             (learner.vector_for(step), plan_step(config, tasks, weights, step))
             for step in range(learner.step, last + 1)
         ]
-        results, stats = runner.run(vector, chunks, upcoming)
-        update = aggregate(chunks, results, outer_settings(config), layout)
-        learner.apply(update.gradient)
+        results: list[ChunkResult] = []
+        stats = RunnerStats()
+        try:
+            results, stats = runner.run(vector, chunks, upcoming)
+            update = aggregate(chunks, results, outer_settings(config), layout)
+            learner.apply(update.gradient)
+        except Exception:
+            if on_failed_step is not None:
+                ordered = sorted(results, key=lambda result: result.report.index)
+                failures = [failure for r in ordered for failure in r.report.failures]
+                events = [*stats.events, *runner.take_events()]
+                on_failed_step(learner.step + 1, failures, events)
+            raise
         wall_s = time.perf_counter() - started
         record = StepRecord(learner.step, chunks[0].algorithm, update, stats, wall_s)
         if on_step(learner, record):

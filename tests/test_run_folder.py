@@ -1,9 +1,11 @@
 """Run folders: one driver at a time, nothing overwritten, valid JSON."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,21 @@ def test_truncation_drops_later_steps_only(tmp_path: Path) -> None:
     folder.truncate_after(3)
     lines = (folder.path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
+
+
+def test_how_a_run_ended_outlives_the_repetition_of_its_last_steps(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run")
+    folder.append_events(6, [{"kind": "restart"}, {"kind": "end", "reason": "no worker left"}])
+    folder.truncate_after(4)
+    (kept,) = folder.read_lines("failures.jsonl")
+    assert (kept["kind"], kept["reason"], kept["step"]) == ("end", "no worker left", 6)
+
+
+def test_every_event_has_the_time_at_which_it_happened(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run")
+    before = "2026-01-02T03:04:05.678Z"
+    folder.append_events(1, [{"kind": "retry", "time": before}, {"kind": "storage"}])
+    first, second = (line["time"] for line in folder.read_lines("failures.jsonl"))
+    assert first == before
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", second)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(second)) < timedelta(minutes=1)

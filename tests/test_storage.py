@@ -1,22 +1,24 @@
 """A run's copy in another place: what is complete, who may write, what comes back."""
 
 import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from metagan.checkpoint import MANIFEST, save_checkpoint
+from metagan.checkpoint import MANIFEST, CheckpointError, save_checkpoint
+from metagan.files import sha256_of
 from metagan.gan import build_gan
 from metagan.outer_loop import LearnerState
 from metagan.params import Layout
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import CheckpointConfig
-from metagan.storage import RunStorage, StorageError
-from tests.helpers import tiny_config
+from metagan.storage import Pulled, RunStorage, StorageError
+from tests.helpers import tiny_config, tree
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_what_is_pulled_is_what_was_pushed(
         storage.push(run, keep=5)
     assert storage.steps() == [6, 3]
     copy = RunFolder(tmp_path / "elsewhere" / "run")
-    assert RunStorage(uri).pull(copy) == 6
+    assert RunStorage(uri).pull(copy) == Pulled(6)
     pulled = contents(copy.path)
     assert pulled == {k: v for k, v in contents(run.path).items() if "step-3" not in k}
     assert copy.exists()
@@ -76,12 +78,12 @@ def test_a_run_folder_that_is_as_new_is_left_alone(
     run: RunFolder, uri: str, layout: Layout
 ) -> None:
     storage = opened(uri)
-    assert storage.pull(run) is None
+    assert storage.pull(run) == Pulled()
     save(run, layout, 3)
     storage.push(run, keep=5)
     save(run, layout, 6)
     before = contents(run.path)
-    assert storage.pull(run) is None
+    assert storage.pull(run) == Pulled()
     assert contents(run.path) == before
 
 
@@ -93,7 +95,7 @@ def test_a_run_folder_that_is_behind_gets_the_newer_checkpoint_and_keeps_its_own
     shutil.copytree(run.path, behind.path)
     save(run, layout, 6)
     opened(uri).push(run, keep=5)
-    assert RunStorage(uri).pull(behind) == 6
+    assert RunStorage(uri).pull(behind) == Pulled(6)
     assert {p.name for p in behind.checkpoints.glob("step-*")} == {"step-3", "step-6"}
     assert (behind.checkpoints / "LATEST").read_text() == "step-6\n"
 
@@ -107,7 +109,122 @@ def test_a_checkpoint_without_its_manifest_is_none(
         storage.push(run, keep=5)
     (tmp_path / "store" / "run" / "checkpoints" / "step-6" / MANIFEST).unlink()
     assert storage.steps() == [3]
-    assert RunStorage(uri).pull(RunFolder(tmp_path / "new")) == 3
+    assert RunStorage(uri).pull(RunFolder(tmp_path / "new")) == Pulled(3)
+
+
+def flip_a_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def drop(file: Path) -> None:
+    file.unlink()
+
+
+def not_finite(file: Path) -> None:
+    """What its hash belongs to, and nothing to go on from."""
+    data = file.read_bytes()
+    file.write_bytes(data[:-4] + b"\x00\x00\x80\x7f")
+    manifest = json.loads((file.parent / MANIFEST).read_text())
+    manifest["files"][file.name]["sha256"] = sha256_of(file.read_bytes())
+    (file.parent / MANIFEST).write_text(json.dumps(manifest))
+
+
+def shorten(file: Path) -> None:
+    (file.parent / MANIFEST).write_text('{"schema_version": 1')
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (flip_a_byte, r"^step-6/init\.safetensors: \d+ bytes, sha256 .* the file is damaged; kept"),
+        (drop, r"^step-6/init\.safetensors: No such file"),
+        (not_finite, r"^step-6/init\.safetensors: .* holds NaN or infinity"),
+        (shorten, r"^step-6/manifest\.json: not valid JSON"),
+    ],
+)
+def test_a_damaged_copy_gives_way_to_the_one_before_and_is_told(
+    run: RunFolder,
+    uri: str,
+    layout: Layout,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    said: str,
+) -> None:
+    storage = opened(uri)
+    for step in (3, 6):
+        save(run, layout, step)
+        storage.push(run, keep=5)
+    damage(tmp_path / "store/run/checkpoints/step-6/init.safetensors")
+    before = tree(tmp_path / "store")
+    copy = RunFolder(tmp_path / "new")
+    pulled = RunStorage(uri).pull(copy)
+    assert pulled.step == 3
+    (complaint,) = pulled.damaged
+    assert re.search(said, complaint)
+    kept = complaint.rpartition("kept as ")[2]
+    assert {p.name for p in copy.checkpoints.iterdir()} == {"step-3", "LATEST", "BEST", kept}
+    assert tree(copy.checkpoints / "step-3") == tree(run.checkpoints / "step-3")
+    assert (copy.checkpoints / "LATEST").read_text() == "step-3\n"
+    assert tree(tmp_path / "store") == before
+    # The run that goes on is not behind what it stepped back over.
+    again = opened(uri)
+    save(copy, layout, 4)
+    again.push(copy, keep=1)
+    assert storage.steps() == [6, 4]
+
+
+def test_a_run_folder_goes_on_from_its_own_where_all_newer_copies_are_damaged(
+    run: RunFolder, uri: str, layout: Layout, tmp_path: Path
+) -> None:
+    save(run, layout, 3)
+    behind = RunFolder(tmp_path / "behind")
+    shutil.copytree(run.path, behind.path)
+    before = tree(behind.path)
+    save(run, layout, 6)
+    opened(uri).push(run, keep=5)
+    flip_a_byte(tmp_path / "store/run/checkpoints/step-6/ema.safetensors")
+    pulled = RunStorage(uri).pull(behind)
+    assert pulled.step is None
+    assert len(pulled.damaged) == 1
+    after = {
+        name: data for name, data in tree(behind.path).items() if "damaged-step-6-" not in name
+    }
+    assert after == before
+
+
+def test_where_all_copies_are_damaged_nothing_is_started_and_nothing_left(
+    run: RunFolder, uri: str, layout: Layout, tmp_path: Path
+) -> None:
+    storage = opened(uri)
+    for step in (3, 6):
+        save(run, layout, step)
+        storage.push(run, keep=5)
+        flip_a_byte(tmp_path / f"store/run/checkpoints/step-{step}/init.safetensors")
+    before = tree(tmp_path)
+    new = RunFolder(tmp_path / "new")
+    with pytest.raises(RunError, match=r"(?s)all checkpoints are damaged.*step-6/.*step-3/"):
+        RunStorage(uri).pull(new)
+    new.discard()
+    assert tree(tmp_path) == before
+
+
+def test_a_copy_that_may_be_sound_is_not_passed_over(
+    run: RunFolder, uri: str, layout: Layout, tmp_path: Path
+) -> None:
+    storage = opened(uri)
+    for step in (3, 6):
+        save(run, layout, step)
+        storage.push(run, keep=5)
+    file = tmp_path / "store/run/checkpoints/step-6" / MANIFEST
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 2}))
+    before = tree(tmp_path)
+    new = RunFolder(tmp_path / "new")
+    with pytest.raises(CheckpointError, match=rf"{uri}: step-6/manifest.json: .*use the version"):
+        RunStorage(uri).pull(new)
+    new.discard()
+    assert tree(tmp_path) == before
 
 
 def test_the_manifest_is_written_last_and_deleted_first(

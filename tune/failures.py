@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.errors import ClusterError
 from cluster.last_words import explain
 from metagan.report.search_load import COMPUTE
-from metagan.run_folder import BusyError
+from metagan.run_folder import BusyError, WriteError
 from tune.config import LARGER_IS_BETTER
 
 #: In a report, why the trial failed.
@@ -54,7 +54,8 @@ def is_of_surroundings(error: Exception) -> bool:
         return not isinstance(error, RayTaskError)
     if isinstance(error, OSError):
         return not isinstance(error, _LASTING)
-    return isinstance(error, (ClusterError, BusyError, MemoryError, torch.OutOfMemoryError))
+    surroundings = (ClusterError, BusyError, WriteError, MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, surroundings)
 
 
 @contextlib.contextmanager

@@ -207,7 +207,8 @@ def failures_section(run: RunFiles) -> list[Child]:
         place = str(record["task"]) if "task" in record else _worker(record)
         key = (str(record.get("kind", "unknown")), str(record.get("reason", "")), place)
         groups.setdefault(key, []).append(record)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    # How the run ended comes first, as it is never among the most frequent.
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0] != "end", -len(item[1])))
     rows = [
         Row([shorten(kind, 40), count(len(found)), _steps_of(found), shorten(place, 80),
              shorten(reason, 300)])

@@ -1,20 +1,23 @@
 """What is written and shown after every outer step of training."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, Self
 
 import torch
-from tensorboardX import SummaryWriter
 
-from metagan.checkpoint import mark_best, save_checkpoint
+from metagan.checkpoint import list_checkpoints, mark_best, save_checkpoint
+from metagan.chunks import EpisodeFailure
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
-from metagan.run_folder import RunError, RunFolder
+from metagan.run_folder import RunError, RunFolder, WriteError
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
 from metagan.train import StepRecord
 from metagan.workflow.previews import write_preview
+from metagan.workflow.scalars import Scalars
 from metagan.workflow.setup import TrainSetup
 
 OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
@@ -55,15 +58,13 @@ class StepLog:
         self._algorithm = ""
         self._started = time.perf_counter()
         self._steps_here = 0
-        self._first_step = first_step
-        self._events: SummaryWriter | None = None
+        self._scalars = Scalars(folder.path, first_step=first_step, warn=reporter.print)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._events is not None:
-            self._events.close()
+        self._scalars.close()
 
     def __call__(self, learner: MetaLearner, record: StepRecord) -> bool:
         """Log a step and, every so often, checkpoint; never asks to stop."""
@@ -72,29 +73,21 @@ class StepLog:
             self._started = time.perf_counter() - record.wall_s
         self._steps_here += 1
         update, stats = record.update, record.stats
-        self._folder.append(
-            "metrics.jsonl",
-            [
-                {
-                    "step": record.step,
-                    "algorithm": record.algorithm,
-                    **update.metrics,
-                    "episodes": update.num_finite,
-                    "planned": update.num_planned,
-                    "wall_s": record.wall_s,
-                    "compute_s": stats.compute_s,
-                    "transfer_s": stats.transfer_s,
-                    "wait_s": stats.wait_s,
-                }
-            ],
-        )
-        self._write_scalars(update.metrics, record.step)
-        failures: list[dict[str, Any]] = [
-            {"step": record.step, "kind": "episode", "task": f.key.task, "reason": f.reason}
-            for f in update.failures
-        ]
-        failures += [{"step": record.step, **event} for event in stats.events]
-        self._folder.append("failures.jsonl", failures)
+        line = {
+            "step": record.step,
+            "algorithm": record.algorithm,
+            **update.metrics,
+            "episodes": update.num_finite,
+            "planned": update.num_planned,
+            "wall_s": record.wall_s,
+            "compute_s": stats.compute_s,
+            "transfer_s": stats.transfer_s,
+            "wait_s": stats.wait_s,
+        }
+        with self._writing(f"the log of outer step {record.step}", self._folder.path):
+            self._folder.append("metrics.jsonl", [line])
+            self._log_failures(record.step, update.failures, stats.events)
+        self._scalars.write(update.metrics, record.step)
         self._failures += len(update.failures)
         self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
         self._report(learner, record)
@@ -102,15 +95,32 @@ class StepLog:
             self._save(learner)
         return False
 
-    def _write_scalars(self, metrics: Mapping[str, float], step: int) -> None:
-        """For TensorBoard; opened at the first step, as a start that fails is to leave nothing."""
-        if self._events is None:
-            # What an earlier session logged after its checkpoint is repeated, so it is hidden.
-            self._events = SummaryWriter(
-                str(self._folder.path), purge_step=self._first_step + 1, flush_secs=10
-            )
-        for name, value in metrics.items():
-            self._events.add_scalar(f"train/{name}", value, step)
+    def failed_step(
+        self,
+        step: int,
+        failures: Sequence[EpisodeFailure],
+        events: Sequence[Mapping[str, object]],
+    ) -> None:
+        """Log what happened in a step that raised; see `metagan.train.OnFailedStep`."""
+        if self._folder.has_steps():  # Else the start has failed, and leaves nothing.
+            with contextlib.suppress(OSError):  # The step's own error is to be told.
+                self._log_failures(step, failures, events)
+
+    def ended(self, step: int, error: Exception) -> None:
+        """Log how a run ended after this many outer steps, as the last line."""
+        if self._folder.has_steps():
+            event = {"kind": "end", "reason": str(error) or type(error).__name__}
+            with contextlib.suppress(OSError):
+                self._folder.append_events(step, [event])
+
+    def _log_failures(
+        self,
+        step: int,
+        failures: Sequence[EpisodeFailure],
+        events: Sequence[Mapping[str, object]],
+    ) -> None:
+        episodes = [{"kind": "episode", "task": f.key.task, "reason": f.reason} for f in failures]
+        self._folder.append_events(step, [*episodes, *events])
 
     def _report(self, learner: MetaLearner, record: StepRecord) -> None:
         elapsed = time.perf_counter() - self._started
@@ -136,6 +146,12 @@ class StepLog:
         if self._saved != learner.step:
             self._save(learner)
 
+    def keep(self, learner: MetaLearner) -> Path:
+        """Write a checkpoint if it is not there yet, and tell nobody: the run has failed."""
+        if self._saved == learner.step:
+            return self._folder.checkpoints / f"step-{learner.step}"
+        return self._write_checkpoint(learner)
+
     def _copy(self, step: int) -> None:
         """Copy the newest checkpoint to the storage; it may fail a few times in a row."""
         if self._storage is None:
@@ -144,9 +160,7 @@ class StepLog:
             self._storage.push(self._folder, keep=self._config.checkpoint.keep)
         except StorageError as error:
             self._storage_failures += 1
-            self._folder.append(
-                "failures.jsonl", [{"step": step, "kind": "storage", "reason": str(error)}]
-            )
+            self._folder.append_events(step, [{"kind": "storage", "reason": str(error)}])
             self._reporter.print(
                 f"warning: the checkpoint of outer step {step} is in the run folder only: {error}"
             )
@@ -160,19 +174,41 @@ class StepLog:
             self._storage_failures = 0
 
     def _save(self, learner: MetaLearner) -> None:
-        path = save_checkpoint(
-            self._folder.checkpoints,
-            learner.state(),
-            self._setup.layout,
-            info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
-            keep=self._config.checkpoint.keep,
-        )
-        mark_best(self._folder.checkpoints, path)
-        self._saved = learner.step
-        self._copy(learner.step)
+        self._write_checkpoint(learner)
         init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
-        write_preview(
-            self._folder.samples / f"step-{learner.step:06d}.png", self._setup, self._config, init
-        )
+        sheet = self._folder.samples / f"step-{learner.step:06d}.png"
+        with self._writing("a sheet of samples", sheet):
+            write_preview(sheet, self._setup, self._config, init)
         if self._on_checkpoint is not None:
             self._on_checkpoint(self._setup, init, learner.step)
+
+    def _write_checkpoint(self, learner: MetaLearner) -> Path:
+        path = self._folder.checkpoints / f"step-{learner.step}"
+        with self._writing("a checkpoint", path):
+            save_checkpoint(
+                self._folder.checkpoints,
+                learner.state(),
+                self._setup.layout,
+                info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
+                keep=self._config.checkpoint.keep,
+            )
+            mark_best(self._folder.checkpoints, path)
+        self._saved = learner.step
+        self._copy(learner.step)
+        return path
+
+    @contextlib.contextmanager
+    def _writing(self, what: str, path: Path) -> Iterator[None]:
+        """What the disk does not take ends the run with what to do about it."""
+        try:
+            yield
+        except OSError as error:
+            try:
+                newest = [path.name for path in list_checkpoints(self._folder.checkpoints)][:1]
+            except OSError:
+                newest = []
+            step = newest[0].removeprefix("step-") if newest else "0"
+            raise WriteError(
+                f"{what} cannot be written to {path}: {error.strerror or error}; free space or "
+                f"mend the disk, then continue with --resume, which goes on from outer step {step}"
+            ) from error

@@ -3,20 +3,17 @@
 import argparse
 import contextlib
 import functools
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 from metagan.algorithms import inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
-from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
+from metagan.cli.context import EXIT_INTERRUPTED, Context
 from metagan.cli.options import load
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
@@ -24,7 +21,7 @@ from metagan.outer_loop import MetaLearner
 from metagan.params import LEARNED_BESIDES
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
-from metagan.storage import RunStorage, StorageError
+from metagan.storage import Pulled, RunStorage, StorageError
 from metagan.train import (
     ChunkWorker,
     EpisodeRunner,
@@ -33,6 +30,12 @@ from metagan.train import (
     meta_train,
 )
 from metagan.words import counted
+from metagan.workflow.ending import (
+    end_logged,
+    kept_if_it_ends_early,
+    nothing_left_of_a_failed_start,
+    stop_signals,
+)
 from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
 from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog
 
@@ -85,14 +88,15 @@ def train_run(
 
     Raises:
         RunError: If the folder cannot be used as asked.
+        WriteError: If the disk does not take what the run writes.
         DivergedError: If too few episodes gave finite meta-gradients.
     """
     started = time.perf_counter()
     folder = RunFolder(run)
     if not resume:
         folder.check_new(alone=alone)
-    with folder.lock(), _nothing_left_of_a_failed_start(folder):
-        storage = _open_storage(config, folder, resume, reporter)
+    with folder.lock(), nothing_left_of_a_failed_start(folder):
+        storage, passed_over = _open_storage(config, folder, resume, reporter)
         if resume == "auto":
             resume = folder.exists()
         if not resume:
@@ -109,7 +113,7 @@ def train_run(
         if storage is not None:
             storage.claim()
         if resume:
-            _clear_the_way(folder, learner, damaged, reporter)
+            _clear_the_way(folder, learner, damaged, passed_over, reporter)
             folder.update_config(to_yaml(config))
         else:
             folder.create(
@@ -133,15 +137,15 @@ def train_run(
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
-        with log:
+        with log, end_logged(log, learner):
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
                 # from workers; the last bits of the outer step would also depend on it.
                 with (
                     pinned_threads(1),
-                    _stop_signals() as stop,
+                    stop_signals() as stop,
                     open_runner(setup.spec) as runner,
-                    _kept_if_the_cluster_goes(log, learner, stop),
+                    kept_if_it_ends_early(log, learner, stop),
                 ):
                     meta_train(
                         learner,
@@ -150,6 +154,7 @@ def train_run(
                         config,
                         setup.layout,
                         on_step=lambda current, record: log(current, record) or stop.is_set(),
+                        on_failed_step=log.failed_step,
                     )
             log.finish(learner)
     status: Literal["done", "interrupted"] = (
@@ -160,17 +165,23 @@ def train_run(
 
 def _open_storage(
     config: RunConfig, folder: RunFolder, resume: bool | Literal["auto"], reporter: Reporter
-) -> RunStorage | None:
-    """The copy of the run, if there is to be one; a run to resume is brought up to date with it."""
+) -> tuple[RunStorage | None, Sequence[str]]:
+    """The copy of the run, if there is to be one; a run to resume is brought up to date with it.
+
+    Returns:
+        The copy, and what was wrong with checkpoints in it that were passed over.
+    """
     uri = config.checkpoint.storage
     if uri is None:
-        return None
-    storage = RunStorage(uri)
+        return None, ()
+    storage, pulled = RunStorage(uri), Pulled()
     try:
         if resume:
-            step = storage.pull(folder)
-            if step is not None:
-                reporter.print(f"fetched outer step {step} from {uri}")
+            pulled = storage.pull(folder)
+            for complaint in pulled.damaged:
+                reporter.print(f"damaged checkpoint in {uri} passed over: {complaint}")
+            if pulled.step is not None:
+                reporter.print(f"fetched outer step {pulled.step} from {uri}")
         elif storage.steps():
             raise RunError(
                 f"checkpoint.storage {uri} holds a run already; continue it with --resume auto, or "
@@ -180,7 +191,7 @@ def _open_storage(
         raise RunError(
             f"checkpoint.storage {error}; check its address, permissions and credentials"
         ) from None
-    return storage
+    return storage, pulled.damaged
 
 
 def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
@@ -238,12 +249,20 @@ def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping
 
 
 def _clear_the_way(
-    folder: RunFolder, learner: MetaLearner, damaged: Mapping[Path, str], reporter: Reporter
+    folder: RunFolder,
+    learner: MetaLearner,
+    damaged: Mapping[Path, str],
+    passed_over: Sequence[str],
+    reporter: Reporter,
 ) -> None:
-    """Put away what the resumed run will write again."""
+    """Put away what the resumed run will write again, and log which checkpoints were damaged."""
+    reasons = list(passed_over)
     for path, complaint in damaged.items():
-        reporter.print(f"damaged checkpoint kept as {set_aside(path).name}: {complaint}")
+        kept = set_aside(path).name
+        reporter.print(f"damaged checkpoint kept as {kept}: {complaint}")
+        reasons.append(f"{complaint}; kept as {kept}")
     folder.truncate_after(learner.step)
+    folder.append_events(learner.step, [{"kind": "damaged", "reason": why} for why in reasons])
     reporter.print(
         f"resuming at outer step {learner.step} from {folder.checkpoints / f'step-{learner.step}'}"
         if learner.step
@@ -274,56 +293,6 @@ def _announce(
         f"{sizes['discriminator']} weights{besides}; algorithm: {config.algorithm.name}, "
         f"{config.outer.steps - learner.step} outer steps to go"
     )
-
-
-@contextlib.contextmanager
-def _kept_if_the_cluster_goes(
-    log: StepLog, learner: MetaLearner, stop: threading.Event
-) -> Iterator[None]:
-    """A checkpoint of the last whole step before an error of the cluster goes on.
-
-    After a request to stop it goes no further: whoever stops this process's group (`timeout`,
-    `scancel`) stops Ray as well.
-    """
-    try:
-        yield
-    except Exception as error:
-        if getattr(error, "exit_code", None) == EXIT_RESOURCES and learner.step:
-            log.finish(learner)
-            if stop.is_set():
-                return
-        raise
-
-
-@contextlib.contextmanager
-def _nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
-    """If not one step was done, the folder is as before, so that the corrected command works."""
-    try:
-        yield
-    except BaseException:
-        folder.discard()
-        raise
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """First SIGINT or SIGTERM: finish the step, checkpoint, leave. Second: leave now."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def train_command(args: argparse.Namespace, context: Context) -> int:

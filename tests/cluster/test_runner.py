@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -228,11 +229,16 @@ def test_attempts_at_a_chunk_are_bounded(
 def test_restarts_are_bounded(run: TrainSetup, script: Script) -> None:
     script.write({(0, 0): Fault("kill", times=99)})
     config = settings(1, max_worker_restarts=0)
-    with (
-        open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner,
-        pytest.raises(ClusterError, match=r"more than cluster.max_worker_restarts 0"),
-    ):
-        runner.run(start_vector(run), chunks_of(run))
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        with pytest.raises(ClusterError, match=r"more than cluster.max_worker_restarts 0"):
+            runner.run(start_vector(run), chunks_of(run))
+        # What led to it is not lost with the step.
+        events = [dict(event) for event in runner.take_events()]
+        assert kinds(events) == ["retry", "restart"]
+        times = [datetime.fromisoformat(str(event["time"])) for event in events]
+        assert timedelta(0) <= datetime.now(UTC) - times[0] < timedelta(minutes=5)
+        assert times == sorted(times)
+        assert runner.take_events() == ()
 
 
 def test_an_episode_without_finite_gradient_is_counted_as_in_one_process(

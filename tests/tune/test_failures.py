@@ -11,7 +11,7 @@ from cluster.errors import ClusterError
 from metagan.aggregate import DivergedError
 from metagan.config import ConfigError
 from metagan.dataset import DataError
-from metagan.run_folder import BusyError, RunError, RunFolder
+from metagan.run_folder import BusyError, RunError, RunFolder, WriteError
 from tests.tune.faults import Disturbing, kill_at, left_behind, process_of, processes
 from tests.tune.test_search import settings, weights
 from tests.workflow.conftest import Quiet
@@ -29,6 +29,7 @@ from tune.search import search
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (OSError(5, "Input/output error"), True),
         (BusyError("in use by process 7"), True),
+        (WriteError("No space left on device"), True),
         (RayTaskError("compute", "Traceback ...", ValueError("a mistake")), False),
         (DivergedError("not finite"), False),
         (DataError("no such picture"), False),

@@ -94,6 +94,24 @@ def test_a_run_whose_folder_is_lost_goes_on_from_the_bucket_with_the_same_bits(
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
 
+def test_a_damaged_copy_costs_steps_but_not_the_result(bars_path: Path, tmp_path: Path) -> None:
+    uri = (tmp_path / "store").as_uri()
+    train(bars_path, tmp_path / "straight", 7, None)
+    train(bars_path, tmp_path / "first", 4, uri, resume="auto")
+    file = tmp_path / "store/checkpoints/step-4/optimizer.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    said = train(bars_path, tmp_path / "second", 7, uri, resume="auto").lines
+    assert f"fetched outer step 2 from {uri}" in said
+    (line,) = [line for line in said if line.startswith(f"damaged checkpoint in {uri}")]
+    assert "step-4/optimizer.safetensors" in line
+    assert last_weights(tmp_path / "second") == last_weights(tmp_path / "straight")
+    assert log_without_times(tmp_path / "second") == log_without_times(tmp_path / "straight")
+    (event,) = map(json.loads, (tmp_path / "second" / "failures.jsonl").read_text().splitlines())
+    assert event["kind"] == "damaged"
+    assert event["step"] == 2
+    assert event["reason"] in line
+
+
 def test_resume_auto_without_storage_starts_and_then_goes_on(
     bars_path: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,91 @@
+"""How a run ends other than by its last step: signals, errors, a start that fails."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from metagan.aggregate import DivergedError
+from metagan.cli.context import EXIT_RESOURCES
+from metagan.outer_loop import MetaLearner
+from metagan.run_folder import RunError, RunFolder
+from metagan.workflow.step_log import StepLog
+
+
+@contextlib.contextmanager
+def end_logged(log: StepLog, learner: MetaLearner) -> Iterator[None]:
+    """The last line of the failure log says what the block raised."""
+    try:
+        yield
+    except Exception as error:
+        log.ended(learner.step, error)
+        raise
+
+
+@contextlib.contextmanager
+def kept_if_it_ends_early(
+    log: StepLog, learner: MetaLearner, stop: threading.Event
+) -> Iterator[None]:
+    """A checkpoint of the last whole step before an error of the cluster, or divergence, goes on.
+
+    After a request to stop, an error of the cluster goes no further: whoever stops this process's
+    group (`timeout`, `scancel`) stops Ray as well.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not learner.step:
+            raise
+        if isinstance(error, DivergedError):
+            raise DivergedError(f"{error}; {_last_whole_step(log, learner)}") from error
+        if getattr(error, "exit_code", None) == EXIT_RESOURCES:
+            log.finish(learner)
+            if stop.is_set():
+                return
+        raise
+
+
+def _last_whole_step(log: StepLog, learner: MetaLearner) -> str:
+    """Keep what diverged next, and say where."""
+    if not learner.is_finite:
+        return f"the weights of outer step {learner.step} are not finite, and not kept"
+    try:
+        path = log.keep(learner)
+    except RunError as error:
+        return str(error)
+    return (
+        f"outer step {learner.step}, the last whole one, is kept in {path}; a new run starts from "
+        f"it with outer.init_from={path.parent.parent}"
+    )
+
+
+@contextlib.contextmanager
+def nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
+    """If not one step was done, the folder is as before, so that the corrected command works."""
+    try:
+        yield
+    except BaseException:
+        folder.discard()
+        raise
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """First SIGINT or SIGTERM: finish the step, checkpoint, leave. Second: leave now."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

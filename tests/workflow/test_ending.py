@@ -1,0 +1,285 @@
+"""A run that ends early: what it did is kept, and why it ended is told."""
+
+import contextlib
+import errno
+import importlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metagan.aggregate import DivergedError
+from metagan.checkpoint import list_checkpoints, load_checkpoint
+from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure
+from metagan.cli.app import run_cli
+from metagan.config import to_yaml
+from metagan.outer_loop import MetaLearner
+from metagan.params import GanParams, Vector
+from metagan.report.load import load_run_files
+from metagan.report.training import failures_section
+from metagan.run_folder import RunFolder, WriteError
+from metagan.settings import RunConfig
+from metagan.storage import RunStorage
+from metagan.train import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
+from metagan.workflow.setup import TrainSetup, prepare
+from metagan.workflow.train import OpenRunner, local_runner, train_run
+from tests.helpers import tree
+from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
+
+TIME = "2026-01-02T03:04:05.678Z"
+RESTART = {"kind": "restart", "time": TIME, "worker": 1, "reason": "the process died"}
+
+Results = tuple[list[ChunkResult], RunnerStats]
+Disturb = Callable[[list[ChunkKey], Results], Results]
+
+
+class Lost(RuntimeError):
+    """As an error of the cluster."""
+
+    exit_code = 4
+
+
+class Disturbed:
+    """A runner to which something happens in one outer step."""
+
+    num_workers = 1
+
+    def __init__(self, runner: EpisodeRunner, step: int, disturb: Disturb) -> None:
+        self._runner, self._step, self._disturb = runner, step, disturb
+        self.events: list[Mapping[str, object]] = []
+
+    def run(
+        self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
+    ) -> Results:
+        found = self._runner.run(vector, chunks, upcoming)
+        if chunks[0].step + 1 != self._step:
+            return found
+        try:
+            return self._disturb(list(chunks), found)
+        except Lost:
+            self.events = [RESTART]
+            raise
+
+    def take_events(self) -> Sequence[Mapping[str, object]]:
+        taken, self.events = self.events, []
+        return taken
+
+
+def disturbed(config: RunConfig, step: int, disturb: Disturb) -> OpenRunner:
+    @contextlib.contextmanager
+    def opened(spec: WorkerSpec) -> Iterator[EpisodeRunner]:
+        with local_runner(config)(spec) as runner:
+            yield Disturbed(runner, step, disturb)
+
+    return opened
+
+
+def lose(_: list[ChunkKey], found: Results) -> Results:  # noqa: ARG001
+    raise Lost("21 workers were lost")
+
+
+def diverge(chunks: list[ChunkKey], found: Results) -> Results:
+    """No episode gives a finite meta-gradient."""
+    results = [
+        replace(
+            result,
+            report=replace(
+                result.report,
+                num_finite=0,
+                failures=tuple(EpisodeFailure(key, "loss is NaN") for key in chunk.episodes),
+            ),
+        )
+        for chunk, result in zip(chunks, found[0], strict=True)
+    ]
+    return results, replace(found[1], events=(RESTART,))
+
+
+def config_of(path: Path, **checkpoint: Any) -> RunConfig:
+    return bars_config(
+        path,
+        outer={"steps": 6, "meta_batch_size": 4, "episodes_per_chunk": 2},
+        checkpoint={"every_steps": 2, **checkpoint},
+    )
+
+
+def end(config: RunConfig, run: Path, step: int, disturb: Disturb, **options: Any) -> Exception:
+    """Train until the disturbance ends the run, and return what it raised."""
+    with pytest.raises((Lost, DivergedError)) as caught:
+        train_run(
+            config, run, open_runner=disturbed(config, step, disturb), reporter=Quiet(), **options
+        )
+    return caught.value
+
+
+def logged(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "failures.jsonl").read_text().splitlines()]
+
+
+def newest(run: Path) -> str:
+    return list_checkpoints(run / "checkpoints")[0].name
+
+
+def test_what_led_to_the_end_of_a_run_is_logged_and_the_end_last(
+    bars_path: Path, tmp_path: Path
+) -> None:
+    end(config_of(bars_path), tmp_path / "run", 4, lose)
+    restart, last = logged(tmp_path / "run")
+    assert restart == {"step": 4, **RESTART}
+    assert {k: last[k] for k in ("step", "kind", "reason")} == {
+        "step": 3,
+        "kind": "end",
+        "reason": "21 workers were lost",
+    }
+    assert datetime.fromisoformat(last["time"]) > datetime.fromisoformat(TIME)
+    page = json.dumps(failures_section(load_run_files(tmp_path / "run")), default=vars)
+    assert "21 workers were lost" in page
+
+
+def test_the_end_is_still_told_when_the_run_has_gone_on(bars_path: Path, tmp_path: Path) -> None:
+    config = config_of(bars_path)
+    end(config, tmp_path / "run", 4, lose)
+    run_training(config, tmp_path / "run", resume=True)
+    assert [(line["step"], line["kind"]) for line in logged(tmp_path / "run")] == [(3, "end")]
+
+
+@pytest.mark.parametrize("disturb", [lose, diverge])
+def test_a_run_that_ends_in_its_first_step_leaves_nothing(
+    bars_path: Path, tmp_path: Path, disturb: Disturb
+) -> None:
+    end(config_of(bars_path), tmp_path / "run", 1, disturb)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_diverges_keeps_its_last_whole_step_and_says_where(
+    bars_path: Path, tmp_path: Path
+) -> None:
+    run, uri = tmp_path / "run", (tmp_path / "store").as_uri()
+    measured: list[int] = []
+
+    def measure(_: TrainSetup, __: GanParams, step: int) -> None:
+        measured.append(step)
+
+    error = end(config_of(bars_path, storage=uri), run, 4, diverge, on_checkpoint=measure)
+    assert isinstance(error, DivergedError)
+    assert re.search(
+        rf"only 0 of 4 episodes.*outer step 3, the last whole one, is kept in {run}/checkpoints/"
+        rf"step-3; a new run starts from it with outer\.init_from={run}$",
+        str(error),
+    )
+    assert newest(run) == "step-3"
+    assert RunStorage(uri).steps() == [3, 2]
+    # It is no result: a search has nothing to judge.
+    assert measured == [2]
+    kinds = [line["kind"] for line in logged(run)]
+    assert kinds == ["episode"] * 4 + ["restart", "end"]
+    assert logged(run)[-1]["reason"] == str(error)
+
+    undisturbed = bars_config(
+        bars_path,
+        outer={"steps": 6, "meta_batch_size": 4, "episodes_per_chunk": 2},
+        checkpoint={"every_steps": 3},
+    )
+    run_training(undisturbed, tmp_path / "straight")
+    expected = tree(tmp_path / "straight" / "checkpoints" / "step-3")
+    assert tree(run / "checkpoints" / "step-3") == expected
+
+
+def test_weights_that_are_not_finite_are_not_kept(
+    bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = MetaLearner.apply
+
+    def overflow(learner: MetaLearner, gradient: Vector) -> None:
+        huge = np.full_like(gradient, 3e38) if learner.step == 2 else gradient
+        monkeypatch.setattr(MetaLearner, "lr", 1e10 if learner.step == 2 else 1e-3)
+        apply(learner, huge)
+
+    monkeypatch.setattr(MetaLearner, "apply", overflow)
+    error = end(config_of(bars_path), tmp_path / "run", 4, diverge)
+    assert "the weights of outer step 3 are not finite, and not kept" in str(error)
+    assert newest(tmp_path / "run") == "step-2"
+
+
+def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """A function of this name writes nothing more after so many calls."""
+    module, _, name = where.rpartition(".")
+    real, count = getattr(importlib.import_module(module), name), 0
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > calls:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(where, full)
+
+
+@pytest.mark.parametrize(
+    ("where", "calls", "what", "goes_on_from"),
+    [
+        # A checkpoint is three files, LATEST and BEST besides its manifest: here the second one's
+        # third file, its LATEST, its manifest, then the first one's first file.
+        ("metagan.checkpoint.write_bytes", 7, "a checkpoint", 2),
+        ("metagan.checkpoint.write_bytes", 8, "a checkpoint", 4),
+        ("metagan.checkpoint.write_json", 1, "a checkpoint", 2),
+        ("metagan.checkpoint.write_bytes", 0, "a checkpoint", 0),
+        ("metagan.workflow.step_log.write_preview", 1, "a sheet of samples", 4),
+    ],
+)
+def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_is_room(
+    bars_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+    calls: int,
+    what: str,
+    goes_on_from: int,
+) -> None:
+    config, run = config_of(bars_path), tmp_path / "run"
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    line = ["train", "-c", str(tmp_path / "run.yaml"), "--run", str(run), "--local"]
+    with pytest.MonkeyPatch.context() as patch:
+        no_room_after(calls, patch, where)
+        assert run_cli(line, local_context) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"metagan: error: {what} cannot be written to {run}/\S+: No space left on device; free "
+        rf"space .* --resume, which goes on from outer step {goes_on_from}\n",
+        said,
+    )
+    assert logged(run)[-1]["kind"] == "end"
+    assert [path.name for path in (run / "checkpoints").glob(".*")] == []
+    if goes_on_from:
+        layout = prepare(config).layout
+        for path in list_checkpoints(run / "checkpoints"):
+            load_checkpoint(path, layout)
+        assert newest(run) == f"step-{goes_on_from}"
+
+    run_training(config, run, resume=True)
+    run_training(config, tmp_path / "straight")
+    expected = tree(tmp_path / "straight" / "checkpoints" / "step-6")
+    assert tree(run / "checkpoints" / "step-6") == expected
+
+
+def test_a_log_that_cannot_be_written_ends_the_run_with_its_checkpoints_intact(
+    bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = RunFolder.append
+
+    def full(folder: RunFolder, name: str, records: list[dict[str, Any]]) -> None:
+        if records and records[0]["step"] >= 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(folder, name, records)
+
+    monkeypatch.setattr(RunFolder, "append", full)
+    with pytest.raises(WriteError, match=r"the log of outer step 4 .*goes on from outer step 2$"):
+        run_training(config_of(bars_path), tmp_path / "run")
+    assert newest(tmp_path / "run") == "step-2"
