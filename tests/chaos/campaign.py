@@ -99,6 +99,8 @@ class Driver:
     def start(self) -> None:
         """Start it; it goes on from the run's newest checkpoint."""
         self.starts += 1
+        # The node that it has joined Ray by may be among the killed ones, and then it ends as well.
+        self.lost_a_node = False
         breaks = failing(self._calls, OF_DRIVERS) if self._calls else {}
         with (self._run.parent / f"{self._run.name}.log").open("a") as log:
             self._process = subprocess.Popen(
@@ -162,6 +164,7 @@ def train_under_faults(
 
     def kill_node() -> bool:
         nodes.kill_one(rng)
+        driver.lost_a_node = True
         return True
 
     actions: dict[str, Callable[[], bool]] = {
@@ -188,7 +191,7 @@ def train_under_faults(
         if driver.code is None and actions[name]():
             struck[name] += 1
         if driver.code not in (None, 0):
-            if driver.code not in (-signal.SIGKILL, 130) and not struck["kill node"]:
+            if driver.code not in (-signal.SIGKILL, 130) and not driver.lost_a_node:
                 raise Broken(f"the driver ended by itself, exit code {driver.code}")
             driver.start()
     starts.append(driver.starts)
