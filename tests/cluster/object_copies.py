@@ -1,7 +1,7 @@
 """What the nodes' object stores say that outer steps put into them.
 
-The driver's node has no cores; two workers share the other one. Parameters and gradient sums have
-different sizes, and are too large for Ray to send them inside of its messages.
+The driver's node has no cores; two workers share the other one. Parameters and gradient sums are
+too large for Ray to send them inside of its messages.
 """
 
 import time
@@ -21,11 +21,10 @@ from metagan.train import plan_step
 from tests.cluster.simulated import inputs, tell
 
 NUM_WEIGHTS = 1_000_000
-GRADIENT_SIZE = 250_000
 
 
-class Small(EpisodeWorker):
-    """Answers with a gradient of a quarter of the parameters' size, after a moment.
+class Prompt(EpisodeWorker):
+    """Answers with a multiple of the parameters, after a moment.
 
     The moment lets both workers have a part of every step.
     """
@@ -35,7 +34,7 @@ class Small(EpisodeWorker):
         self, vector: Vector, chunk: ChunkKey
     ) -> tuple[ChunkReport | WorkerFailure, Vector]:
         time.sleep(0.2)
-        gradient = vector[:GRADIENT_SIZE] * np.float32(1 + chunk.index)
+        gradient = vector * np.float32(1 + chunk.index)
         report = ChunkReport(
             step=chunk.step,
             index=chunk.index,
@@ -65,7 +64,7 @@ def main() -> None:
     ours, theirs = sorted(ray.nodes(), key=lambda node: node["Resources"].get("CPU", 0))
     config = ClusterConfig(num_workers=2, backup_factor=None)
     steps = []
-    with open_ray_runner(spec, config, worker_class=Small) as runner:
+    with open_ray_runner(spec, config, worker_class=Prompt) as runner:
         runner.wait_until_ready()
         for step in range(3):
             chunks = plan_step(spec.config, tasks, weights, step)
