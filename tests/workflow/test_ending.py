@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -283,3 +284,23 @@ def test_a_log_that_cannot_be_written_ends_the_run_with_its_checkpoints_intact(
     with pytest.raises(WriteError, match=r"the log of outer step 4 .*goes on from outer step 2$"):
         run_training(config_of(bars_path), tmp_path / "run")
     assert newest(tmp_path / "run") == "step-2"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_run_in_the_middle_of_a_step(
+    bars_path: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """After the first one alone it would end with the step; see `tests/system/test_ray.py`."""
+
+    def twice(_: list[ChunkKey], found: Results) -> Results:  # noqa: ARG001
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        raise AssertionError("the second signal comes at once")
+
+    config, run, before = config_of(bars_path), tmp_path / "run", signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, run, open_runner=disturbed(config, 5, twice), reporter=Quiet())
+    assert signal.getsignal(number) is before
+    assert newest(run) == "step-4"
+    run_training(config, run, resume=True)
+    assert newest(run) == f"step-{config.outer.steps}"
