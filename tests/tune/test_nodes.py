@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.simulated import own_environment
 from tests.conftest import REPOSITORY
 from tests.tune.on_nodes import STEPS
 
@@ -19,6 +21,8 @@ def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_
         done = subprocess.run(
             [sys.executable, "-m", "tests.tune.on_nodes", folder],
             cwd=REPOSITORY,
+            # Ray reads some of it when it is imported, and tests before may have set it.
+            env=own_environment(Path(folder)),
             capture_output=True,
             text=True,
             timeout=1400,
