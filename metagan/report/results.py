@@ -279,10 +279,12 @@ def _comparison_chart(ordered: Sequence[tuple[int, Sequence[Data]]]) -> Html:
         )
         for steps, group in ordered
     ]
+    dots = [dot for _, of_steps in groups for dot in of_steps]
+    has_intervals = any(dot.value is not None and dot.value.has_interval for dot in dots)
     return dot_chart(
         "Accuracy with generated samples, by initialization",
         groups,
-        unit=f"% with 95{SPACE}% interval",
+        unit=f"% with 95{SPACE}% interval" if has_intervals else "% in one repetition",
         show_values=True,
     )
 
