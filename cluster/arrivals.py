@@ -30,10 +30,6 @@ class Answer:
     submission: Submission
     report: ChunkReport
 
-    def is_about(self, ledger: Ledger, chunk: ChunkKey) -> bool:
-        """Whether it is an attempt at this chunk of this step."""
-        return self.submission.ledger is ledger and self.submission.chunk == chunk
-
 
 @dataclass(frozen=True)
 class Arrival:
@@ -70,7 +66,7 @@ class Arrivals:
     def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
         """Whether a result of this chunk is among them."""
         answers = (answer for arrival in self._hashing.values() for answer in arrival.answers)
-        return any(answer.is_about(ledger, chunk) for answer in answers)
+        return any(answer.submission.is_about(ledger, chunk) for answer in answers)
 
     def wait(self) -> None:
         """Until one of them is hashed, if there are any."""

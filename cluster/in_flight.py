@@ -26,6 +26,10 @@ class Submission:
     gradient: Ref
     ledger: Ledger
 
+    def is_about(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+        """Whether it is an attempt at this chunk of this step."""
+        return self.ledger is ledger and self.chunk == chunk
+
     def place(self) -> dict[str, object]:
         """Where and on what, for the log; steps are counted as the run's log counts them."""
         return {
@@ -62,7 +66,7 @@ class InFlight:
 
     def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
         """Whether a worker is at this chunk."""
-        return any(s.ledger is ledger and s.chunk == chunk for s in self._submissions.values())
+        return any(s.is_about(ledger, chunk) for s in self._submissions.values())
 
     def add(self, ref: Ref, submission: Submission) -> None:
         """A worker was given a chunk."""

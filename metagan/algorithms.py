@@ -233,17 +233,14 @@ def _adapt(
     Those of every inner step whose query loss counts are kept.
     """
     twin = config.algorithm.generator_critic == "query"
-    inner = inner_settings(config)
-    steps = len(inputs.support.real) // inner.batches_per_step
-    weights = step_weights(config, inputs.outer_step, steps)
     return adapt(
         gan,
         init,
         inputs.support,
-        inner,
+        inner_settings(config),
         critic_batches=inputs.query if twin else None,
         gradient=gradient,
-        keep_steps=[index for index, weight in enumerate(weights) if weight],
+        keep_steps=_counted_steps(inputs, config),
     )
 
 
@@ -251,10 +248,16 @@ def _weighted_path(
     adapted: Adapted, inputs: EpisodeInputs, config: RunConfig
 ) -> Iterator[tuple[float, tuple[GanParams, Params]]]:
     """(weight in the query loss, (players, G's critic)) of every inner step that has a weight."""
-    # The last step always has a weight.
-    weights = step_weights(config, inputs.outer_step, 1 + max(adapted.path))
-    for index, (at, critic) in adapted.path.items():
-        yield weights[index], (at, at.discriminator if critic is None else critic)
+    for index, weight in _counted_steps(inputs, config).items():
+        at, critic = adapted.path[index]
+        yield weight, (at, at.discriminator if critic is None else critic)
+
+
+def _counted_steps(inputs: EpisodeInputs, config: RunConfig) -> dict[int, float]:
+    """The inner steps whose query loss counts, with its weight."""
+    steps = len(inputs.support.real) // inner_settings(config).batches_per_step
+    weights = step_weights(config, inputs.outer_step, steps)
+    return {index: weight for index, weight in enumerate(weights) if weight}
 
 
 def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:

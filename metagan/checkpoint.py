@@ -280,9 +280,7 @@ def load_checkpoint(path: Path, layout: Layout) -> Checkpoint:
         DamagedCheckpointError: If anything about it is wrong.
     """
     manifest = read_manifest(path)
-    step = manifest.get("step")
-    if type(step) is not int or path.name != f"step-{step}":
-        raise DamagedCheckpointError(f"{path / MANIFEST}: step {step!r} in a folder {path.name}")
+    step = _check_step(path, manifest)
     tensors = read_tensors(path, _OPTIMIZER)
     for file in _WEIGHTS:
         params = params_from_named(read_tensors(path, file), layout, file=str(path / file))

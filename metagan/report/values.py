@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from metagan.words import agreeing
+
 DASH = "\u2013"
 MINUS = "\u2212"
 LARGE = 1e6  # From here on a number with all its digits has no room on an axis or in a column.
@@ -107,7 +109,7 @@ def duration(seconds: float | None) -> str:
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """`1 domain`, `2 domains`."""
-    return f"{number:,}{SPACE}{noun if number == 1 else nouns or noun + 's'}"
+    return f"{number:,}{SPACE}{agreeing(number, noun, nouns)}"
 
 
 def listing(words: Iterable[str]) -> str:
