@@ -6,29 +6,29 @@
     python -m benchmarks.algorithms --out runs/quick --quick                       # some minutes
 
 For every training seed, all rows start from the same joint pre-training and then spend the same
-seconds of worker compute (a short run of each row says how many outer steps that is; `average`
-spends it on inner steps). Then all initializations, the common start and an untrained one are
-adapted to the same unseen classes, each by its own inner loop, with the same numbers of steps. The
-share of generated samples in a classifier's batches is the same for all, and 0 % is measured too.
-Nothing is chosen by what is measured here: rates are those of `ROWS`, the same for every data set.
+seconds of compute: a short run of each row, once for all seeds, says how many outer steps those are
+(`average` spends them on inner steps). Then all initializations, the common start and an untrained
+one are adapted to the same unseen classes, each by its own inner loop, with the same numbers of
+steps. The share of generated samples in a classifier's batches is the same for all, and 0 % is
+measured too. Nothing is chosen by what is measured here: rates are those of `ROWS`, the same for
+every data set.
 
-What is there already is not computed again, so a broken-off benchmark goes on where it stopped; a
-budget is in seconds, so measure on a machine that does nothing else, and look at what was spent.
+What is there already is not computed again, so a broken-off benchmark goes on where it stopped, and
+several processes can share one folder, each with some of the seeds, once costs are in it.
 Printed is a Markdown table per target; means are over training seeds and repetitions, +- is the
 standard deviation of the seeds' means, the interval (95 %, Student's t) is over training seeds.
-Memory is that of one process which trains two outer steps, beyond what it holds before.
+Costs are those of one process on one core: what benchmarks.algorithm_costs measures.
 """
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ BASE = {
     "task.unit": "class",
     "gan.conditioning": "sample",
     "gan.family": "flow",
+    "gan.width": "12",
+    "gan.discriminator_width": "16",
     "inner.steps": "8",
     "inner.optimizer": "adam",
     "inner.lr": "3e-4",
@@ -85,21 +87,14 @@ def metagan(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "metagan", *arguments], check=True)
 
 
-def train(run: Path, settings: Mapping[str, str], *, local: bool) -> float:
-    """Train unless it is done; returns seconds of worker compute per outer step, without the first.
-
-    The first step of a process pays for what torch loads then.
-    """
-    wanted = int(settings["outer.steps"])
+def train(run: Path, settings: Mapping[str, str], *, local: bool) -> None:
+    """Train unless it is done."""
     folder = RunFolder(run)
     lines = folder.read_lines("metrics.jsonl") if folder.exists() else []
-    if len(lines) < wanted:
+    if len(lines) < int(settings["outer.steps"]):
         resume = ["--resume"] if lines else []
         where = ["--run", str(run), *(["--local"] if local else [])]
         metagan("train", *(f"{k}={v}" for k, v in settings.items()), *where, *resume)
-        lines = folder.read_lines("metrics.jsonl")
-    spent = [float(line["compute_s"]) for line in lines]
-    return statistics.mean(spent[1:] or spent)
 
 
 def row_settings(row: str, common: Mapping[str, str], start: Path) -> dict[str, str]:
@@ -107,52 +102,48 @@ def row_settings(row: str, common: Mapping[str, str], start: Path) -> dict[str, 
     return {**common, **ROWS[row], **own}
 
 
-def train_row(
-    row: str,
-    common: Mapping[str, str],
-    start: Path,
-    folder: Path,
-    options: argparse.Namespace,
-) -> dict[str, Any]:
-    """A row's run under the budget, with what it cost."""
-    settings, budget_s = row_settings(row, common, start), options.budget_s
-    run = folder / row
-    timed = partial(train, local=options.local)
+def budgeted(
+    row: str, common: Mapping[str, str], start: Path, options: argparse.Namespace
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """A row's settings under the budget, and what it costs.
+
+    Costs are measured once, with the start of whichever seed comes first, and kept.
+    """
+    settings = row_settings(row, common, start)
     # Joint training pays for penalties at every so many outer steps, so it is timed over as many.
     probed = PROBE_STEPS if ALGORITHMS[row].adapts else 1 + GanConfig().penalty_every
     if row == "average":  # One outer step; its inner loops are as long as the budget allows.
-        probe = timed(folder / f"probe-{row}", {**settings, "outer.steps": "1"})
-        steps = max(1, round(budget_s / probe * int(settings["inner.steps"])))
-        settings |= {"inner.steps": str(steps), "outer.steps": "1"}
-    else:
-        probe = timed(folder / f"probe-{row}", {**settings, "outer.steps": str(probed)})
-        settings |= {"outer.steps": str(max(1, round(budget_s / probe)))}
-    started = time.perf_counter()
-    per_step = timed(run, settings)
-    lines = RunFolder(run).read_lines("metrics.jsonl")
-    return {
-        "outer_steps": len(lines),
-        "inner_steps": int(settings["inner.steps"]),
-        "compute_s_per_step": per_step,
-        "compute_s": sum(float(line["compute_s"]) for line in lines),
-        "wall_s": time.perf_counter() - started,
-        "memory_mb": training_memory(row, settings, folder / f"memory-{row}"),
+        probed = 1
+    measured = row_costs({**settings, "outer.steps": str(probed)}, options.out / "costs" / row)
+    step_s, inner_steps = measured["step_s"], int(settings["inner.steps"])
+    outer_steps = max(1, round(options.budget_s / step_s))
+    if row == "average":
+        inner_steps, outer_steps = max(1, round(options.budget_s / step_s * inner_steps)), 1
+        step_s *= inner_steps / int(settings["inner.steps"])
+    settings |= {"inner.steps": str(inner_steps), "outer.steps": str(outer_steps)}
+    return settings, {
+        "outer_steps": outer_steps,
+        "inner_steps": inner_steps,
+        "step_s": step_s,
+        "total_s": step_s * outer_steps,
+        "memory_mb": measured["peak_mb"] - measured["idle_mb"],
     }
 
 
-def training_memory(row: str, settings: Mapping[str, str], run: Path) -> float:
-    """MB that training adds to what a process holds with everything imported and built."""
+def row_costs(settings: Mapping[str, str], run: Path) -> dict[str, float]:
+    """What `benchmarks.algorithm_costs` finds, in a process of its own."""
     kept = run.with_suffix(".json")
     if not kept.exists():
         shutil.rmtree(run, ignore_errors=True)
-        steps = "1" if row == "average" else "2"
-        overrides = {**settings, "outer.steps": steps}
-        command = [sys.executable, "-m", "benchmarks.algorithm_memory", str(run)]
-        command += [f"{key}={value}" for key, value in overrides.items()]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "benchmarks.algorithm_costs", str(run)]
+        command += [f"{key}={value}" for key, value in settings.items()]
+        # A core of its own, as a worker has.
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=alone)
         write_json(kept, json.loads(done.stdout.splitlines()[-1]))
-    measured = json.loads(kept.read_text(encoding="utf-8"))
-    return float(measured["peak_mb"] - measured["idle_mb"])
+        shutil.rmtree(run)
+    measured: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
+    return measured
 
 
 def compare(
@@ -262,17 +253,15 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{text} +- {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
-def cost_table(costs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def cost_table(costs: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
-        "| algorithm | outer steps | inner steps | compute, s/step | compute, s | memory, MB |",
+        "| algorithm | outer steps | inner steps | s/outer step | seconds | memory, MB |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for row, runs in costs.items():
-        means = {key: statistics.mean(run[key] for run in runs) for key in runs[0]}
+    for row, cost in costs.items():
         lines.append(
-            f"| {row} | {means['outer_steps']:.0f} | {means['inner_steps']:.0f} | "
-            f"{means['compute_s_per_step']:.2f} | {means['compute_s']:.0f} | "
-            f"{means['memory_mb']:.0f} |"
+            f"| {row} | {cost['outer_steps']} | {cost['inner_steps']} | {cost['step_s']:.2f} | "
+            f"{cost['total_s']:.0f} | {cost['memory_mb']:.0f} |"
         )
     return "\n".join(lines)
 
@@ -296,8 +285,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rows", default=",".join(ROWS), help="algorithms, by comma")
     parser.add_argument("--start-steps", type=int, default=4000, help="joint steps before all rows")
-    parser.add_argument("--budget-s", type=float, default=400.0, help="worker seconds of each row")
-    parser.add_argument("--seeds", type=int, default=3, help="training seeds")
+    parser.add_argument("--budget-s", type=float, default=400.0, help="seconds of each row")
+    parser.add_argument(
+        "--seeds", type=_numbers, default=[0, 1, 2], metavar="LIST", help="training seeds, by comma"
+    )
     parser.add_argument("--repetitions", type=int, default=2, help="targets drawn per seed")
     parser.add_argument("--shots", type=int, default=5)
     parser.add_argument("--adapt-steps", type=_numbers, default=[0, 1, 5, 10, 40], metavar="LIST")
@@ -311,7 +302,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         parser.error(f"--rows: no algorithm {unknown[0]!r}; there are {', '.join(ROWS)}")
     if options.quick:
-        options.start_steps, options.budget_s, options.seeds = 100, 10.0, 1
+        options.start_steps, options.budget_s, options.seeds = 100, 10.0, [0]
         options.adapt_steps, options.max_classes, options.repetitions = [0, 5], 20, 1
         options.classifier_steps, options.source_steps = 100, 200
     return options
@@ -343,8 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = {"data.source": source} | ({"data.path": options.path} if options.path else {})
     rows = options.rows.split(",")
     measured: list[dict[str, Any]] = []
-    costs: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(options.seeds):
+    costs: dict[str, dict[str, Any]] = {}
+    for seed in options.seeds:
         folder = options.out / f"seed-{seed}"
         common = {**BASE, **data, "seed": str(seed)}
         load_config(JobConfig, None, [f"{k}={v}" for k, v in common.items()])  # Before any work.
@@ -357,18 +348,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             local=options.local,
         )
         for row in rows:
-            cost = train_row(row, common, start, folder, options)
-            costs.setdefault(row, []).append(cost)
+            settings, costs[row] = budgeted(row, common, start, options)
+            train(folder / row, settings, local=options.local)
         runs = {START: start} | {row: folder / row for row in rows}
         for target in [None, *options.target]:
             name = f"unseen classes of {source}" if target is None else target[0]
             results = compare(runs, target, options)
             measured += [{"seed": seed, "target": name, **result} for result in results]
             written = {"measured": measured, "costs": costs, "made_by": made_by(options)}
-            write_json(options.out / "results.json", written)
+            listed = "-".join(map(str, options.seeds))
+            write_json(options.out / f"results-{listed}.json", written)
     print("\n" + cost_table(costs) + "\n")
     for name in dict.fromkeys(m["target"] for m in measured):
-        print(markdown(measured, name, range(options.seeds)) + "\n")
+        print(markdown(measured, name, options.seeds) + "\n")
     print(json.dumps({"seeds": options.seeds, "budget_s": options.budget_s} | made_by(options)))
     return 0
 

@@ -1,6 +1,7 @@
 """Chunks of episodes on a GPU: equal to the CPU's, equal bits every time, memory given back."""
 
 import gc
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from metagan.devices import choose_device
 from metagan.gan import build_gan
 from metagan.params import Layout, params_on
 from metagan.rates import with_rates
-from metagan.settings import AlgorithmConfig, GanConfig, InnerConfig
+from metagan.settings import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
 from metagan.sources.arrow import prepare as prepare_arrow
 from metagan.tasks import meta_batch
 from metagan.train import ChunkWorker
 from metagan.workflow.setup import prepare
 from tests.helpers import bars, tiny_config
-from tests.reference.cases import gan_settings, make_source, perturbed
+from tests.reference.cases import ARCHITECTURES, gan_settings, make_source, perturbed
 
 pytestmark = pytest.mark.gpu
 CPU = torch.device("cpu")
@@ -86,6 +87,34 @@ def test_a_replayed_chunk_has_the_bits_of_a_fresh_one(cuda, algorithm, family):
     assert np.array_equal(
         case.compute(2, cuda, alone).gradient_sum, case.compute(2, cuda, recorder).gradient_sum
     )
+
+
+@pytest.mark.parametrize("loss", get_args(AdversarialLossName))
+@pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
+def test_every_loss_and_conditioning_is_replayed_with_the_bits_of_a_fresh_chunk(
+    cuda, loss, family, conditioning
+):
+    unit = {"none": "class"}.get(conditioning, "domain")
+    case = Case(
+        "maml",
+        gan=gan_settings(family, conditioning, loss=loss, num_labels=2),
+        task={"unit": unit, "shots": 3, "num_query": 3, "ways": 2},
+    )
+    recorder = Recorder()
+    for step in range(2):
+        fresh, replayed = case.compute(step, cuda, None), case.compute(step, cuda, recorder)
+        assert np.array_equal(fresh.gradient_sum, replayed.gradient_sum), step
+    assert len(recorder) == 1
+
+
+@pytest.mark.parametrize("algorithm", ["joint", "reptile", "maml"])
+def test_a_chunk_with_spectral_norm_repeats_itself(cuda, algorithm):
+    case = Case(algorithm, gan=gan_settings("dcgan", "sample", spectral_norm=True))
+    recorder = Recorder()
+    for step in (0, 1, 0):
+        fresh, again = case.compute(step, cuda, None), case.compute(step, cuda, recorder)
+        assert np.array_equal(fresh.gradient_sum, again.gradient_sum), step
+        assert np.abs(fresh.gradient_sum).max() > 0
 
 
 @pytest.mark.parametrize("algorithm", ["reptile", "maml", "meta_sgd", "imaml"])
