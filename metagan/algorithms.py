@@ -278,8 +278,11 @@ def work_of_step(config: RunConfig, algorithm: str, outer_step: int) -> Hashable
 
     Returns:
         Equal values for outer steps in which the estimator does the same operations with the same
-        constants; None where every outer step has constants of its own.
+        constants; None where every outer step has constants of its own, or where the work looks
+        at what it computes, as torch does at eigenvalues.
     """
+    if config.gan.spectral_norm:
+        return None
     if not ALGORITHMS[algorithm].adapts:
         return outer_step % config.gan.penalty_every == 0
     narrowing = outer_step - config.warmup.steps < config.algorithm.multi_step

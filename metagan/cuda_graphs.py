@@ -5,6 +5,7 @@ takes the CPU longer than the GPU needs to run it. What a chunk computes is the 
 time, on other numbers, so it is recorded as a CUDA graph.
 """
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,12 @@ class Recorder:
         return recording.outputs
 
 
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Where recordings are made: one for all, as cuBLAS keeps a workspace of 32 MiB for each."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 def _record(
     function: Callable[[Sequence[Tensor]], Outputs],
     inputs: Sequence[Tensor],
@@ -75,14 +82,14 @@ def _record(
 ) -> _Recording:
     # Copies: where an input already lies on the device, a replay must not write to it.
     places = tuple(tensor.detach().to(device, copy=True) for tensor in inputs)
-    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    aside = _stream(device)
     aside.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(aside):
         for _ in range(_REHEARSALS):
             function(places)
     torch.cuda.current_stream(device).wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=aside):
         value, metrics = function(places)
         outputs = value.detach(), {key: metric.detach() for key, metric in metrics.items()}
     return _Recording(graph, places, outputs)

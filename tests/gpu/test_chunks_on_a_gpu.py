@@ -31,7 +31,7 @@ FIRST_ORDER = ("reptile", "fomaml", "joint", "average")
 class Case:
     """A tiny run of an algorithm; a chunk of three episodes at each outer step."""
 
-    def __init__(self, algorithm: str, family: str = "flow", **sections: object) -> None:
+    def __init__(self, algorithm: str, family: str = "flow", /, **sections: object) -> None:
         self.algorithm = algorithm
         values: dict[str, object] = {
             "gan": gan_settings(family, "sample"),
@@ -115,6 +115,7 @@ def test_a_chunk_with_spectral_norm_repeats_itself(cuda, algorithm):
         fresh, again = case.compute(step, cuda, None), case.compute(step, cuda, recorder)
         assert np.array_equal(fresh.gradient_sum, again.gradient_sum), step
         assert np.abs(fresh.gradient_sum).max() > 0
+    assert not len(recorder)
 
 
 @pytest.mark.parametrize("algorithm", ["reptile", "maml", "meta_sgd", "imaml"])
