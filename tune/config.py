@@ -140,3 +140,7 @@ class SearchJobConfig(JobConfig):
     """A run, where it runs, and what is searched."""
 
     tune: SearchConfig = SearchConfig()
+
+    def without_search(self) -> JobConfig:
+        """A run's settings, as `metagan train -c` and a run folder have them."""
+        return JobConfig.model_validate(self.model_dump(exclude={"tune"}))

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.config import JobConfig
 from metagan.checkpoint import list_checkpoints
 from metagan.config import to_yaml
 from metagan.files import write_json
 from metagan.run_folder import RunFolder
-from tune.config import SearchJobConfig
 
 LINEAGE = "lineage.json"
 
@@ -113,7 +113,7 @@ def write_lineage(run: Path, lineage: Sequence[Segment]) -> None:
     write_json(run / LINEAGE, [vars(segment) for segment in lineage])
 
 
-def take_over(run: Path, lineage: Sequence[Segment], config: SearchJobConfig) -> None:
+def take_over(run: Path, lineage: Sequence[Segment], config: JobConfig) -> None:
     """Let a run folder, if there is one, be resumed with settings that differ from its own."""
     folder = RunFolder(run)
     if folder.exists():
@@ -134,8 +134,8 @@ class _SegmentEnds(Exception):  # No error: training goes on with other settings
 def replay(
     schedule: Sequence[Segment],
     run: Path,
-    settings_of: Callable[[Mapping[str, Any]], SearchJobConfig],
-    train: Callable[[SearchJobConfig, Callable[[int], None]], None],
+    settings_of: Callable[[Mapping[str, Any]], JobConfig],
+    train: Callable[[JobConfig, Callable[[int], None]], None],
 ) -> None:
     """Train a run by a lineage's settings, from the beginning or from where it was broken off.
 

@@ -12,7 +12,6 @@ from typing import Any
 import ray
 from ray import tune as ray_tune
 
-from cluster.config import JobConfig
 from cluster.connect import cores_here, ray_session
 from cluster.environment import environment_variables, only_errors
 from cluster.errors import ClusterError
@@ -106,7 +105,7 @@ def search(
         f"{len(setup.splits.validation)} validation classes"
     )
     write_bytes(out / SETTINGS_FILE, to_yaml(config).encode())
-    write_bytes(out / GIVEN_FILE, _run_settings(config))
+    write_bytes(out / GIVEN_FILE, to_yaml(config.without_search()).encode())
     judge = make_judge(config, setup, out, tell=reporter.print)
     seeds = [config.seed + _FRESH_SEEDS + index for index in range(config.tune.confirm_seeds)]
     with _ray(config):
@@ -124,7 +123,8 @@ def search(
                 f"all {len(trials)} trials failed; the first: {failed}; for a page about all of "
                 f"them: metagan report --search {out}"
             )
-        write_bytes(out / BEST_FILE, _run_settings(with_sample(config, best.sample)))
+        found = with_sample(config, best.sample)
+        write_bytes(out / BEST_FILE, to_yaml(found.without_search()).encode())
         if seeds:
             started = time.monotonic()
             confirmed = _confirm(judge, best, seeds, place)
@@ -151,11 +151,6 @@ def _written(out: Path, document: dict[str, Any]) -> dict[str, Any]:
     document = finite_or_null(document)
     write_json(out / SEARCH, document)
     return document
-
-
-def _run_settings(config: SearchJobConfig) -> bytes:
-    """As `metagan train -c` takes them: without those of the search."""
-    return to_yaml(JobConfig.model_validate(config.model_dump(exclude={"tune"}))).encode()
 
 
 def _confirm(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ray import tune as ray_tune
 
+from cluster.config import JobConfig
 from cluster.opening import open_runner
 from cluster.resources import hide_gpus_not_granted
 from metagan.params import GanParams
@@ -55,8 +56,8 @@ def trial_config(
     parameters: Sequence[Parameter],
     sample: Mapping[str, Any],
     trial_id: str,
-) -> SearchJobConfig:
-    """A trial's complete settings.
+) -> JobConfig:
+    """A trial's complete settings, which its run folder keeps.
 
     Args:
         config: The settings that are given.
@@ -73,7 +74,7 @@ def trial_config(
     if config.checkpoint.storage is not None:
         own["checkpoint.storage"] = f"{config.checkpoint.storage.rstrip('/')}/{trial_id}"
     chosen = {**applied(parameters, sample, config), **sample.get(SETTINGS, {})}
-    return with_sample(config, {**chosen, **own})
+    return with_sample(config.without_search(), {**chosen, **own})
 
 
 def run_trial(
@@ -101,10 +102,10 @@ def run_trial(
     trial_id = ray_tune.get_context().get_trial_id()
     run = Path(trials_folder) / trial_id
 
-    def settings(chosen: Mapping[str, Any]) -> SearchJobConfig:
+    def settings(chosen: Mapping[str, Any]) -> JobConfig:
         return trial_config(config, parameters, {**sample, **chosen}, trial_id)
 
-    def train(own: SearchJobConfig, tell: Callable[[Mapping[str, float]], None]) -> None:
+    def train(own: JobConfig, tell: Callable[[Mapping[str, float]], None]) -> None:
         def measure(setup: TrainSetup, init: GanParams, step: int) -> None:
             metrics = {**judge.measure(own, setup, init), "outer_step": step}
             if config.tune.second_objective == "compute":
@@ -115,7 +116,7 @@ def run_trial(
         train_run(
             own,
             run,
-            open_runner=_runner(own),
+            open_runner=_runner(own, in_workers=config.tune.workers_per_trial > 0),
             reporter=_Silent(),
             resume="auto",
             splits=judge.splits,
@@ -124,7 +125,7 @@ def run_trial(
 
     if schedule:
 
-        def train_part(own: SearchJobConfig, reached: Callable[[int], None]) -> None:
+        def train_part(own: JobConfig, reached: Callable[[int], None]) -> None:
             def report(metrics: Mapping[str, float]) -> None:
                 ray_tune.report(dict(metrics))
                 reached(int(metrics["outer_step"]))
@@ -180,8 +181,8 @@ def _seconds_of_computing(run: Path) -> float:
     return sum(float(row["compute_s"] or 0.0) for row in RunFolder(run).read_lines("metrics.jsonl"))
 
 
-def _runner(config: SearchJobConfig) -> OpenRunner:
-    if config.tune.workers_per_trial:
+def _runner(config: JobConfig, *, in_workers: bool) -> OpenRunner:
+    if in_workers:
         # They find their places in the trial's own placement group.
         return lambda spec: open_runner(spec, config.cluster)
     return local_runner(config, threads=config.cluster.threads_per_worker)

@@ -247,7 +247,7 @@ def weights_of_schedule(
     """Trained by a lineage in one process, without Tune."""
     splits = prepare_run(config).spec.splits
 
-    def train(own: SearchJobConfig, reached: Any) -> None:
+    def train(own: JobConfig, reached: Any) -> None:
         train_run(
             own,
             run,

@@ -17,6 +17,7 @@ from metagan.config import ConfigError, load_config
 from metagan.report.search_load import load_search
 from metagan.sources.arrow import prepare
 from metagan.workflow.report import write_search_report
+from metagan.workflow.setup import load_run
 from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig
@@ -106,6 +107,9 @@ def test_a_search_ranks_its_trials_writes_the_best_and_trains_it_with_fresh_seed
     assert json.loads((tmp_path / "out" / "search.json").read_text())["best"] == result["best"]
     assert any(fields["stage"] == "trials" for fields in reporter.fields)
     for trial in result["trials"]:
+        # Any other command takes a trial's run folder.
+        trained = load_run(tmp_path / "out" / "trials" / trial["id"], JobConfig)
+        assert trained.config.inner.lr == trial["sample"]["inner.lr"]
         assert [measured["step"] for measured in trial["curve"]] == [2, 4]
         assert trial["curve"][-1]["metrics"] == trial["metrics"]
         seconds = [measured["seconds"] for measured in trial["curve"]]
