@@ -84,7 +84,7 @@ def searched(method: str, seed: int, out: Path, trials: int) -> dict[str, Any]:
 
 def incumbents(search: Mapping[str, Any], budget: int) -> Curve:
     """(outer steps spent, KID of the best fully trained trial) whenever that changes."""
-    end = int(search["settings"]["outer"]["steps"])
+    end = int(SETTINGS["outer.steps"])
     spent, best, curve = 0, float("inf"), []
     for trial in sorted(search["trials"], key=lambda trial: int(trial["order"])):
         spent += int(trial["step"])
