@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the searches")
     parser.add_argument("--seeds", type=int, default=3, help="searches by each method")
-    parser.add_argument("--trials", type=int, default=12, help="whole trials in the budget")
+    parser.add_argument("--trials", type=int, default=24, help="whole trials in the budget")
     parser.add_argument("--image", type=Path, help="draw the curves here")
     options = parser.parse_args(arguments)
     budget = options.trials * int(SETTINGS["outer.steps"])
