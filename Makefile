@@ -69,6 +69,7 @@ bench: install-dev  ## The benchmarks; each prints ratios measured in one run
 	$(BIN)/python -m benchmarks.peers --quick
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.staleness
+	$(BIN)/python -m benchmarks.algorithms --quick --local --out runs/bench-algorithms
 
 clean:  ## Remove the environment and caches (runs/ stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
