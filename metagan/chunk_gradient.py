@@ -18,7 +18,7 @@ from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_g
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, Vector, vector_sha256
-from metagan.settings import GanConfig, RunConfig, WireDtype
+from metagan.settings import GanConfig, OuterConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 from metagan.wire import to_wire
 
@@ -76,8 +76,8 @@ def chunk_gradient(
             and config alone; None computes anew.
 
     Returns:
-        The sum over finite episodes in episode order, and a report. Episodes with NaN or infinity
-        are listed as failures, never patched.
+        The sum over usable episodes in episode order, and a report. Episodes with NaN or infinity,
+        and those above `outer.max_episode_norm`, are listed as failures, never patched.
     """
     started = time.perf_counter()
     algorithm = ALGORITHMS[chunk.algorithm]
@@ -114,8 +114,8 @@ def chunk_gradient(
         # One gradient of the pooled mean counts as that of all its episodes.
         weight = len(episodes)
         estimates = iter([(whole * weight, {key: loss * weight for key, loss in losses.items()})])
-    return _sum_finite(
-        estimates, chunk, vector, config.outer.wire_dtype, weight=weight, started=started
+    return _sum_usable(
+        estimates, chunk, vector, layout, config.outer, weight=weight, started=started
     )
 
 
@@ -249,11 +249,25 @@ def _pooled_inputs(
     return EpisodeInputs(batch, batch, chunk.step)
 
 
-def _sum_finite(
+def _unusable(gradient: Tensor, layout: Layout, max_norm: float | None, weight: int) -> str | None:
+    """Why a meta-gradient (P,), so many times that of an episode, is of no use; None if it is."""
+    if not torch.isfinite(gradient).all():
+        name = layout.first_not_finite(gradient.cpu().numpy())
+        return f"meta-gradient is not finite, first in {name}"
+    if max_norm is None:
+        return None
+    norm = float(gradient.double().norm()) / weight
+    if norm <= max_norm:
+        return None
+    return f"meta-gradient of norm {norm:.4g}, more than outer.max_episode_norm {max_norm:g}"
+
+
+def _sum_usable(
     estimates: Iterator[Outputs],
     chunk: ChunkKey,
     vector: Vector,
-    dtype: WireDtype,
+    layout: Layout,
+    outer: OuterConfig,
     *,
     weight: int,
     started: float,
@@ -266,7 +280,8 @@ def _sum_finite(
         if total is None:
             total = torch.zeros_like(gradient, dtype=torch.float32)
             sums = dict.fromkeys(losses, 0.0)
-        if torch.isfinite(gradient).all():
+        reason = _unusable(gradient, layout, outer.max_episode_norm, weight)
+        if reason is None:
             # In episode order: float addition is not associative.
             total += gradient
             num_finite += weight
@@ -274,9 +289,9 @@ def _sum_finite(
                 sums[name] += float(value)
         else:
             failed = chunk.episodes[index : index + 1] if weight == 1 else chunk.episodes
-            failures += [EpisodeFailure(key, "meta-gradient is not finite") for key in failed]
+            failures += [EpisodeFailure(key, reason) for key in failed]
     assert total is not None, "a chunk has episodes"
-    gradient_sum = to_wire(total, dtype)
+    gradient_sum = to_wire(total, outer.wire_dtype)
     report = ChunkReport(
         step=chunk.step,
         index=chunk.index,
