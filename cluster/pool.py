@@ -358,6 +358,14 @@ class WorkerPool:
             )
 
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
+        if died_with_its_node(error):
+            # Until Ray has noticed that a node is dead, it may place an actor there, which is then
+            # said to have died, too; as often as there are such nodes.
+            failed_starts, never_ran = worker.failed_starts, not worker.placed
+            preempted = never_ran or is_preempted(error)
+            self.replace(worker, explain_loss(error), preempted=preempted)
+            worker.failed_starts = failed_starts
+            return
         if worker.failed_starts + 1 >= _START_ATTEMPTS:
             raise ClusterError(
                 f"worker {worker.index} did not start in {_START_ATTEMPTS} attempts, last: "
@@ -374,6 +382,11 @@ def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:
 def kill(actor: Any) -> None:
     """End an actor's process without a word, also if it is frozen."""
     ray.kill(actor, no_restart=True)
+
+
+def died_with_its_node(error: Exception) -> bool:
+    """Whether an actor died because the whole node did."""
+    return isinstance(error, ActorDiedError) and "because its node has died" in str(error)
 
 
 def is_preempted(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from metagan.agreement import QUERY_LOSS_AT_EVERY_STEP
 from metagan.algorithms import ALGORITHMS, reptile
 from metagan.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
-from metagan.chunks import ChunkKey, ChunkResult
+from metagan.chunks import CalledOffError, ChunkKey, ChunkResult
 from metagan.params import vector_sha256
 from metagan.settings import (
     AlgorithmConfig,
@@ -197,6 +197,17 @@ def test_episodes_above_the_largest_norm_are_left_out_with_their_norm(algorithm)
     assert whole.report.num_finite == len(keys) - len(too_long)
     kept = [e.gradient_sum for e, norm in zip(each, norms, strict=True) if norm <= limit]
     np.testing.assert_array_equal(whole.gradient_sum, sum(kept, np.zeros_like(whole.gradient_sum)))
+
+
+@pytest.mark.parametrize("looks", range(6))
+def test_a_chunk_is_left_as_soon_as_it_is_called_off(looks):
+    """Asked before each of two episodes is drawn and after both, and the same for computing."""
+    setup = run_setup()
+    chunk = ChunkKey(0, 0, "reptile", episode_keys(setup[1], 2))
+    asked = itertools.count()
+    with pytest.raises(CalledOffError):
+        compute(setup, chunk, vectorised=False, called_off=lambda: next(asked) == looks)
+    assert next(asked) == looks + 1
 
 
 def test_a_poisoned_joint_chunk_loses_all_its_episodes():

@@ -81,6 +81,9 @@ def main() -> None:
         gpus_per_worker=1,
         worker_labels=("metagan.io/role=task",),
         backup_factor=None,
+        # The three workers of the nodes that go. Those that Ray places on a node which it does not
+        # know to be dead yet never run, and are nobody's loss.
+        max_worker_restarts=3,
         placement_timeout_s=120,
         quorum_timeout_s=QUORUM_S,
     )

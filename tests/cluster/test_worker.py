@@ -57,6 +57,31 @@ def test_a_failure_in_a_chunk_is_returned_with_an_empty_gradient(run: TrainSetup
     assert worker.progress().doing == "idle"
 
 
+def test_a_chunk_that_is_called_off_is_left_between_episodes_and_may_be_computed_later(
+    run: TrainSetup,
+) -> None:
+    config = run.spec.config
+    chunk = plan_step(config, run.source.tasks("train"), run.source.task_weights("train"), 0)[0]
+    vector = run.layout.flatten(run.initial).numpy()
+    worker = EpisodeWorker(run.spec, 1)
+    worker.load()
+    with at_second_episode(lambda: worker.call_off(chunk.step, chunk.index)):
+        failure, gradient = worker.compute(vector, chunk)
+    assert isinstance(failure, WorkerFailure)
+    assert failure.kind == "called_off"
+    assert gradient.shape == (0,)
+    # Another one is not meant by it, nor the same one later.
+    for number in (chunk.index + 1, chunk.index):
+        other = replace(chunk, index=number)
+        report, _ = worker.compute(vector, other)
+        assert not isinstance(report, WorkerFailure)
+    # It may be called off before it begins.
+    worker.call_off(chunk.step, chunk.index)
+    failure, _ = worker.compute(vector, chunk)
+    assert isinstance(failure, WorkerFailure)
+    assert failure.kind == "called_off"
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "raised"),
     [
