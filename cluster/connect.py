@@ -193,7 +193,10 @@ def _explain_failed_join(address: str, error: BaseException) -> str:
     token = f"export {_AUTH_MODE}=token (and {_AUTH_TOKEN_PATH} if it is not in ~/.ray/auth_token)"
     if "InvalidAuthToken" in f"{error} {error.__cause__}":
         if os.environ.get(_AUTH_MODE) == "token":
-            return f"{start}it asks for another token than yours; set {_AUTH_TOKEN_PATH}"
+            return (
+                f"{start}it refuses your token; with {_AUTH_MODE}=token, set {_AUTH_TOKEN_PATH} to "
+                f"a file with the cluster's (or {_AUTH_TOKEN} to it)"
+            )
         return f"{start}the cluster asks for a token: {token}"
     return (
         f"{start}{_first_line(error)}; is `ray start` running there, and this a node of that "
