@@ -263,7 +263,8 @@ def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, m
                 ClusterConfig(address=address, num_workers=2), versions, storage=store
             )
             other = {**versions, "numpy": "1.0"}
-            differing, _, short = check_cluster(ClusterConfig(address=address, num_workers=3), other)
+            three = ClusterConfig(address=address, num_workers=3)
+            differing, _, short = check_cluster(three, other)
         finally:
             head.stdin.close()
             head.wait(timeout=60)

@@ -12,27 +12,18 @@ import pytest
 from metagan.config import to_yaml
 from tests.cluster.ray_for_tests import bars_config, bars_run
 from tests.conftest import REPOSITORY
+from tests.helpers import files_with
 
 pytestmark = pytest.mark.ray
 
 CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "WANDB_API_KEY", "HF_TOKEN")
 
 
-def files_with(words: list[str], *folders: Path) -> list[str]:
-    """Files that hold one of these words; sockets and pipes are passed over."""
-    return [
-        str(path)
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink()
-        if any(word.encode() in path.read_bytes() for word in words)
-    ]
-
-
+@pytest.mark.slow
 def test_neither_the_run_folder_nor_its_copy_nor_rays_logs_nor_the_output_have_any(
     tmp_path: Path,
 ) -> None:
-    """With a token of the user's; one checkpoint is copied, one run fails at its storage."""
+    """With a token of the user's, and a copy of every checkpoint."""
     bars_run(tmp_path / "bars")
     (tmp_path / "run.yaml").write_text(to_yaml(bars_config(tmp_path / "bars")))
     (tmp_path / "home").mkdir()
@@ -43,29 +34,22 @@ def test_neither_the_run_folder_nor_its_copy_nor_rays_logs_nor_the_output_have_a
         environment = kept | canaries | {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": ray}
         environment |= {"HOME": str(tmp_path / "home"), "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}
 
-        def train(run: str, *settings: str) -> "subprocess.CompletedProcess[bytes]":
-            command = f"-m metagan train -c {tmp_path / 'run.yaml'} --run {tmp_path / run}".split()
-            return subprocess.run(
-                [sys.executable, *command, "--workers", "1", *settings],
-                cwd=REPOSITORY,
-                env=environment,
-                capture_output=True,
-                timeout=120,
-                check=False,
-            )
-
-        copy = (tmp_path / "copy").as_uri()
-        done = train("run", f"checkpoint.storage={copy}")
+        command = f"-m metagan train -c {tmp_path / 'run.yaml'} --run {tmp_path / 'run'}".split()
+        copied = f"checkpoint.storage={(tmp_path / 'copy').as_uri()}"
+        done = subprocess.run(
+            [sys.executable, *command, "--workers", "1", copied],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
-        # Nobody answers there.
-        nowhere = "s3://bucket/run?endpoint_override=127.0.0.1:9&scheme=http"
-        failed = train("other", f"checkpoint.storage={nowhere}", "cluster.num_workers=1")
-        assert failed.returncode == 2, failed.stderr
         words = list(canaries.values())
         logs = list(Path(ray).rglob("session_*/logs/*"))
         assert len(logs) > 5  # There is something to look through.
         assert files_with(words, Path(ray), tmp_path) == []
-    said = b"".join([done.stdout, done.stderr, failed.stdout, failed.stderr]).decode()
+    said = b"".join([done.stdout, done.stderr]).decode()
     assert [word for word in words if word in said] == []
 
 
