@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from cluster.ledger import Ledger
@@ -77,21 +77,17 @@ class InFlight:
             self._started[worker] = time.monotonic()
         worker.work.append(ref)
 
-    def call_off(self, is_wanted: Callable[[Submission], bool]) -> Sequence[Submission]:
-        """Ask workers to leave what is not wanted any more; which those are, each once.
+    def call_off(self, is_wanted: Callable[[Submission], bool]) -> None:
+        """Ask workers, once for each chunk, to leave what is not wanted any more.
 
         They answer all the same, as soon as they have left it or are done.
         """
-        found = [
-            (ref, submission)
-            for ref, submission in self._submissions.items()
-            if ref not in self._called_off and not is_wanted(submission)
-        ]
-        for ref, submission in found:
-            self._called_off.add(ref)
-            submission.worker.actor.call_off.remote(submission.chunk.step, submission.chunk.index)
+        for ref, submission in self._submissions.items():
+            if ref not in self._called_off and not is_wanted(submission):
+                self._called_off.add(ref)
+                chunk = submission.chunk
+                submission.worker.actor.call_off.remote(chunk.step, chunk.index)
         self._called_off &= self._submissions.keys()
-        return [submission for _, submission in found]
 
     def answered(self, ref: Ref) -> float | None:
         """Take an answer off; seconds since the worker began, None if it was another's turn."""
