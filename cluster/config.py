@@ -22,7 +22,7 @@ class ClusterConfig(Config):
         ge=1,
         le=10_000,
         description="A run goes on with as many workers as found room; fewer than this for "
-        "placement_timeout_s end it, to be resumed.",
+        "placement_timeout_s at its start, or quorum_timeout_s later, end it, to be resumed.",
     )
     threads_per_worker: int = Field(
         1,
@@ -85,6 +85,12 @@ class ClusterConfig(Config):
         gt=0,
         description="Seconds to wait for min_workers, or for an evaluation's first task, before "
         "saying what is missing.",
+    )
+    quorum_timeout_s: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds to wait for min_workers again once a run had them, such as for new "
+        "nodes after the loss of all; null: placement_timeout_s.",
     )
     max_worker_restarts: int = Field(
         20, ge=0, description="Worker restarts in a run, over all workers, before the run fails."

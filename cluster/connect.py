@@ -26,6 +26,7 @@ from cluster.config import ClusterConfig
 from cluster.environment import environment_variables
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only, on_loopback
+from cluster.process_groups import ray_in_groups_of_its_own
 
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -108,8 +109,9 @@ def wait_for_some(refs: Sequence[Any], *, timeout_s: float = math.inf) -> list[A
 def _check_own_ray() -> None:
     """Look whether a Ray that this process started is still there.
 
-    Whoever ends a whole process group (`timeout`, `scancel`, a terminal that closes) ends Ray's own
-    processes with the driver. Ray itself would wait a minute and then abort the driver.
+    Whoever ends a whole process group (`timeout`, a shell) ends processes of Ray's with the driver,
+    though not all (`cluster.process_groups`). If its control service is among them, Ray itself
+    waits a minute and then aborts the driver.
 
     Raises:
         ClusterError: If it is not, or is about to go.
@@ -136,7 +138,7 @@ def started_by_this_process() -> bool:
 def _start(config: ClusterConfig) -> None:
     _check_cores(config)
     try:
-        with on_loopback():
+        with on_loopback(), ray_in_groups_of_its_own():
             ray.init(
                 address="local",
                 # Room for the workers asked for and no more; the driver reserves nothing.
@@ -193,7 +195,10 @@ def _explain_failed_join(address: str, error: BaseException) -> str:
     token = f"export {_AUTH_MODE}=token (and {_AUTH_TOKEN_PATH} if it is not in ~/.ray/auth_token)"
     if "InvalidAuthToken" in f"{error} {error.__cause__}":
         if os.environ.get(_AUTH_MODE) == "token":
-            return f"{start}it asks for another token than yours; set {_AUTH_TOKEN_PATH}"
+            return (
+                f"{start}it refuses your token; with {_AUTH_MODE}=token, set {_AUTH_TOKEN_PATH} to "
+                f"a file with the cluster's (or {_AUTH_TOKEN} to it)"
+            )
         return f"{start}the cluster asks for a token: {token}"
     return (
         f"{start}{_first_line(error)}; is `ray start` running there, and this a node of that "

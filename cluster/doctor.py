@@ -321,6 +321,7 @@ def _check_node(entry: Mapping[str, Any], storage: str | None) -> Iterator[Findi
     if report is None:
         return
     topic = f"node {entry['node']}"
+    yield from _compare_gpus(topic, int(entry["resources"].get("GPU", 0)), len(report["gpus"]))
     if abs(report["clock_s"]) > _MAX_CLOCK_S:
         text = f"its clock is {report['clock_s']:+.0f} s off: logs of nodes cannot be compared"
         yield Finding("warning", topic, text, "keep its clock by NTP (timedatectl, chronyc)")
@@ -330,6 +331,17 @@ def _check_node(entry: Mapping[str, Any], storage: str | None) -> Iterator[Findi
         yield Finding("warning", topic, text, _MORE_SHARED_MEMORY)
     if storage is not None:
         yield _judge_storage(f"storage from {entry['node']}", storage, report["storage"])
+
+
+def _compare_gpus(topic: str, reserved: int, seen: int) -> Iterator[Finding]:
+    """GPUs that Ray gives away there, against those that torch can use."""
+    if reserved > seen:
+        text = f"Ray has {reserved} GPUs there, but torch sees {seen}: workers on them would fail"
+        fix = "check nvidia-smi there and that torch is a CUDA build, or lower ray start --num-gpus"
+        yield Finding("problem", topic, text, fix)
+    elif reserved < seen:
+        text = f"torch sees {seen} GPUs there, but Ray has {reserved}: the others stay idle"
+        yield Finding("warning", topic, text, "raise ray start --num-gpus, or leave it out")
 
 
 def _judge_storage(topic: str, uri: str, error: str | None) -> Finding:

@@ -6,10 +6,12 @@ is gone, or idle.
 
 import time
 
+import ray
 from ray._private.state import state
 from ray.exceptions import RayError
 
 from cluster.connect import started_by_this_process
+from cluster.errors import ClusterError
 
 # A look is one call to the control service (0.3 ms, measured on Ray 2.60).
 _LOOK_S = 1.0
@@ -23,13 +25,24 @@ class DrainNotices:
         self._nodes: frozenset[str] = frozenset()
 
     def nodes(self) -> frozenset[str]:
-        """Ids of the nodes that are about to go, as of a second ago at most."""
+        """Ids of the nodes that are about to go, as of a second ago at most.
+
+        Raises:
+            ClusterError: If this process's own node is among them: nobody would tell the user
+                once it is gone, and there is still time for a checkpoint.
+        """
         if started_by_this_process():
             return frozenset()  # The one node of a Ray of our own goes with this process.
         now = time.monotonic()
         if now - self._looked >= _LOOK_S:
             self._looked = now
             self._nodes = draining_nodes()
+            own = ray.get_runtime_context().get_node_id()
+            if own in self._nodes:
+                raise ClusterError(
+                    f"the driver's own node ({own}) is about to be taken away; start the command "
+                    "again on another one, with --resume auto"
+                )
         return self._nodes
 
 

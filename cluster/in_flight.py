@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from cluster.ledger import Ledger
@@ -50,6 +50,7 @@ class InFlight:
         self._submissions: dict[Ref, Submission] = {}
         # When each busy worker began with the first chunk of its work.
         self._started: dict[Worker, float] = {}
+        self._called_off: set[Ref] = set()
 
     @property
     def refs(self) -> Collection[Ref]:
@@ -75,6 +76,18 @@ class InFlight:
         if not worker.work:
             self._started[worker] = time.monotonic()
         worker.work.append(ref)
+
+    def call_off(self, is_wanted: Callable[[Submission], bool]) -> None:
+        """Ask workers, once for each chunk, to leave what is not wanted any more.
+
+        They answer all the same, as soon as they have left it or are done.
+        """
+        for ref, submission in self._submissions.items():
+            if ref not in self._called_off and not is_wanted(submission):
+                self._called_off.add(ref)
+                chunk = submission.chunk
+                submission.worker.actor.call_off.remote(chunk.step, chunk.index)
+        self._called_off &= self._submissions.keys()
 
     def answered(self, ref: Ref) -> float | None:
         """Take an answer off; seconds since the worker began, None if it was another's turn."""

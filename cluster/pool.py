@@ -29,6 +29,8 @@ _FETCH_TIMEOUT_S = 60.0
 _START_ATTEMPTS = 3
 _LOAD_ATTEMPTS = 2
 _PROBE_TIMEOUT_S = 1.0
+# How often it is told what is missing while there are too few workers.
+_TELL_S = 30.0
 
 
 @dataclass(eq=False)
@@ -111,8 +113,9 @@ class WorkerPool:
         self._spec = ray.put(spec)
         self._restarts = 0
         self._device: str | None = None
-        # Since when there have been too few of them.
-        self._few_since = time.monotonic()
+        # Since when there have been too few of them, and when that was told last.
+        self._few_since = self._few_told = time.monotonic()
+        self._had_enough = False
         self.workers = [self._start(index) for index in range(config.num_workers)]
         # Those of nodes that are about to go, while they finish a chunk.
         self._leaving: list[Worker] = []
@@ -125,6 +128,14 @@ class WorkerPool:
     @property
     def _num_placed(self) -> int:
         return sum(worker.placed for worker in self.workers)
+
+    @property
+    def _quorum_timeout(self) -> tuple[str, float]:
+        """How long `min_workers` may be missing by now, seconds, and the setting that says so."""
+        later = self._config.quorum_timeout_s
+        if later is not None and self._had_enough:
+            return "cluster.quorum_timeout_s", later
+        return "cluster.placement_timeout_s", self._config.placement_timeout_s
 
     @property
     def all_others_unplaced(self) -> bool:
@@ -167,25 +178,22 @@ class WorkerPool:
             if worker.loads is not None and not worker.reported
         ]
         if self._num_placed < self._config.min_workers:
-            deadlines.append(self._few_since + self._config.placement_timeout_s)
+            deadlines.append(self._few_since + self._quorum_timeout[1])
+            deadlines.append(self._few_told + _TELL_S)
         return min(deadlines, default=float("inf"))
 
     def check_deadlines(self) -> None:
         """Call when nothing more has resolved: replaces workers that hang while they load.
 
         Raises:
-            ClusterError: If fewer than `min_workers` are up for `placement_timeout_s`.
+            ClusterError: If fewer than `min_workers` are up for `placement_timeout_s`, or, after
+                there were enough, for `quorum_timeout_s`.
         """
         now = time.monotonic()
         placement_s = self._config.placement_timeout_s
         placed, fewest = self._num_placed, self._config.min_workers
-        if placed < fewest and now - self._few_since >= placement_s:
-            up = f"{placed or 'no'} worker" + ("s" if placed > 1 else "")
-            wanted = f" of cluster.min_workers {fewest}" if fewest > 1 else ""
-            raise ClusterError(
-                f"{up}{wanted} within cluster.placement_timeout_s {placement_s:g} s: "
-                f"{describe_wait(self._config, node_resources(self._config))}"
-            )
+        if placed < fewest:
+            self._check_quorum(placed, now)
         for worker in self.workers:
             waited = now - worker.since
             if worker.loads is None:
@@ -200,6 +208,21 @@ class WorkerPool:
                 self._telemetry.event(
                     "unplaced", worker=worker.index, running=placed, reason=missing
                 )
+
+    def _check_quorum(self, placed: int, now: float) -> None:
+        """Fewer than `min_workers` are placed: the end, or a word about it now and then."""
+        setting, timeout_s = self._quorum_timeout
+        waited, fewest = now - self._few_since, self._config.min_workers
+        if waited < timeout_s and now - self._few_told < _TELL_S:
+            return
+        missing = describe_wait(self._config, node_resources(self._config))
+        up = f"{placed or 'no'} worker" + ("s" if placed > 1 else "")
+        wanted = f" of cluster.min_workers {fewest}" if fewest > 1 else ""
+        if waited >= timeout_s:
+            raise ClusterError(f"{up}{wanted} within {setting} {timeout_s:g} s: {missing}")
+        self._few_told = now
+        reason = f"{up}{wanted} for {waited:.0f} s, of {setting} {timeout_s:g} s: {missing}"
+        self._telemetry.event("waiting", running=placed, reason=reason)
 
     def replace(
         self,
@@ -285,7 +308,7 @@ class WorkerPool:
         had_enough = self._num_placed >= self._config.min_workers
         yield
         if had_enough and self._num_placed < self._config.min_workers:
-            self._few_since = time.monotonic()
+            self._few_since = self._few_told = time.monotonic()
 
     def _start(self, index: int) -> Worker:
         actor = self._actor_class.remote(self._spec, self._config.threads_per_worker)
@@ -303,6 +326,7 @@ class WorkerPool:
         if ref == worker.pings:
             worker.pings, worker.pid = None, int(answer)  # type: ignore[arg-type]
             worker.reported = False
+            self._had_enough |= self._num_placed >= self._config.min_workers
             return
         if isinstance(answer, WorkerFailure):
             worker.failed_loads += 1
@@ -334,6 +358,14 @@ class WorkerPool:
             )
 
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
+        if died_with_its_node(error):
+            # Until Ray has noticed that a node is dead, it may place an actor there, which is then
+            # said to have died, too; as often as there are such nodes.
+            failed_starts, never_ran = worker.failed_starts, not worker.placed
+            preempted = never_ran or is_preempted(error)
+            self.replace(worker, explain_loss(error), preempted=preempted)
+            worker.failed_starts = failed_starts
+            return
         if worker.failed_starts + 1 >= _START_ATTEMPTS:
             raise ClusterError(
                 f"worker {worker.index} did not start in {_START_ATTEMPTS} attempts, last: "
@@ -350,6 +382,11 @@ def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:
 def kill(actor: Any) -> None:
     """End an actor's process without a word, also if it is frozen."""
     ray.kill(actor, no_restart=True)
+
+
+def died_with_its_node(error: Exception) -> bool:
+    """Whether an actor died because the whole node did."""
+    return isinstance(error, ActorDiedError) and "because its node has died" in str(error)
 
 
 def is_preempted(error: Exception) -> bool:

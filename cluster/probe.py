@@ -53,6 +53,26 @@ def host_report() -> dict[str, Any]:
     }
 
 
+def see_the_nodes_gpus() -> None:
+    """Let torch see in this process, a task's, what it sees in one that starts on the node.
+
+    Ray may hide all GPUs from a task that reserved none; its node process, whose child this is, has
+    the variable as the node's owner set it. Call it before torch looks. Like `host_report`, it
+    needs nothing of this project.
+    """
+    import os
+
+    name = "CUDA_VISIBLE_DEVICES"
+    os.environ.pop(name, None)
+    try:
+        with open(f"/proc/{os.getppid()}/environ") as file:
+            variables = dict(entry.partition("=")[::2] for entry in file.read().split("\0"))
+    except OSError:
+        return  # No Linux: all of them.
+    if name in variables:
+        os.environ[name] = variables[name]
+
+
 def storage_error(uri: str) -> str | None:
     """What keeps this machine from writing, reading and deleting a file there; None if nothing.
 
@@ -109,6 +129,7 @@ def _node_entries(storage: str | None) -> list[dict[str, Any]]:
     asked = time.time()
 
     def look() -> dict[str, Any]:
+        see_the_nodes_gpus()
         found = host_report()
         return found if storage is None else {**found, "storage": storage_error(storage)}
 

@@ -58,6 +58,8 @@ class RayRunner:
         self._exceptions: dict[ChunkKey, int] = {}
         # Steps under way: the one that is waited for, then later ones.
         self._accounts: list[_Account] = []
+        # Whether two workers may be at one chunk in this step.
+        self._backed_up = False
         self._metrics = RunMetrics()
         self._heartbeats = Heartbeats(config.heartbeat_timeout_s)
         self._drains = DrainNotices()
@@ -76,12 +78,14 @@ class RayRunner:
         """
         started = time.monotonic()
         known, self._accounts = self._accounts, []
+        self._backed_up = False
         self._times = StepTimes(self._config.backup_factor)
         current, *later = accounts = [
             self._account(*step, known) for step in ((vector, chunks), *upcoming)
         ]
         self._accounts = accounts
         self._reductions.keep_only([account.ledger for account in accounts])
+        self._in_flight.call_off(lambda submission: self._is_open(submission.ledger))
         try:
             while not current.ledger.complete:
                 self._dispatch()
@@ -180,6 +184,7 @@ class RayRunner:
                 "backup", **submission.place(), reason=f"given to worker {worker.index}, too"
             )
             self._submit(worker, submission.chunk, account)
+            self._backed_up = True
 
     def _slow(self, ledger: Ledger) -> list[Submission]:
         """Chunks with one attempt under way that takes far longer than others, slowest first."""
@@ -238,6 +243,8 @@ class RayRunner:
             self._arrivals.wait()
         for arrival, sha256 in self._arrivals.hashed():
             self._take_result(arrival, sha256)
+        if self._backed_up:
+            self._in_flight.call_off(lambda s: not s.ledger.has(s.chunk))
         if time.monotonic() >= deadline:
             self._pool.check_deadlines()
             self._replace_overdue()
@@ -268,7 +275,7 @@ class RayRunner:
             return
         seconds = self._in_flight.answered(ref)
         self._heartbeats.heard(worker)
-        if seconds is not None:
+        if seconds is not None and not isinstance(report, WorkerFailure):
             self._times.add(seconds)
         if worker.leaving and not worker.work:
             self._pool.dismiss(worker)
@@ -328,6 +335,9 @@ class RayRunner:
             gradient = None  # The sum counts once.
 
     def _take_failure(self, submission: Submission, failure: WorkerFailure) -> None:
+        if failure.kind == "called_off":
+            self._put_back(submission, None)  # Wanted again, as after a step back.
+            return
         if not self._is_open(submission.ledger):
             return
         count = self._exceptions.get(submission.chunk, 0) + 1

@@ -21,6 +21,7 @@ EventKind = Literal[
     "stale",
     "corrupt",
     "unplaced",
+    "waiting",
 ]
 Event = dict[str, object]
 

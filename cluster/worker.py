@@ -19,7 +19,7 @@ import ray
 import torch
 
 from cluster.errors import ClusterError
-from metagan.chunks import ChunkKey, ChunkReport
+from metagan.chunks import CalledOffError, ChunkKey, ChunkReport
 from metagan.dataset import DataError
 from metagan.devices import choose_device, pinned_threads
 from metagan.params import Vector
@@ -54,12 +54,13 @@ class WorkerFailure:
 
     Attributes:
         kind: "data" for unusable data, "value" for other mistakes of the user, "memory" for a
-            device without room, "error" for the rest.
+            device without room, "called_off" for a chunk that nobody wanted any more, "error" for
+            the rest.
         message: The exception's text.
         traceback: As Python prints it.
     """
 
-    kind: Literal["data", "value", "memory", "error"]
+    kind: Literal["data", "value", "memory", "called_off", "error"]
     message: str
     traceback: str
 
@@ -67,6 +68,8 @@ class WorkerFailure:
     def of(cls, error: Exception) -> "WorkerFailure":
         """The failure that an exception stands for."""
         text = "".join(traceback.format_exception(error))
+        if isinstance(error, CalledOffError):
+            return cls("called_off", str(error), text)
         if isinstance(error, DataError):
             return cls("data", str(error), text)
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
@@ -112,8 +115,8 @@ class EpisodeWorker:
     """The actor's class; `cluster.pool` turns it into an actor.
 
     The constructor does nothing that can fail, so that an actor that dies at its start is the
-    infrastructure's; `load` does the work. `ping` and `progress` answer during a computation: they
-    run in a thread of their own.
+    infrastructure's; `load` does the work. `ping`, `progress` and `call_off` answer during a
+    computation: they run in a thread of their own.
     """
 
     def __init__(self, spec: WorkerSpec, threads: int) -> None:
@@ -121,6 +124,8 @@ class EpisodeWorker:
         self._spec, self._threads = spec, threads
         self._worker: ChunkWorker | None = None
         self._doing = ("idle", time.monotonic())
+        # (step, index) of chunks that nobody wants any more.
+        self._called_off: set[tuple[int, int]] = set()
 
     def load(self) -> WorkerReady | WorkerFailure:
         """Open the data and build the networks; may be called again after a failure."""
@@ -151,15 +156,19 @@ class EpisodeWorker:
         A failure comes with an empty gradient.
         """
         assert self._worker is not None, "load first"
+        key = (chunk.step, chunk.index)
         self._doing = (f"chunk {chunk.step}/{chunk.index}", time.monotonic())
         try:
             with pinned_threads(self._threads):
-                result = self._worker.compute(vector, chunk)
+                result = self._worker.compute(
+                    vector, chunk, called_off=lambda: key in self._called_off
+                )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the driver intact
             if isinstance(error, torch.OutOfMemoryError):
                 torch.cuda.empty_cache()
             return WorkerFailure.of(error), np.empty(0, np.float32)
         finally:
+            self._called_off.discard(key)
             self._doing = ("idle", time.monotonic())
         return result.report, result.gradient_sum
 
@@ -167,6 +176,11 @@ class EpisodeWorker:
     def ping(self) -> int:
         """The process's id; answers as soon as the process is up."""
         return os.getpid()
+
+    @ray.method(concurrency_group="control")
+    def call_off(self, step: int, index: int) -> None:
+        """Leave a chunk at its next episode, or do not begin with it; nothing if it is done."""
+        self._called_off.add((step, index))
 
     @ray.method(concurrency_group="control")
     def progress(self) -> WorkerProgress:

@@ -23,7 +23,7 @@ _BLOCK = 32_768
 
 
 class DivergedError(RuntimeError):
-    """Too few episodes of a step gave a finite meta-gradient."""
+    """A step has no usable update: too few finite meta-gradients, or one that leads to infinity."""
 
     exit_code: Final = 3
 
@@ -61,9 +61,11 @@ def tree_sum(parts: Sequence[Sent]) -> Vector:
     # Elements do not meet in a sum, so its bits are the same block by block; what is in between
     # then stays in the processor's cache (a third of the time, for 16 parts of 20 MB).
     between = np.empty((len(parts), min(_BLOCK, len(total))), total.dtype)
-    for start in range(0, len(total), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        total[block] = _sum_block([from_wire(part[block]) for part in parts], between)
+    # What overflows is not passed over: `aggregate` looks at the sum.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(total), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            total[block] = _sum_block([from_wire(part[block]) for part in parts], between)
     return total
 
 
@@ -101,7 +103,8 @@ def aggregate(
 
     Raises:
         ValueError: If results do not match the planned chunks one to one.
-        DivergedError: If fewer than `config.min_fraction` of the episodes are finite.
+        DivergedError: If fewer than `config.min_fraction` of the episodes are finite, or their sum
+            is not.
     """
     counted = Counter((r.report.step, r.report.index) for r in results)
     expected = Counter((c.step, c.index) for c in planned)
@@ -119,13 +122,19 @@ def aggregate(
     if num_finite < max(1.0, config.min_fraction * num_planned):
         first = failures[0]
         raise DivergedError(
-            f"outer step {planned[0].step}: only {num_finite} of {num_planned} episodes gave a "
-            f"finite meta-gradient (first: task {first.key.task!r}, {first.reason}); lower "
+            f"outer step {planned[0].step + 1}: only {num_finite} of {num_planned} episodes gave a "
+            f"usable meta-gradient (first: task {first.key.task!r}, {first.reason}); lower "
             "inner.lr or outer.lr, or raise gan.r1"
         )
     # A group of chunks that are added up already is one node of the tree.
     gradient = tree_sum([r.gradient_sum for r in ordered if len(r.gradient_sum)])
     gradient /= np.float32(num_finite)
+    # Each of them is finite, and yet so large that their sum is not.
+    if (name := layout.first_not_finite(gradient)) is not None:
+        raise DivergedError(
+            f"outer step {planned[0].step + 1}: the sum of the meta-gradients is too large for "
+            f"float32 (first in {name}); set outer.max_episode_norm, or lower inner.lr"
+        )
     names = sorted({name for result in ordered for name in result.report.metric_sums})
     metrics = {
         name: sum(result.report.metric_sums.get(name, 0.0) for result in ordered) / num_finite

@@ -90,6 +90,11 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             f"outer.steps is {run.outer.steps}, but algorithm.name average fine-tunes on every "
             f"source task in one outer step after the warm-up; set it to {run.warmup.steps + 1}"
         )
+    if name == "average" and run.outer.rollbacks:
+        yield (
+            f"outer.rollbacks is {run.outer.rollbacks}, but algorithm.name average takes one step "
+            "of a fixed size; set it to 0"
+        )
     if name == "imaml" and run.inner.proximal == 0:
         yield (
             "inner.proximal is 0, but algorithm.name imaml solves an inner loop that the proximal "

@@ -200,9 +200,23 @@ def _read(file: Path) -> bytes:
 
 
 def save_checkpoint(
-    folder: Path, state: LearnerState, layout: Layout, *, info: Mapping[str, Any], keep: int
+    folder: Path,
+    state: LearnerState,
+    layout: Layout,
+    *,
+    info: Mapping[str, Any],
+    keep: int,
+    spare: int | None = None,
 ) -> Path:
     """Commit `folder/step-N` and point `LATEST` at it; old ones beyond `keep` go, except BEST.
+
+    Args:
+        folder: Of the checkpoints.
+        state: What is kept.
+        layout: Of the weights.
+        info: Further entries of the manifest.
+        keep: How many stay, the newest.
+        spare: Step of an older one that stays as well.
 
     Returns:
         The new folder; one that is there already is left as it is.
@@ -218,10 +232,10 @@ def save_checkpoint(
         info = {**info, "step": state.step, "layout_sha256": layout.sha256}
         write_tensor_folder(path, files, info)
     write_bytes(folder / "LATEST", f"{path.name}\n".encode())
-    best = read_pointer(folder, "BEST")
+    stay = (read_pointer(folder, "BEST"), f"step-{spare}")
     for old in list_checkpoints(folder)[keep:]:
         # Only folders with our manifest are ours to delete.
-        if old.name != best and (old / MANIFEST).is_file():
+        if old.name not in stay and (old / MANIFEST).is_file():
             delete_checkpoint(old)
     for entry in folder.iterdir():
         # What a killed process left half written or half deleted; nobody else writes here.

@@ -5,20 +5,21 @@ Shapes: E episodes in a chunk, P weights of both players.
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
 from metagan.batches import GanBatch, draw_batches
-from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
+from metagan.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
 from metagan.cuda_graphs import Outputs, Recorder
 from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, Vector, vector_sha256
-from metagan.settings import GanConfig, RunConfig, WireDtype
+from metagan.settings import GanConfig, OuterConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 from metagan.wire import to_wire
 
@@ -26,6 +27,8 @@ from metagan.wire import to_wire
 # episodes that fill its caches; measured by benchmarks/inner_loop.py (benchmarks/results).
 _VMAP_CPU_REACH: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
 _VMAP_CPU_EPISODES = 8
+
+T = TypeVar("T")
 
 Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torch.device], Outputs]
 """`Recorder.run` for one name."""
@@ -60,6 +63,7 @@ def chunk_gradient(
     device: torch.device,
     vectorised: bool | None = None,
     recorder: Recorder | None = None,
+    called_off: Callable[[], bool] = lambda: False,
 ) -> ChunkResult:
     """A worker's whole job: the sum of the meta-gradients of a chunk's episodes.
 
@@ -74,10 +78,15 @@ def chunk_gradient(
         vectorised: Overrides `prefers_vmap`.
         recorder: Replays on a GPU what it computed before on other numbers, for this GAN, layout
             and config alone; None computes anew.
+        called_off: Asked before each episode is drawn, and again before each is computed, or each
+            group of them that is computed at once.
 
     Returns:
-        The sum over finite episodes in episode order, and a report. Episodes with NaN or infinity
-        are listed as failures, never patched.
+        The sum over usable episodes in episode order, and a report. Episodes with NaN or infinity,
+        and those above `outer.max_episode_norm`, are listed as failures, never patched.
+
+    Raises:
+        CalledOffError: If it was called off meanwhile.
     """
     started = time.perf_counter()
     algorithm = ALGORITHMS[chunk.algorithm]
@@ -87,7 +96,7 @@ def chunk_gradient(
     work = work_of_step(config, chunk.algorithm, chunk.step)
     if recorder is not None and device.type == "cuda" and work is not None:
         replay = functools.partial(recorder.run, (chunk.algorithm, work))
-    episodes = [source.episode(key) for key in chunk.episodes]
+    episodes = [source.episode(key) for key in _until(called_off, chunk.episodes)]
     if algorithm.adapts:
         inputs = [episode_draws(episode, config, chunk) for episode in episodes]
         estimates = episode_gradients(
@@ -114,8 +123,14 @@ def chunk_gradient(
         # One gradient of the pooled mean counts as that of all its episodes.
         weight = len(episodes)
         estimates = iter([(whole * weight, {key: loss * weight for key, loss in losses.items()})])
-    return _sum_finite(
-        estimates, chunk, vector, config.outer.wire_dtype, weight=weight, started=started
+    return _sum_usable(
+        _until(called_off, estimates),
+        chunk,
+        vector,
+        layout,
+        config.outer,
+        weight=weight,
+        started=started,
     )
 
 
@@ -207,6 +222,19 @@ def _computed(
     return replay(from_tensors, [layout.flatten(init), *halves[0], *halves[1]], device)
 
 
+def _until(called_off: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
+    """The items, as long as it is not called off."""
+    remaining = iter(items)
+    while True:
+        if called_off():
+            raise CalledOffError
+        try:
+            item = next(remaining)
+        except StopIteration:
+            return
+        yield item
+
+
 def _device_of(params: GanParams) -> torch.device:
     return next(iter(params.generator.values())).device
 
@@ -249,11 +277,25 @@ def _pooled_inputs(
     return EpisodeInputs(batch, batch, chunk.step)
 
 
-def _sum_finite(
+def _unusable(gradient: Tensor, layout: Layout, max_norm: float | None, weight: int) -> str | None:
+    """Why a meta-gradient (P,), so many times that of an episode, is of no use; None if it is."""
+    if not torch.isfinite(gradient).all():
+        name = layout.first_not_finite(gradient.cpu().numpy())
+        return f"meta-gradient is not finite, first in {name}"
+    if max_norm is None:
+        return None
+    norm = float(gradient.double().norm()) / weight
+    if norm <= max_norm:
+        return None
+    return f"meta-gradient of norm {norm:.4g}, more than outer.max_episode_norm {max_norm:g}"
+
+
+def _sum_usable(
     estimates: Iterator[Outputs],
     chunk: ChunkKey,
     vector: Vector,
-    dtype: WireDtype,
+    layout: Layout,
+    outer: OuterConfig,
     *,
     weight: int,
     started: float,
@@ -266,7 +308,8 @@ def _sum_finite(
         if total is None:
             total = torch.zeros_like(gradient, dtype=torch.float32)
             sums = dict.fromkeys(losses, 0.0)
-        if torch.isfinite(gradient).all():
+        reason = _unusable(gradient, layout, outer.max_episode_norm, weight)
+        if reason is None:
             # In episode order: float addition is not associative.
             total += gradient
             num_finite += weight
@@ -274,9 +317,9 @@ def _sum_finite(
                 sums[name] += float(value)
         else:
             failed = chunk.episodes[index : index + 1] if weight == 1 else chunk.episodes
-            failures += [EpisodeFailure(key, "meta-gradient is not finite") for key in failed]
+            failures += [EpisodeFailure(key, reason) for key in failed]
     assert total is not None, "a chunk has episodes"
-    gradient_sum = to_wire(total, dtype)
+    gradient_sum = to_wire(total, outer.wire_dtype)
     report = ChunkReport(
         step=chunk.step,
         index=chunk.index,

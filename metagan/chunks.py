@@ -35,6 +35,10 @@ class EpisodeFailure:
     reason: str
 
 
+class CalledOffError(RuntimeError):
+    """Nobody wants the chunk any more, so it was left unfinished."""
+
+
 @dataclass(frozen=True)
 class ChunkReport:
     """The small half of a chunk's result.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metagan.aggregate import DivergedError
 from metagan.params import Vector
 from metagan.settings import OuterConfig, WarmupConfig
 
@@ -20,7 +21,8 @@ class LearnerState:
     Attributes:
         step: Outer steps done.
         tensors: {"init": (P,), "ema": (P,), "optimizer.<name>": ...}, and with
-            `outer.staleness` "history": (H, P), the initializations before the last H steps.
+            `outer.staleness` "history": (H, P), the initializations before the last H steps; after
+            a rollback "rollbacks": ().
     """
 
     step: int
@@ -35,6 +37,7 @@ class MetaLearner:
 
     def __init__(self, init: Tensor, outer: OuterConfig, warmup: WarmupConfig) -> None:
         self.step = 0
+        self.rollbacks = 0
         self._outer, self._warmup = outer, warmup
         self._init = init.detach().clone().float()
         self._ema = self._init.clone()
@@ -70,11 +73,6 @@ class MetaLearner:
         return copied
 
     @property
-    def is_finite(self) -> bool:
-        """Whether all that training goes on from is free of NaN and infinity."""
-        return all(bool(torch.isfinite(t).all()) for t in self.state().tensors.values())
-
-    @property
     def warming_up(self) -> bool:
         """Whether the next step is one of joint pre-training."""
         return self.step < self._warmup.steps
@@ -82,25 +80,26 @@ class MetaLearner:
     @property
     def lr(self) -> float:
         """Outer learning rate of the next step."""
-        if self.warming_up:
-            return self._warmup.lr
-        if self._outer.anneal == "linear":
+        lr = self._warmup.lr if self.warming_up else self._outer.lr
+        if self._outer.anneal == "linear" and not self.warming_up:
             span = self._outer.steps - self._warmup.steps
             # The last step has lr / span; when all are done, nothing is left of it.
-            return self._outer.lr * max(0, self._outer.steps - self.step) / max(1, span)
-        return self._outer.lr
+            lr = lr * max(0, self._outer.steps - self.step) / max(1, span)
+        return lr * self._outer.rollback_lr**self.rollbacks
 
     def apply(self, gradient: Vector) -> None:
         """Descend along an aggregated meta-gradient (P,) and move the average.
 
         Raises:
             ValueError: If the gradient has another shape or is not finite.
+            DivergedError: If the update leads to NaN or infinity; all is then as before.
         """
         if gradient.shape != tuple(self._init.shape) or not np.isfinite(gradient).all():
             raise ValueError(
                 f"meta-gradient of shape {gradient.shape}, finite: {np.isfinite(gradient).all()}; "
                 f"expected a finite one of shape {tuple(self._init.shape)}"
             )
+        before = self.state()
         if self.step == self._warmup.steps:
             self._moments, self._optimizer_steps = {}, 0
         self._optimizer_steps += 1
@@ -108,6 +107,15 @@ class MetaLearner:
         if kept := self._outer.staleness:
             self._history = [*self._history, self._init][-kept:]
         self._init = self._init - self.lr * direction
+        changed = {"initialization": self._init, **self._moments}
+        for name, tensor in changed.items():
+            if not torch.isfinite(tensor).all():
+                self.load(before)
+                raise DivergedError(
+                    f"outer step {self.step + 1}: the update makes the {name} infinite (the "
+                    f"meta-gradient's largest number is {np.abs(gradient).max():.3g}); set "
+                    "outer.max_norm, or lower outer.lr"
+                )
         # A short history weighs little at first: decay rises from 0.1 to its final value.
         decay = min(self._outer.ema, (1 + self.step) / (10 + self.step))
         self._ema = decay * self._ema + (1 - decay) * self._init
@@ -137,6 +145,8 @@ class MetaLearner:
         if self._history:
             tensors["history"] = torch.stack(self._history)
         tensors |= {f"optimizer.{name}": value for name, value in self._moments.items()}
+        if self.rollbacks:
+            tensors["rollbacks"] = torch.tensor(self.rollbacks, dtype=torch.int64)
         tensors["optimizer.steps"] = torch.tensor(self._optimizer_steps, dtype=torch.int64)
         return LearnerState(self.step, tensors)
 
@@ -163,6 +173,7 @@ class MetaLearner:
             )
         self._history = [tensor.clone() for tensor in history]
         self.step = state.step
+        self.rollbacks = int(state.tensors.get("rollbacks", 0))
         self._init, self._ema = state.tensors["init"].clone(), state.tensors["ema"].clone()
         self._optimizer_steps = int(state.tensors["optimizer.steps"])
         self._moments = {

@@ -124,6 +124,13 @@ class Layout:
             found[part] = slice(start, int(ends[index + 1]))
         return found
 
+    def first_not_finite(self, vector: Vector) -> str | None:
+        """Name of the first weight with NaN or infinity in a (P,) vector; None if there is none."""
+        where = np.flatnonzero(~np.isfinite(vector))
+        if not len(where):
+            return None
+        return list(self.shapes)[int(np.searchsorted(np.cumsum(self.sizes), where[0], "right"))]
+
     def flatten(self, params: GanParams) -> Tensor:
         """(P,) vector, or (E, P) where every weight has E in front."""
         tensors = dict(_named(params))

@@ -220,8 +220,24 @@ class OuterConfig(Config):
     anneal: Literal["none", "linear"] = Field("none", description="Outer lr over the steps.")
     ema: float = Field(0.999, ge=0, lt=1, description="Decay of the averaged initialization.")
     max_norm: float | None = Field(None, gt=0, description="Clip each player's meta-gradient.")
+    max_episode_norm: float | None = Field(
+        None,
+        gt=0,
+        description="Leave out an episode whose meta-gradient is longer than this (L2, all that is "
+        "learned), as one that is not finite.",
+    )
     min_fraction: float = Field(
-        0.5, gt=0, le=1, description="Share of episodes that must give a finite meta-gradient."
+        0.5, gt=0, le=1, description="Share of episodes that must give a usable meta-gradient."
+    )
+    rollbacks: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Times that a run which diverges goes back to its last regular checkpoint and "
+        "on with a lower outer.lr; 0: it ends.",
+    )
+    rollback_lr: float = Field(
+        0.5, gt=0, lt=1, description="Outer learning rate after a rollback, over the one before."
     )
     staleness: int = Field(
         0,

@@ -110,8 +110,10 @@ class ChunkWorker:
         if self._layout.sha256 != spec.layout_sha256:
             raise ValueError("the worker's networks differ from the driver's; install one version")
 
-    def compute(self, vector: Vector, chunk: ChunkKey) -> ChunkResult:
-        """The chunk's meta-gradient sum at these parameters."""
+    def compute(
+        self, vector: Vector, chunk: ChunkKey, called_off: Callable[[], bool] = lambda: False
+    ) -> ChunkResult:
+        """The chunk's meta-gradient sum at these parameters; see `chunk_gradient`."""
         return chunk_gradient(
             self._gan,
             self._layout,
@@ -121,6 +123,7 @@ class ChunkWorker:
             self._config,
             device=self._device,
             recorder=self._recorder,
+            called_off=called_off,
         )
 
 

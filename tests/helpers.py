@@ -80,3 +80,14 @@ def descendants(pid: int) -> Iterator[int]:
         for child in children.get(waiting.pop(), []):
             yield child
             waiting.append(child)
+
+
+def files_with(words: list[str], *folders: Path) -> list[str]:
+    """Files that hold one of these words; sockets and pipes are passed over."""
+    return [
+        str(path)
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+        if any(word.encode() in path.read_bytes() for word in words)
+    ]

@@ -195,11 +195,20 @@ def test_below_the_quorum_the_run_has_diverged():
         result(chunks[0], np.ones((1, 7), np.float32), num_failed=1),
         result(chunks[1], np.ones((0, 7), np.float32), num_failed=2),
     ]
-    message = "outer step 5: only 1 of 4 episodes gave a finite meta-gradient.*'task1'"
+    message = "outer step 6: only 1 of 4 episodes gave a usable meta-gradient.*'task1'"
     with pytest.raises(DivergedError, match=message):
         aggregate(chunks, results, OUTER, LAYOUT)
     lenient = OuterConfig(min_fraction=0.25)
     assert aggregate(chunks, results, lenient, LAYOUT).num_finite == 1
+
+
+def test_finite_meta_gradients_whose_sum_is_infinite_are_divergence():
+    chunks = plan(2, 1)
+    huge = np.ones((1, 7), np.float32)
+    huge[0, 4] = 3e38  # Twice that is more than float32 holds.
+    name = list(LAYOUT.shapes)[int(np.searchsorted(np.cumsum(LAYOUT.sizes), 4, "right"))]
+    with pytest.raises(DivergedError, match=rf"outer step 6: the sum .* \(first in {name}\)"):
+        aggregate(chunks, [result(chunk, huge) for chunk in chunks], OUTER, LAYOUT)
 
 
 def test_no_finite_episode_is_divergence_under_any_quorum():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from metagan.agreement import QUERY_LOSS_AT_EVERY_STEP
 from metagan.algorithms import ALGORITHMS, reptile
 from metagan.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
-from metagan.chunks import ChunkKey, ChunkResult
+from metagan.chunks import CalledOffError, ChunkKey, ChunkResult
 from metagan.params import vector_sha256
 from metagan.settings import (
     AlgorithmConfig,
@@ -159,6 +159,10 @@ def test_episodes_that_are_not_finite_are_left_out_listed_and_counted(vectorised
     mixed = compute(setup, ChunkKey(0, 0, "reptile", keys), source=source, vectorised=vectorised)
     good = compute(setup, ChunkKey(0, 0, "reptile", (keys[0], keys[2])), vectorised=False)
     assert [failure.key for failure in mixed.report.failures] == [keys[1], keys[3]]
+    first = next(iter(setup[4].shapes))
+    assert {failure.reason for failure in mixed.report.failures} == {
+        f"meta-gradient is not finite, first in {first}"
+    }
     assert mixed.report.num_finite == 2
     assert np.isfinite(mixed.gradient_sum).all()
     tolerance = 1e-3 * np.linalg.norm(good.gradient_sum) if vectorised else 0.0
@@ -166,6 +170,44 @@ def test_episodes_that_are_not_finite_are_left_out_listed_and_counted(vectorised
     assert mixed.report.metric_sums["loss_d_first"] == pytest.approx(
         good.report.metric_sums["loss_d_first"], rel=1e-5
     )
+
+
+@pytest.mark.parametrize("algorithm", ["reptile", "joint"])
+def test_episodes_above_the_largest_norm_are_left_out_with_their_norm(algorithm):
+    config, *others = run_setup()
+    keys = episode_keys(others[0], 3)
+    # All episodes of a joint chunk share one meta-gradient.
+    parts = [(key,) for key in keys] if algorithm == "reptile" else [keys]
+    chunks = [ChunkKey(0, 0, algorithm, part) for part in parts]
+    each = [compute((config, *others), chunk, vectorised=False) for chunk in chunks]
+    norms = [
+        float(np.linalg.norm(e.gradient_sum)) / len(p) for e, p in zip(each, parts, strict=True)
+    ]
+    limit = float(np.mean(norms)) if algorithm == "reptile" else norms[0] / 1.01
+    outer = config.outer.model_copy(update={"max_episode_norm": limit})
+    limited = config.model_copy(update={"outer": outer})
+    whole = compute((limited, *others), ChunkKey(0, 0, algorithm, keys), vectorised=False)
+    too_long = [
+        (key, norm) for part, norm in zip(parts, norms, strict=True) for key in part if norm > limit
+    ]
+    assert 0 < len(too_long) == len(whole.report.failures)
+    for (key, norm), failure in zip(too_long, whole.report.failures, strict=True):
+        assert failure.key == key
+        assert f"norm {norm:.4g}, more than outer.max_episode_norm {limit:g}" in failure.reason
+    assert whole.report.num_finite == len(keys) - len(too_long)
+    kept = [e.gradient_sum for e, norm in zip(each, norms, strict=True) if norm <= limit]
+    np.testing.assert_array_equal(whole.gradient_sum, sum(kept, np.zeros_like(whole.gradient_sum)))
+
+
+@pytest.mark.parametrize("looks", range(6))
+def test_a_chunk_is_left_as_soon_as_it_is_called_off(looks):
+    """Asked before each of two episodes is drawn and after both, and the same for computing."""
+    setup = run_setup()
+    chunk = ChunkKey(0, 0, "reptile", episode_keys(setup[1], 2))
+    asked = itertools.count()
+    with pytest.raises(CalledOffError):
+        compute(setup, chunk, vectorised=False, called_off=lambda: next(asked) == looks)
+    assert next(asked) == looks + 1
 
 
 def test_a_poisoned_joint_chunk_loses_all_its_episodes():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from metagan.aggregate import DivergedError
 from metagan.outer_loop import LearnerState, MetaLearner
 from metagan.settings import OuterConfig, WarmupConfig
 
@@ -211,6 +212,34 @@ def test_a_wrong_gradient_is_refused_and_leaves_the_learner_alone(bad):
         learner.apply(bad)
     assert learner.step == 0
     assert torch.equal(torch.from_numpy(learner.vector), start())
+
+
+@pytest.mark.parametrize(("optimizer", "what"), [("sgd", "initialization"), ("adam", "second")])
+@pytest.mark.parametrize("staleness", [0, 2])
+def test_an_update_to_infinity_is_divergence_and_leaves_the_learner_alone(
+    optimizer, what, staleness
+):
+    outer = OuterConfig(optimizer=optimizer, lr=100.0, staleness=staleness)
+    learner = MetaLearner(start(), outer, NO_WARMUP)
+    learner.apply(gradients(1)[0])
+    before = learner.state()
+    with pytest.raises(DivergedError, match=rf"outer step 2: .* makes the {what} infinite.*1e\+37"):
+        learner.apply(np.full(6, 1e37, np.float32))
+    after = learner.state()
+    assert after.step == before.step == 1
+    assert after.tensors.keys() == before.tensors.keys()
+    for name, tensor in before.tensors.items():
+        assert torch.equal(after.tensors[name], tensor), name
+
+
+def test_every_rollback_lowers_the_rate_and_is_in_the_snapshot():
+    outer = OuterConfig(lr=0.8, rollback_lr=0.25, rollbacks=2)
+    learner = MetaLearner(start(), outer, NO_WARMUP)
+    assert "rollbacks" not in learner.state().tensors
+    learner.rollbacks = 2
+    again = MetaLearner(start(), outer, NO_WARMUP)
+    again.load(learner.state())
+    assert (learner.lr, again.lr) == (0.05, 0.05)
 
 
 def test_a_snapshot_of_another_architecture_or_with_nan_is_refused():

@@ -95,6 +95,16 @@ def test_a_vector_of_another_length_is_refused():
         layout.unflatten(torch.zeros(4))
 
 
+def test_the_first_weight_that_is_not_finite_is_named():
+    layout = Layout({"generator.w": (2, 2), "generator.b": (), "discriminator.w": (3,)})
+    names = ["generator.w"] * 4 + ["generator.b"] + ["discriminator.w"] * 3
+    vector = np.zeros(8, np.float32)
+    assert layout.first_not_finite(vector) is None
+    for index in reversed(range(8)):
+        vector[index] = np.nan if index % 2 else -np.inf
+        assert layout.first_not_finite(vector) == names[index]
+
+
 def test_the_layout_hash_tells_names_order_and_shapes_apart():
     weight = torch.zeros(2, 3)
     layouts = [

@@ -82,6 +82,10 @@ def test_a_run_without_settings_is_valid_and_frozen():
             "set inner.discriminator_moves none",
         ),
         (["algorithm.name=average", "warmup.steps=40"], "set it to 41"),
+        (
+            ["algorithm.name=average", "outer.steps=1", "outer.rollbacks=1"],
+            "outer.rollbacks is 1, but algorithm.name average takes one step",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(overrides, expected):

@@ -48,8 +48,6 @@ def kept_if_it_ends_early(
 
 def _last_whole_step(log: StepLog, learner: MetaLearner) -> str:
     """Keep what diverged next, and say where."""
-    if not learner.is_finite:
-        return f"the weights of outer step {learner.step} are not finite, and not kept"
     try:
         path = log.keep(learner)
     except RunError as error:

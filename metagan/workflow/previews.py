@@ -1,13 +1,14 @@
 """Pictures of what a run generates for validation classes while it trains."""
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from metagan.algorithms import inner_settings
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.params import GanParams
-from metagan.pictures import grid, write_png
+from metagan.pictures import Pictures, grid
 from metagan.seeding import derive_seed
 from metagan.settings import RunConfig
 from metagan.tasks import to_float, to_uint8
@@ -17,15 +18,30 @@ NUM_CLASSES = 8
 NUM_GENERATED = 8
 
 
-def write_preview(path: Path, setup: TrainSetup, config: RunConfig, init: GanParams) -> None:
-    """Support pictures, generated before and after adaptation, for a few validation classes."""
+@dataclass(frozen=True)
+class Preview:
+    """What a run generates for a few validation classes.
+
+    Attributes:
+        sheet: Per class its support, then generated before and after adaptation, (H, W, 3).
+        spread: Standard deviation of a pixel over a class's samples generated after adaptation,
+            over that of its support; roots of means over pixels and classes. About 1 for samples
+            as varied as real ones, 0 for one and the same. None if the support does not vary.
+    """
+
+    sheet: Pictures
+    spread: float | None
+
+
+def preview(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | None:
+    """A look at the averaged initialization; None if no validation class has enough samples."""
     usable = [
         index
         for index in setup.splits.validation
         if setup.dataset.count(index) >= config.task.shots
     ]
     if not usable:
-        return
+        return None
     chosen = [usable[i] for i in np.linspace(0, len(usable) - 1, NUM_CLASSES).astype(int)]
     support = to_float(
         np.stack([setup.dataset.class_samples(index)[: config.task.shots] for index in chosen])
@@ -48,6 +64,14 @@ def write_preview(path: Path, setup: TrainSetup, config: RunConfig, init: GanPar
         )
         # Spread over the support samples that were continued.
         picks = np.linspace(0, generated.shape[1] - 1, NUM_GENERATED).astype(int)
-        columns.append(to_uint8(generated[:, picks]))
+        shown = generated[:, picks]
+        columns.append(to_uint8(shown))
     rows = [[column[row] for column in columns] for row in range(len(chosen))]
-    write_png(path, grid(rows))
+    return Preview(grid(rows), _spread(shown, support))
+
+
+def _spread(made: Tensor, real: Tensor) -> float | None:
+    if real.shape[1] < 2:
+        return None
+    within_made, within_real = (float(samples.var(1).mean().sqrt()) for samples in (made, real))
+    return within_made / within_real if within_real else None

@@ -52,6 +52,15 @@ class Scalars:
         except OSError as error:
             self._give_up(error)
 
+    def restart(self, first_step: int) -> None:
+        """What was logged after this outer step is repeated, so it is hidden."""
+        self._first_step = first_step
+        if self._writer is not None:
+            try:
+                self._begin(self._writer)
+            except OSError as error:
+                self._give_up(error)
+
     def close(self) -> None:
         """Write what is left."""
         if self._writer is not None:

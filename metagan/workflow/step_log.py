@@ -8,17 +8,20 @@ from typing import Protocol, Self
 
 import torch
 
-from metagan.checkpoint import list_checkpoints, mark_best, save_checkpoint
+from metagan.aggregate import DivergedError
+from metagan.checkpoint import delete_checkpoint, list_checkpoints, mark_best, save_checkpoint
 from metagan.chunks import EpisodeFailure
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams
+from metagan.pictures import write_png
 from metagan.run_folder import RunError, RunFolder, WriteError
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage, StorageError
 from metagan.train import StepRecord
-from metagan.workflow.previews import write_preview
+from metagan.workflow.previews import Preview, preview
 from metagan.workflow.scalars import Scalars
 from metagan.workflow.setup import TrainSetup
+from metagan.workflow.symptoms import SPREAD, Symptoms
 
 OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
 """Told of every checkpoint: the run, its averaged initialization, outer steps done."""
@@ -32,6 +35,17 @@ class Reporter(Protocol):
 
     def print(self, text: str) -> None:
         """One line for the user."""
+
+
+def rollback_step(step: int, config: RunConfig) -> int | None:
+    """Outer step to go back to if the one after this diverges; None if there is none.
+
+    The newest before it whose checkpoint is due, 0 being the start.
+    """
+    if not config.outer.rollbacks or not step:
+        return None
+    every = config.checkpoint.every_steps
+    return (step - 1) // every * every
 
 
 class StepLog:
@@ -52,6 +66,7 @@ class StepLog:
         self._storage, self._storage_failures = storage, 0
         self._folder, self._config, self._setup, self._reporter = folder, config, setup, reporter
         self._saved = -1
+        self._symptoms = Symptoms(config.gan.loss)
         self._failures = 0
         self._restarts = 0
         # The rate is that of the current algorithm: steps of the warm-up are much shorter.
@@ -73,10 +88,15 @@ class StepLog:
             self._started = time.perf_counter() - record.wall_s
         self._steps_here += 1
         update, stats = record.update, record.stats
+        metrics = dict(update.metrics)
+        due = learner.step % self._config.checkpoint.every_steps == 0
+        look = self._look_at(learner) if due else None
+        if look is not None and look.spread is not None:
+            metrics[SPREAD] = look.spread
         line = {
             "step": record.step,
             "algorithm": record.algorithm,
-            **update.metrics,
+            **metrics,
             "episodes": update.num_finite,
             "planned": update.num_planned,
             "wall_s": record.wall_s,
@@ -87,13 +107,25 @@ class StepLog:
         with self._writing(f"the log of outer step {record.step}", self._folder.path):
             self._folder.append("metrics.jsonl", [line])
             self._log_failures(record.step, update.failures, stats.events)
-        self._scalars.write(update.metrics, record.step)
+            self._warn(record, metrics)
+        self._scalars.write(metrics, record.step)
         self._failures += len(update.failures)
         self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
         self._report(learner, record)
-        if learner.step % self._config.checkpoint.every_steps == 0:
-            self._save(learner)
+        if due:
+            self._save(learner, look)
         return False
+
+    def _look_at(self, learner: MetaLearner) -> Preview | None:
+        return preview(self._setup, self._config, self._averaged(learner))
+
+    def _averaged(self, learner: MetaLearner) -> GanParams:
+        return self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
+
+    def _warn(self, record: StepRecord, metrics: Mapping[str, float]) -> None:
+        for reason in self._symptoms.of_step(record.algorithm, metrics):
+            self._folder.append_events(record.step, [{"kind": "warning", "reason": reason}])
+            self._reporter.print(f"warning: outer step {record.step}: {reason}")
 
     def failed_step(
         self,
@@ -112,6 +144,24 @@ class StepLog:
             event = {"kind": "end", "reason": str(error) or type(error).__name__}
             with contextlib.suppress(OSError):
                 self._folder.append_events(step, [event])
+
+    def rolled_back(self, learner: MetaLearner, error: DivergedError) -> None:
+        """What came after the step that the learner is back at is gone, and will be repeated."""
+        step = learner.step
+        number = f"rollback {learner.rollbacks} of outer.rollbacks {self._config.outer.rollbacks}"
+        scale = self._config.outer.rollback_lr**learner.rollbacks
+        reason = f"{error}; back to outer step {step} with {scale:g} of outer.lr ({number})"
+        with self._writing("the log of a rollback", self._folder.path):
+            for path in list_checkpoints(self._folder.checkpoints):
+                if int(path.name.removeprefix("step-")) > step:
+                    delete_checkpoint(path)
+            self._folder.truncate_after(step)
+            self._folder.append_events(step, [{"kind": "rollback", "reason": reason}])
+        self._scalars.restart(step)
+        self._saved, self._algorithm = -1, ""
+        self._reporter.print(f"warning: {reason}")
+        if step:
+            self._write_checkpoint(learner)
 
     def _log_failures(
         self,
@@ -144,7 +194,7 @@ class StepLog:
     def finish(self, learner: MetaLearner) -> None:
         """Write the last checkpoint if it is not there yet."""
         if self._saved != learner.step:
-            self._save(learner)
+            self._save(learner, self._look_at(learner))
 
     def keep(self, learner: MetaLearner) -> Path:
         """Write a checkpoint if it is not there yet, and tell nobody: the run has failed."""
@@ -173,14 +223,14 @@ class StepLog:
         else:
             self._storage_failures = 0
 
-    def _save(self, learner: MetaLearner) -> None:
+    def _save(self, learner: MetaLearner, look: Preview | None) -> None:
         self._write_checkpoint(learner)
-        init = self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
-        sheet = self._folder.samples / f"step-{learner.step:06d}.png"
-        with self._writing("a sheet of samples", sheet):
-            write_preview(sheet, self._setup, self._config, init)
+        if look is not None:
+            file = self._folder.samples / f"step-{learner.step:06d}.png"
+            with self._writing("a sheet of samples", file):
+                write_png(file, look.sheet)
         if self._on_checkpoint is not None:
-            self._on_checkpoint(self._setup, init, learner.step)
+            self._on_checkpoint(self._setup, self._averaged(learner), learner.step)
 
     def _write_checkpoint(self, learner: MetaLearner) -> Path:
         path = self._folder.checkpoints / f"step-{learner.step}"
@@ -191,6 +241,7 @@ class StepLog:
                 self._setup.layout,
                 info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
                 keep=self._config.checkpoint.keep,
+                spare=rollback_step(learner.step, self._config),
             )
             mark_best(self._folder.checkpoints, path)
         self._saved = learner.step

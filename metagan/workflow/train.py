@@ -36,6 +36,7 @@ from metagan.workflow.ending import (
     nothing_left_of_a_failed_start,
     stop_signals,
 )
+from metagan.workflow.rollback import with_rollbacks
 from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
 from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog
 
@@ -43,6 +44,13 @@ OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
 # Settings that a resumed run may change: they do not alter what was computed before.
 RESUMABLE = ("outer.steps", "checkpoint.", "evaluate.", "cluster.", "device", "data.cache_dir")
+# The same where a rollback goes to a checkpoint: which ones there are decides what is computed.
+_RESUMABLE_WITH_ROLLBACKS = (
+    *(key for key in RESUMABLE if key != "checkpoint."),
+    "checkpoint.keep",
+    "checkpoint.storage",
+    "checkpoint.max_storage_failures",
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ def train_run(
             stored = folder.read_json("splits.json")
         setup = prepare(config, splits=stored)
         learner = new_learner(config, setup)
+        start = learner.state()
         damaged = _load(folder, learner, setup) if resume else {}
         if storage is not None:
             storage.claim()
@@ -147,7 +156,8 @@ def train_run(
                     open_runner(setup.spec) as runner,
                     kept_if_it_ends_early(log, learner, stop),
                 ):
-                    meta_train(
+                    train = functools.partial(
+                        meta_train,
                         learner,
                         setup.source,
                         runner,
@@ -155,6 +165,9 @@ def train_run(
                         setup.layout,
                         on_step=lambda current, record: log(current, record) or stop.is_set(),
                         on_failed_step=log.failed_step,
+                    )
+                    with_rollbacks(
+                        train, learner, start, folder=folder, setup=setup, config=config, log=log
                     )
             log.finish(learner)
     status: Literal["done", "interrupted"] = (
@@ -218,7 +231,8 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
         RunError: With the settings that differ.
     """
     before = load_config(type(config), folder.config_file).config
-    if changed := changed_settings(before, config, RESUMABLE):
+    may_change = _RESUMABLE_WITH_ROLLBACKS if config.outer.rollbacks else RESUMABLE
+    if changed := changed_settings(before, config, may_change):
         raise RunError(
             f"{folder.path} was started with other settings; resume with the same, or start a new "
             "run:\n  " + "\n  ".join(changed)

@@ -42,10 +42,21 @@ def why_not() -> str | None:
     return None
 
 
-def in_namespaces(module: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module folder` in namespaces of its own; the folder's path is short."""
+def why_no_qdisc(qdisc: Sequence[str]) -> str | None:
+    """Why `tc` cannot disturb a link in this way here, or None if it can."""
+    if shutil.which("tc") is None:
+        return "tc is not installed"
+    add = f"ip link add mgpair type veth && tc qdisc add dev mgpair root {' '.join(qdisc)}"
+    tried = subprocess.run(
+        [*_UNSHARE, "sh", "-c", add], capture_output=True, text=True, check=False
+    )
+    return f"tc {qdisc[0]}: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def in_namespaces(module: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module folder arguments` in namespaces of its own; the path is short."""
     return subprocess.run(
-        [*_UNSHARE, sys.executable, "-m", module, str(folder)],
+        [*_UNSHARE, sys.executable, "-m", module, str(folder), *arguments],
         capture_output=True,
         text=True,
         timeout=1100,
@@ -147,6 +158,19 @@ class Hosts:
     def mend(self, host: int) -> None:
         """Put it up again."""
         _ip("link", "set", f"veth{host}", "up")
+
+    def disturb(self, host: int, qdisc: Sequence[str]) -> None:
+        """Delay, lose or throttle what leaves a host and what comes to it, by `tc`."""
+        inside = ("ip", "netns", "exec", f"h{host}")
+        for where, device in (((), f"veth{host}"), (inside, "eth0")):
+            command = [*where, "tc", "qdisc", "add", "dev", device, "root", *qdisc]
+            subprocess.run(command, check=True, capture_output=True)
+
+    def statistics(self, host: int) -> str:
+        """What `tc` says of all that came to a host since: bytes, packets, losses."""
+        command = ["tc", "-s", "qdisc", "show", "dev", f"veth{host}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return " ".join(done.stdout.split())
 
     def _environment(self) -> Mapping[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

@@ -15,17 +15,11 @@ import ray
 from ray.cluster_utils import Cluster
 
 from tests.chaos.calls import OF_NODES, failing
+from tests.cluster.simulated import HEALTH
 from tests.helpers import descendants
 
 CPUS_PER_NODE = 2
 NUM_NODES = 2
-# A node counts as dead after about three seconds without an answer.
-HEALTH = {
-    "health_check_initial_delay_ms": 2000,
-    "health_check_period_ms": 1000,
-    "health_check_timeout_ms": 1000,
-    "health_check_failure_threshold": 3,
-}
 
 
 class Nodes:

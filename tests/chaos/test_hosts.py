@@ -1,11 +1,12 @@
 """Real Ray nodes on hosts of their own: network namespaces, skipped where there are none."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.hosts import in_namespaces, why_not
+from tests.chaos.hosts import in_namespaces, why_no_qdisc, why_not
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(1200)]
 
@@ -22,6 +23,32 @@ def test_a_run_goes_on_when_the_link_to_a_host_is_cut(folder: Path) -> None:
     assert seen["steps_at_the_cut"] < 30
     assert seen["workers_on_the_new_host"] > 0
     assert seen["exit_code"] == 0
+    assert seen["equal_weights"]
+    assert seen["equal_log"]
+
+
+@pytest.mark.parametrize(
+    "qdisc",
+    [
+        "netem delay 40ms 10ms loss 1%",
+        # Slower than what is sent: packets wait up to that long, and are lost beyond it.
+        "tbf rate 400kbit burst 4kb latency 60ms",
+    ],
+    ids=["delay_and_loss", "too_narrow"],
+)
+def test_a_link_that_is_slow_and_loses_packets_costs_time_and_no_bit(
+    folder: Path, qdisc: str
+) -> None:
+    if reason := why_not() or why_no_qdisc(qdisc.split()):
+        pytest.skip(reason)
+    done = in_namespaces("tests.chaos.slow_link", folder, *qdisc.split())
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["steps_before"] < 15
+    assert seen["exit_code"] == 0
+    dropped = re.search(r"dropped (\d+)", seen["link"])
+    assert dropped is not None
+    assert int(dropped[1]) > 0, seen["link"]
     assert seen["equal_weights"]
     assert seen["equal_log"]
 

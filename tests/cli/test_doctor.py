@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -175,9 +176,12 @@ def test_a_port_that_is_not_rays_is_given_up_in_time():
 
 
 HEAD = """
-import sys
+import json, os, sys
+import torch
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
+# A GPU more than torch can ever see here.
+os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"GPU": torch.cuda.device_count() + 1})
 with ray_session(ClusterConfig(num_workers=2)) as session:
     print(session.address, flush=True)
     sys.stdin.read()
@@ -191,11 +195,44 @@ def test_a_clock_is_off_by_what_cannot_be_the_time_that_asking_took():
 
 
 def test_a_node_with_a_wrong_clock_and_little_shared_memory_is_told():
-    report = {"clock_s": -90.0, "shared_memory": 64 << 20, "storage": "Access Denied"}
-    clock, memory, storage = _check_node({"node": "10.0.0.2", "report": report}, "s3://b/run")
+    report = {"clock_s": -90.0, "shared_memory": 64 << 20, "storage": "Access Denied", "gpus": []}
+    entry = {"node": "10.0.0.2", "report": report, "resources": {"CPU": 8.0}}
+    clock, memory, storage = _check_node(entry, "s3://b/run")
     assert (clock.level, memory.level, storage.level) == ("warning", "warning", "problem")
     assert "-90 s off" in clock.text
     assert "s3://b/run: Access Denied" in storage.text
+
+
+@pytest.mark.parametrize(
+    ("of_ray", "of_torch", "level"),
+    [(0, 0, None), (2, 2, None), (2, 0, "problem"), (8, 7, "problem"), (0, 1, "warning")],
+)
+def test_gpus_that_ray_and_torch_count_differently_are_told(of_ray, of_torch, level):
+    resources = {"CPU": 8.0} | ({"GPU": float(of_ray)} if of_ray else {})
+    report = {"clock_s": 0.0, "shared_memory": None, "gpus": ["H100"] * of_torch}
+    found = list(_check_node({"node": "n", "report": report, "resources": resources}, None))
+    assert [finding.level for finding in found] == ([level] if level else [])
+    for finding in found:
+        assert f"Ray has {of_ray}" in finding.text
+        assert f"torch sees {of_torch}" in finding.text
+        assert "--num-gpus" in finding.fix
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("of_the_node", [None, "0,1"])
+def test_a_probe_sees_the_gpus_of_its_node_and_not_those_that_ray_leaves_it(of_the_node):
+    child = "import os; from cluster.probe import see_the_nodes_gpus as see; see(); "
+    child += "print(os.environ.get('CUDA_VISIBLE_DEVICES'))"
+    parent = "import os, subprocess, sys; "
+    parent += "hidden = {**os.environ, 'CUDA_VISIBLE_DEVICES': ''}; "
+    parent += f"subprocess.run([sys.executable, '-c', {child!r}], env=hidden, check=True)"
+    environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    if of_the_node is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = of_the_node
+    done = subprocess.run(
+        [sys.executable, "-c", parent], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(of_the_node)
 
 
 def test_a_storage_that_cannot_be_written_is_a_problem_that_names_the_setting(tmp_path):
@@ -214,22 +251,26 @@ def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, m
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    versions = host_report()["versions"]
+    here = host_report()
+    versions, seen = here["versions"], len(here["gpus"])
     with subprocess.Popen(
         [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as head:
         try:
             address = head.stdout.readline().strip()
             store = (tmp_path / "store").as_uri()
-            node, stored, room = check_cluster(
+            node, gpus, stored, room = check_cluster(
                 ClusterConfig(address=address, num_workers=2), versions, storage=store
             )
             other = {**versions, "numpy": "1.0"}
-            differing, short = check_cluster(ClusterConfig(address=address, num_workers=3), other)
+            three = ClusterConfig(address=address, num_workers=3)
+            differing, _, short = check_cluster(three, other)
         finally:
             head.stdin.close()
             head.wait(timeout=60)
     assert (node.level, stored.level, room.level) == ("ok", "ok", "ok")
+    assert gpus.level == "problem"
+    assert f"Ray has {seen + 1} GPUs there, but torch sees {seen}" in gpus.text
     assert stored.text == f"{store} can be written and read"
     assert list((tmp_path / "store").iterdir()) == []
     assert "same versions" in node.text

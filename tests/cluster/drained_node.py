@@ -14,6 +14,7 @@ from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 
 from cluster.config import ClusterConfig
+from cluster.errors import ClusterError
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport
@@ -51,10 +52,7 @@ def main() -> None:
     drained: list[float] = []
 
     def drain() -> None:
-        deadline_ms = int(1000 * (time.time() + NOTICE_S))
-        control = GcsClient(address=nodes.address)
-        accepted, why_not = control.drain_node(first, PREEMPTION, "preempted", deadline_ms)
-        assert accepted, why_not
+        _drain(nodes.address, first)
         drained.append(time.time())
 
     # Not one lost worker is allowed: those that leave are not charged.
@@ -77,7 +75,14 @@ def main() -> None:
         while time.monotonic() < ended_by and sum(node["Alive"] for node in ray.nodes()) > 2:
             time.sleep(0.2)
         alive = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    lines = [line.split() for line in begun.read_text().splitlines()]
+        lines = [line.split() for line in begun.read_text().splitlines()]
+        # The head, where this process is.
+        _drain(nodes.address, nodes.head_node.node_id)
+        try:
+            while True:
+                runner.run(vector, plan_step(spec.config, tasks, weights, 3))
+        except ClusterError as error:
+            own = str(error)
     after = [line for line in lines if float(line[3]) > drained[0] + 3]
     tell(
         {
@@ -91,10 +96,18 @@ def main() -> None:
             "of_those_on_the_drained_node": sum(line[2] == first for line in after),
             "on_the_other_node": sum(line[2] == second for line in lines),
             "drained_node_is_alive": first in alive,
+            "own": own,
         }
     )
     ray.shutdown()
     nodes.shutdown()
+
+
+def _drain(address: str, node: str) -> None:
+    deadline_ms = int(1000 * (time.time() + NOTICE_S))
+    control = GcsClient(address=address)
+    accepted, why_not = control.drain_node(node, PREEMPTION, "preempted", deadline_ms)
+    assert accepted, why_not
 
 
 if __name__ == "__main__":

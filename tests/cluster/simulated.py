@@ -16,6 +16,13 @@ from metagan.workflow.setup import TrainSetup
 from tests.conftest import REPOSITORY
 
 _MARK = "RESULT "
+# A node counts as dead after about three seconds without an answer.
+HEALTH = {
+    "health_check_initial_delay_ms": 2000,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
 
 
 class Inputs(NamedTuple):

@@ -45,14 +45,58 @@ def test_rays_launcher_would_refuse_a_misspelt_one(path: Path) -> None:
         validate_config(prepare_config({**read(path), "max_worker": 3}))
 
 
+GROUP = ("workerGroupSpecs", 0)
+CONTAINER = (*GROUP, "template", "spec", "containers", 0)
+
+
 @pytest.mark.parametrize("path", KUBERAY, ids=name_of)
 def test_a_manifest_has_only_fields_that_the_operator_knows(path: Path) -> None:
+    jsonschema.validate(read(path), SCHEMA)
+
+
+@pytest.mark.parametrize("path", KUBERAY, ids=name_of)
+@pytest.mark.parametrize(
+    ("place", "key", "value"),
+    [
+        ((), "rayversion", "2.60.0"),
+        (("autoscalerOptions",), "upscalingMode", "Fast"),
+        (("authOptions",), "mode", "none"),
+        (("headGroupSpec",), "rayStartParam", {}),
+        (("headGroupSpec", "resources"), "CPU", 0),
+        (("headGroupSpec", "template"), "spec", {}),
+        (GROUP, "maxReplica", 3),
+        (GROUP, "minReplicas", "1"),
+        (GROUP, "minReplicas", -1),
+        ((*GROUP, "labels"), "metagan.io/role", 1),
+        ((*GROUP, "template", "spec"), "nodeSelectors", {}),
+        ((*GROUP, "template", "spec"), "tolerations", [{"key": "k", "operator": "Any"}]),
+        (CONTAINER, "volumeMount", []),
+        (CONTAINER, "env", [{"name": "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "value": 1}]),
+        ((*CONTAINER, "resources"), "limits", {"memory": "16GiB"}),
+    ],
+)
+def test_a_mistake_in_a_manifest_is_refused(
+    path: Path, place: tuple[str | int, ...], key: str, value: object
+) -> None:
+    """A misspelt name, a value of another type, or one that is not among those there are."""
     manifest = read(path)
-    jsonschema.validate(manifest, SCHEMA)
     spec = manifest["spec"]
-    spec = spec.get("rayClusterSpec", spec)
-    spec["workerGroupSpecs"][0]["maxReplica"] = 3
-    with pytest.raises(jsonschema.ValidationError, match="maxReplica"):
+    at = spec.get("rayClusterSpec", spec)
+    for step in place:
+        at = at[step]
+    at[key] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(manifest, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("submissionMode", "K8sJob"), ("backOffLimit", 3), ("activeDeadlineSeconds", 0)],
+)
+def test_a_mistake_in_a_job_is_refused(key: str, value: object) -> None:
+    manifest = read(EXAMPLES / "kuberay_job.yaml")
+    manifest["spec"][key] = value
+    with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(manifest, SCHEMA)
 
 

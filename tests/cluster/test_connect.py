@@ -212,7 +212,23 @@ with ray_session(ClusterConfig()) as session:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_cluster_that_asks_for_a_token_says_so(local_ray: RaySession, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "the cluster asks for a token: export RAY_AUTH_MODE=token"),
+        ({"RAY_AUTH_MODE": "disabled"}, "the cluster asks for a token: export RAY_AUTH_MODE=token"),
+        (
+            {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "b" * 64},
+            "it refuses your token; with RAY_AUTH_MODE=token, set RAY_AUTH_TOKEN_PATH",
+        ),
+        ({"RAY_AUTH_TOKEN": "b" * 64}, "it refuses your token; with RAY_AUTH_MODE=token"),
+        ({"RAY_AUTH_MODE": "token"}, "RAY_AUTH_MODE"),
+    ],
+    ids=["nothing", "disabled", "another_token", "another_token_alone", "no_token"],
+)
+def test_a_cluster_that_does_not_take_the_token_says_so(
+    local_ray: RaySession, tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
     code = f"""
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
@@ -224,5 +240,6 @@ except ClusterError as error:
     print(error)
 """
     # Ray itself tries for 20 seconds.
-    (line,) = run_python(code, HOME=str(tmp_path), timeout_s=40).splitlines()
-    assert "the cluster asks for a token: export RAY_AUTH_MODE=token" in line
+    (line,) = run_python(code, HOME=str(tmp_path), timeout_s=40, **environment).splitlines()
+    assert said in line
+    assert "b" * 64 not in line

@@ -25,3 +25,6 @@ def test_workers_leave_a_node_that_is_drained_and_the_bits_are_equal(tmp_path: P
     assert seen["on_the_other_node"] > 5
     # Ray ends a drained node as soon as nothing runs on it.
     assert not seen["drained_node_is_alive"]
+    # When the driver's own node gets its notice, the run ends while there is time for a checkpoint.
+    assert "the driver's own node" in seen["own"]
+    assert "--resume auto" in seen["own"]

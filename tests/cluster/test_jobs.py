@@ -20,7 +20,7 @@ import pytest
 from metagan.__main__ import make_context
 from metagan.cli.app import run_cli
 from metagan.sources.arrow import prepare as prepare_arrow
-from tests.helpers import TINY_SETTINGS, bars
+from tests.helpers import TINY_SETTINGS, bars, files_with
 
 pytestmark = [
     pytest.mark.ray,
@@ -59,6 +59,7 @@ def environment() -> Iterator[dict[str, str]]:
         "RAY_TMPDIR": folder,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "AWS_SECRET_ACCESS_KEY": f"canary{secrets.token_hex(12)}",
     }
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -179,6 +180,28 @@ def test_the_exit_code_of_a_failed_command_is_passed_on(metagan: Submitted, tmp_
     assert code == 2, output
     assert "Traceback" in output
     assert "no config.yaml" in output or "is not a run" in output
+
+
+def test_neither_the_files_of_a_job_nor_its_output_have_what_the_cluster_keeps_secret(
+    metagan: Submitted, environment: dict[str, str], tmp_path: Path
+) -> None:
+    data = prepare_arrow(bars(), tmp_path / "bars")
+    (tmp_path / "work").mkdir()
+    submit = f"submit --python {sys.executable} --working-dir {tmp_path / 'work'} -- train".split()
+    copied = f"checkpoint.storage={(tmp_path / 'copy').as_uri()}"
+    settings = (*TINY, "outer.steps=2", f"data.path={data}", copied)
+    # Without its data the second one ends with an error.
+    missing = f"data.path={tmp_path / 'missing'}"
+    said = ""
+    for more, expected in (((), 0), ((missing,), 2)):
+        code, output = metagan("", *submit, *settings, *more, "--run", tmp_path / f"run{expected}")
+        assert code == expected, output
+        said += output
+    words = [environment[name] for name in ("RAY_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY")]
+    session = Path(environment["RAY_TMPDIR"])
+    assert list(session.rglob("job-driver-*.log"))  # There is something to look through.
+    assert files_with(words, session, tmp_path) == []
+    assert [word for word in words if word in said] == []
 
 
 def test_who_has_another_token_or_address_or_job_is_told_so(

@@ -1,4 +1,4 @@
-"""A worker's side without Ray: what our own code raises comes back as a value."""
+"""A worker's side in this process: what our own code raises comes back as a value."""
 
 import pickle
 from dataclasses import replace
@@ -14,7 +14,12 @@ from metagan.train import LocalRunner, plan_step
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import at_second_episode
 
+# `load` asks Ray for GPUs and node; without a Ray here, that would start one in the home folder.
+WITH_RAY = pytest.mark.usefixtures("local_ray")
 
+
+@pytest.mark.ray
+@WITH_RAY
 def test_a_worker_computes_what_the_local_runner_does(
     run: TrainSetup, local_runner: LocalRunner
 ) -> None:
@@ -33,6 +38,8 @@ def test_a_worker_computes_what_the_local_runner_does(
     assert np.array_equal(gradient, expected.gradient_sum)
 
 
+@pytest.mark.ray
+@WITH_RAY
 def test_a_failure_while_loading_is_returned_and_can_be_sent(run: TrainSetup) -> None:
     failure = EpisodeWorker(replace(run.spec, dataset_sha256="0" * 64), 1).load()
     assert isinstance(failure, WorkerFailure)
@@ -41,6 +48,8 @@ def test_a_failure_while_loading_is_returned_and_can_be_sent(run: TrainSetup) ->
     assert pickle.loads(pickle.dumps(failure)) == failure
 
 
+@pytest.mark.ray
+@WITH_RAY
 def test_a_failure_in_a_chunk_is_returned_with_an_empty_gradient(run: TrainSetup) -> None:
     def fail() -> None:
         raise KeyError("no such class")
@@ -55,6 +64,33 @@ def test_a_failure_in_a_chunk_is_returned_with_an_empty_gradient(run: TrainSetup
     assert (failure.kind, failure.message) == ("error", "KeyError: 'no such class'")
     assert gradient.shape == (0,)
     assert worker.progress().doing == "idle"
+
+
+@pytest.mark.ray
+@WITH_RAY
+def test_a_chunk_that_is_called_off_is_left_between_episodes_and_may_be_computed_later(
+    run: TrainSetup,
+) -> None:
+    config = run.spec.config
+    chunk = plan_step(config, run.source.tasks("train"), run.source.task_weights("train"), 0)[0]
+    vector = run.layout.flatten(run.initial).numpy()
+    worker = EpisodeWorker(run.spec, 1)
+    worker.load()
+    with at_second_episode(lambda: worker.call_off(chunk.step, chunk.index)):
+        failure, gradient = worker.compute(vector, chunk)
+    assert isinstance(failure, WorkerFailure)
+    assert failure.kind == "called_off"
+    assert gradient.shape == (0,)
+    # Another one is not meant by it, nor the same one later.
+    for number in (chunk.index + 1, chunk.index):
+        other = replace(chunk, index=number)
+        report, _ = worker.compute(vector, other)
+        assert not isinstance(report, WorkerFailure)
+    # It may be called off before it begins.
+    worker.call_off(chunk.step, chunk.index)
+    failure, _ = worker.compute(vector, chunk)
+    assert isinstance(failure, WorkerFailure)
+    assert failure.kind == "called_off"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_command_survives_a_killed_worker_and_goes_on_after_an_interruption(
 def test_whoever_ends_the_whole_process_group_leaves_a_checkpoint(
     config: RunConfig, tmp_path: Path
 ) -> None:
-    """As `timeout` and `scancel` do: Ray's own processes are told to end, too, within a step."""
+    """As `timeout` does, within a step: processes of Ray's own are told to end, too."""
     (tmp_path / "run.yaml").write_text(to_yaml(config))
     (tmp_path / "home").mkdir()
     # Two short steps, and one that takes minutes.
@@ -134,6 +134,10 @@ def test_whoever_ends_the_whole_process_group_leaves_a_checkpoint(
         command = start_train(tmp_path, folder, "--workers", "1", *long)
         try:
             wait_for(lambda: len(lines(tmp_path / "run" / "metrics.jsonl")) >= 2, command)
+            # Ray ends a driver whose node process has gone, and may be faster than any checkpoint.
+            of_ray = {name_of(pid): os.getpgid(pid) for pid in descendants(command.pid)}
+            assert command.pid in of_ray.values()
+            assert command.pid not in (of_ray["raylet"], of_ray["gcs_server"])
             os.killpg(command.pid, signal.SIGTERM)
             assert command.wait(50) == 130
         finally:
@@ -173,6 +177,11 @@ def workers_of(pid: int) -> Iterator[int]:
     for child in descendants(pid):
         if b"ray::EpisodeWorker" in Path(f"/proc/{child}/cmdline").read_bytes():
             yield child
+
+
+def name_of(pid: int) -> str:
+    """Of a process's program."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def is_running(pid: int) -> bool:

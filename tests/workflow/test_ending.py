@@ -21,7 +21,6 @@ from metagan.checkpoint import list_checkpoints, load_checkpoint
 from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure
 from metagan.cli.app import run_cli
 from metagan.config import to_yaml
-from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Vector
 from metagan.report.load import load_run_files
 from metagan.report.training import failures_section
@@ -192,20 +191,27 @@ def test_a_run_that_diverges_keeps_its_last_whole_step_and_says_where(
     assert tree(run / "checkpoints" / "step-3") == expected
 
 
-def test_weights_that_are_not_finite_are_not_kept(
-    bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def huge_sum(_: list[ChunkKey], found: Results) -> Results:
+    """Every meta-gradient is finite, and so large that an update by their mean is not."""
+    results, stats = found
+    return [replace(r, gradient_sum=np.full_like(r.gradient_sum, 1e38)) for r in results], stats
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_an_update_that_leads_to_infinity_is_not_made_and_exits_with_3(
+    bars_path: Path, tmp_path: Path, optimizer: str
 ) -> None:
-    apply = MetaLearner.apply
-
-    def overflow(learner: MetaLearner, gradient: Vector) -> None:
-        huge = np.full_like(gradient, 3e38) if learner.step == 2 else gradient
-        monkeypatch.setattr(MetaLearner, "lr", 1e10 if learner.step == 2 else 1e-3)
-        apply(learner, huge)
-
-    monkeypatch.setattr(MetaLearner, "apply", overflow)
-    error = end(config_of(bars_path), tmp_path / "run", 4, diverge)
-    assert "the weights of outer step 3 are not finite, and not kept" in str(error)
-    assert newest(tmp_path / "run") == "step-2"
+    lr = 1e-3 if optimizer == "adam" else 30.0
+    outer = {"steps": 6, "meta_batch_size": 4, "lr": lr, "optimizer": optimizer}
+    config = bars_config(bars_path, outer=outer, checkpoint={"every_steps": 2})
+    error = end(config, tmp_path / "run", 4, huge_sum)
+    what = "second" if optimizer == "adam" else "initialization"
+    assert re.search(rf"outer step 4: the update makes the {what} infinite.*step-3", str(error))
+    assert error.exit_code == 3
+    kept = load_checkpoint(
+        list_checkpoints(tmp_path / "run" / "checkpoints")[0], prepare(config).layout
+    )
+    assert kept.state.step == 3
 
 
 def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
@@ -232,7 +238,7 @@ def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> No
         ("metagan.checkpoint.write_bytes", 8, "a checkpoint", 4),
         ("metagan.checkpoint.write_json", 1, "a checkpoint", 2),
         ("metagan.checkpoint.write_bytes", 0, "a checkpoint", 0),
-        ("metagan.workflow.step_log.write_preview", 1, "a sheet of samples", 4),
+        ("metagan.workflow.step_log.write_png", 1, "a sheet of samples", 4),
     ],
 )
 def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_is_room(
