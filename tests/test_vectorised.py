@@ -26,7 +26,7 @@ from tests.reference.cases import (
 TOLERANCE = 1e-10
 ROWS = list(ALGORITHMS)
 GRID = list(itertools.product(range(len(ROWS)), range(len(LOSSES)), range(len(ARCHITECTURES))))
-#: Every row with every loss; and each of either with every architecture, so every conditioning.
+#: Every row with every loss, and each of either with every architecture.
 SPANNING = [case for case in GRID if (case[0] + case[1] - case[2]) % len(ARCHITECTURES) == 0]
 #: What is learned about inner steps by each row that learns any.
 RATES = dict(zip(THROUGH_INNER_LOOP, ("tensor_and_step", "tensor", "none"), strict=True))
