@@ -14,11 +14,11 @@ from torch import Tensor
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
-from metagan.cuda_graphs import Outputs, Recorder
 from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, Vector, vector_sha256
+from metagan.replay import Outputs, Replayer
 from metagan.settings import GanConfig, OuterConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 from metagan.wire import to_wire
@@ -31,7 +31,7 @@ _VMAP_CPU_EPISODES = 8
 T = TypeVar("T")
 
 Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torch.device], Outputs]
-"""`Recorder.run` for one name."""
+"""`Replayer.run` for one name."""
 
 
 def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device) -> bool:
@@ -62,7 +62,7 @@ def chunk_gradient(
     *,
     device: torch.device,
     vectorised: bool | None = None,
-    recorder: Recorder | None = None,
+    replayer: Replayer | None = None,
     called_off: Callable[[], bool] = lambda: False,
 ) -> ChunkResult:
     """A worker's whole job: the sum of the meta-gradients of a chunk's episodes.
@@ -76,8 +76,8 @@ def chunk_gradient(
         config: The run.
         device: Where to compute.
         vectorised: Overrides `prefers_vmap`.
-        recorder: Replays on a GPU what it computed before on other numbers, for this GAN, layout
-            and config alone; None computes anew.
+        replayer: Replays what it computed before on other numbers; None computes anew. The bits
+            are the same.
         called_off: Asked before each episode is drawn, and again before each is computed, or each
             group of them that is computed at once.
 
@@ -94,8 +94,12 @@ def chunk_gradient(
     init = layout.unflatten(torch.tensor(vector, device=device))
     replay: Replay | None = None
     work = work_of_step(config, chunk.algorithm, chunk.step)
-    if recorder is not None and device.type == "cuda" and work is not None:
-        replay = functools.partial(recorder.run, (chunk.algorithm, work))
+    if (
+        replayer is not None
+        and work is not None
+        and replayer.serves(device, second_order=algorithm.second_order)
+    ):
+        replay = functools.partial(replayer.run, (chunk.algorithm, work))
     episodes = [source.episode(key) for key in _until(called_off, chunk.episodes)]
     if algorithm.adapts:
         inputs = [episode_draws(episode, config, chunk) for episode in episodes]
@@ -208,16 +212,14 @@ def _computed(
     device = _device_of(init)
     if replay is None:
         here = (GanBatch(*(tensor.to(device) for tensor in half)) for half in halves)
-        with backward_in_this_thread():
-            value, metrics = compute(init, *here)
+        value, metrics = _cut_off(compute, init, *here)
         return value.detach(), {name: metric.detach() for name, metric in metrics.items()}
     count = len(GanBatch._fields)
 
     def from_tensors(tensors: Sequence[Tensor]) -> Outputs:
         vector, *rest = tensors
         support, query = GanBatch(*rest[:count]), GanBatch(*rest[count:])
-        with backward_in_this_thread():
-            return compute(layout.unflatten(vector), support, query)
+        return _cut_off(compute, layout.unflatten(vector), support, query)
 
     return replay(from_tensors, [layout.flatten(init), *halves[0], *halves[1]], device)
 
@@ -233,6 +235,19 @@ def _until(called_off: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
         except StopIteration:
             return
         yield item
+
+
+def _cut_off(
+    compute: Callable[[GanParams, GanBatch, GanBatch], Outputs],
+    init: GanParams,
+    support: GanBatch,
+    query: GanBatch,
+) -> Outputs:
+    # Nothing is differentiated from outside. Told so, `torch.func` takes the faster formulas of
+    # first derivatives, such as group norm's, that cannot be differentiated again. On a GPU that
+    # has not been measured, nor whether those add in a fixed order.
+    with torch.set_grad_enabled(_device_of(init).type == "cuda"), backward_in_this_thread():
+        return compute(init, support, query)
 
 
 def _device_of(params: GanParams) -> torch.device:

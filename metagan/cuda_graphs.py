@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Outputs = tuple[Tensor, dict[str, Tensor]]
+from metagan.replay import Outputs
+
 # Before anything is recorded, so that libraries have allocated and chosen what they need.
 _REHEARSALS = 2
 _KEPT = 6
@@ -36,6 +37,10 @@ class Recorder:
         """Recordings that are kept."""
         return len(self._kept)
 
+    def serves(self, device: torch.device, *, second_order: bool) -> bool:  # noqa: ARG002
+        """See `Replayer`."""
+        return device.type == "cuda"
+
     def run(
         self,
         name: Hashable,
@@ -43,19 +48,7 @@ class Recorder:
         inputs: Sequence[Tensor],
         device: torch.device,
     ) -> Outputs:
-        """`function(inputs)` on the device, recorded the first time.
-
-        Args:
-            name: Of the computation: with equal names and equal shapes of the inputs, only the
-                inputs' values may differ.
-            function: Reads and writes GPU memory alone; what it computes must not depend on values
-                that it looks at.
-            inputs: On any device.
-            device: A GPU.
-
-        Returns:
-            Tensors that the next run of the same recording overwrites.
-        """
+        """See `Replayer`: recorded the first time; reads and writes GPU memory alone."""
         name = (name, *((tuple(t.shape), t.dtype) for t in inputs))
         recording = self._kept.pop(name, None)
         if recording is None:

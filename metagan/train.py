@@ -22,10 +22,12 @@ from metagan.moments import with_moments
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Layout, Vector
 from metagan.rates import with_rates
+from metagan.replay import Replayer
 from metagan.seeding import derive_seed
 from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import DatasetTasks, EpisodeKey, meta_batch, splits_from_names
+from metagan.traced import Tracer
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class ChunkWorker:
             )
         splits = splits_from_names(spec.splits, dataset)
         self._config, self._device = spec.config, device
-        self._recorder = Recorder() if spec.config.cuda_graphs else None
+        self._replayer = _replayer(spec.config, device)
         self._source = DatasetTasks(dataset, splits, spec.config.task)
         self._gan, self._layout, _ = build_run_gan(spec.config, dataset.sample_shape)
         self._gan.to(device)
@@ -122,9 +124,15 @@ class ChunkWorker:
             self._source,
             self._config,
             device=self._device,
-            recorder=self._recorder,
+            replayer=self._replayer,
             called_off=called_off,
         )
+
+
+def _replayer(config: RunConfig, device: torch.device) -> Replayer | None:
+    if device.type == "cuda":
+        return Recorder() if config.cuda_graphs else None
+    return Tracer() if config.cpu_traces else None
 
 
 class LocalRunner:

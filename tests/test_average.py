@@ -6,18 +6,45 @@ import numpy as np
 import pytest
 import torch
 
-from metagan.algorithms import inner_settings, outer_settings
-from metagan.chunk_gradient import chunk_gradient, episode_draws
+from metagan.algorithms import ALGORITHMS, outer_settings
+from metagan.batches import GanBatch
+from metagan.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.chunks import ChunkKey, ChunkResult
-from metagan.inner_loop import adapt
+from metagan.gan import GanPair
 from metagan.outer_loop import MetaLearner
-from metagan.params import Layout, Vector
-from metagan.settings import AlgorithmConfig, OuterConfig, RunConfig, TaskConfig, WarmupConfig
+from metagan.params import GanParams, Layout, Vector
+from metagan.settings import (
+    AlgorithmConfig,
+    InnerConfig,
+    OuterConfig,
+    RunConfig,
+    TaskConfig,
+    WarmupConfig,
+)
 from metagan.tasks import DatasetTasks, make_splits
 from metagan.train import RunnerStats, StepRecord, Upcoming, build_run_gan, meta_train, plan_step
 from tests.helpers import bars, tiny_config
+from tests.reference import gan_oracle
+from tests.reference.cases import (
+    episode_inputs,
+    episode_keys,
+    perturbed,
+    run_setup,
+    stacked,
+)
 
 CPU = torch.device("cpu")
+
+
+def plainly_adapted(
+    gan: GanPair, start: GanParams, batches: GanBatch, config: RunConfig
+) -> GanParams:
+    """A model fine-tuned as plain modules."""
+    players = gan_oracle.load_players(gan, start)
+    gan_oracle.adapt(players, batches, config.gan, config.inner)
+    return GanParams(
+        gan_oracle.weights_of(players.generator), gan_oracle.weights_of(players.discriminator)
+    )
 
 
 def make_source(config: RunConfig) -> DatasetTasks:
@@ -78,8 +105,7 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
     for chunk in plan_step(config, tasks, source.task_weights("train"), warmup):
         for key in chunk.episodes:
             inputs = episode_draws(source.episode(key), config, chunk)
-            after = adapt(gan, start, inputs.support, inner_settings(config)).params
-            fine_tuned.append(layout.flatten(after))
+            fine_tuned.append(layout.flatten(plainly_adapted(gan, start, inputs.support, config)))
     mean = torch.stack(fine_tuned).mean(0).numpy()
     assert np.abs(mean - seen[-1]).max() > 1e-3
     np.testing.assert_allclose(learner.vector, mean, rtol=0, atol=1e-5)
@@ -96,3 +122,44 @@ def test_every_training_task_is_taken_once():
     keys = [key for chunk in chunks for key in chunk.episodes]
     assert [key.task for key in keys] == list(tasks)
     assert len({key.seed for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+@pytest.mark.parametrize(
+    ("family", "conditioning", "loss", "optimizer"),
+    [
+        ("flow", "sample", "relativistic", "sgd"),
+        ("dcgan", "none", "hinge", "adam"),
+        ("residual", "label", "wgan_gp", "sgd"),
+    ],
+)
+def test_one_step_ends_at_the_mean_of_plain_modules(
+    family, conditioning, loss, optimizer, vectorised
+):
+    config, source, gan, params, layout = run_setup(
+        family,
+        conditioning,
+        gan={"loss": loss, "penalty_every": 2},
+        inner=InnerConfig(
+            steps=3, batch_size=3, lr=0.05 if optimizer == "sgd" else 2e-3, optimizer=optimizer
+        ),
+        algorithm=AlgorithmConfig(name="average"),
+        outer=OuterConfig(steps=1),
+    )
+    start = perturbed(params)
+    keys = episode_keys(source, len(source.tasks("train")))
+    inputs = episode_inputs(source, config, keys)
+    estimator = ALGORITHMS["average"].estimator
+    displacements, _ = stacked(
+        episode_gradients(estimator, gan, layout, start, inputs, config, vectorised=vectorised)
+    )
+    outer = outer_settings(config)
+    assert (outer.optimizer, outer.lr, outer.max_norm, outer.anneal) == ("sgd", 1.0, None, "none")
+    found = layout.flatten(start) - displacements.mean(0)
+    expected = torch.stack(
+        [layout.flatten(plainly_adapted(gan, start, i.support, config)) for i in inputs]
+    ).mean(0)
+    assert len({key.task for key in keys}) == len(keys) > 1
+    assert float((expected - layout.flatten(start)).abs().max()) > 1e-3
+    # Adam makes much of the last digits of a bias that has no effect (before a norm).
+    assert float((found - expected).abs().max()) <= (1e-12 if optimizer == "sgd" else 1e-9)

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.agreement import QUERY_LOSS_AT_EVERY_STEP
 from metagan.algorithms import ALGORITHMS, reptile
 from metagan.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
 from metagan.chunks import CalledOffError, ChunkKey, ChunkResult
@@ -23,7 +22,6 @@ from metagan.settings import (
 )
 from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 from tests.reference.cases import (
-    ARCHITECTURES,
     episode_inputs,
     episode_keys,
     perturbed,
@@ -41,36 +39,6 @@ def compute(setup: tuple, chunk: ChunkKey, source: object = None, **options: obj
     return chunk_gradient(
         gan, layout, vector, chunk, source or default_source, config, device=CPU, **options
     )
-
-
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml"])
-@pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
-def test_vectorised_episodes_equal_single_ones_in_float64(family, conditioning, algorithm):
-    second_order = ALGORITHMS[algorithm].second_order
-    config, source, gan, params, layout = run_setup(
-        family,
-        conditioning,
-        second_order=second_order,
-        algorithm=AlgorithmConfig(
-            name=algorithm,
-            multi_step=2 if algorithm in QUERY_LOSS_AT_EVERY_STEP else 0,
-            cg_steps=3,
-        ),
-    )
-    init = perturbed(params)
-    inputs = episode_inputs(source, config, episode_keys(source, 3))
-    estimator = ALGORITHMS[algorithm].estimator
-    together, one_by_one = (
-        stacked(
-            episode_gradients(estimator, gan, layout, init, inputs, config, vectorised=vectorised)
-        )
-        for vectorised in (True, False)
-    )
-    assert together[0].shape == (3, layout.size)
-    assert float((together[0] - one_by_one[0]).abs().max()) <= 1e-10
-    assert float(one_by_one[0].abs().max()) > 1e-3
-    for name, values in one_by_one[1].items():
-        assert float((together[1][name] - values).abs().max()) <= 1e-10
 
 
 def test_vectorised_inner_adam_equals_single_episodes_in_float64():

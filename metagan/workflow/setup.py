@@ -16,6 +16,7 @@ from metagan.config import load_config
 from metagan.dataset import Dataset
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, map_params
+from metagan.probe import check_derivatives
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
@@ -53,6 +54,11 @@ def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = N
     Args:
         config: The run.
         splits: Class names by split that the run stored; None draws them from the seed.
+
+    Raises:
+        DataError: If the data cannot be opened.
+        ValueError: If the networks have no weights that are to move, or lack a derivative that the
+            algorithm takes.
     """
     dataset = open_dataset(config.data)
     chosen = (
@@ -62,6 +68,7 @@ def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = N
     )
     source = DatasetTasks(dataset, chosen, config.task)
     gan, layout, initial = build_run_gan(config, dataset.sample_shape)
+    check_derivatives(gan, initial, config, dataset.sample_shape)
     spec = WorkerSpec(config, chosen.names(dataset), dataset.fingerprint(), layout.sha256)
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
 

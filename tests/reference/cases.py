@@ -19,7 +19,7 @@ from metagan.settings import AdversarialLossName, RunConfig
 from metagan.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
 from tests.helpers import bars, tiny_config
 
-#: Every generator family with every conditioning it takes.
+#: Every generator family, and every conditioning; not every pair of them.
 ARCHITECTURES = (
     ("flow", "sample"),
     ("dcgan", "sample"),
