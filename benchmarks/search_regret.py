@@ -114,10 +114,10 @@ def regrets(curves: Mapping[str, Curve], at: Sequence[int]) -> dict[str, list[fl
 
 
 def table(by_seed: Sequence[Mapping[str, Sequence[float | None]]], at: Sequence[int]) -> str:
-    """Means over seeds and, in brackets, every seed's value."""
+    """Means over seeds and, in brackets, every seed's value; every second budget."""
     lines = ["| outer steps | " + " | ".join(METHODS) + " |", "|" + " --- |" * (1 + len(METHODS))]
-    for index, spent in enumerate(at):
-        cells = [f"{spent:,}"]
+    for index in range(1, len(at), 2):
+        cells = [f"{at[index]:,}"]
         for name in METHODS:
             values = [regret[name][index] for regret in by_seed]
             if any(value is None for value in values):
@@ -155,6 +155,7 @@ def draw(
         axes.step(*zip(*mean, strict=True), where="post", color=color, lw=2.5, label=name)
     axes.set_xlabel("outer steps spent")
     axes.set_ylabel("regret in KID of the best trial so far")
+    axes.set_yscale("symlog", linthresh=0.01)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
@@ -183,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in METHODS
         }
         by_seed.append(regrets(curves, at))
-    print("\n" + table(by_seed, at[1::2]))
+    print("\n" + table(by_seed, at))
     if options.image is not None:
         draw(by_seed, at, options.image)
     return 0
