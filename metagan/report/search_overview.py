@@ -266,6 +266,7 @@ def search_commands(search: SearchFiles) -> list[Child]:
         ("Write this page again", f"metagan report --search {folder}"),
     ]
     if search.best_trial is not None:
+        trained = shlex.quote(str(search.path / "trials" / search.best_trial.id))
         steps = [
             ("Train with the best settings", f"metagan train -c {best} --run {run}"),
             ("Measure that run on test classes", f"metagan evaluate --run {run}"),
@@ -274,6 +275,10 @@ def search_commands(search: SearchFiles) -> list[Child]:
                 fresh_command(search, "best"),
             ),
             ("The same for the given settings", fresh_command(search, "given")),
+            (
+                "Measure the best trial's own weights on test classes",
+                f"metagan evaluate --run {trained}",
+            ),
             *steps,
         ]
     return [[el("h3", title), el("pre", el("code", command))] for title, command in steps]

@@ -14,6 +14,7 @@ from metagan.cli import tune as tune_command
 from metagan.cli.app import build_parser, run_cli
 from metagan.cli.context import Context
 from metagan.config import load_config
+from metagan.report.search_load import load_search
 from metagan.report.search_overview import fresh_command
 from metagan.report.search_words import headline, outcome_of
 from metagan.run_folder import RunError
@@ -295,7 +296,9 @@ def test_commands_on_the_page_are_ones_that_there_are(tmp_path):
     text = Page(write_search_report(folder, folder / "report.html").read_text()).source
     found = [line.replace("&#x27;", "'") for line in re.findall(r"<pre><code>(metagan .*?)<", text)]
     words = [shlex.split(line)[1:] for line in found]
-    assert [line[0] for line in words] == ["train", "evaluate", "tune", "tune", "report"]
+    commands = ["train", "evaluate", "tune", "tune", "evaluate", "report"]
+    assert [line[0] for line in words] == commands
+    assert words[4][2] == str(folder / "trials" / load_search(folder).trials[0].id)
     assert words[0][:3] == ["train", "-c", str(folder / "best.yaml")]
     assert words[0][4] == words[1][2] == str(tmp_path / "a search-best")
     for line in words:
