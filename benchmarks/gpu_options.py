@@ -40,7 +40,7 @@ def precision(name: str) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def medians(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, list[float]]:
+def timed(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds by way, one per round, interleaved."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for index in range(rounds):
@@ -63,7 +63,7 @@ def measure(setup: Setup, rounds: int, device: torch.device) -> list[str]:
             return chunk_sum(setup, chunk, device, replayer=recorders[name])
 
     sums = {name: run(name, 0) for name in PRECISIONS}
-    times = medians({name: lambda i, n=name: run(n, 1 + i) for name in PRECISIONS}, rounds)
+    times = timed({name: lambda i, n=name: run(n, 1 + i) for name in PRECISIONS}, rounds)
     cells = []
     for name in PRECISIONS:
         cells.append(f"{1000 * statistics.median(times[name]) / EPISODES:.2f}")
@@ -73,7 +73,7 @@ def measure(setup: Setup, rounds: int, device: torch.device) -> list[str]:
             cells += [f"{statistics.median(ratios):.2f}", f"{100 * error:.2f} %"]
     vector = setup.layout.flatten(setup.params)
     there = vector.to(device)
-    copies = medians(
+    copies = timed(
         {"up": lambda _: vector.to(device), "down": lambda _: there.cpu()}, max(20, rounds)
     )
     copy_s = sum(statistics.median(times) for times in copies.values())

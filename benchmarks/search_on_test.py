@@ -28,15 +28,14 @@ from metagan.evaluate.downstream import Mix, arm_accuracy
 from metagan.evaluate.evaluation import Subject, measure_quality
 from metagan.evaluate.intervals import interval
 from metagan.workflow.evaluate import build_subject
-from metagan.workflow.setup import load_run
+from metagan.workflow.setup import LoadedRun, load_run
 
 COLUMNS = {"kid": 4, "coverage": 3, "generated, %": 1, "both, %": 1, "both - classical": 1}
 
 
-def subject_of(search: Path, run: Path, given: JobConfig) -> Subject:
+def subject_of(search: Path, loaded: LoadedRun, given: JobConfig) -> Subject:
     """A run's initialization with the targets and the classifiers of the given settings."""
-    loaded = load_run(run, JobConfig)
-    kept, own = search / "source_classifier", run / "source_classifier"
+    kept, own = search / "source_classifier", loaded.folder.path / "source_classifier"
     if kept.is_dir() and not own.exists():
         shutil.copytree(kept, own)
     values: dict[str, Any] = {
@@ -48,8 +47,11 @@ def subject_of(search: Path, run: Path, given: JobConfig) -> Subject:
     return build_subject(loaded, loaded.config.model_copy(update=values), reporter=Console())
 
 
-def measure(subject: Subject, repetition: int) -> dict[str, float]:
-    """Metrics on one target, by column."""
+def measure(subject: Subject, repetition: int, classical: dict[int, float]) -> dict[str, float]:
+    """Metrics on one target, by column.
+
+    The baseline depends on the target alone; `classical` has it by repetition, once computed.
+    """
     config, evaluate = subject.config, subject.config.evaluate
     task = subject.draw("test", repetition, evaluate.shots[0])
     steps = config.inner.steps if ALGORITHMS[config.algorithm.name].adapts else 0
@@ -62,13 +64,15 @@ def measure(subject: Subject, repetition: int) -> dict[str, float]:
             task, "scratch", arm, evaluate, subject.source, generated=generated, mix=mix
         )
 
+    if repetition not in classical:
+        classical[repetition] = accuracy("classical")
     both = accuracy("both")
     return {
         "kid": quality["kid"],
         "coverage": quality["coverage"],
         "generated, %": accuracy("generated"),
         "both, %": both,
-        "both - classical": both - accuracy("classical"),
+        "both - classical": both - classical[repetition],
     }
 
 
@@ -87,12 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     moved = [] if options.path is None else [f"data.path={options.path}"]
     given = load_config(JobConfig, search / "given.yaml", ["device=auto", *moved]).config
     best = load_config(JobConfig, search / "best.yaml", ["device=auto", *moved]).config
+    classical: dict[int, float] = {}
     means: dict[str, dict[int, dict[str, float]]] = {"best": {}, "given": {}}
     for run in sorted(path for path in (search / "confirm").iterdir() if path.is_dir()):
-        subject = subject_of(search, run, given)
-        trained = load_run(run, JobConfig).config
+        loaded = load_run(run, JobConfig)
+        subject, trained = subject_of(search, loaded, given), loaded.config
         name = "best" if trained.inner == best.inner and trained.gan == best.gan else "given"
-        found = [measure(subject, repetition) for repetition in range(options.repetitions)]
+        found = [measure(subject, index, classical) for index in range(options.repetitions)]
         mean = {key: statistics.mean(row[key] for row in found) for key in COLUMNS}
         means[name][trained.seed] = mean
         print(json.dumps({"settings": name, "seed": trained.seed, **mean}), flush=True)

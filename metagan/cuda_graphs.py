@@ -6,18 +6,16 @@ time, on other numbers, so it is recorded as a CUDA graph.
 """
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from metagan.replay import Outputs
+from metagan.replay import Kept, Outputs, with_shapes
 
 # Before anything is recorded, so that libraries have allocated and chosen what they need.
 _REHEARSALS = 2
-_KEPT = 6
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Recorder:
     """Recordings by name, of which the most recently used few are kept with their memory."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
+        self._kept: Kept[_Recording] = Kept()
 
     def __len__(self) -> int:
         """Recordings that are kept."""
@@ -49,13 +47,11 @@ class Recorder:
         device: torch.device,
     ) -> Outputs:
         """See `Replayer`: recorded the first time; reads and writes GPU memory alone."""
-        name = (name, *((tuple(t.shape), t.dtype) for t in inputs))
-        recording = self._kept.pop(name, None)
+        name = with_shapes(name, inputs)
+        recording = self._kept.get(name)
         if recording is None:
             recording = _record(function, inputs, device)
-        self._kept[name] = recording
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+            self._kept.keep(name, recording)
         for place, tensor in zip(recording.inputs, inputs, strict=True):
             place.copy_(tensor)
         recording.graph.replay()

@@ -1,12 +1,16 @@
 """What a worker computes over and over on other numbers may be kept and replayed: the contract."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 Outputs = tuple[Tensor, dict[str, Tensor]]
+T = TypeVar("T")
+# Each holds memory.
+_KEPT = 6
 
 
 class Replayer(Protocol):
@@ -34,3 +38,32 @@ class Replayer(Protocol):
         Returns:
             Tensors that the next run of the same name may overwrite.
         """
+
+
+class Kept(Generic[T]):
+    """Of what was kept by name the few that were used last; the others are dropped."""
+
+    def __init__(self) -> None:
+        self._by_name: OrderedDict[Hashable, T] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._by_name)
+
+    def get(self, name: Hashable) -> T | None:
+        """What is kept by this name, used now; None if there is nothing."""
+        if name not in self._by_name:
+            return None
+        self._by_name.move_to_end(name)
+        return self._by_name[name]
+
+    def keep(self, name: Hashable, value: T) -> None:
+        """Keep it as the one used last."""
+        self._by_name[name] = value
+        while len(self._by_name) > _KEPT:
+            self._by_name.popitem(last=False)
+
+
+def with_shapes(name: Hashable, inputs: Sequence[Tensor]) -> Hashable:
+    """A name of the computation on inputs of these shapes and types."""
+    return (name, *((tuple(tensor.shape), tensor.dtype) for tensor in inputs))

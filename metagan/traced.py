@@ -7,20 +7,18 @@ They are the same operations in the same order, so the results are the same bits
 who replays and who computes. Measured in benchmarks/results/inner_loop.md.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from metagan.replay import Outputs
+from metagan.replay import Kept, Outputs, with_shapes
 
 Traced = Callable[..., Outputs]
 # Tracing costs what some 100 to 300 replays save, and torch imports 76 MB of modules for it.
 # Whoever computes less often never pays for that.
 _USES_BEFORE = 200
-_KEPT = 6
 
 
 class Tracer:
@@ -30,7 +28,7 @@ class Tracer:
         """A computation is traced when it has been done `uses_before` times."""
         self._uses_before = uses_before
         self._uses: dict[Hashable, int] = {}
-        self._kept: OrderedDict[Hashable, Traced] = OrderedDict()
+        self._kept: Kept[Traced] = Kept()
 
     def __len__(self) -> int:
         """Traces that are kept."""
@@ -53,10 +51,9 @@ class Tracer:
     ) -> Outputs:
         """See `Replayer`."""
         inputs = [tensor.detach().to(device) for tensor in inputs]
-        name = (name, *((tuple(t.shape), t.dtype) for t in inputs))
-        if name in self._kept:
-            self._kept.move_to_end(name)
-            return self._kept[name](*inputs)
+        name = with_shapes(name, inputs)
+        if (traced := self._kept.get(name)) is not None:
+            return traced(*inputs)
         outputs = function(inputs)
         self._uses[name] = self._uses.get(name, 0) + 1
         # At the next multiple again, if it was dropped for others meanwhile.
@@ -74,9 +71,7 @@ class Tracer:
         traced: Traced = make_fx(lambda *tensors: function(tensors))(*inputs)
         # Never a trace that gives other bits, whatever a release of torch makes of it.
         if _same_bits(traced(*inputs), expected):
-            self._kept[name] = traced
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._kept.keep(name, traced)
 
 
 def _same_bits(one: Outputs, other: Outputs) -> bool:
