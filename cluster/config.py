@@ -1,9 +1,9 @@
 """Settings of where episodes run. They decide how fast a run is, never what it computes."""
 
 import re
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from metagan.config import Config
 from metagan.settings import RunConfig
@@ -11,6 +11,20 @@ from metagan.settings import RunConfig
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _LABEL = re.compile(rf"(?:{_WORD}/)?{_WORD}=!?(?:{_WORD}|in\({_WORD}(?:,\s*{_WORD})*\))")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
+
+def _known_labels(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        if not _LABEL.fullmatch(text):
+            raise ValueError(
+                f"holds {text!r}; expected KEY=SELECTOR, such as metagan.io/market=spot or "
+                "ray.io/accelerator-type=in(L4,A10G)"
+            )
+    return value
+
+
+#: Ray labels of nodes, each KEY=SELECTOR.
+Labels = Annotated[tuple[str, ...], AfterValidator(_known_labels)]
 
 
 class ClusterConfig(Config):
@@ -41,12 +55,12 @@ class ClusterConfig(Config):
         description="GPUs that Ray reserves for a worker; a fraction shares one GPU; 0: the worker "
         "computes on the CPU.",
     )
-    worker_labels: tuple[str, ...] = Field(
+    worker_labels: Labels = Field(
         (),
         description="Ray labels that a worker's node must have, each KEY=SELECTOR; a selector is a "
         "value, !value, in(a,b) or !in(a,b).",
     )
-    fallback_labels: tuple[str, ...] = Field(
+    fallback_labels: Labels = Field(
         (),
         description="The same, tried where no node with worker_labels has room, such as on-demand "
         "nodes when there are no spot ones.",
@@ -98,17 +112,6 @@ class ClusterConfig(Config):
     max_chunk_attempts: int = Field(
         5, ge=1, description="Attempts at one chunk before the run fails."
     )
-
-    @field_validator("worker_labels", "fallback_labels")
-    @classmethod
-    def _known_labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            if not _LABEL.fullmatch(text):
-                raise ValueError(
-                    f"holds {text!r}; expected KEY=SELECTOR, such as metagan.io/market=spot or "
-                    "ray.io/accelerator-type=in(L4,A10G)"
-                )
-        return value
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cluster.config import JobConfig
+from cluster.config import JobConfig, Labels
 from metagan.config import Config
 
 Objective = Literal["gain", "accuracy", "kid", "coverage"]
@@ -70,6 +70,11 @@ class SearchConfig(Config):
         description="Ray workers that a trial has; 0: it computes in its own process, which spares "
         "the start of a worker.",
     )
+    driver_labels: Labels = Field(
+        (),
+        description="Ray labels (KEY=SELECTOR) that the node of a trial's driver must have, such "
+        "as an on-demand one's, where its workers go by cluster.worker_labels.",
+    )
     max_concurrent: int | None = Field(
         None,
         ge=1,
@@ -107,6 +112,16 @@ class SearchConfig(Config):
             raise ValueError(
                 "tune.space has a grid, which tune.searcher optuna cannot try in full; use choice, "
                 "or tune.searcher random"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _drivers_are_apart_from_workers(self) -> Self:
+        if self.driver_labels and not self.workers_per_trial:
+            raise ValueError(
+                "tune.driver_labels is for the drivers of trials that have workers, but "
+                "tune.workers_per_trial is 0, so that trials compute themselves and run on nodes "
+                "with cluster.worker_labels; set tune.workers_per_trial, or those"
             )
         return self
 

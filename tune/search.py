@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune as ray_tune
 
 from cluster.connect import cores_here, ray_session
@@ -26,6 +25,7 @@ from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.failures import RETRIES_FILE, RetryLog, read_retries
 from tune.lineage import Segment
 from tune.objective import Judge, make_judge
+from tune.placement import Placement, place_trials
 from tune.population import is_population, parse_search_space
 from tune.results import (
     Findings,
@@ -60,13 +60,13 @@ class _Place:
 
     Attributes:
         out: Folder of the search.
-        at_once: Trials at the same time.
+        trials: What each reserves.
         resume: Whether trials of an earlier process go on.
         reporter: Gets progress.
     """
 
     out: Path
-    at_once: int
+    trials: Placement
     resume: bool
     reporter: Reporter
 
@@ -109,7 +109,7 @@ def search(
     judge = make_judge(config, setup, out, tell=reporter.print)
     seeds = [config.seed + _FRESH_SEEDS + index for index in range(config.tune.confirm_seeds)]
     with _ray(config):
-        place = _Place(out, _trials_at_once(config), resume, reporter)
+        place = _Place(out, place_trials(config), resume, reporter)
         started = time.monotonic()
         space = {parameter.key: parameter.to_domain() for parameter in parameters}
         trials = _run(judge, parameters, space, "trials", place)
@@ -200,7 +200,7 @@ def _run(
     schedule: Sequence[Segment] = (),
 ) -> list[Trial]:
     config = judge.config
-    multiple = config.tune.second_objective != "none"
+    multiple, at_once = config.tune.second_objective != "none", place.trials.at_once
     folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(
@@ -210,7 +210,7 @@ def _run(
             trials_folder=folder,
             schedule=schedule,
         ),
-        ray_tune.PlacementGroupFactory(bundles(config), strategy="PACK"),
+        place.trials.to_factory(),
     )
     retries = place.out.absolute() / RETRIES_FILE
     storage = str(place.out.absolute() / "tune")
@@ -229,9 +229,9 @@ def _run(
                 mode=None if multiple else objective_mode(config),
                 num_samples=config.tune.num_trials,
                 scheduler=make_scheduler(config, parameters),
-                search_alg=make_searcher(config, place.at_once),
+                search_alg=make_searcher(config, at_once),
                 # Only what learns from trials is told by this; see `make_searcher`.
-                max_concurrent_trials=None if config.tune.searcher == "random" else place.at_once,
+                max_concurrent_trials=at_once if config.tune.searcher != "random" else None,
                 # The next trial finds torch imported, and data and kernels warm.
                 reuse_actors=config.tune.reuse_processes,
             ),
@@ -252,41 +252,6 @@ def _run(
     with _quiet_tune(), trackers_environment():
         results = tuner.fit()
     return trials_of(iter(results), parameters, config, read_retries(retries))
-
-
-def bundles(config: SearchJobConfig) -> list[dict[str, float]]:
-    """What a trial reserves: a place for its driver, and one for each worker."""
-    one = {"CPU": config.cluster.cpus_per_worker}
-    if config.cluster.gpus_per_worker:
-        one["GPU"] = config.cluster.gpus_per_worker
-    if not config.tune.workers_per_trial:
-        return [one]
-    # While workers compute the driver waits, and the other way around.
-    return [{"CPU": 0.01}, *[one] * config.tune.workers_per_trial]
-
-
-def _trials_at_once(config: SearchJobConfig) -> int:
-    """As many as there is room for, or as the settings allow.
-
-    Raises:
-        ClusterError: If not even one can ever fit.
-    """
-    need: dict[str, float] = {}
-    for bundle in bundles(config):
-        for name, amount in bundle.items():
-            need[name] = need.get(name, 0.0) + amount
-    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    room = min(math.floor(there.get(name, 0.0) / amount + 1e-6) for name, amount in need.items())
-    if room < 1:
-        needed, offered = (
-            ", ".join(f"{amount:g} {name}" for name, amount in sorted(what.items()))
-            for what in (need, {name: there.get(name, 0.0) for name in need})
-        )
-        raise ClusterError(
-            f"a trial needs {needed}, but Ray has {offered}; lower tune.workers_per_trial, "
-            "cluster.cpus_per_worker or cluster.gpus_per_worker"
-        )
-    return min(room, config.tune.max_concurrent or room)
 
 
 @contextlib.contextmanager

@@ -183,6 +183,7 @@ def _seconds_of_computing(run: Path) -> float:
 
 def _runner(config: JobConfig, *, in_workers: bool) -> OpenRunner:
     if in_workers:
-        # They find their places in the trial's own placement group.
-        return lambda spec: open_runner(spec, config.cluster)
+        # They find their places in the trial's own placement group, whose labels were chosen.
+        placed = config.cluster.model_copy(update={"worker_labels": (), "fallback_labels": ()})
+        return lambda spec: open_runner(spec, placed)
     return local_runner(config, threads=config.cluster.threads_per_worker)

@@ -64,6 +64,11 @@ def kill_at(trials: Path, step: int, *, times: int = 1) -> Callable[[], bool]:
     return act
 
 
+def parent_of(pid: int) -> int:
+    """The process that started a process; of trials and workers, their node's raylet."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def processes(*names: bytes) -> list[int]:
     """Processes of trials and their workers, below this one."""
     found = []

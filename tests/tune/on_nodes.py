@@ -21,7 +21,7 @@ from metagan.config import load_config
 from metagan.sources.arrow import prepare
 from tests.chaos.campaign import isolate
 from tests.helpers import TINY_SETTINGS, bars
-from tests.tune.faults import Disturbing, left_behind, process_of, steps_done
+from tests.tune.faults import Disturbing, left_behind, parent_of, process_of, steps_done
 from tests.tune.test_search import weights
 from tune.config import SearchJobConfig
 from tune.search import search
@@ -76,10 +76,10 @@ class Nodes:
 
     def lose_that_of(self, pid: int) -> bool:
         """The node that has a process is lost, with all that runs there; False if there is none."""
-        stat = Path(f"/proc/{pid}/stat")
-        if not stat.is_file():
+        try:
+            parent = parent_of(pid)
+        except FileNotFoundError:
             return False
-        parent = int(stat.read_text().rpartition(")")[2].split()[1])
         for node in self._nodes:
             if parent == node.all_processes["raylet"][0].process.pid:
                 self._nodes.remove(node)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,25 +14,51 @@ from tests.conftest import REPOSITORY
 from tests.tune.on_nodes import STEPS
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_calm_search():
+def on_nodes(scenario: str, timeout_s: float) -> Any:
+    """What `python -m tests.tune.SCENARIO` has seen."""
     with tempfile.TemporaryDirectory(prefix="mg-") as folder:  # Socket paths have to be short.
         done = subprocess.run(
-            [sys.executable, "-m", "tests.tune.on_nodes", folder],
+            [sys.executable, "-m", f"tests.tune.{scenario}", folder],
             cwd=REPOSITORY,
             # Ray reads some of it when it is imported, and tests before may have set it.
             env=own_environment(Path(folder)),
             capture_output=True,
             text=True,
-            timeout=1400,
+            timeout=timeout_s,
             check=False,
         )
     # Errors of Ray's core end with hundreds of addresses in its libraries.
     told = [line for line in done.stderr.splitlines() if ".so" not in line]
     assert done.returncode == 0, "\n".join([done.stdout[-2000:], *told[-60:]])
-    seen = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_trials_run_on_nodes_with_the_labels_that_were_asked_for() -> None:
+    seen = on_nodes("on_labelled_nodes", 280)
+    assert seen["apart"] == {
+        "status": ["done"],
+        "trials": ["driver"],
+        "workers": ["spot"],
+        "left": [],
+    }
+    assert seen["fallback"] == {"status": ["done"], "trials": ["on_demand"], "left": []}
+    assert (
+        "0 GPU on nodes labelled metagan.io/role=nothing; change cluster.worker_labels"
+        in (seen["nowhere"]["error"])
+    )
+    assert (
+        "no node for a trial's driver is labelled metagan.io/role=nothing"
+        in (seen["no driver"]["error"])
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_calm_search():
+    seen = on_nodes("on_nodes", 1400)
 
     loss = seen["loss"]
     assert loss["happened"]

@@ -23,7 +23,7 @@ from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig
 from tune.results import Trial, rank
 from tune.schedulers import make_searcher
-from tune.search import bundles, search
+from tune.search import search
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -262,12 +262,3 @@ def test_trials_that_got_further_rank_before_those_that_were_stopped(data: str) 
         trial("nan", 4, np.nan),
     ]
     assert [t.id for t in rank(trials, config)][:3] == ["high", "low", "stopped high"]
-
-
-def test_a_trial_reserves_its_workers_and_a_place_for_its_driver(data: str) -> None:
-    cluster = {"cpus_per_worker": 2, "gpus_per_worker": 0.5}
-    config = settings(data, {"workers_per_trial": 2})
-    given = config.model_copy(
-        update={"cluster": config.cluster.model_validate(cluster, strict=False)}
-    )
-    assert bundles(given) == [{"CPU": 0.01}, {"CPU": 2.0, "GPU": 0.5}, {"CPU": 2.0, "GPU": 0.5}]

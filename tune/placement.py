@@ -1,0 +1,132 @@
+"""Where trials run: what each reserves, on nodes with which labels, and how many at once."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ray import tune as ray_tune
+
+from cluster.config import ClusterConfig, selectors
+from cluster.errors import ClusterError
+from cluster.resources import WorkerShape, node_resources, nodes_at_most
+from tune.config import SearchJobConfig
+
+# Of a trial with workers: while they compute the driver waits, and the other way around.
+_DRIVER_CPUS = 0.01
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What Ray reserves for each trial of a search.
+
+    Attributes:
+        bundles: Resources; the first is for the trial's own process, the others for a worker each.
+        labels: {key: selector} of each bundle's node.
+        at_once: Trials that there is room for.
+    """
+
+    bundles: tuple[Mapping[str, float], ...]
+    labels: tuple[Mapping[str, str], ...]
+    at_once: int
+
+    def to_factory(self) -> ray_tune.PlacementGroupFactory:
+        """The same as Ray Tune takes it."""
+        labels = {"bundle_label_selector": [dict(one) for one in self.labels]}
+        return ray_tune.PlacementGroupFactory(
+            [dict(one) for one in self.bundles],
+            strategy="PACK",
+            **(labels if any(self.labels) else {}),
+        )
+
+
+def place_trials(config: SearchJobConfig) -> Placement:
+    """Choose where trials run, by what the connected cluster has now.
+
+    A placement group knows no second choice. So all trials run on nodes with
+    `cluster.fallback_labels` if one has room there and none with `cluster.worker_labels`.
+
+    Raises:
+        ClusterError: If not even one trial can ever fit.
+    """
+    choices = [config.cluster.worker_labels]
+    if config.cluster.fallback_labels:
+        choices.append(config.cluster.fallback_labels)
+    rooms = [_room(config, labels) for labels in choices]
+    chosen = next((index for index, room in enumerate(rooms) if room), 0)
+    # Of the nodes that an autoscaler may start, Ray does not tell the labels.
+    room = max(rooms[chosen], _room(config, choices[chosen], nodes_at_most()))
+    if room < 1:
+        raise ClusterError(_shortage(config, choices))
+    workers = [selectors(choices[chosen])] * max(1, config.tune.workers_per_trial)
+    driver = [selectors(config.tune.driver_labels)] if config.tune.workers_per_trial else []
+    return Placement(
+        _bundles(config), (*driver, *workers), min(room, config.tune.max_concurrent or room)
+    )
+
+
+def _bundles(config: SearchJobConfig) -> tuple[Mapping[str, float], ...]:
+    shape = WorkerShape.of(config.cluster)
+    one = {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
+    if not config.tune.workers_per_trial:
+        return (one,)
+    return ({"CPU": _DRIVER_CPUS}, *[one] * config.tune.workers_per_trial)
+
+
+def _room(
+    config: SearchJobConfig,
+    labels: tuple[str, ...],
+    nodes: Sequence[Mapping[str, float]] | None = None,
+) -> int:
+    """How many trials fit on these nodes; by default, on those that are there."""
+    workers, drivers, everything = (
+        _nodes(config.cluster, chosen) if nodes is None else nodes
+        for chosen in (labels, config.tune.driver_labels, ())
+    )
+    shape, each = WorkerShape.of(config.cluster), config.tune.workers_per_trial
+    room = sum(shape.count_in(node) for node in workers) // max(1, each)
+    if each:
+        # Drivers may share the workers' nodes, and then some core is not quite a worker's.
+        for there, amount in ((drivers, _DRIVER_CPUS), (everything, _total(config)["CPU"])):
+            cores = sum(node.get("CPU", 0.0) for node in there)
+            room = min(room, math.floor(cores / amount + 1e-6))
+    return room
+
+
+def _nodes(cluster: ClusterConfig, labels: tuple[str, ...]) -> Sequence[Mapping[str, float]]:
+    """Resources of the nodes with these labels and no others."""
+    only = {"worker_labels": labels, "fallback_labels": ()}
+    return node_resources(cluster.model_copy(update=only))
+
+
+def _total(config: SearchJobConfig) -> Mapping[str, float]:
+    """What a trial reserves in all."""
+    need: dict[str, float] = {}
+    for bundle in _bundles(config):
+        for name, amount in bundle.items():
+            need[name] = need.get(name, 0.0) + amount
+    return need
+
+
+def _shortage(config: SearchJobConfig, choices: Sequence[tuple[str, ...]]) -> str:
+    """Why not even one trial fits."""
+    labels = config.tune.driver_labels
+    if config.tune.workers_per_trial and not _nodes(config.cluster, labels):
+        return (
+            f"no node for a trial's driver is labelled {', '.join(labels)}; change "
+            "tune.driver_labels or add such a node"
+        )
+    need = _total(config)
+    nodes = max((_nodes(config.cluster, labels) for labels in choices), key=len)
+    there = {name: sum(node.get(name, 0.0) for node in nodes) for name in need}
+    needed, offered = (
+        ", ".join(f"{amount:g} {name}" for name, amount in sorted(what.items()))
+        for what in (need, there)
+    )
+    where, fix = "", ""
+    if config.cluster.worker_labels:
+        where = f" on nodes labelled {' or '.join(', '.join(labels) for labels in choices)}"
+        fix = "change cluster.worker_labels, or "
+    return (
+        f"a trial needs {needed}, but Ray has {offered}{where}; {fix}lower tune.workers_per_trial, "
+        "cluster.cpus_per_worker or cluster.gpus_per_worker"
+    )
