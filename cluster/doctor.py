@@ -65,9 +65,15 @@ def diagnose(config: JobConfig, run_dir: Path) -> tuple[Finding, ...]:
 def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
     """Installed packages against the versions that this one was declared to need."""
     yield Finding("ok", "python", f"{versions['python']} ({sys.executable})")
+    try:
+        declared = importlib.metadata.requires("metagan") or []
+    except importlib.metadata.PackageNotFoundError:
+        declared = []
+        text = "runs from its folder, not installed; versions are not compared with what it needs"
+        yield Finding("warning", "metagan", text, "pip install -e .")
     needed = {
         requirement.name.lower(): requirement
-        for requirement in map(Requirement, importlib.metadata.requires("metagan") or [])
+        for requirement in map(Requirement, declared)
         if requirement.marker is None
     }
     for package, version in versions.items():

@@ -8,7 +8,7 @@ import contextlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,22 +80,33 @@ def one_line(error: BaseException) -> str:
 
 
 class RetryLog(ray_tune.Callback):
-    """Writes down every time that Ray Tune starts a trial again."""
+    """Writes down every time that Ray Tune starts a trial again, and says so."""
 
-    def __init__(self, file: Path) -> None:
-        """Appends to `file`, which later processes of the search do, too."""
-        self._file = file
+    def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
+        """Appends to `file`, which later processes of the search do, too; `tell` gets lines."""
+        self._file, self._tell = file, tell
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
         """A trial was lost, and is about to be started again."""
-        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        record = {
-            "trial": trial.trial_id,
-            "step": int(trial.last_result.get("outer_step", 0)),
-            "reason": one_line(error),
-        }
+        step, reason = int(trial.last_result.get("outer_step", 0)), _reason(trial)
+        record = {"trial": trial.trial_id, "step": step, "reason": reason}
         with self._file.open("a") as stream:
             stream.write(json.dumps(record) + "\n")
+        self._tell(
+            f"trial {trial.trial_id} was lost, measured last at outer step {step}, and is started "
+            f"again: {reason}"
+        )
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
+        """A trial was lost, and will not be started again."""
+        self._tell(f"trial {trial.trial_id} was lost too often and has failed: {_reason(trial)}")
+
+
+def _reason(trial: Any) -> str:
+    file = trial.pickled_error_file
+    if file is None:
+        return "its process could not be started"
+    return one_line(cloudpickle.loads(Path(file).read_bytes()))
 
 
 def read_retries(file: Path) -> Mapping[str, tuple[Retry, ...]]:

@@ -1,5 +1,6 @@
 """What became of the trials, and how a search is written down in `search.json`."""
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,8 @@ from tune.lineage import Segment, from_text
 from tune.space import Parameter, applied, value_at
 from tune.trial import LINEAGE_TEXT, SETTINGS
 
+# In Tune's folder of a trial.
+_SAMPLE_FILE = "params.json"
 _MEASURED = ("gain", "accuracy", "kid", "coverage", COMPUTE)
 
 
@@ -153,7 +156,8 @@ def _trial_of(
     result: Any, order: int, parameters: Sequence[Parameter], config: SearchJobConfig
 ) -> Trial:
     metrics = result.metrics or {}
-    sample = {**applied(parameters, result.config, config), **result.config.get(SETTINGS, {})}
+    drawn = _sample_of(result)
+    sample = {**(applied(parameters, drawn, config) if drawn else {}), **drawn.get(SETTINGS, {})}
     step = int(metrics.get("outer_step", 0))
     rows = _rows(result)
     curve = curve_of(rows)
@@ -300,6 +304,18 @@ def search_document(
         "seconds": dict(findings.seconds),
         "resumed": findings.resumed,
     }
+
+
+def _sample_of(result: Any) -> Mapping[str, Any]:
+    """What was drawn for a trial.
+
+    Of one that reported nothing, Tune has it in its folder only; of one whose process could not
+    even start, nowhere.
+    """
+    if result.config is not None:
+        return dict(result.config)
+    file = Path(result.path) / _SAMPLE_FILE
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
 
 
 def _id_of(result: Any) -> str:

@@ -25,6 +25,7 @@ from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.failures import RETRIES_FILE, RetryLog, read_retries
 from tune.lineage import Segment
 from tune.objective import Judge, make_judge
+from tune.out_of_memory import ends_by_memory_are_losses
 from tune.placement import Placement, place_trials
 from tune.population import is_population, parse_search_space
 from tune.results import (
@@ -48,8 +49,8 @@ RESUMABLE = (
     *("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds"),
     *("tune.max_failures", "tune.reuse_processes"),
 )
-# "1" prints boxes, off a terminal, too.
-_NEW_OUTPUT = "RAY_AIR_NEW_OUTPUT"
+# Without boxes, off a terminal, too, and without a traceback of every trial that was lost.
+_OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
 # Seeds that no search trained with.
 _FRESH_SEEDS = 1000
 
@@ -234,6 +235,7 @@ def _run(
                 max_concurrent_trials=at_once if config.tune.searcher != "random" else None,
                 # The next trial finds torch imported, and data and kernels warm.
                 reuse_actors=config.tune.reuse_processes,
+                trial_dirname_creator=_folder_name,
             ),
             run_config=ray_tune.RunConfig(
                 name=name,
@@ -241,7 +243,7 @@ def _run(
                 verbose=0,
                 callbacks=[
                     _Progress(config, place.reporter, name),
-                    RetryLog(retries),
+                    RetryLog(retries, place.reporter.print),
                     *tracker_callbacks(config.tune, place.out, name),
                 ],
                 failure_config=ray_tune.FailureConfig(max_failures=config.tune.max_failures),
@@ -249,9 +251,14 @@ def _run(
                 stop={"outer_step": config.outer.steps} if is_population(config.tune) else None,
             ),
         )
-    with _quiet_tune(), trackers_environment():
+    with _quiet_tune(), trackers_environment(), ends_by_memory_are_losses():
         results = tuner.fit()
     return trials_of(iter(results), parameters, config, read_retries(retries))
+
+
+def _folder_name(trial: Any) -> str:
+    """Of Tune's folder of a trial; `tune.results` knows a trial by it that reported nothing."""
+    return str(trial.trial_id)
 
 
 @contextlib.contextmanager
@@ -297,7 +304,7 @@ class _Progress(ray_tune.Callback):
 def _quiet_tune() -> Iterator[None]:
     """Without Tune's tables, and its warnings of what is meant so: we have one line of our own."""
     with (
-        environment_variables({_NEW_OUTPUT: "0"}),
+        environment_variables(_OUTPUT),
         only_errors(["ray.tune", "ray.train", "ray._private"]),
     ):
         yield

@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from metagan.cli.console import Console
@@ -18,6 +17,7 @@ from metagan.cli.context import (
 )
 from metagan.cli.options import Parser, UsageError, sort_extras
 from metagan.config import ConfigError
+from metagan.version import tool_version
 
 COMMANDS = (
     "demo",
@@ -139,7 +139,7 @@ def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -
     args, extras = parser.parse_known_args(argv)
     args.words = words
     if args.version:
-        print(f"metagan {version('metagan')}")
+        print(f"metagan {tool_version()}")
         return 0
     if args.command is None:
         if extras:

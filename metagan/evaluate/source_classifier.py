@@ -146,7 +146,12 @@ def kept_source_classifier(
             seed=config.seed,
             on_step=on_step,
         )
-    save_source_classifier(path, trained, key=key)
+    try:
+        save_source_classifier(path, trained, key=key)
+    except OSError:
+        # Another evaluation of the same run may have been first; it trained the same.
+        if load_source_classifier(path, key=key) is None:
+            raise
     return trained
 
 

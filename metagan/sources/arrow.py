@@ -9,7 +9,6 @@ Shapes: N samples of (C, H, W) each for images.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ import pyarrow as pa
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.settings import DataConfig
+from metagan.version import tool_version
 
 SHARD_NAME: Final = "samples.arrow"
 MANIFEST_NAME: Final = "manifest.json"
@@ -192,7 +192,7 @@ def _describe(dataset: Dataset, shard: Path, progress: Progress | None) -> dict[
     manifest: dict[str, Any] = {
         "format": _FORMAT,
         "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "metagan", "version": _tool_version()},
+        "tool": {"name": "metagan", "version": tool_version()},
         "kind": dataset.kind,
         "dtype": str(dataset.samples.dtype),
         "sample_shape": list(dataset.sample_shape),
@@ -217,13 +217,6 @@ def _describe(dataset: Dataset, shard: Path, progress: Progress | None) -> dict[
         "origin": json.loads(json.dumps(dict(dataset.origin), default=str)),
     }
     return {**manifest, "manifest_sha256": _manifest_hash(manifest)}
-
-
-def _tool_version() -> str:
-    try:
-        return importlib.metadata.version("metagan")
-    except importlib.metadata.PackageNotFoundError:  # run from a checkout
-        return "unknown"
 
 
 def _manifest_hash(manifest: Mapping[str, Any]) -> str:

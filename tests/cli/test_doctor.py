@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import socket
 import stat
@@ -46,6 +47,17 @@ def test_an_old_and_a_missing_package_are_problems_with_the_command_that_helps()
     assert found["numpy"].level == "ok"
     assert found["torch"].fix.startswith("pip install 'torch>=")
     assert found["ray"].text == "is not installed"
+
+
+def test_a_checkout_that_is_not_installed_is_worth_a_warning(monkeypatch):
+    def requires(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+    first, *others = check_versions({"python": "3.11.0", "torch": "1.0", "metagan": None})
+    assert {f.level for f in (first, *others)} == {"ok", "warning"}
+    (warning,) = [f for f in (first, *others) if f.level == "warning"]
+    assert warning.fix == "pip install -e ."
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The classifier of the source domains: trained once, with a word on how far it is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from metagan.dataset import Dataset
@@ -29,3 +30,21 @@ def test_it_is_trained_once_for_equal_settings_and_tells_every_step(
     assert made(source_steps=2) != first
     assert (len(told), len(steps)) == (2, 5)
     assert made() == first
+
+
+def test_two_evaluations_at_once_may_both_train_it(data: Dataset, tmp_path: Path) -> None:
+    config = tiny_config(evaluate={"source_steps": 2, "classifier_batch": 4})
+    other: list[str] = []
+
+    def made(on_step: Callable[[int], None]) -> str:
+        found = kept_source_classifier(
+            tmp_path, data, (0, 1, 2), config, tell=lambda _: None, on_step=on_step
+        )
+        return found.features().sha256
+
+    def meanwhile(step: int) -> None:
+        if step == 1:
+            other.append(made(lambda _: None))
+
+    assert made(meanwhile) == other[0]
+    assert len(list(tmp_path.iterdir())) == 1

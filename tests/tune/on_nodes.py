@@ -113,11 +113,11 @@ class NodeLoss:
 
 
 def tried(
-    folder: Path, name: str, act: Any, space: str, steps: int = STEPS
+    folder: Path, name: str, act: Any, space: str, *, settings: Sequence[str] = ()
 ) -> tuple[Sequence[Mapping[str, Any]], bool]:
     """The trials of a search in order of start, and whether `act` was done."""
-    settings = [*SETTINGS, f"data.path={folder / 'bars'}", space, f"outer.steps={steps}"]
-    config = load_config(SearchJobConfig, None, settings).config
+    given = [*SETTINGS, f"data.path={folder / 'bars'}", space, f"outer.steps={STEPS}", *settings]
+    config = load_config(SearchJobConfig, None, given).config
     reporter = Disturbing(act)
     found = search(config, folder / name, resume=False, reporter=reporter)
     return sorted(found["trials"], key=lambda trial: trial["order"]), reporter.done

@@ -1,6 +1,8 @@
 """Trials that are lost, and trials that fail: the former go on, the latter do not."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from metagan.aggregate import DivergedError
 from metagan.config import ConfigError
 from metagan.dataset import DataError
 from metagan.run_folder import BusyError, RunError, RunFolder, WriteError
-from tests.tune.faults import Disturbing, kill_at, left_behind, process_of, processes
+from tests.tune.faults import Disturbing, kill_at, left_behind, process_of, processes, steps_done
 from tests.tune.test_search import settings, weights
 from tests.workflow.conftest import Quiet
 from tune.failures import Retry, is_of_surroundings, read_retries
@@ -60,6 +62,33 @@ def test_a_run_folder_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None
         pass
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_trial_that_is_lost_before_it_has_measured_anything_fails_alone(
+    bars_path: Path, tmp_path: Path
+) -> None:
+    space = {"inner.lr": {"grid": LRS}}
+    config = settings(str(bars_path), {"num_trials": 1, "max_failures": 0, "space": space})
+    killed: list[str] = []
+
+    def kill() -> bool:
+        for run in sorted((tmp_path / "out" / "trials").glob("*_*")):
+            if (run / ".lock").is_file() and not steps_done(run):
+                os.kill(process_of(run), signal.SIGKILL)
+                killed.append(run.name)
+                return True
+        return False
+
+    reporter = Disturbing(kill)
+    found = search(config, tmp_path / "out", resume=False, reporter=reporter)
+    status = {trial["id"]: trial["status"] for trial in found["trials"]}
+    assert status.pop(killed[0]) == "failed"
+    assert list(status.values()) == ["done"]
+    assert found["trials"][-1]["sample"].keys() == {"inner.lr"}
+    assert "actor" in found["trials"][-1]["error"].lower()
+    assert any(f"trial {killed[0]} was lost too often" in line for line in reporter.lines)
+
+
 LRS = [1e-2, 3e-3]
 LONG = {"num_trials": 1, "report_every": 10, "space": {"inner.lr": {"grid": LRS}}}
 
@@ -88,6 +117,8 @@ class TestOnRay:
         (retry,) = max(retries, key=len)
         assert "ActorDiedError" in retry["reason"]
         assert retry["step"] in (20, 30, 40, 50)
+        told = [line for line in reporter.lines if "is started again: ActorDiedError" in line]
+        assert len(told) == 1
         expected = {trial["sample"]["inner.lr"]: trial for trial in calm["trials"]}
         for trial in trials:
             same = expected[trial["sample"]["inner.lr"]]

@@ -1,4 +1,4 @@
-"""Searches on four simulated nodes with fake GPUs, some of which are lost."""
+"""Searches on simulated nodes: with labels, some of which are lost, or whose memory is full."""
 
 import json
 import subprocess
@@ -81,3 +81,16 @@ def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_
     assert many["retries"].pop(many["trial"])
     assert not any(many["retries"].values())
     assert many["left"] == []
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_trial_that_takes_all_memory_is_started_again_and_no_bit_changes() -> None:
+    seen = on_nodes("on_full_memory", 280)
+    assert seen["happened"]
+    assert seen["status"] == ["done"] * 2
+    assert seen["same_bits"] == [True] * 2
+    # Which of the node's processes ends is Ray's to choose.
+    reasons = [retry["reason"] for retries in seen["retries"].values() for retry in retries]
+    assert any("memory" in reason for reason in reasons), reasons
+    assert seen["left"] == []

@@ -1,6 +1,8 @@
 """What is written of trials, and that the page about a search can read it."""
 
+import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +26,7 @@ from tune.results import (
 )
 from tune.space import parse_space
 
+MakeResult = Callable[[str, list[dict[str, float]]], SimpleNamespace]
 CONFIG = SearchJobConfig.model_validate(
     {
         "tune": {
@@ -60,18 +63,25 @@ def test_the_clock_of_a_trial_that_was_started_again_goes_on() -> None:
     assert curve[1].metrics == {"kid": 0.31}
 
 
-def result(name: str, rows: list[dict[str, float]]) -> SimpleNamespace:
-    frame = SimpleNamespace(to_dict=lambda _: rows) if rows else None
-    return SimpleNamespace(
-        metrics={"trial_id": name, **(rows[-1] if rows else {})},
-        metrics_dataframe=frame,
-        config={"inner.lr": 1e-3, "outer.momentum": 0.9},
-        error=None if rows else ValueError("Traceback\nnot finite\n"),
-        path=f"out/{name}",
-    )
+@pytest.fixture
+def result(tmp_path: Path) -> MakeResult:
+    def make(name: str, rows: list[dict[str, float]]) -> SimpleNamespace:
+        """Tune's result of a trial; it has no sample and no metrics without a report."""
+        sample = {"inner.lr": 1e-3, "outer.momentum": 0.9}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "params.json").write_text(json.dumps(sample))
+        return SimpleNamespace(
+            metrics={"trial_id": name, **rows[-1]} if rows else {},
+            metrics_dataframe=SimpleNamespace(to_dict=lambda _: rows) if rows else None,
+            config=sample if rows else None,
+            error=None if rows else ValueError("Traceback\nnot finite\n"),
+            path=str(tmp_path / name),
+        )
+
+    return make
 
 
-def test_trials_are_in_order_of_start_whatever_order_tune_has() -> None:
+def test_trials_are_in_order_of_start_whatever_order_tune_has(result: MakeResult) -> None:
     early = {**row(25, 0.4, 50.0), "timestamp": 1060.0}
     late = {**row(25, 0.3, 10.0), "timestamp": 1055.0}
     numbered = [result("ab_00010", [early]), result("ab_00002", [late]), result("ab_00003", [])]
@@ -80,6 +90,18 @@ def test_trials_are_in_order_of_start_whatever_order_tune_has() -> None:
     found = trials_of(unnumbered, (), CONFIG)
     assert [(t.id, t.order) for t in found] == [("e11", 1), ("0ff", 2), ("f00", 3)]
     assert (found[2].status, found[2].error, found[2].seconds) == ("failed", "not finite", None)
+
+
+def test_of_a_trial_that_reported_nothing_the_sample_is_known_if_it_started(
+    result: MakeResult,
+) -> None:
+    parameters = parse_space(CONFIG.tune.space, CONFIG)
+    lost = result("lost", [])
+    (trial,) = trials_of([lost], parameters, CONFIG)
+    assert trial.sample == {"inner.lr": 1e-3}
+    (Path(lost.path) / "params.json").unlink()
+    (trial,) = trials_of([lost], parameters, CONFIG)
+    assert (trial.sample, trial.status) == ({}, "failed")
 
 
 def test_a_row_without_a_step_is_no_measurement() -> None:
