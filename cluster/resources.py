@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray._private.state import state
 
 from cluster.config import ClusterConfig, selectors
 from cluster.connect import started_by_this_process
 from cluster.drain import draining_nodes
 from cluster.errors import ClusterError
-
-# Of one kind: some autoscalers have no limit.
-_MOST_NODES = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,19 +89,6 @@ def node_resources(config: ClusterConfig) -> list[Mapping[str, float]]:
         if node["Alive"]
         and node["NodeID"] not in leaving
         and allows(config, node.get("Labels") or {})
-    ]
-
-
-def nodes_at_most() -> list[Mapping[str, float]]:
-    """Resources of all nodes that the cluster's autoscaler may have; none without one."""
-    # Private, but what Ray Train itself asks; there is no public way.
-    config = state.get_cluster_config()
-    if started_by_this_process() or config is None:
-        return []
-    return [
-        dict(group.resources)
-        for group in config.node_group_configs
-        for _ in range(min(group.max_count, _MOST_NODES))
     ]
 
 

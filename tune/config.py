@@ -79,7 +79,8 @@ class SearchConfig(Config):
         None,
         ge=1,
         description="Trials at once; null, and with scheduler hyperband: as many as the cluster "
-        "has room for.",
+        "has room for at the start. Where an autoscaler adds nodes: as many as it is to make room "
+        "for.",
     )
     max_failures: int = Field(
         3,

@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import ray
 from ray import tune as ray_tune
 
 from cluster.config import ClusterConfig, selectors
+from cluster.connect import started_by_this_process
 from cluster.errors import ClusterError
-from cluster.resources import WorkerShape, node_resources, nodes_at_most
+from cluster.resources import WorkerShape, node_resources
 from tune.config import SearchJobConfig
 
 # Of a trial with workers: while they compute the driver waits, and the other way around.
@@ -40,28 +42,51 @@ class Placement:
 
 
 def place_trials(config: SearchJobConfig) -> Placement:
-    """Choose where trials run, by what the connected cluster has now.
+    """Choose where trials run, by what Ray has now.
 
     A placement group knows no second choice. So all trials run on nodes with
     `cluster.fallback_labels` if one has room there and none with `cluster.worker_labels`.
 
     Raises:
-        ClusterError: If not even one trial can ever fit.
+        ClusterError: If not even one trial can ever fit: a Ray that this process started gets no
+            other node. A cluster that was joined may grow; see `check_wait`.
     """
-    choices = [config.cluster.worker_labels]
-    if config.cluster.fallback_labels:
-        choices.append(config.cluster.fallback_labels)
+    choices = _choices(config)
     rooms = [_room(config, labels) for labels in choices]
     chosen = next((index for index, room in enumerate(rooms) if room), 0)
-    # Of the nodes that an autoscaler may start, Ray does not tell the labels.
-    room = max(rooms[chosen], _room(config, choices[chosen], nodes_at_most()))
-    if room < 1:
-        raise ClusterError(_shortage(config, choices))
+    most, room = config.tune.max_concurrent, rooms[chosen]
+    if started_by_this_process():
+        if room < 1:
+            raise ClusterError(_shortage(config, choices))
+        most = min(room, most or room)
     workers = [selectors(choices[chosen])] * max(1, config.tune.workers_per_trial)
     driver = [selectors(config.tune.driver_labels)] if config.tune.workers_per_trial else []
-    return Placement(
-        _bundles(config), (*driver, *workers), min(room, config.tune.max_concurrent or room)
+    # Trials that wait are what an autoscaler goes by.
+    return Placement(_bundles(config), (*driver, *workers), most or max(1, room))
+
+
+def check_wait(config: SearchJobConfig) -> str:
+    """Why no trial has started within `cluster.placement_timeout_s`, to go on waiting for one.
+
+    Raises:
+        ClusterError: If the cluster still has no room for one, whatever else runs there.
+    """
+    waited = "no trial has started within cluster.placement_timeout_s "
+    waited += f"{config.cluster.placement_timeout_s:g} s: "
+    choices = _choices(config)
+    if not any(_room(config, labels) for labels in choices):
+        raise ClusterError(waited + _shortage(config, choices))
+    free = ray.available_resources()  # type: ignore[no-untyped-call]
+    return (
+        f"{waited}a trial needs {_listed(_total(config))}, and "
+        f"{_listed({name: free.get(name, 0.0) for name in _total(config)})} are free; waiting"
     )
+
+
+def _choices(config: SearchJobConfig) -> Sequence[tuple[str, ...]]:
+    """Labels of the workers' nodes: the first choice and, if there is one, the second."""
+    fallback = config.cluster.fallback_labels
+    return [config.cluster.worker_labels, *([fallback] if fallback else [])]
 
 
 def _bundles(config: SearchJobConfig) -> tuple[Mapping[str, float], ...]:
@@ -72,15 +97,10 @@ def _bundles(config: SearchJobConfig) -> tuple[Mapping[str, float], ...]:
     return ({"CPU": _DRIVER_CPUS}, *[one] * config.tune.workers_per_trial)
 
 
-def _room(
-    config: SearchJobConfig,
-    labels: tuple[str, ...],
-    nodes: Sequence[Mapping[str, float]] | None = None,
-) -> int:
-    """How many trials fit on these nodes; by default, on those that are there."""
+def _room(config: SearchJobConfig, labels: tuple[str, ...]) -> int:
+    """How many trials fit with their workers on nodes with these labels."""
     workers, drivers, everything = (
-        _nodes(config.cluster, chosen) if nodes is None else nodes
-        for chosen in (labels, config.tune.driver_labels, ())
+        _nodes(config.cluster, chosen) for chosen in (labels, config.tune.driver_labels, ())
     )
     shape, each = WorkerShape.of(config.cluster), config.tune.workers_per_trial
     room = sum(shape.count_in(node) for node in workers) // max(1, each)
@@ -118,15 +138,15 @@ def _shortage(config: SearchJobConfig, choices: Sequence[tuple[str, ...]]) -> st
     need = _total(config)
     nodes = max((_nodes(config.cluster, labels) for labels in choices), key=len)
     there = {name: sum(node.get(name, 0.0) for node in nodes) for name in need}
-    needed, offered = (
-        ", ".join(f"{amount:g} {name}" for name, amount in sorted(what.items()))
-        for what in (need, there)
-    )
     where, fix = "", ""
     if config.cluster.worker_labels:
         where = f" on nodes labelled {' or '.join(', '.join(labels) for labels in choices)}"
         fix = "change cluster.worker_labels, or "
     return (
-        f"a trial needs {needed}, but Ray has {offered}{where}; {fix}lower tune.workers_per_trial, "
-        "cluster.cpus_per_worker or cluster.gpus_per_worker"
+        f"a trial needs {_listed(need)}, but Ray has {_listed(there)}{where}; {fix}lower "
+        "tune.workers_per_trial, cluster.cpus_per_worker or cluster.gpus_per_worker"
     )
+
+
+def _listed(resources: Mapping[str, float]) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(resources.items()))

@@ -26,7 +26,7 @@ from tune.failures import RETRIES_FILE, RetryLog, read_retries
 from tune.lineage import Segment
 from tune.objective import Judge, make_judge
 from tune.out_of_memory import ends_by_memory_are_losses
-from tune.placement import Placement, place_trials
+from tune.placement import Placement, check_wait, place_trials
 from tune.population import is_population, parse_search_space
 from tune.results import (
     Findings,
@@ -274,17 +274,31 @@ class _Progress(ray_tune.Callback):
     """Tells the reporter what Tune's own tables would, in one line."""
 
     def __init__(self, config: SearchJobConfig, reporter: Reporter, name: str) -> None:
-        self._tune, self._reporter, self._name = config.tune, reporter, name
+        self._config, self._tune = config, config.tune
+        self._reporter, self._name = reporter, name
         self._best: float | None = None
+        # Since when there has been no trial, on this process's clock; None once there was.
+        self._waiting_since: float | None = math.inf
 
     def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:  # noqa: ARG002
         """Something may have happened to a trial."""
+        self._check_wait(trials)
         for trial in trials:
             value = trial.last_result.get(self._tune.objective)
             if value is not None and math.isfinite(value):
                 better = max if LARGER_IS_BETTER[self._tune.objective] else min
                 self._best = value if self._best is None else better(self._best, value)
         self._tell(trials)
+
+    def _check_wait(self, trials: Sequence[Any]) -> None:
+        if self._waiting_since is None or any(trial.status != "PENDING" for trial in trials):
+            self._waiting_since = None
+            return
+        now = time.monotonic()
+        self._waiting_since = min(now, self._waiting_since)
+        if now - self._waiting_since >= self._config.cluster.placement_timeout_s:
+            self._waiting_since = now
+            self._reporter.print(check_wait(self._config))
 
     def _tell(self, trials: Sequence[Any]) -> None:
         states = [trial.status for trial in trials]

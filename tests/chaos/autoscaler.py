@@ -22,6 +22,7 @@ from tests.chaos.campaign import SETTINGS, log_of, steps_logged, weights_of
 from tests.chaos.hosts import wait_until
 from tests.cluster.simulated import own_environment
 from tests.helpers import bars
+from tests.tune import on_nodes
 
 STEPS = 8
 ADDRESS = "127.0.0.1:6379"
@@ -33,6 +34,15 @@ CLUSTER = (
     "cluster.num_workers=2",
     # Nodes have to start before workers can.
     "cluster.placement_timeout_s=180",
+)
+SEARCH = (
+    *on_nodes.SETTINGS,
+    "cluster.gpus_per_worker=0",
+    "tune.workers_per_trial=0",
+    # As many as the cluster is to grow to.
+    "tune.max_concurrent=2",
+    "tune.space={inner.lr: {grid: [0.01, 0.003]}}",
+    "outer.steps=10",
 )
 # All of Ray's defaults are spelled out: the provider is none of those that Ray fills them in for.
 CONFIG: Mapping[str, object] = {
@@ -102,6 +112,21 @@ def num_nodes() -> int:
     return sum(node["Alive"] and bool(node["Resources"].get("CPU")) for node in ray.nodes())
 
 
+def search(folder: Path, environment: Mapping[str, str]) -> Mapping[str, object]:
+    """Two trials, for which there is no node yet either."""
+    given = [*SEARCH, f"cluster.address={ADDRESS}", f"data.path={folder / 'bars'}"]
+    command = [sys.executable, "-m", "metagan", "tune", "--out", str(folder / "search"), *given]
+    with (folder / "search.log").open("wb") as log:
+        driver = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    most = 0
+    while driver.poll() is None:
+        most = max(most, num_nodes())
+        time.sleep(0.2)
+    if driver.returncode:
+        print((folder / "search.log").read_text(errors="replace")[-3000:], file=sys.stderr)
+    return {"search_exit_code": driver.returncode, "nodes_while_searching": most}
+
+
 def main(arguments: Sequence[str]) -> int:
     """0 if the run had the bits of an undisturbed one."""
     folder = Path(arguments[0])
@@ -133,6 +158,7 @@ def main(arguments: Sequence[str]) -> int:
         seen["equal_weights"] = weights_of(run, steps=STEPS) == weights_of(reference, steps=STEPS)
         seen["equal_log"] = log_of(run) == log_of(reference)
         seen["down_s"] = round(wait_until("no node", lambda: num_nodes() == 0, 120), 1)
+        seen |= search(folder, environment)
     except TimeoutError as error:
         seen["error"] = str(error)
     if not seen.get("equal_log") or "error" in seen:

@@ -68,3 +68,5 @@ def test_an_autoscaler_starts_the_nodes_that_a_run_waits_for_and_ends_them_after
     assert seen["equal_log"]
     # They are idle after six seconds; what is left of it is Ray's own time.
     assert seen["down_s"] < 60
+    assert seen["search_exit_code"] == 0
+    assert seen["nodes_while_searching"] == 2

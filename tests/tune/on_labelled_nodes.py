@@ -36,6 +36,7 @@ DRIVER = "[metagan.io/role=driver]"
 SPOT = "[metagan.io/role=task,metagan.io/market=spot]"
 ON_DEMAND = "[metagan.io/market=on-demand]"
 SPACE = "tune.space={inner.lr: {choice: [0.01]}}"
+SOON = "cluster.placement_timeout_s=2"
 NOWHERE = "[metagan.io/role=nothing]"
 
 
@@ -90,8 +91,8 @@ def main(arguments: Sequence[str]) -> int:
             f"cluster.worker_labels={NOWHERE}",
             f"cluster.fallback_labels={ON_DEMAND}",
         ),
-        "nowhere": tried("nowhere", own, f"cluster.worker_labels={NOWHERE}"),
-        "no driver": tried("no_driver", f"tune.driver_labels={NOWHERE}"),
+        "nowhere": tried("nowhere", own, SOON, f"cluster.worker_labels={NOWHERE}"),
+        "no driver": tried("no_driver", SOON, f"tune.driver_labels={NOWHERE}"),
     }
     ray.shutdown()
     cluster.shutdown()
