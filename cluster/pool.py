@@ -230,6 +230,7 @@ class WorkerPool:
         reason: str,
         *,
         preempted: bool = False,
+        of_its_own: bool = True,
         during: Mapping[str, object] | None = None,
     ) -> None:
         """End a worker's process, whatever its state, and start another in its place.
@@ -239,6 +240,7 @@ class WorkerPool:
             reason: For the log.
             preempted: Whether its node was taken away by its owner, which is nobody's fault and
                 is not charged to `max_worker_restarts`.
+            of_its_own: Whether it counts as a failed start, if it was not ready yet.
             during: The step and chunk it was at, for the log.
 
         Raises:
@@ -253,7 +255,7 @@ class WorkerPool:
                 f"{self._restarts} workers were lost, more than cluster.max_worker_restarts "
                 f"{self._config.max_worker_restarts}; last: {reason}"
             )
-        failed_starts = 0 if worker.ready is not None else worker.failed_starts + 1
+        failed_starts = 0 if worker.ready is not None else worker.failed_starts + of_its_own
         with self._watching_for_too_few():
             vars(worker).update(vars(self._start(worker.index)))
         worker.failed_starts = failed_starts
@@ -361,10 +363,8 @@ class WorkerPool:
         if died_with_its_node(error):
             # Until Ray has noticed that a node is dead, it may place an actor there, which is then
             # said to have died, too; as often as there are such nodes.
-            failed_starts, never_ran = worker.failed_starts, not worker.placed
-            preempted = never_ran or is_preempted(error)
-            self.replace(worker, explain_loss(error), preempted=preempted)
-            worker.failed_starts = failed_starts
+            preempted = not worker.placed or is_preempted(error)
+            self.replace(worker, explain_loss(error), preempted=preempted, of_its_own=False)
             return
         if worker.failed_starts + 1 >= _START_ATTEMPTS:
             raise ClusterError(

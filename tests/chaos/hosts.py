@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from metagan.sources.arrow import prepare
+from tests.chaos.campaign import SETTINGS
 from tests.chaos.nodes import episode_workers
+from tests.helpers import bars
 
 NETWORK = "10.88.0"
 PORT = 6379
@@ -203,3 +206,17 @@ def wait_until(what: str, true: Callable[[], object], timeout_s: float) -> float
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def reference_run(hosts: Hosts, folder: Path) -> list[str]:
+    """Train undisturbed on host 1, into `folder / "reference"`; returns the command without --run.
+
+    Raises:
+        RuntimeError: If that fails, with the end of its log.
+    """
+    prepare(bars(), folder / "bars")
+    train = [sys.executable, "-m", "metagan", "train", *SETTINGS, f"data.path={folder / 'bars'}"]
+    alone = hosts.run(1, [*train, "--run", str(folder / "reference"), "--local"], "reference.log")
+    if alone.wait(400):
+        raise RuntimeError((folder / "reference.log").read_text(errors="replace")[-3000:])
+    return train

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metagan.checkpoint import read_pointer
-from metagan.sources.arrow import prepare
-from tests.chaos.campaign import SETTINGS, log_of, steps_logged, weights_of
-from tests.chaos.hosts import Hosts, wait_until
-from tests.helpers import bars
+from tests.chaos.campaign import log_of, steps_logged, weights_of
+from tests.chaos.hosts import Hosts, reference_run, wait_until
 
 CLUSTER = (
     "cluster.num_workers=4",
@@ -30,20 +28,12 @@ CLUSTER = (
 def main(arguments: Sequence[str]) -> int:
     """0 if the run had the bits of an undisturbed one."""
     folder = Path(arguments[0])
-    prepare(bars(), folder / "bars")
     hosts = Hosts(4, folder)
-    train = [sys.executable, "-m", "metagan", "train", *SETTINGS, f"data.path={folder / 'bars'}"]
-    reference = folder / "reference"
-    alone = hosts.run(1, [*train, "--run", str(reference), "--local"], "reference.log")
-    if alone.wait(400):
-        print((folder / "reference.log").read_text(errors="replace")[-3000:], file=sys.stderr)
-        return 1
-
+    train = reference_run(hosts, folder)
+    reference, run = folder / "reference", folder / "run"
     hosts.start_head()
     for host in (2, 3):
         hosts.join(host, cpus=2)
-
-    run = folder / "run"
     there = [f"cluster.address={hosts.control}", *CLUSTER]
     driver = hosts.run(1, [*train, "--run", str(run), *there], "driver.log")
     seen: dict[str, object] = {"exit_code_with_another_token": hosts.join_with("b" * 64, host=4)}

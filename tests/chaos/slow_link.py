@@ -13,10 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from metagan.sources.arrow import prepare
-from tests.chaos.campaign import SETTINGS, log_of, steps_logged, weights_of
-from tests.chaos.hosts import Hosts, wait_until
-from tests.helpers import bars
+from tests.chaos.campaign import log_of, steps_logged, weights_of
+from tests.chaos.hosts import Hosts, reference_run, wait_until
 
 CLUSTER = ("cluster.num_workers=2", "cluster.placement_timeout_s=60")
 
@@ -24,15 +22,9 @@ CLUSTER = ("cluster.num_workers=2", "cluster.placement_timeout_s=60")
 def main(arguments: Sequence[str]) -> int:
     """0 if the run had the bits of an undisturbed one."""
     folder, qdisc = Path(arguments[0]), arguments[1:]
-    prepare(bars(), folder / "bars")
     hosts = Hosts(3, folder)
-
-    train = [sys.executable, "-m", "metagan", "train", *SETTINGS, f"data.path={folder / 'bars'}"]
+    train = reference_run(hosts, folder)
     reference, run = folder / "reference", folder / "run"
-    alone = hosts.run(1, [*train, "--run", str(reference), "--local"], "reference.log")
-    if alone.wait(400):
-        print((folder / "reference.log").read_text(errors="replace")[-3000:], file=sys.stderr)
-        return 1
     hosts.start_head()
     for host in (2, 3):
         hosts.join(host, cpus=1)

@@ -155,6 +155,21 @@ class TestOnRay:
         runs = [tmp_path / "out" / "trials" / trial["id"] for trial in trials[::2]]
         assert process_of(runs[0]) == process_of(runs[1])
 
+    def test_a_trial_that_diverges_goes_back_as_often_as_it_may_and_is_then_measured(
+        self, bars_path: Path, tmp_path: Path
+    ) -> None:
+        space = {"outer.lr": {"grid": [300.0]}}
+        config = settings(str(bars_path), {"space": space, "num_trials": 1, "report_every": 2})
+        changes = {"steps": 6, "optimizer": "sgd", "rollbacks": 1, "rollback_lr": 0.01}
+        config = config.model_copy(update={"outer": config.outer.model_copy(update=changes)})
+        found = search(config, tmp_path / "out", resume=False, reporter=Quiet())
+        (trial,) = found["trials"]
+        assert (trial["status"], trial["step"], trial["retries"]) == ("done", 6, [])
+        assert [measured["step"] for measured in trial["curve"]] == [2, 4, 6]
+        run = tmp_path / "out" / "trials" / trial["id"]
+        events = (run / "failures.jsonl").read_text()
+        assert events.count('"rollback"') == 1
+
     def test_results_do_not_depend_on_what_a_process_ran_before(
         self, bars_path: Path, tmp_path: Path
     ) -> None:
