@@ -24,7 +24,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from benchmarks.algorithm_tables import against, cost_table, markdown
 from cluster.config import JobConfig
 from cluster.work import open_map
 from metagan.algorithms import ALGORITHMS
@@ -39,7 +39,6 @@ from metagan.cli.console import Console
 from metagan.config import load_config
 from metagan.evaluate.downstream import arm_accuracy
 from metagan.evaluate.evaluation import ComparisonItem, run_comparison_item, serial_map
-from metagan.evaluate.intervals import interval
 from metagan.evaluate.kept import KeptResults
 from metagan.files import write_json
 from metagan.run_folder import RunFolder, environment
@@ -225,54 +224,6 @@ def compare(
     return rows
 
 
-def markdown(measured: Sequence[Mapping[str, Any]], target: str, seeds: Sequence[int]) -> str:
-    """A table of rows and adaptation steps; deviation and interval are over training seeds."""
-    lines = [
-        f"Target: {target}\n",
-        "| initialization | steps | KID | coverage | accuracy, % |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    rows = [m for m in measured if m["target"] == target]
-    for name, steps in dict.fromkeys((m["row"], m["adapt_steps"]) for m in rows):
-        chosen = [m for m in rows if (m["row"], m["adapt_steps"]) == (name, steps)]
-        by_seed = {
-            key: [statistics.mean(m[key] for m in chosen if m["seed"] == seed) for seed in seeds]
-            for key in ("kid", "coverage", "accuracy")
-            if chosen[0][key] is not None
-        }
-        kid, coverage = (
-            spread(by_seed[key], digits) if key in by_seed else ""
-            for key, digits in (("kid", 4), ("coverage", 3))
-        )
-        accuracies = [100 * value for value in by_seed["accuracy"]]
-        text = f"{statistics.mean(accuracies):.1f}"
-        if len(accuracies) > 1:
-            found = interval(accuracies)
-            text += f" [{found.low:.1f}, {found.high:.1f}]"
-        cells = [name, "" if steps is None else str(steps), kid, coverage, text]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """Mean +- standard deviation, where there is one."""
-    text = f"{statistics.mean(values):.{digits}f}"
-    return f"{text} +- {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
-
-
-def cost_table(costs: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = [
-        "| algorithm | outer steps | inner steps | s/outer step | seconds | memory, MB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row, cost in costs.items():
-        lines.append(
-            f"| {row} | {cost['outer_steps']} | {cost['inner_steps']} | {cost['step_s']:.2f} | "
-            f"{cost['total_s']:.0f} | {cost['memory_mb']:.0f} |"
-        )
-    return "\n".join(lines)
-
-
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.algorithms",
@@ -368,6 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n" + cost_table(costs) + "\n")
     for name in dict.fromkeys(m["target"] for m in measured):
         print(markdown(measured, name, options.seeds) + "\n")
+        if "joint" in rows and len(options.seeds) > 1:
+            print(against(measured, name, "joint") + "\n")
     print(json.dumps({"seeds": options.seeds, "budget_s": options.budget_s} | made_by(options)))
     return 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.algorithms import cost_table, markdown
+from benchmarks.algorithm_tables import against, cost_table, markdown
 from benchmarks.search_regret import incumbents, regrets, table, value_at
 
 
@@ -30,6 +30,17 @@ def test_a_row_has_the_mean_over_repetitions_and_an_interval_over_seeds():
     assert lines[-2] == "| real samples |  |  |  | 70.0 [70.0, 70.0] |"
     # Seeds' means are 85 and 95: 90 +- 12.706 * sqrt(50) / sqrt(2) = 63.53.
     assert lines[-1] == "| maml | 5 | 0.0300 +- 0.0141 | 0.500 +- 0.000 | 90.0 [26.5, 153.5] |"
+
+
+def test_rows_are_compared_in_pairs_of_the_same_seed_and_target():
+    pairs = [("joint", 0, 0.9, 0.02), ("joint", 1, 0.8, 0.04), ("maml", 0, 0.95, 0.05)]
+    pairs.append(("maml", 1, 0.85, 0.05))
+    measured = [{**row(*one), "repetition": 0} for one in pairs]
+    measured.append({**row("real samples", 0, 0.5, None, None), "repetition": 0})
+    lines = against(measured, "digits", "joint").splitlines()
+    # KID is 0.03 and 0.01 larger: 0.02 +- 12.706 * 0.01; accuracy 5 points in both.
+    assert lines[-1] == "| maml | 5 | +0.0200 [-0.1071, +0.1471] | +5.0 [+5.0, +5.0] |"
+    assert len(lines) == 5
 
 
 def test_costs_are_shown_row_by_row():
