@@ -271,16 +271,25 @@ def weights_of_schedule(
 def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
     data: str, tmp_path: Path, scheduler: str, at_once: int | None
 ) -> None:
-    config = population(data, scheduler, max_concurrent=at_once, confirm_seeds=1)
-    out = tmp_path / "out"
-    result = search(config, out, resume=False, reporter=Quiet())
-    assert [trial["status"] for trial in result["trials"]] == ["done"] * 4
+    # Who is compared with whom depends on who is when where: on a busy machine perhaps with nobody.
+    for attempt in range(3):
+        config = population(data, scheduler, max_concurrent=at_once, confirm_seeds=1)
+        config = config.model_copy(update={"seed": attempt})
+        out = tmp_path / f"out-{attempt}"
+        result = search(config, out, resume=False, reporter=Quiet())
+        assert [trial["status"] for trial in result["trials"]] == ["done"] * 4
+        changed = [trial for trial in result["trials"] if trial["changes"]]
+        if changed:
+            break
+    assert changed, "nobody took over anything"
     every = config.tune.report_every
     by_id = {trial["id"]: trial for trial in result["trials"]}
-    changed = [trial for trial in result["trials"] if trial["changes"]]
-    assert changed, "nobody took over anything"
     for trial in result["trials"]:
-        assert [point["step"] for point in trial["curve"]] == list(range(every, 13, every))
+        measured = [point["step"] for point in trial["curve"]]
+        missing = set(range(every, 13, every)) - set(measured)
+        assert measured == sorted(set(measured))
+        # Weights that were taken over may be those of a later step.
+        assert all(any(step <= c["step"] for c in trial["changes"]) for step in missing)
         steps = [segment["step"] for segment in trial["lineage"]]
         assert steps[0] == 0
         assert steps == sorted(set(steps))
@@ -303,9 +312,10 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
     schedule = [Segment(**segment) for segment in trial["lineage"]]
     again = weights_of_schedule(schedule, config, tmp_path / "again")
     assert again == weights(out / "trials" / trial["id"])
-    # The same number of steps with the last settings alone is something else.
+    # The same number of steps with the last settings alone is something else, unless they were
+    # the donor's, too: PB2 may choose them again.
     constant = weights_of_schedule([schedule[-1]], config, tmp_path / "constant")
-    assert constant != again
+    assert (constant == again) == all(s.sample == schedule[-1].sample for s in schedule)
     best = result["trials"][0]
     assert ("schedule" in result["confirmation"]) == (len(best["lineage"]) > 1)
     assert newest_step(out / "trials" / trial["id"]) == 12
