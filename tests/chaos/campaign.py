@@ -191,7 +191,10 @@ def train_under_faults(
         if driver.code is None and actions[name]():
             struck[name] += 1
         if driver.code not in (None, 0):
-            if driver.code not in (-signal.SIGKILL, 130) and not driver.lost_a_node:
+            # Once all is done, a process that is asked to stop while it ends has nothing to save.
+            done = steps_logged(run) == STEPS and driver.code == -signal.SIGTERM
+            expected = done or driver.code in (-signal.SIGKILL, 130)
+            if not expected and not driver.lost_a_node:
                 raise Broken(f"the driver ended by itself, exit code {driver.code}")
             driver.start()
     starts.append(driver.starts)
