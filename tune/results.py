@@ -17,7 +17,9 @@ from tune.lineage import Segment, from_text
 from tune.space import Parameter, applied, value_at
 from tune.trial import LINEAGE_TEXT, SETTINGS
 
-# In Tune's folder of a trial.
+#: In the name of Tune's folder of a trial.
+AFTER_ID = "__"
+# In that folder.
 _SAMPLE_FILE = "params.json"
 _MEASURED = ("gain", "accuracy", "kid", "coverage", COMPUTE)
 
@@ -319,7 +321,8 @@ def _sample_of(result: Any) -> Mapping[str, Any]:
 
 
 def _id_of(result: Any) -> str:
-    return str((result.metrics or {}).get("trial_id") or Path(result.path).name)
+    folder = Path(result.path).name
+    return str((result.metrics or {}).get("trial_id") or folder.partition(AFTER_ID)[0])
 
 
 def _rows(result: Any) -> list[dict[str, Any]]:

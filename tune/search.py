@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from tune.out_of_memory import ends_by_memory_are_losses
 from tune.placement import Placement, check_wait, place_trials
 from tune.population import is_population, parse_search_space
 from tune.results import (
+    AFTER_ID,
     Findings,
     Trial,
     best_of,
@@ -257,8 +259,9 @@ def _run(
 
 
 def _folder_name(trial: Any) -> str:
-    """Of Tune's folder of a trial; `tune.results` knows a trial by it that reported nothing."""
-    return str(trial.trial_id)
+    """Of Tune's folder of a trial: what TensorBoard shows, and what tells one that was lost."""
+    drawn = re.sub(r"[^\w.=,+-]", "_", str(trial.experiment_tag))
+    return f"{trial.trial_id}{AFTER_ID}{drawn[:100]}"
 
 
 @contextlib.contextmanager

@@ -68,14 +68,15 @@ def result(tmp_path: Path) -> MakeResult:
     def make(name: str, rows: list[dict[str, float]]) -> SimpleNamespace:
         """Tune's result of a trial; it has no sample and no metrics without a report."""
         sample = {"inner.lr": 1e-3, "outer.momentum": 0.9}
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "params.json").write_text(json.dumps(sample))
+        folder = tmp_path / f"{name}__1_inner.lr=0.0010"
+        folder.mkdir()
+        (folder / "params.json").write_text(json.dumps(sample))
         return SimpleNamespace(
             metrics={"trial_id": name, **rows[-1]} if rows else {},
             metrics_dataframe=SimpleNamespace(to_dict=lambda _: rows) if rows else None,
             config=sample if rows else None,
             error=None if rows else ValueError("Traceback\nnot finite\n"),
-            path=str(tmp_path / name),
+            path=str(folder),
         )
 
     return make
