@@ -97,12 +97,13 @@ class RunStorage:
                 "leave it out"
             ) from None
 
-    def push(self, folder: RunFolder, *, keep: int) -> None:
+    def push(self, folder: RunFolder, *, keep: int, spare: int | None = None) -> None:
         """Copy the run's newest checkpoint and what belongs to it.
 
         Args:
             folder: The run.
             keep: Newest checkpoints that stay in the copy.
+            spare: Step of an older one that stays as well.
 
         Raises:
             RunError: If another driver has taken over.
@@ -119,7 +120,7 @@ class RunStorage:
                 self._write(name, (folder.path / name).read_bytes())
         # A newer one is what the run stepped back over; this run's next ones are to stay.
         own = [s for s in self.steps() if s <= step]
-        for step in own[keep:]:
+        for step in set(own[keep:]) - {spare}:
             self._delete(f"{self._root}/checkpoints/step-{step}")
 
     def steps(self) -> list[int]:
@@ -131,11 +132,18 @@ class RunStorage:
         folders = [info.path.split("/")[-2] for info in infos if info.base_name == MANIFEST]
         return sorted((int(name.removeprefix("step-")) for name in folders), reverse=True)
 
-    def pull(self, folder: RunFolder) -> Pulled:
+    def pull(
+        self, folder: RunFolder, *, spare_of: Callable[[int], int | None] = lambda _: None
+    ) -> Pulled:
         """Bring a run folder up to date with the copy, if the copy is ahead of it.
 
         What is fetched is verified. A damaged checkpoint is kept in the run folder under another
         name, and the one before it is fetched; the copy stays as it is.
+
+        Args:
+            folder: The run.
+            spare_of: The step of an older checkpoint that is wanted along with one of a step, if
+                the copy has it.
 
         Raises:
             StorageError: If the copy cannot be read.
@@ -164,6 +172,7 @@ class RunStorage:
                 for path, complaint in complaints.items()
             ]
             if step is not None:
+                self._take_spare(spare_of(step), staging, folder)
                 self._take(staging / f"step-{step}", folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -191,6 +200,15 @@ class RunStorage:
             else:
                 return step, complaints
         return None, complaints
+
+    def _take_spare(self, step: int | None, staging: Path, folder: RunFolder) -> None:
+        """Put an older checkpoint into a run folder, if it is not there and the copy has it."""
+        place = folder.checkpoints / f"step-{step}"
+        if step is None or place.exists() or step not in self.steps():
+            return
+        found, _ = self._fetch_intact([step], staging)
+        if found is not None:
+            (staging / place.name).rename(place)
 
     def _take(self, checkpoint: Path, folder: RunFolder) -> None:
         """Put a fetched checkpoint into a run folder, and the copy's other files.

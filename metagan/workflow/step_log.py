@@ -207,7 +207,8 @@ class StepLog:
         if self._storage is None:
             return
         try:
-            self._storage.push(self._folder, keep=self._config.checkpoint.keep)
+            spare = rollback_step(step, self._config)
+            self._storage.push(self._folder, keep=self._config.checkpoint.keep, spare=spare)
         except StorageError as error:
             self._storage_failures += 1
             self._folder.append_events(step, [{"kind": "storage", "reason": str(error)}])

@@ -38,7 +38,7 @@ from metagan.workflow.ending import (
 )
 from metagan.workflow.rollback import with_rollbacks
 from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
-from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog
+from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog, rollback_step
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
@@ -190,7 +190,7 @@ def _open_storage(
     storage, pulled = RunStorage(uri), Pulled()
     try:
         if resume:
-            pulled = storage.pull(folder)
+            pulled = storage.pull(folder, spare_of=lambda step: rollback_step(step, config))
             for complaint in pulled.damaged:
                 reporter.print(f"damaged checkpoint in {uri} passed over: {complaint}")
             if pulled.step is not None:

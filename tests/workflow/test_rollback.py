@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,28 @@ def test_wherever_it_is_interrupted_it_comes_to_the_same_bits(
     run_training(config, run, resume=True)
     assert weights(run) == weights(rolled_back)
     assert untimed(run) == untimed(rolled_back)
+
+
+def test_it_goes_back_to_a_checkpoint_that_only_the_copy_had(
+    bars_path: Path, tmp_path: Path
+) -> None:
+    config = config_of(bars_path)
+    # The one before the newest is what the fourth step goes back to.
+    places = {"every_steps": 1, "keep": 1, "storage": f"file://{tmp_path / 'copy'}"}
+    checkpoint = config.checkpoint.model_copy(update=places)
+    config = config.model_copy(update={"checkpoint": checkpoint})
+    other = {"storage": f"file://{tmp_path / 'other'}"}
+    calm = config.model_copy(update={"checkpoint": checkpoint.model_copy(update=other)})
+    run_training(calm, tmp_path / "calm")
+    run, killed = tmp_path / "run", cut(config, 4, RuntimeError("killed"))
+    with pytest.raises(RuntimeError, match="killed"):
+        train_run(config, run, open_runner=killed, reporter=Quiet())
+    shutil.rmtree(run)
+    run_training(config, run, resume=True)
+    assert weights(run) == weights(tmp_path / "calm")
+    assert untimed(run) == untimed(tmp_path / "calm")
+    (event,) = lines(run, "failures.jsonl")
+    assert (event["kind"], event["step"]) == ("rollback", 2)
 
 
 def test_when_all_rollbacks_are_used_up_the_run_has_diverged(
