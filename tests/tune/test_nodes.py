@@ -84,6 +84,7 @@ def test_trials_with_workers_end_whatever_nodes_are_lost_and_with_the_bits_of_a_
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_trial_that_takes_all_memory_is_started_again_and_no_bit_changes() -> None:
     seen = on_nodes("on_full_memory", 280)
