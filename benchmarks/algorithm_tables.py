@@ -55,16 +55,15 @@ def against(measured: Sequence[Mapping[str, Any]], target: str, baseline: str) -
             for key, found in differences.items():
                 pairs = [m[key] - base[steps, seed, m["repetition"]][key] for m in own]
                 found.append(statistics.mean(pairs))
-        cells = [
-            f"{found.mean:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-            for values, scale, digits in (
-                (differences["kid"], 1, 4),
-                (differences["accuracy"], 100, 1),
-            )
-            for found in [interval([scale * value for value in values])]
-        ]
-        lines.append(f"| {name} | {steps} | {' | '.join(cells)} |")
+        kid = _with_interval(differences["kid"], 4)
+        accuracy = _with_interval([100 * value for value in differences["accuracy"]], 1)
+        lines.append(f"| {name} | {steps} | {kid} | {accuracy} |")
     return "\n".join(lines)
+
+
+def _with_interval(values: Sequence[float], digits: int) -> str:
+    found = interval(values)
+    return f"{found.mean:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
 def spread(values: Sequence[float], digits: int) -> str:

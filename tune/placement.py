@@ -71,16 +71,14 @@ def check_wait(config: SearchJobConfig) -> str:
     Raises:
         ClusterError: If the cluster still has no room for one, whatever else runs there.
     """
-    waited = "no trial has started within cluster.placement_timeout_s "
-    waited += f"{config.cluster.placement_timeout_s:g} s: "
+    timeout_s = config.cluster.placement_timeout_s
+    waited = f"no trial has started within cluster.placement_timeout_s {timeout_s:g} s"
     choices = _choices(config)
     if not any(_room(config, labels) for labels in choices):
-        raise ClusterError(waited + _shortage(config, choices))
-    free = ray.available_resources()  # type: ignore[no-untyped-call]
-    return (
-        f"{waited}a trial needs {_listed(_total(config))}, and "
-        f"{_listed({name: free.get(name, 0.0) for name in _total(config)})} are free; waiting"
-    )
+        raise ClusterError(f"{waited}: {_shortage(config, choices)}")
+    need, there = _total(config), ray.available_resources()  # type: ignore[no-untyped-call]
+    free = {name: there.get(name, 0.0) for name in need}
+    return f"{waited}: a trial needs {_listed(need)}, and {_listed(free)} are free; waiting"
 
 
 def _choices(config: SearchJobConfig) -> Sequence[tuple[str, ...]]:

@@ -7,7 +7,7 @@ import pytest
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, load_config
 from tune.config import SearchJobConfig
-from tune.placement import Placement, place_trials
+from tune.placement import Placement, _bundles, place_trials
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -29,6 +29,12 @@ def test_a_trial_reserves_its_workers_and_a_place_for_its_driver() -> None:
     # Without the driver's share of a core, three would fit.
     assert placed("cluster.cpus_per_worker=1", "tune.workers_per_trial=2").at_once == 2
     assert placed("tune.workers_per_trial=2", "tune.max_concurrent=1").at_once == 1
+
+
+def test_workers_reserve_a_part_of_a_gpu() -> None:
+    shape = ["cluster.cpus_per_worker=2", "cluster.gpus_per_worker=0.5", "tune.workers_per_trial=2"]
+    config = load_config(SearchJobConfig, None, shape).config
+    assert _bundles(config) == ({"CPU": 0.01}, {"CPU": 2.0, "GPU": 0.5}, {"CPU": 2.0, "GPU": 0.5})
 
 
 def test_labels_go_with_the_bundles_of_drivers_and_workers() -> None:
