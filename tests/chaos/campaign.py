@@ -275,6 +275,8 @@ def isolate(folder: Path) -> None:
     own = own_environment(folder)
     os.environ.clear()
     os.environ.update(own)
+    # Ray's own processes look for their tools in the folder of this interpreter.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ A process of its own: one process has one Ray.
 
 import contextlib
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,6 +100,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Ray's own processes look for their tools in the folder of this interpreter.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,6 @@ has one Ray.
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -171,6 +170,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Ray's own processes look for their tools in the folder of this interpreter.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     sys.exit(main(sys.argv[1:]))
