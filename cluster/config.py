@@ -65,6 +65,12 @@ class ClusterConfig(Config):
         description="The same, tried where no node with worker_labels has room, such as on-demand "
         "nodes when there are no spot ones.",
     )
+    mixed_devices: bool = Field(
+        True,
+        description="Whether a run goes on, with a warning, where workers compute different last "
+        "bits, as CPUs or GPUs of different kinds do; its weights then depend on which of them "
+        "computes what.",
+    )
     address: str | None = Field(
         None,
         description="null starts a Ray on this machine for this run; auto joins the one that runs "

@@ -241,7 +241,36 @@ def check_cluster(
         yield _compare_node(entry, versions)
         yield from _check_node(entry, storage)
     nodes = [entry for entry in report["nodes"] if allows(config, entry["labels"])]
+    yield from check_likeness(config, nodes)
     yield from _check_room(config, [entry["resources"] for entry in nodes])
+
+
+def check_likeness(config: ClusterConfig, nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Whether workers would compute the same bits on all nodes that may have some.
+
+    Args:
+        config: Says whether they compute on GPUs, which are told apart by name.
+        nodes: Entries of `cluster.probe.cluster_report`.
+    """
+    kinds: dict[str, list[str]] = {}
+    for entry in nodes:
+        report = entry.get("report")
+        if report is None:
+            continue
+        devices = {name: name for name in report["gpus"]}
+        if not config.gpus_per_worker:
+            devices = {report["arithmetic"]: report["cpu"]} if report["arithmetic"] else {}
+        for kind, name in devices.items():
+            kinds.setdefault(kind, []).append(f"{entry['node']} ({name})")
+    if len(kinds) < 2:
+        return
+    text = "; others than ".join(", ".join(places) for places in kinds.values())
+    yield Finding(
+        "warning" if config.mixed_devices else "problem",
+        "same bits",
+        f"nodes compute different last bits: {text}; weights depend on which computes what",
+        "set cluster.worker_labels to nodes of one kind",
+    )
 
 
 def memory_bytes(root: Path) -> int | None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
 from cluster.last_words import explain, explain_loss
+from cluster.likeness import Likeness
 from cluster.resources import check_room, describe_wait, node_resources, placement
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
@@ -112,7 +112,7 @@ class WorkerPool:
         # Kept, so that a replacement finds it.
         self._spec = ray.put(spec)
         self._restarts = 0
-        self._device: str | None = None
+        self._likeness = Likeness(telemetry, mixed_devices=config.mixed_devices)
         # Since when there have been too few of them, and when that was told last.
         self._few_since = self._few_told = time.monotonic()
         self._had_enough = False
@@ -343,21 +343,7 @@ class WorkerPool:
         worker.pings, worker.loads = None, None
         worker.pid, worker.ready = answer.pid, answer
         worker.failed_starts = 0
-        self._check_equal(worker, answer)
-
-    def _check_equal(self, worker: Worker, ready: WorkerReady) -> None:
-        """Workers that differ in device or torch would give results that depend on who computed."""
-        if ready.torch_version != torch.__version__:
-            raise ClusterError(
-                f"{worker.where} has torch {ready.torch_version}, the driver {torch.__version__}; "
-                "install one version on all nodes"
-            )
-        self._device = self._device or ready.device
-        if ready.device != self._device:
-            raise ClusterError(
-                f"{worker.where} computes on {ready.device}, others on {self._device}; set device "
-                "cpu or cuda, and cluster.gpus_per_worker to match"
-            )
+        self._likeness.check(worker.where, answer)
 
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
         if died_with_its_node(error):

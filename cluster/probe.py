@@ -23,7 +23,8 @@ _NODE_TIMEOUT_S = 60.0
 def host_report() -> dict[str, Any]:
     """Versions and devices of the machine that calls this; None for a package that is missing.
 
-    It is sent to other nodes by value, so it needs nothing of this project there.
+    It is sent to other nodes by value, so it needs nothing of this project there; without it, "cpu"
+    and "arithmetic" (see `metagan.arithmetic`) are empty.
     """
     import importlib.metadata
     import os
@@ -43,10 +44,21 @@ def host_report() -> dict[str, Any]:
         import torch
 
         gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    try:
+        from metagan.arithmetic import arithmetic_sha256
+        from metagan.devices import device_name, pinned_threads
+    except ImportError:
+        cpu, arithmetic = "", ""
+    else:
+        cpu = device_name(torch.device("cpu"))
+        with pinned_threads(1):
+            arithmetic = arithmetic_sha256(torch.device("cpu"))
     return {
         "host": socket.gethostname(),
         "versions": versions,
         "gpus": gpus,
+        "cpu": cpu,
+        "arithmetic": arithmetic,
         "zero_copy": os.environ.get("RAY_ENABLE_ZERO_COPY_TORCH_TENSORS", ""),
         "shared_memory": shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else None,
         "time": time.time(),

@@ -22,6 +22,7 @@ EventKind = Literal[
     "corrupt",
     "unplaced",
     "waiting",
+    "bits",
 ]
 Event = dict[str, object]
 
@@ -29,11 +30,16 @@ _LOG = logging.getLogger(__name__)
 
 
 class Telemetry:
-    """Collects times and events until a step drains them."""
+    """Collects times and events until a step drains them.
+
+    Attributes:
+        arithmetic: Of the first worker, once there is one (`metagan.arithmetic`).
+    """
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
         self._events: list[Event] = []
+        self.arithmetic = ""
 
     @contextmanager
     def timed(self, name: Literal["transfer", "wait"]) -> Iterator[None]:
@@ -57,6 +63,7 @@ class Telemetry:
             transfer_s=self._seconds["transfer"],
             wait_s=self._seconds["wait"],
             events=self.take_events(),
+            arithmetic=self.arithmetic,
         )
         self._seconds.clear()
         return stats

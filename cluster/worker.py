@@ -21,7 +21,7 @@ import torch
 from cluster.errors import ClusterError
 from metagan.chunks import CalledOffError, ChunkKey, ChunkReport
 from metagan.dataset import DataError
-from metagan.devices import choose_device, pinned_threads
+from metagan.devices import choose_device, device_name, pinned_threads
 from metagan.params import Vector
 from metagan.train import ChunkWorker, WorkerSpec
 from metagan.wire import Sent
@@ -38,6 +38,8 @@ class WorkerReady:
         device: Where it computes, "cpu" or "cuda".
         torch_version: Of its torch.
         load_s: Seconds it took to open the data and build the networks.
+        device_name: Which CPU or GPU it computes on.
+        arithmetic: By which rounding it computes, see `metagan.arithmetic`.
     """
 
     pid: int
@@ -46,6 +48,8 @@ class WorkerReady:
     device: str
     torch_version: str
     load_s: float
+    device_name: str = ""
+    arithmetic: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class EpisodeWorker:
             device = choose_device(self._spec.config.device, gpu_granted=granted)
             with pinned_threads(self._threads):
                 self._worker = ChunkWorker(self._spec, device=device)
+                arithmetic = self._worker.arithmetic()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the driver intact
             return WorkerFailure.of(error)
         finally:
@@ -147,6 +152,8 @@ class EpisodeWorker:
             device=device.type,
             torch_version=torch.__version__,
             load_s=time.monotonic() - started,
+            device_name=device_name(device),
+            arithmetic=arithmetic,
         )
 
     @ray.method(num_returns=2)

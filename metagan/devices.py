@@ -1,8 +1,10 @@
 """Where computing happens, and what makes it repeatable there."""
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -27,6 +29,21 @@ def choose_device(setting: str, *, gpu_granted: bool = True) -> torch.device:
         return torch.device("cpu")
     _make_cuda_deterministic()
     return torch.device("cuda")
+
+
+def device_name(device: torch.device) -> str:
+    """Which CPU or GPU it is, as its maker calls it; for messages and reports."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []  # No Linux.
+    known = dict(line.replace("\t", "").partition(": ")[::2] for line in reversed(lines))
+    name = known.get("model name") or platform.processor() or platform.machine()
+    # Clouds give processors of several generations one name; the model number tells them apart.
+    numbers = [known[key] for key in ("cpu family", "model") if key in known]
+    return f"{name} (model {'/'.join(numbers)})" if numbers else name
 
 
 def _make_cuda_deterministic() -> None:

@@ -266,6 +266,8 @@ def environment() -> dict[str, Any]:
     """Versions and the machine, for reports."""
     import torch  # Only a run that starts needs it; reading one does not.
 
+    from metagan.devices import device_name
+
     versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
@@ -275,6 +277,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "cpu": device_name(torch.device("cpu")),
         "cpu_count": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "packages": versions,

@@ -13,6 +13,7 @@ import torch
 
 from metagan.aggregate import Update, aggregate
 from metagan.algorithms import ALGORITHMS, check_moves, inner_settings, outer_settings
+from metagan.arithmetic import arithmetic_sha256
 from metagan.chunk_gradient import chunk_gradient
 from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure, split_into_chunks
 from metagan.cuda_graphs import Recorder
@@ -40,12 +41,14 @@ class RunnerStats:
         wait_s: Seconds the driver waited for workers.
         events: Restarts, retries and the like, one mapping each, for the failure log: `kind`,
             `time` (see `metagan.clock.utc_now`), and what else there is to say.
+        arithmetic: By which rounding it computes, see `metagan.arithmetic`; "" if not known.
     """
 
     compute_s: float = 0.0
     transfer_s: float = 0.0
     wait_s: float = 0.0
     events: tuple[Mapping[str, object], ...] = ()
+    arithmetic: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ class ChunkWorker:
         if self._layout.sha256 != spec.layout_sha256:
             raise ValueError("the worker's networks differ from the driver's; install one version")
 
+    def arithmetic(self) -> str:
+        """By which rounding its device computes; see `metagan.arithmetic`."""
+        return arithmetic_sha256(self._device)
+
     def compute(
         self, vector: Vector, chunk: ChunkKey, called_off: Callable[[], bool] = lambda: False
     ) -> ChunkResult:
@@ -143,6 +150,8 @@ class LocalRunner:
     def __init__(self, worker: ChunkWorker, *, threads: int = 1) -> None:
         """`threads` pins torch's threads: results depend on their number in the last bits."""
         self._worker, self._threads = worker, threads
+        with pinned_threads(threads):
+            self._arithmetic = worker.arithmetic()
 
     def run(
         self,
@@ -153,7 +162,8 @@ class LocalRunner:
         """See `EpisodeRunner`; nothing is ever idle here."""
         with pinned_threads(self._threads):
             results = [self._worker.compute(vector, chunk) for chunk in chunks]
-        return results, RunnerStats(compute_s=sum(r.report.compute_s for r in results))
+        compute_s = sum(result.report.compute_s for result in results)
+        return results, RunnerStats(compute_s=compute_s, arithmetic=self._arithmetic)
 
     def take_events(self) -> Sequence[Mapping[str, object]]:
         """See `EpisodeRunner`; nobody is lost here."""

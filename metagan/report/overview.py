@@ -263,8 +263,7 @@ def _hardware(run: RunFiles) -> Child:
         texts.append(f"{plural(int(workers), 'Ray worker')} with {each} each")
     if cores is not None:
         texts.append(f"driver with {plural(int(cores), 'core')}")
-    if run.environment.get("platform"):
-        texts.append(str(run.environment["platform"]))
+    texts += [str(run.environment[key]) for key in ("cpu", "platform") if run.environment.get(key)]
     return "; ".join(texts)
 
 

@@ -23,6 +23,8 @@ from metagan.workflow.scalars import Scalars
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.symptoms import SPREAD, Symptoms
 
+#: Entry of a checkpoint's manifest: by which rounding its weights came about.
+ARITHMETIC = "arithmetic"
 OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
 """Told of every checkpoint: the run, its averaged initialization, outer steps done."""
 
@@ -59,9 +61,23 @@ class StepLog:
         reporter: Reporter,
         *,
         first_step: int,
+        arithmetic: str = "",
         storage: RunStorage | None = None,
         on_checkpoint: OnCheckpoint | None = None,
     ) -> None:
+        """Logs the steps of a run from here on.
+
+        Args:
+            folder: Of the run.
+            config: Its settings.
+            setup: Its data and networks.
+            reporter: Gets progress and warnings.
+            first_step: Outer steps done before.
+            arithmetic: By which rounding they were computed (`metagan.arithmetic`), if known.
+            storage: Gets a copy of every checkpoint.
+            on_checkpoint: Called after every checkpoint.
+        """
+        self._arithmetic = arithmetic
         self._on_checkpoint = on_checkpoint
         self._storage, self._storage_failures = storage, 0
         self._folder, self._config, self._setup, self._reporter = folder, config, setup, reporter
@@ -107,6 +123,7 @@ class StepLog:
         with self._writing(f"the log of outer step {record.step}", self._folder.path):
             self._folder.append("metrics.jsonl", [line])
             self._log_failures(record.step, update.failures, stats.events)
+            self._compare_arithmetic(record)
             self._warn(record, metrics)
         self._scalars.write(metrics, record.step)
         self._failures += len(update.failures)
@@ -121,6 +138,18 @@ class StepLog:
 
     def _averaged(self, learner: MetaLearner) -> GanParams:
         return self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
+
+    def _compare_arithmetic(self, record: StepRecord) -> None:
+        """Tell where a resumed run computes on another kind of device than before."""
+        before, now = self._arithmetic, record.stats.arithmetic
+        if now and before and now != before:
+            reason = (
+                f"from outer step {record.step} on other last bits are computed than before, as by "
+                "another kind of CPU or GPU: the weights will not be those of an undisturbed run"
+            )
+            self._folder.append_events(record.step, [{"kind": "bits", "reason": reason}])
+            self._reporter.print(f"warning: {reason}")
+        self._arithmetic = now or before
 
     def _warn(self, record: StepRecord, metrics: Mapping[str, float]) -> None:
         for reason in self._symptoms.of_step(record.algorithm, metrics):
@@ -240,7 +269,11 @@ class StepLog:
                 self._folder.checkpoints,
                 learner.state(),
                 self._setup.layout,
-                info={"dataset_sha256": self._setup.spec.dataset_sha256, "seed": self._config.seed},
+                info={
+                    "dataset_sha256": self._setup.spec.dataset_sha256,
+                    "seed": self._config.seed,
+                    ARITHMETIC: self._arithmetic,
+                },
                 keep=self._config.checkpoint.keep,
                 spare=rollback_step(learner.step, self._config),
             )

@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +38,7 @@ from metagan.workflow.ending import (
 )
 from metagan.workflow.rollback import with_rollbacks
 from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
-from metagan.workflow.step_log import OnCheckpoint, Reporter, StepLog, rollback_step
+from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLog, rollback_step
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
@@ -118,11 +118,11 @@ def train_run(
         setup = prepare(config, splits=stored)
         learner = new_learner(config, setup)
         start = learner.state()
-        damaged = _load(folder, learner, setup) if resume else {}
+        loaded = _load(folder, learner, setup) if resume else _Loaded()
         if storage is not None:
             storage.claim()
         if resume:
-            _clear_the_way(folder, learner, damaged, passed_over, reporter)
+            _clear_the_way(folder, learner, loaded.damaged, passed_over, reporter)
             folder.update_config(to_yaml(config))
         else:
             folder.create(
@@ -143,6 +143,7 @@ def train_run(
             setup,
             reporter,
             first_step=learner.step,
+            arithmetic=loaded.arithmetic,
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
@@ -239,11 +240,21 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
         )
 
 
-def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping[Path, str]:
-    """Bring the learner to the newest intact checkpoint; the folder is only read.
+@dataclass(frozen=True)
+class _Loaded:
+    """What a resumed run goes on from.
 
-    Returns:
-        What is wrong with each newer checkpoint.
+    Attributes:
+        damaged: What is wrong with each newer checkpoint.
+        arithmetic: By which rounding the checkpoint was computed, if it says so.
+    """
+
+    damaged: Mapping[Path, str] = field(default_factory=dict)
+    arithmetic: str = ""
+
+
+def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> _Loaded:
+    """Bring the learner to the newest intact checkpoint; the folder is only read.
 
     Raises:
         RunError: If there are checkpoints and all are damaged.
@@ -259,7 +270,8 @@ def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> Mapping
             f"a new run in another folder, or delete {', '.join(str(path) for path in complaints)} "
             "to start this one over:\n  " + "\n  ".join(complaints.values())
         )
-    return complaints
+    arithmetic = "" if checkpoint is None else str(checkpoint.info.get(ARITHMETIC, ""))
+    return _Loaded(complaints, arithmetic)
 
 
 def _clear_the_way(

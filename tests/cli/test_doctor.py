@@ -17,6 +17,7 @@ from cluster.doctor import (
     check_device,
     check_folder,
     check_host,
+    check_likeness,
     check_ray_environment,
     check_shared_memory,
     check_versions,
@@ -228,6 +229,31 @@ def test_gpus_that_ray_and_torch_count_differently_are_told(of_ray, of_torch, le
         assert f"Ray has {of_ray}" in finding.text
         assert f"torch sees {of_torch}" in finding.text
         assert "--num-gpus" in finding.fix
+
+
+def of_kind(name, gpus, arithmetic):
+    report = {"gpus": gpus, "cpu": f"CPU {arithmetic}", "arithmetic": arithmetic}
+    return {"node": name, "report": report}
+
+
+@pytest.mark.parametrize(
+    ("gpus_per_worker", "kinds", "told"),
+    [
+        (0, [(["H100"], "one"), ([], "one")], None),
+        (0, [([], "one"), ([], "two")], "n0 (CPU one); others than n1 (CPU two)"),
+        (0, [([], "one"), ([], "")], None),
+        (1, [(["H100"], "one"), (["H100", "H100"], "two")], None),
+        (1, [(["H100"], "one"), (["A100"], "one")], "n0 (H100); others than n1 (A100)"),
+    ],
+)
+def test_nodes_that_compute_different_bits_are_told(gpus_per_worker, kinds, told):
+    nodes = [of_kind(f"n{i}", *kind) for i, kind in enumerate(kinds)]
+    nodes.append({"node": "silent", "error": "does not answer"})
+    for mixed, level in ((True, "warning"), (False, "problem")):
+        config = ClusterConfig(gpus_per_worker=gpus_per_worker, mixed_devices=mixed)
+        found = list(check_likeness(config, nodes))
+        assert [finding.level for finding in found] == ([level] if told else [])
+        assert all(told in f.text and "cluster.worker_labels" in f.fix for f in found)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux's /proc")

@@ -17,6 +17,7 @@ from metagan.cli.app import run_cli
 from metagan.config import load_config
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
+from metagan.train import ChunkWorker
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
 from tests.helpers import tree
@@ -98,6 +99,35 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(
     assert len(RunFolder(tmp_path / "hurt").read_lines("metrics.jsonl")) == len(before)
     assert len(list((tmp_path / "hurt/checkpoints").glob("damaged-step-3-*"))) == 1
     assert_equal_runs(tmp_path / "straight", tmp_path / "hurt")
+
+
+def bits_events(run: Path) -> list[dict[str, object]]:
+    file = run / "failures.jsonl"
+    events = map(json.loads, file.read_text().splitlines() if file.exists() else [])
+    return [event for event in events if event["kind"] == "bits"]
+
+
+def test_going_on_where_other_bits_are_computed_is_told_once(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    config = load_config(RunConfig, run / "config.yaml").config
+
+    def steps(number: int) -> RunConfig:
+        outer = config.outer.model_copy(update={"steps": number})
+        return config.model_copy(update={"outer": outer})
+
+    def warnings(number: int) -> list[str]:
+        said = run_training(steps(number), run, resume=True).lines
+        return [line for line in said if line.startswith("warning:")]
+
+    assert warnings(4) == []
+    monkeypatch.setattr(ChunkWorker, "arithmetic", lambda _: "other")
+    (warning,) = warnings(6)
+    assert "from outer step 5 on other last bits" in warning
+    assert warnings(7) == []
+    assert [event["step"] for event in bits_events(run)] == [5]
 
 
 def newer_schema(checkpoint: Path) -> None:

@@ -1,0 +1,58 @@
+"""Whether workers compute alike: what they must have in common, and what is only told."""
+
+import torch
+
+from cluster.errors import ClusterError
+from cluster.telemetry import Telemetry
+from cluster.worker import WorkerReady
+
+
+class Likeness:
+    """Holds every new worker against the driver and against the first one."""
+
+    def __init__(self, telemetry: Telemetry, *, mixed_devices: bool) -> None:
+        """`mixed_devices` as in the settings: whether bits may differ, with a warning."""
+        self._telemetry, self._mixed_devices = telemetry, mixed_devices
+        self._first: tuple[str, WorkerReady] | None = None
+        self._told: set[str] = set()
+
+    def check(self, where: str, ready: WorkerReady) -> None:
+        """Refuse a worker of another torch or kind of device; tell of one with other bits.
+
+        Args:
+            where: The worker, for messages.
+            ready: What it said of itself.
+
+        Raises:
+            ClusterError: If it cannot belong to the run.
+        """
+        if ready.torch_version != torch.__version__:
+            raise ClusterError(
+                f"{where} has torch {ready.torch_version}, the driver {torch.__version__}; "
+                "install one version on all nodes"
+            )
+        if self._first is None:
+            self._first = where, ready
+            self._telemetry.arithmetic = ready.arithmetic
+            return
+        first_where, first = self._first
+        if ready.device != first.device:
+            raise ClusterError(
+                f"{where} computes on {ready.device}, others on {first.device}; set device cpu or "
+                "cuda, and cluster.gpus_per_worker to match"
+            )
+        if ready.arithmetic == first.arithmetic:
+            return
+        text = (
+            f"{where} ({ready.device_name}) computes other last bits than {first_where} "
+            f"({first.device_name})"
+        )
+        if not self._mixed_devices:
+            raise ClusterError(
+                f"{text}, and cluster.mixed_devices is false; set cluster.worker_labels to nodes "
+                "of one kind, or cluster.mixed_devices true"
+            )
+        if ready.arithmetic not in self._told:
+            self._told.add(ready.arithmetic)
+            reason = f"{text}: the weights now depend on which of them computes what"
+            self._telemetry.event("bits", reason=reason)
