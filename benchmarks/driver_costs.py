@@ -12,7 +12,7 @@ import numpy as np
 import ray
 
 from metagan.aggregate import tree_sum
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 
 _MB = 2**20
 _NUM_WAITED_FOR = (10, 100, 1000, 4000)
@@ -63,7 +63,7 @@ def measure_costs() -> DriverCosts:
     rng = np.random.default_rng(0)
     parts = [rng.standard_normal(_MB).astype(np.float32) for _ in range(16)]
     megabytes = 4.0
-    hash_mb = _least(lambda: vector_sha256(parts[0])) / megabytes
+    hash_mb = _least(lambda: vector_hash(parts[0])) / megabytes
     sum_mb = _least(lambda: tree_sum(parts)) / megabytes / len(parts)
     actor = ray.remote(_Answering).remote()
     vector = ray.put(parts[0])

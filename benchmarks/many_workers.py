@@ -5,8 +5,8 @@
 The code that runs is `cluster.runner`'s own, with its queue and ledger. What is simulated is all
 beyond it: a worker takes as long for a chunk as one of the recorded durations, scaled to a mean;
 Ray's calls take what they were measured to take just before (`benchmarks.driver_costs`), and so do
-hashing, in as many threads as the driver has on 4 cores, and adding. The driver's own Python is
-timed as it runs. A gradient arrives over a network link of the driver that carries one at a time.
+hashing and adding. The driver's own Python is timed as it runs. A gradient arrives over a network
+link of the driver that carries one at a time.
 
 The simulated clock jumps to the next event where the driver would wait. Efficiency is the time of
 the same step with a driver that takes no time, over its time; *saturated* is where the driver is
@@ -39,7 +39,6 @@ import torch
 from benchmarks.driver_costs import DriverCosts, measure_costs
 from benchmarks.scaling import CPU, noise_run, print_hardware
 from cluster import runner as runner_module
-from cluster.arrivals import Arrival
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.pool import Worker
@@ -47,11 +46,10 @@ from cluster.runner import RayRunner
 from cluster.telemetry import Telemetry
 from cluster.worker import WorkerReady
 from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import vector_sha256
+from metagan.params import vector_hash
 from metagan.tasks import EpisodeKey
 from metagan.train import ChunkWorker, plan_step
 
-HASH_THREADS = 4
 LINK_GBIT = 10.0
 SATURATED = 0.9
 TREE = 8
@@ -85,7 +83,9 @@ class World:
         """`spread` are recorded durations with a mean of one; `free`: the driver takes no time."""
         self.case, self.costs, self.free = case, costs, free
         self.now = self.waited = self.python = 0.0
-        self.spent: dict[str, float] = dict.fromkeys(("put", "submit", "wait", "fetch"), 0.0)
+        self.spent: dict[str, float] = dict.fromkeys(
+            ("put", "submit", "wait", "fetch", "hash"), 0.0
+        )
         self._spread = spread
         self._answers: list[tuple[float, int, object]] = []
         self._done: dict[object, ChunkReport | None] = {}
@@ -93,7 +93,7 @@ class World:
         self._mark = time.thread_time()
         # One element stands for all; what its size would cost is added to the clock.
         self.gradient = np.zeros(1, np.float32)
-        self.sha256 = vector_sha256(self.gradient)
+        self.hash = vector_hash(self.gradient)
 
     def start(self) -> None:
         """What the driver's code takes counts from now on."""
@@ -131,8 +131,8 @@ class World:
             metric_sums={"loss_d": 0.0, "loss_g": 0.0},
             failures=(),
             compute_s=self.case.chunk_s,
-            gradient_sha256=self.sha256,
-            params_sha256=self.sha256,
+            gradient_hash=self.hash,
+            params_hash=self.hash,
         )
         return ref
 
@@ -162,6 +162,11 @@ class World:
         self.spend("fetch", (self.costs.fetch / 2 + link_s) / self.case.reduced)
         return self.gradient
 
+    def hash_sent(self, _: object) -> str:
+        """As `metagan.params.vector_hash`."""
+        self.spend("hash", self.costs.hash_mb * self.case.mb / self.case.reduced)
+        return self.hash
+
 
 class SimulatedActor:
     """Takes what `compute` is given one after the other."""
@@ -175,44 +180,6 @@ class SimulatedActor:
         self._world.spend("submit", self._world.costs.submit)
         self._free_at = max(self._free_at, self._world.now) + self._world.duration(chunk)
         return self._world.answer_at(self._free_at, chunk), object()
-
-
-class SimulatedArrivals:
-    """As `cluster.arrivals.Arrivals`, with threads that take the measured time."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._free_at = [0.0] * HASH_THREADS
-        self._hashing: list[tuple[float, int, Arrival]] = []
-        self._number = itertools.count()
-
-    def __bool__(self) -> bool:
-        return bool(self._hashing)
-
-    def add(self, arrival: Arrival) -> None:
-        """To the thread that is free first."""
-        case = self._world.case
-        seconds = 0.0 if self._world.free else self._world.costs.hash_mb * case.mb / case.reduced
-        done = max(heapq.heappop(self._free_at), self._world.now) + seconds
-        heapq.heappush(self._free_at, done)
-        heapq.heappush(self._hashing, (done, next(self._number), arrival))
-
-    def has(self, *_: object) -> bool:
-        """Never asked where nobody is lost."""
-        return False
-
-    def wait(self) -> None:
-        """Until one is hashed."""
-        if self._hashing:
-            self._world.count_python()
-            self._world.jump(self._hashing[0][0])
-
-    def hashed(self) -> list[tuple[Arrival, str]]:
-        """Those that are hashed by now."""
-        found = []
-        while self._hashing and self._hashing[0][0] <= self._world.now:
-            found.append((heapq.heappop(self._hashing)[2], self._world.sha256))
-        return found
 
 
 class SimulatedPool:
@@ -256,7 +223,7 @@ def simulated(world: World) -> Iterator[RayRunner]:
         "ray": SimpleNamespace(put=lambda vector: vector),
         "wait_for_some": world.wait_for_some,
         "fetch": world.fetch,
-        "Arrivals": lambda: SimulatedArrivals(world),
+        "vector_hash": world.hash_sent,
         "RunMetrics": mock.Mock,
         "DrainNotices": mock.Mock,
     }
@@ -271,19 +238,17 @@ def simulate(case: Case, costs: DriverCosts, spread: Sequence[float]) -> str:
     world = step(World(case, costs, spread), count)
     adding = costs.sum_mb * case.mb * count / case.reduced
     seconds = world.now + adding
-    # What the hashing threads take is only waited for, so it is not in here.
     busy = (seconds - world.waited) / seconds
     taken = [world.python, *world.spent.values(), adding]
     parts = " | ".join(f"{1000 * part / count:.2f}" for part in taken)
     # The driver's time for a chunk of each worker.
     least = case.workers * sum(taken) / count / SATURATED
-    hashing = 1000 * costs.hash_mb * case.mb / case.reduced / HASH_THREADS
     held_mb = case.mb * count / case.reduced
     note = " saturated" if busy > SATURATED else ""
     return (
         f"| {case.workers} | {case.chunk_s:g} | {case.mb:g} | {case.reduced} | {seconds:.1f} "
         f"| {ideal / seconds:.3f} | {busy:.2f}{note} | {least:.2f} "
-        f"| {parts} | {hashing:.2f} | {held_mb:.0f} |"
+        f"| {parts} | {held_mb:.0f} |"
     )
 
 
@@ -294,7 +259,7 @@ def step(world: World, count: int) -> World:
     case, costs = world.case, world.costs
     with simulated(world) as runner:
         world.start()
-        world.spend("put", (costs.put_mb + costs.hash_mb) * case.mb)
+        world.spend("put", costs.put_mb * case.mb)
         results, _ = runner.run(world.gradient, chunks)
         world.count_python()
     assert len(results) == count
@@ -332,7 +297,7 @@ def print_costs(costs: DriverCosts, spread: Sequence[float]) -> None:
         print(f"| {text} | {1000 * seconds:.3f} ms |")
     print(
         f"\nrecorded durations of {len(spread)} chunks: {min(spread):.2f} to {max(spread):.2f} of "
-        f"their mean; link {LINK_GBIT:g} Gbit/s; {HASH_THREADS} threads for hashing\n"
+        f"their mean; link {LINK_GBIT:g} Gbit/s\n"
     )
 
 
@@ -356,7 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_costs(costs, spread)
     print("| workers | s/chunk | MiB | reduced by | s/step | efficiency | driver busy ", end="")
     print(
-        "| least s/chunk | ms/chunk: Python | put | submit | wait | fetch | add | hash | MiB held |"
+        "| least s/chunk | ms/chunk: Python | put | submit | wait | fetch | hash | add | MiB held |"
     )
     print("|" + " --- |" * 16)
     for mb, chunk_s, workers in itertools.product(options.sizes, options.seconds, options.workers):

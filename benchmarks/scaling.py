@@ -44,7 +44,7 @@ from cluster.worker import EpisodeWorker, WorkerReady
 from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.dataset import ClassRecord, Dataset
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.settings import RunConfig, WireDtype
 from metagan.sources.arrow import prepare as prepare_arrow
 from metagan.tasks import EpisodeKey
@@ -82,7 +82,7 @@ class EmptyWorker(EpisodeWorker):
         # Hashing is a worker's work, so it is done once per size and not timed.
         for name, array in (("zeros", zeros), ("vector", vector)):
             if (key := f"{name} {len(array)}") not in self._hashes:
-                self._hashes[key] = vector_sha256(array)
+                self._hashes[key] = vector_hash(array)
         report = ChunkReport(
             step=chunk.step,
             index=chunk.index,
@@ -90,8 +90,8 @@ class EmptyWorker(EpisodeWorker):
             metric_sums={},
             failures=(),
             compute_s=0.0,
-            gradient_sha256=self._hashes[f"zeros {len(vector)}"],
-            params_sha256=self._hashes[f"vector {len(vector)}"],
+            gradient_hash=self._hashes[f"zeros {len(vector)}"],
+            params_hash=self._hashes[f"vector {len(vector)}"],
         )
         return report, zeros
 

@@ -25,7 +25,7 @@ class Ledger:
         chunks: Sequence[ChunkKey],
         *,
         num_weights: int,
-        params_sha256: str,
+        params_hash: str,
         max_attempts: int,
     ) -> None:
         """Queues the chunks in order.
@@ -33,7 +33,7 @@ class Ledger:
         Args:
             chunks: Those of one outer step.
             num_weights: Numbers in a gradient.
-            params_sha256: Hash of the parameters that results must be computed from.
+            params_hash: Hash of the parameters that results must be computed from.
             max_attempts: Attempts at one chunk before the step fails.
 
         Raises:
@@ -43,7 +43,7 @@ class Ledger:
         if len(self._chunks) != len(chunks):
             raise ValueError("two chunks of an outer step have the same (step, index)")
         self.num_weights = num_weights
-        self._params_sha256, self._max_attempts = params_sha256, max_attempts
+        self._params_hash, self._max_attempts = params_hash, max_attempts
         self._queue = list(chunks)
         self._attempts: Counter[ChunkKey] = Counter()
         self._failed_on: dict[ChunkKey, int] = {}
@@ -71,12 +71,12 @@ class Ledger:
 
     def same_work(self, other: "Ledger") -> bool:
         """Whether the other account is about the same chunks at the same parameters."""
-        return (self._chunks, self._params_sha256) == (other._chunks, other._params_sha256)
+        return (self._chunks, self._params_hash) == (other._chunks, other._params_hash)
 
     def expects(self, report: ChunkReport) -> bool:
         """Whether the report is about a chunk of this step at these parameters."""
         key = (report.step, report.index)
-        return key in self._chunks and report.params_sha256 == self._params_sha256
+        return key in self._chunks and report.params_hash == self._params_hash
 
     def has(self, chunk: ChunkKey) -> bool:
         """Whether the chunk has its result."""
@@ -126,14 +126,14 @@ class Ledger:
         return self._attempts[chunk]
 
     def admit(
-        self, report: ChunkReport, gradient_sum: Sent | None, *, arrived_sha256: str
+        self, report: ChunkReport, gradient_sum: Sent | None, *, arrived_hash: str
     ) -> Verdict:
         """Take a result into the account, or say why it is dropped.
 
         Args:
             report: The small half.
             gradient_sum: The large half; None if it is in the sum of another chunk's group.
-            arrived_sha256: Hash of that as it arrived, whatever the report says.
+            arrived_hash: Hash of that as it arrived, whatever the report says.
 
         Returns:
             "accepted"; "duplicate" if the chunk has its result; "stale" if it belongs to another
@@ -145,7 +145,7 @@ class Ledger:
         key = (report.step, report.index)
         if key in self._accepted:
             return "duplicate"
-        if arrived_sha256 != report.gradient_sha256:
+        if arrived_hash != report.gradient_hash:
             return "corrupt"
         # The hash of too short a gradient may be right: a worker may have made it so.
         if gradient_sum is not None and gradient_sum.shape != (self.num_weights,):

@@ -1,7 +1,7 @@
 """A runner with its workers, from settings; all of it ends with the block it is opened for."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,9 +46,7 @@ def open_ray_runner(
     telemetry = Telemetry()
     pool = WorkerPool(_with_absolute_paths(spec), config, telemetry, worker_class=worker_class)
     try:
-        runner = RayRunner(pool, config, telemetry)
-        with closing(runner):
-            yield runner
+        yield RayRunner(pool, config, telemetry)
     finally:
         pool.close()
 

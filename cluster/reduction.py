@@ -24,7 +24,7 @@ from cluster.pool import Ref, fetch
 from cluster.resources import placement
 from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.wire import Sent
 
 # A power of two, or it would be no node of the tree.
@@ -36,26 +36,25 @@ class SumReport:
     """The small half of a sum.
 
     Attributes:
-        arrived_sha256: Hashes of the gradients as they arrived, in order; "" for one of wrong size.
-        total_sha256: Hash of their sum; none was made if one of them is not what it should be.
+        arrived_hashes: Hashes of the gradients as they arrived, in order; "" for one of wrong size.
+        total_hash: Hash of their sum; none was made if one of them is not what it should be.
     """
 
-    arrived_sha256: tuple[str, ...]
-    total_sha256: str | None
+    arrived_hashes: tuple[str, ...]
+    total_hash: str | None
 
 
 def add_up(
-    num_weights: int, expected_sha256: Sequence[str], *gradients: Sent
+    num_weights: int, expected_hashes: Sequence[str], *gradients: Sent
 ) -> tuple[SumReport, Vector]:
     """A task: the sum of gradients (P,) that have these hashes, and what to know it by."""
     arrived = tuple(
-        vector_sha256(gradient) if gradient.shape == (num_weights,) else ""
-        for gradient in gradients
+        vector_hash(gradient) if gradient.shape == (num_weights,) else "" for gradient in gradients
     )
-    if arrived != tuple(expected_sha256):
+    if arrived != tuple(expected_hashes):
         return SumReport(arrived, None), np.empty(0, np.float32)
     total = tree_sum(gradients)
-    return SumReport(arrived, vector_sha256(total)), total
+    return SumReport(arrived, vector_hash(total)), total
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,11 @@ class Reductions:
             total: Vector = fetch(one.total)
         except RayError as error:
             return Outcome(None, one.answers, explain(error))
-        if report.total_sha256 is not None:
-            return Outcome(Arrival(one.answers, total, report.total_sha256))
+        if report.total_hash is not None:
+            return Outcome(Arrival(one.answers, total, report.total_hash))
         lost = []
-        for answer, sha256 in zip(one.answers, report.arrived_sha256, strict=True):
-            if sha256 != answer.report.gradient_sha256:
+        for answer, arrived in zip(one.answers, report.arrived_hashes, strict=True):
+            if arrived != answer.report.gradient_hash:
                 lost.append(answer)
             elif self.takes(answer.submission.ledger):
                 self.add(answer)
@@ -176,7 +175,7 @@ class Reductions:
     def _start(self) -> None:
         while self._complete and len(self._running) < self._most:
             answers = self._complete.popleft()
-            expected = [answer.report.gradient_sha256 for answer in answers]
+            expected = [answer.report.gradient_hash for answer in answers]
             gradients = [answer.submission.gradient for answer in answers]
             num_weights = answers[0].submission.ledger.num_weights
             report, total = cast(

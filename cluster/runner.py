@@ -15,7 +15,7 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from cluster.arrivals import Answer, Arrival, Arrivals
+from cluster.arrivals import Answer, Arrival
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
 from cluster.connect import wait_for_some
@@ -32,7 +32,7 @@ from cluster.resources import describe_wait, node_resources
 from cluster.telemetry import Event, Telemetry
 from cluster.worker import WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.train import RunnerStats, Upcoming
 from metagan.wire import Sent
 
@@ -54,7 +54,7 @@ class RayRunner:
     def __init__(self, pool: WorkerPool, config: ClusterConfig, telemetry: Telemetry) -> None:
         self.num_workers = config.num_workers
         self._pool, self._config, self._telemetry = pool, config, telemetry
-        self._in_flight, self._arrivals = InFlight(), Arrivals()
+        self._in_flight = InFlight()
         self._exceptions: dict[ChunkKey, int] = {}
         # Steps under way: the one that is waited for, then later ones.
         self._accounts: list[_Account] = []
@@ -116,7 +116,7 @@ class RayRunner:
         ledger = Ledger(
             chunks,
             num_weights=len(vector),
-            params_sha256=vector_sha256(vector),
+            params_hash=vector_hash(vector),
             max_attempts=self._config.max_chunk_attempts,
         )
         for account in known:
@@ -131,10 +131,6 @@ class RayRunner:
     def take_events(self) -> Sequence[Event]:
         """See `metagan.train.EpisodeRunner`."""
         return self._telemetry.take_events()
-
-    def close(self) -> None:
-        """End what runs in this process; the workers are the pool's to end."""
-        self._arrivals.close()
 
     def wait_until_ready(self, num_workers: int | None = None) -> None:
         """Wait for workers to have their data; `run` does not need it.
@@ -229,7 +225,7 @@ class RayRunner:
                     *self._heartbeats.refs,
                     *self._reductions.refs,
                 ],
-                timeout_s=0 if self._arrivals else deadline - time.monotonic(),
+                timeout_s=deadline - time.monotonic(),
             )
         for ref in resolved:
             # An earlier one of them may have ended the worker that this one is of.
@@ -239,10 +235,6 @@ class RayRunner:
                 self._settle(self._reductions.take(ref))
             elif not self._pool.resolve(ref):
                 self._heartbeats.resolve(ref)
-        if not resolved:
-            self._arrivals.wait()
-        for arrival, sha256 in self._arrivals.hashed():
-            self._take_result(arrival, sha256)
         if self._backed_up:
             self._in_flight.call_off(lambda s: not s.ledger.has(s.chunk))
         if time.monotonic() >= deadline:
@@ -285,7 +277,7 @@ class RayRunner:
             self._collect(Answer(submission, report))
         else:
             answer = Answer(submission, report)
-            self._arrivals.add(Arrival((answer,), gradient, report.gradient_sha256))
+            self._take_result(Arrival((answer,), gradient, report.gradient_hash))
 
     def _collect(self, answer: Answer) -> None:
         """Put an answer into its group unless it is nobody's, or the second one."""
@@ -300,7 +292,7 @@ class RayRunner:
     def _settle(self, outcome: Outcome) -> None:
         """What came of adding up a group."""
         if outcome.arrival is not None:
-            self._arrivals.add(outcome.arrival)
+            self._take_result(outcome.arrival)
         for answer in outcome.lost:
             if outcome.reason is None:
                 self._drop(answer.submission, "corrupt")
@@ -309,9 +301,7 @@ class RayRunner:
 
     def _has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
         """Whether a result of this chunk is there, wherever."""
-        return ledger.has(chunk) or any(
-            held.has(ledger, chunk) for held in (self._arrivals, self._reductions)
-        )
+        return ledger.has(chunk) or self._reductions.has(ledger, chunk)
 
     def _drop(self, submission: Submission, verdict: Rejection) -> None:
         self._telemetry.event(verdict, **submission.place())
@@ -320,16 +310,17 @@ class RayRunner:
     def _is_open(self, ledger: Ledger) -> bool:
         return any(account.ledger is ledger for account in self._accounts)
 
-    def _take_result(self, arrival: Arrival, sha256: str) -> None:
+    def _take_result(self, arrival: Arrival) -> None:
         gradient: Sent | None = arrival.gradient
+        found = vector_hash(arrival.gradient)
         for answer in arrival.answers:
             report = answer.report
             # What is in a sum with the right hash was verified before it was added.
-            arrived = report.gradient_sha256 if sha256 == arrival.sha256 else sha256
+            arrived = report.gradient_hash if found == arrival.expected_hash else found
             verdict: Verdict = "stale"
             for account in self._accounts:
                 if account.ledger.expects(report):
-                    verdict = account.ledger.admit(report, gradient, arrived_sha256=arrived)
+                    verdict = account.ledger.admit(report, gradient, arrived_hash=arrived)
             if verdict != "accepted":
                 self._drop(answer.submission, verdict)
             gradient = None  # The sum counts once.

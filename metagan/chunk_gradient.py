@@ -17,7 +17,7 @@ from metagan.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, E
 from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
-from metagan.params import GanParams, Layout, Vector, vector_sha256
+from metagan.params import GanParams, Layout, Vector, vector_hash
 from metagan.replay import Outputs, Replayer
 from metagan.settings import GanConfig, OuterConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
@@ -342,7 +342,7 @@ def _sum_usable(
         metric_sums=sums,
         failures=tuple(failures),
         compute_s=time.perf_counter() - started,
-        gradient_sha256=vector_sha256(gradient_sum),
-        params_sha256=vector_sha256(vector),
+        gradient_hash=vector_hash(gradient_sum),
+        params_hash=vector_hash(vector),
     )
     return ChunkResult(report, gradient_sum)

@@ -50,8 +50,8 @@ class ChunkReport:
         metric_sums: Sums over those episodes, by metric name.
         failures: The others, with reasons.
         compute_s: Seconds the worker computed.
-        gradient_sha256: Hash of the sum that belongs to this report.
-        params_sha256: Hash of the parameters it was computed from.
+        gradient_hash: Hash of the sum that belongs to this report.
+        params_hash: Hash of the parameters it was computed from.
     """
 
     step: int
@@ -60,8 +60,8 @@ class ChunkReport:
     metric_sums: Mapping[str, float]
     failures: tuple[EpisodeFailure, ...]
     compute_s: float
-    gradient_sha256: str
-    params_sha256: str
+    gradient_hash: str
+    params_hash: str
 
 
 @dataclass(frozen=True)

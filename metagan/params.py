@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import xxhash
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -161,9 +162,13 @@ class Layout:
         return GanParams(**parts)
 
 
-def vector_sha256(vector: NDArray[Any]) -> str:
-    """Hash of the exact bits of a flat vector."""
-    return hashlib.sha256(np.ascontiguousarray(vector).data).hexdigest()
+def vector_hash(vector: NDArray[Any]) -> str:
+    """Hash of the exact bits of a flat vector: XXH3, 128 bits.
+
+    Against damage and mistakes, not against attackers; as fast as memory is read, a tenth of the
+    time of SHA-256 or less, and taken twice of everything that is sent.
+    """
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(vector).data)
 
 
 def _named(params: GanParams) -> Iterator[tuple[str, Tensor]]:

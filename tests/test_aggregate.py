@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metagan.aggregate import _BLOCK, DivergedError, aggregate, tree_sum
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult, EpisodeFailure, split_into_chunks
-from metagan.params import Layout, vector_sha256
+from metagan.params import Layout, vector_hash
 from metagan.settings import OuterConfig
 from metagan.tasks import EpisodeKey
 
@@ -34,8 +34,8 @@ def result(chunk: ChunkKey, gradients: np.ndarray, *, num_failed: int = 0) -> Ch
         metric_sums={"loss": float(gradients.sum())},
         failures=tuple(EpisodeFailure(key, "meta-gradient is not finite") for key in failed),
         compute_s=0.0,
-        gradient_sha256=vector_sha256(total),
-        params_sha256="",
+        gradient_hash=vector_hash(total),
+        params_hash="",
     )
     return ChunkResult(report, total)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from metagan.algorithms import ALGORITHMS, reptile
 from metagan.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
 from metagan.chunks import CalledOffError, ChunkKey, ChunkResult
-from metagan.params import vector_sha256
+from metagan.params import vector_hash
 from metagan.settings import (
     AlgorithmConfig,
     GanConfig,
@@ -98,7 +98,7 @@ def test_a_chunk_is_bit_equal_whatever_ran_before_it(algorithm, vectorised):
         compute(setup, ChunkKey(7, 0, other, keys), vectorised=vectorised)
     again = compute(setup, chunk, vectorised=vectorised)
     np.testing.assert_array_equal(first.gradient_sum, again.gradient_sum)
-    assert first.report.gradient_sha256 == again.report.gradient_sha256
+    assert first.report.gradient_hash == again.report.gradient_hash
     assert first.report.metric_sums == again.report.metric_sums
 
 
@@ -199,8 +199,8 @@ def test_the_sent_vector_is_not_written_to_and_is_hashed():
             gan, layout, vector, chunk, source, config, device=CPU, vectorised=vectorised
         )
         np.testing.assert_array_equal(vector, before)
-        assert result.report.params_sha256 == vector_sha256(before)
-        assert result.report.gradient_sha256 == vector_sha256(result.gradient_sum)
+        assert result.report.params_hash == vector_hash(before)
+        assert result.report.gradient_hash == vector_hash(result.gradient_sum)
 
 
 def test_joint_counts_as_all_its_episodes_and_is_their_pooled_mean():

@@ -26,7 +26,7 @@ from metagan.evaluate.evaluation import (
 from metagan.evaluate.gate import Candidate, Choice
 from metagan.evaluate.on_test import TestResult, run_test_item
 from metagan.files import sha256_of, write_bytes
-from metagan.params import GanParams, Layout, vector_sha256
+from metagan.params import GanParams, Layout, vector_hash
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ class KeptResults:
             self._test["own_folds"] = evaluate.own_folds
         self._inits = {
             name: {
-                "weights": _init_sha256(init),
+                "weights": _init_hash(init),
                 "inner": subject.inner_of(name).model_dump(mode="json"),
             }
             for name, init in subject.inits.items()
@@ -121,8 +121,8 @@ def _common_key(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _init_sha256(init: GanParams) -> str:
-    return vector_sha256(Layout.of(init).flatten(init).cpu().numpy())
+def _init_hash(init: GanParams) -> str:
+    return vector_hash(Layout.of(init).flatten(init).cpu().numpy())
 
 
 def _plain(item: Any) -> dict[str, Any]:

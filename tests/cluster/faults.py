@@ -19,7 +19,7 @@ import torch
 from cluster.ledger import Ledger, Verdict
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
 from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.tasks import DatasetTasks, Episode, EpisodeKey
 
 Kind = Literal[
@@ -85,9 +85,9 @@ class Script:
         (self.folder / "accepted").unlink(missing_ok=True)
 
         def told(
-            ledger: Ledger, report: ChunkReport, gradient_sum: Vector | None, *, arrived_sha256: str
+            ledger: Ledger, report: ChunkReport, gradient_sum: Vector | None, *, arrived_hash: str
         ) -> Verdict:
-            verdict = admit(ledger, report, gradient_sum, arrived_sha256=arrived_sha256)
+            verdict = admit(ledger, report, gradient_sum, arrived_hash=arrived_hash)
             if len(ledger.results) == count:
                 (self.folder / "accepted").touch()
             return verdict
@@ -141,7 +141,7 @@ def faulty_worker(script: Script) -> type[EpisodeWorker]:
                 gradient = gradient + np.float32(1)
             if fault.kind == "short":
                 gradient = gradient[:1]
-                report = replace(report, gradient_sha256=vector_sha256(gradient))
+                report = replace(report, gradient_hash=vector_hash(gradient))
             if fault.kind == "last":
                 script.wait_for_the_others()
             return report, gradient

@@ -16,7 +16,7 @@ from cluster.config import ClusterConfig
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.train import plan_step
 from tests.cluster.simulated import inputs, tell
 
@@ -42,8 +42,8 @@ class Prompt(EpisodeWorker):
             metric_sums={"pid": float(self.ping())},
             failures=(),
             compute_s=0.2,
-            gradient_sha256=vector_sha256(gradient),
-            params_sha256=vector_sha256(vector),
+            gradient_hash=vector_hash(gradient),
+            params_hash=vector_hash(vector),
         )
         return report, gradient
 

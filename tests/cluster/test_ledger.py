@@ -6,11 +6,11 @@ import pytest
 from cluster.errors import ClusterError
 from cluster.ledger import Ledger
 from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.tasks import EpisodeKey
 
 GRADIENT = np.arange(4, dtype=np.float32)
-SHA256 = vector_sha256(GRADIENT)
+HASH = vector_hash(GRADIENT)
 
 
 def chunk(index: int, step: int = 7) -> ChunkKey:
@@ -18,12 +18,12 @@ def chunk(index: int, step: int = 7) -> ChunkKey:
 
 
 def report(key: ChunkKey, *, params: str = "p", gradient: Vector = GRADIENT) -> ChunkReport:
-    return ChunkReport(key.step, key.index, 1, {}, (), 0.1, vector_sha256(gradient), params)
+    return ChunkReport(key.step, key.index, 1, {}, (), 0.1, vector_hash(gradient), params)
 
 
 def ledger(num_chunks: int = 3, *, max_attempts: int = 2) -> Ledger:
     chunks = [chunk(index) for index in range(num_chunks)]
-    return Ledger(chunks, num_weights=len(GRADIENT), params_sha256="p", max_attempts=max_attempts)
+    return Ledger(chunks, num_weights=len(GRADIENT), params_hash="p", max_attempts=max_attempts)
 
 
 def test_a_step_is_complete_when_each_chunk_has_one_result_in_any_order() -> None:
@@ -33,7 +33,7 @@ def test_a_step_is_complete_when_each_chunk_has_one_result_in_any_order() -> Non
     assert account.num_queued == 0
     for key in reversed(taken):
         assert not account.complete
-        assert account.admit(report(key), GRADIENT, arrived_sha256=SHA256) == "accepted"
+        assert account.admit(report(key), GRADIENT, arrived_hash=HASH) == "accepted"
     assert account.complete
     assert [result.report.index for result in account.results] == [2, 1, 0]
 
@@ -41,8 +41,8 @@ def test_a_step_is_complete_when_each_chunk_has_one_result_in_any_order() -> Non
 def test_a_second_result_for_a_chunk_is_dropped() -> None:
     account = ledger()
     account.take(0)
-    assert account.admit(report(chunk(0)), GRADIENT, arrived_sha256=SHA256) == "accepted"
-    assert account.admit(report(chunk(0)), GRADIENT, arrived_sha256=SHA256) == "duplicate"
+    assert account.admit(report(chunk(0)), GRADIENT, arrived_hash=HASH) == "accepted"
+    assert account.admit(report(chunk(0)), GRADIENT, arrived_hash=HASH) == "duplicate"
     assert len(account.results) == 1
 
 
@@ -53,15 +53,15 @@ def test_a_result_of_another_step_or_of_other_parameters_is_dropped(
     late: ChunkKey, params: str
 ) -> None:
     account = ledger()
-    assert account.admit(report(late, params=params), GRADIENT, arrived_sha256=SHA256) == "stale"
+    assert account.admit(report(late, params=params), GRADIENT, arrived_hash=HASH) == "stale"
     assert account.results == []
 
 
 def test_a_gradient_that_is_not_its_reports_is_dropped() -> None:
     account = ledger()
     altered = GRADIENT + 1
-    sha256 = vector_sha256(altered)
-    assert account.admit(report(chunk(0)), altered, arrived_sha256=sha256) == "corrupt"
+    found = vector_hash(altered)
+    assert account.admit(report(chunk(0)), altered, arrived_hash=found) == "corrupt"
     assert account.results == []
 
 
@@ -72,11 +72,11 @@ def test_a_gradient_that_is_not_its_reports_is_dropped() -> None:
 def test_a_gradient_of_wrong_size_is_dropped_whatever_its_hash(wrong: Vector) -> None:
     account = ledger(1)
     key = account.take(0)
-    said, sha256 = report(key, gradient=wrong), vector_sha256(wrong)
-    assert account.admit(said, wrong, arrived_sha256=sha256) == "corrupt"
+    said, found = report(key, gradient=wrong), vector_hash(wrong)
+    assert account.admit(said, wrong, arrived_hash=found) == "corrupt"
     assert not account.complete
     # One that is in the sum of another chunk's group does not come by itself.
-    assert account.admit(report(key), None, arrived_sha256=SHA256) == "accepted"
+    assert account.admit(report(key), None, arrived_hash=HASH) == "accepted"
     assert [len(result.gradient_sum) for result in account.results] == [0]
 
 
@@ -84,7 +84,7 @@ def test_a_late_result_for_a_chunk_that_waits_again_is_taken_and_the_chunk_not_r
     account = ledger(1)
     key = account.take(0)
     account.put_back(key, worker=0, reason="timeout")
-    assert account.admit(report(key), GRADIENT, arrived_sha256=SHA256) == "accepted"
+    assert account.admit(report(key), GRADIENT, arrived_hash=HASH) == "accepted"
     assert account.num_queued == 0
     assert account.complete
     assert account.put_back(key, worker=1, reason="lost") is None
@@ -118,4 +118,4 @@ def test_attempts_are_bounded_and_a_chunk_that_never_started_costs_none() -> Non
 
 def test_two_chunks_with_one_key_are_refused() -> None:
     with pytest.raises(ValueError, match="same"):
-        Ledger([chunk(0), chunk(0)], num_weights=4, params_sha256="p", max_attempts=1)
+        Ledger([chunk(0), chunk(0)], num_weights=4, params_hash="p", max_attempts=1)

@@ -16,7 +16,7 @@ from cluster.arrivals import Answer
 from cluster.opening import open_ray_runner
 from cluster.reduction import Reductions, SumReport, add_up
 from cluster.runner import RayRunner
-from metagan.params import Vector, vector_sha256
+from metagan.params import Vector, vector_hash
 from metagan.wire import Sent
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker
@@ -42,17 +42,17 @@ def reducing(run: TrainSetup, script: Script) -> Iterator[RayRunner]:
 
 def test_a_sum_is_that_of_gradients_that_are_what_they_should_be() -> None:
     parts = list(np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32))
-    hashes = [vector_sha256(part) for part in parts]
+    hashes = [vector_hash(part) for part in parts]
     report, total = add_up(50, hashes, *parts)
     assert np.array_equal(total, (parts[0] + parts[1]) + parts[2])
-    assert report == SumReport(tuple(hashes), vector_sha256(total))
+    assert report == SumReport(tuple(hashes), vector_hash(total))
     altered = [parts[0], parts[1] + np.float32(1), parts[2]]
     report, total = add_up(50, hashes, *altered)
-    assert report == SumReport((hashes[0], vector_sha256(altered[1]), hashes[2]), None)
+    assert report == SumReport((hashes[0], vector_hash(altered[1]), hashes[2]), None)
     assert len(total) == 0
     # NumPy would add a gradient of one number to all.
     short = [parts[0], parts[1][:1], parts[2]]
-    report, total = add_up(50, [vector_sha256(part) for part in short], *short)
+    report, total = add_up(50, [vector_hash(part) for part in short], *short)
     assert report == SumReport((hashes[0], "", hashes[2]), None)
     assert len(total) == 0
 

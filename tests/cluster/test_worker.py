@@ -34,7 +34,7 @@ def test_a_worker_computes_what_the_local_runner_does(
     report, gradient = worker.compute(vector, chunk)
     (expected,), _ = local_runner.run(vector, [chunk])
     assert not isinstance(report, WorkerFailure)
-    assert report.gradient_sha256 == expected.report.gradient_sha256
+    assert report.gradient_hash == expected.report.gradient_hash
     assert np.array_equal(gradient, expected.gradient_sum)
 
 
