@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from metagan.sources.arrow import prepare
+from tests.chaos.bad_link import why_no_tap
 from tests.chaos.campaign import SETTINGS
 from tests.chaos.nodes import episode_workers
 from tests.helpers import bars
@@ -45,8 +46,13 @@ def why_not() -> str | None:
     return None
 
 
-def why_no_qdisc(qdisc: Sequence[str]) -> str | None:
-    """Why `tc` cannot disturb a link in this way here, or None if it can."""
+def why_not_disturb(qdisc: Sequence[str]) -> str | None:
+    """Why no link can be disturbed in this way here, or None if one can."""
+    reason = _why_no_qdisc(qdisc)
+    return reason and (why_no_tap() if qdisc[0] == "netem" else reason)
+
+
+def _why_no_qdisc(qdisc: Sequence[str]) -> str | None:
     if shutil.which("tc") is None:
         return "tc is not installed"
     add = f"ip link add mgpair type veth && tc qdisc add dev mgpair root {' '.join(qdisc)}"
@@ -163,14 +169,35 @@ class Hosts:
         _ip("link", "set", f"veth{host}", "up")
 
     def disturb(self, host: int, qdisc: Sequence[str]) -> None:
-        """Delay, lose or throttle what leaves a host and what comes to it, by `tc`."""
+        """Delay, lose or throttle what leaves a host and what comes to it.
+
+        By `tc`; for `netem`, where the kernel has none, by a program between host and bridge.
+        """
+        if _why_no_qdisc(qdisc):
+            self._put_between(host, qdisc)
+            return
         inside = ("ip", "netns", "exec", f"h{host}")
         for where, device in (((), f"veth{host}"), (inside, "eth0")):
             command = [*where, "tc", "qdisc", "add", "dev", device, "root", *qdisc]
             subprocess.run(command, check=True, capture_output=True)
 
+    def _put_between(self, host: int, netem: Sequence[str]) -> None:
+        near, far, beyond = f"near{host}", f"far{host}", f"beyond{host}"
+        program = [sys.executable, "-m", "tests.chaos.bad_link", near, far]
+        counts = self._folder / f"link-{host}"
+        log = (self._folder / f"link-{host}.log").open("ab")
+        with log:
+            subprocess.Popen([*program, str(counts), *netem[1:]], stdout=log, stderr=log)
+        wait_until("the program between", counts.exists, 60)
+        _ip("link", "add", beyond, "type", "bridge")
+        for device, bridge in ((near, "bridge0"), (far, beyond), (f"veth{host}", beyond)):
+            _ip("link", "set", device, "master", bridge, "up")
+        _ip("link", "set", beyond, "up")
+
     def statistics(self, host: int) -> str:
-        """What `tc` says of all that came to a host since: bytes, packets, losses."""
+        """What came to a host since it was disturbed: packets sent on and dropped."""
+        if (counts := self._folder / f"link-{host}").exists():
+            return counts.read_text()
         command = ["tc", "-s", "qdisc", "show", "dev", f"veth{host}"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return " ".join(done.stdout.split())

@@ -4,8 +4,8 @@
         python -m tests.chaos.slow_link FOLDER QDISC...
 
 Three hosts: 1 has Ray's head and the driver, 2 and 3 compute. From the first outer steps on, what
-leaves host 2 or comes to it goes through a queueing discipline of `tc`. The last line printed is
-JSON about what was seen.
+leaves host 2 or comes to it goes through a queueing discipline of `tc`, or through a program that
+does the same (`tests.chaos.bad_link`). The last line printed is JSON about what was seen.
 """
 
 import json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.hosts import in_namespaces, why_no_qdisc, why_not
+from tests.chaos.hosts import in_namespaces, why_not, why_not_disturb
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(1200)]
 
@@ -39,7 +39,7 @@ def test_a_run_goes_on_when_the_link_to_a_host_is_cut(folder: Path) -> None:
 def test_a_link_that_is_slow_and_loses_packets_costs_time_and_no_bit(
     folder: Path, qdisc: str
 ) -> None:
-    if reason := why_not() or why_no_qdisc(qdisc.split()):
+    if reason := why_not() or why_not_disturb(qdisc.split()):
         pytest.skip(reason)
     done = in_namespaces("tests.chaos.slow_link", folder, *qdisc.split())
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
