@@ -147,13 +147,13 @@ def train_run(
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
-        with log, end_logged(log, learner):
+        # The last checkpoint is written under their protection, too.
+        with log, end_logged(log, learner), stop_signals() as stop:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
                 # from workers; the last bits of the outer step would also depend on it.
                 with (
                     pinned_threads(1),
-                    stop_signals() as stop,
                     open_runner(setup.spec) as runner,
                     kept_if_it_ends_early(log, learner, stop),
                 ):

@@ -258,6 +258,24 @@ def test_a_stop_signal_checkpoints_and_leaves(tmp_path: Path, bars_path: Path) -
     assert load_run(tmp_path / "run", RunConfig).step == 2
 
 
+def test_a_stop_signal_while_the_last_checkpoint_is_written_ends_nothing(
+    tmp_path: Path, bars_path: Path
+) -> None:
+    unhandled: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: unhandled.append(number))
+
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        config = bars_config(bars_path, outer={**OUTER, "steps": 2})
+        run_training(config, tmp_path / "run", on_checkpoint=interrupt)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert unhandled == []
+    assert load_run(tmp_path / "run", RunConfig).step == 2
+
+
 def test_starting_from_another_run_takes_its_averaged_weights(
     tmp_path: Path, bars_path: Path, trained: Path
 ) -> None:
