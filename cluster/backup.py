@@ -16,9 +16,9 @@ _SHORTEST_S = 1.0
 class StepTimes:
     """How long the chunks of one outer step took, and from when on one counts as slow."""
 
-    def __init__(self, factor: float | None) -> None:
+    def __init__(self, factor: float | None, *, shortest_s: float = _SHORTEST_S) -> None:
         """`factor` is how many times the median is slow; None: nothing is."""
-        self._factor = factor
+        self._factor, self._shortest_s = factor, shortest_s
         self._seconds: list[float] = []
 
     def add(self, seconds: float) -> None:
@@ -30,4 +30,4 @@ class StepTimes:
         """Seconds after which a chunk is slow; infinite before the first one is finished."""
         if self._factor is None or not self._seconds:
             return float("inf")
-        return max(_SHORTEST_S, self._factor * statistics.median(self._seconds))
+        return max(self._shortest_s, self._factor * statistics.median(self._seconds))

@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster.errors import ClusterError
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.wire import Sent
+from metagan.wire import Sent, is_sent
 
 Rejection = Literal["duplicate", "stale", "corrupt"]
 Verdict = Literal["accepted"] | Rejection
@@ -78,7 +78,7 @@ class Ledger:
         key = (report.step, report.index)
         return key in self._chunks and report.params_hash == self._params_hash
 
-    def has(self, chunk: ChunkKey) -> bool:
+    def has(self, chunk: ChunkKey | ChunkReport) -> bool:
         """Whether the chunk has its result."""
         return (chunk.step, chunk.index) in self._accepted
 
@@ -138,7 +138,7 @@ class Ledger:
         Returns:
             "accepted"; "duplicate" if the chunk has its result; "stale" if it belongs to another
             step or to other parameters; "corrupt" if the gradient is not the report's, or has not
-            a number for each weight.
+            a number for each weight, of a type that is sent.
         """
         if not self.expects(report):
             return "stale"
@@ -148,7 +148,7 @@ class Ledger:
         if arrived_hash != report.gradient_hash:
             return "corrupt"
         # The hash of too short a gradient may be right: a worker may have made it so.
-        if gradient_sum is not None and gradient_sum.shape != (self.num_weights,):
+        if gradient_sum is not None and not is_sent(gradient_sum, self.num_weights):
             return "corrupt"
         chunk = self._chunks[key]
         if chunk in self._queue:

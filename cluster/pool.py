@@ -110,7 +110,7 @@ class WorkerPool:
             },
         )
         # Kept, so that a replacement finds it.
-        self._spec = ray.put(spec)
+        self._spec = put(spec, "what workers need to know")
         self._restarts = 0
         self._likeness = Likeness(telemetry, mixed_devices=config.mixed_devices)
         # Since when there have been too few of them, and when that was told last.
@@ -358,6 +358,22 @@ class WorkerPool:
                 f"{explain_loss(error)}"
             ) from error
         self.replace(worker, explain_loss(error), preempted=is_preempted(error))
+
+
+def put(value: object, what: str) -> Ref:
+    """A copy in Ray's object store.
+
+    Raises:
+        ClusterError: If it has no room, nor the disk that it would move others to.
+    """
+    try:
+        return ray.put(value)
+    except RayError as error:
+        raise ClusterError(
+            f"{what} cannot be put into Ray's object store ({explain(error)}); give it more room "
+            "(ray start --object-store-memory, a larger /dev/shm), or the disk with Ray's folder "
+            "(RAY_TMPDIR)"
+        ) from error
 
 
 def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:

@@ -23,9 +23,9 @@ from cluster.ledger import Ledger
 from cluster.pool import Ref, fetch
 from cluster.resources import placement
 from metagan.aggregate import tree_sum
-from metagan.chunks import ChunkKey
+from metagan.chunks import ChunkKey, ChunkReport
 from metagan.params import Vector, vector_hash
-from metagan.wire import Sent
+from metagan.wire import Sent, is_sent
 
 # A power of two, or it would be no node of the tree.
 GROUP = 8
@@ -49,7 +49,7 @@ def add_up(
 ) -> tuple[SumReport, Vector]:
     """A task: the sum of gradients (P,) that have these hashes, and what to know it by."""
     arrived = tuple(
-        vector_hash(gradient) if gradient.shape == (num_weights,) else "" for gradient in gradients
+        vector_hash(gradient) if is_sent(gradient, num_weights) else "" for gradient in gradients
     )
     if arrived != tuple(expected_hashes):
         return SumReport(arrived, None), np.empty(0, np.float32)
@@ -111,7 +111,7 @@ class Reductions:
         """Whether the step's meta-gradients are added up here."""
         return ledger in self._ledgers
 
-    def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+    def has(self, ledger: Ledger, chunk: ChunkKey | ChunkReport) -> bool:
         """Whether an answer about this chunk is in a group."""
         return (ledger, chunk.index) in self._held
 

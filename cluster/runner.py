@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import ray
 from ray.exceptions import RayError, RayTaskError
 
 from cluster.arrivals import Answer, Arrival
@@ -26,7 +25,7 @@ from cluster.in_flight import InFlight, Submission
 from cluster.last_words import explain, explain_loss
 from cluster.ledger import Ledger, Rejection, Verdict
 from cluster.metrics import RunMetrics
-from cluster.pool import Ref, Worker, WorkerPool, fetch, is_preempted
+from cluster.pool import Ref, Worker, WorkerPool, fetch, is_preempted, put
 from cluster.reduction import Outcome, Reductions
 from cluster.resources import describe_wait, node_resources
 from cluster.telemetry import Event, Telemetry
@@ -126,7 +125,7 @@ class RayRunner:
             self._exceptions.pop(chunk, None)
         self._reductions.consider(ledger, num_bytes=vector.nbytes)
         with self._telemetry.timed("transfer"):
-            return _Account(ledger, ray.put(vector))
+            return _Account(ledger, put(vector, "the parameters"))
 
     def take_events(self) -> Sequence[Event]:
         """See `metagan.train.EpisodeRunner`."""
@@ -252,16 +251,19 @@ class RayRunner:
     def _receive(self, ref: Ref) -> None:
         submission = self._in_flight[ref]
         worker = submission.worker
+        home: Ledger | None = None
+        gradient: Sent | None = None
         try:
             with self._telemetry.timed("transfer"):
                 report: ChunkReport | WorkerFailure = fetch(ref)
-                # What is added up elsewhere stays there.
-                stays = self._reductions.takes(submission.ledger)
-                gradient: Sent | None = None if stays else fetch(submission.gradient)
+                if not isinstance(report, WorkerFailure):
+                    home = self._home(submission, report)
+                    # What is dropped is not fetched, and what is added up elsewhere stays there.
+                    if home and not (self._reductions.takes(home) or self._has(home, report)):
+                        gradient = fetch(submission.gradient)
         except RayTaskError as error:
             # Raised outside of the worker's own guard, as when the two sides differ in version.
             report = WorkerFailure("error", explain(error), str(error))
-            gradient = np.empty(0, np.float32)
         except RayError as error:
             self._lose(worker, explain_loss(error), preempted=is_preempted(error))
             return
@@ -273,21 +275,25 @@ class RayRunner:
             self._pool.dismiss(worker)
         if isinstance(report, WorkerFailure):
             self._take_failure(submission, report)
+        elif home is None:
+            self._drop(submission, "stale")
+        elif self._has(home, report):
+            self._drop(submission, "duplicate")
         elif gradient is None:
-            self._collect(Answer(submission, report))
+            self._reductions.add(Answer(submission, report))
         else:
             answer = Answer(submission, report)
             self._take_result(Arrival((answer,), gradient, report.gradient_hash))
 
-    def _collect(self, answer: Answer) -> None:
-        """Put an answer into its group unless it is nobody's, or the second one."""
-        submission = answer.submission
-        if not submission.ledger.expects(answer.report):
-            self._drop(submission, "stale")
-        elif self._has(submission.ledger, submission.chunk):
-            self._drop(submission, "duplicate")
-        else:
-            self._reductions.add(answer)
+    def _home(self, submission: Submission, report: ChunkReport) -> Ledger | None:
+        """The account of an open step that an answer belongs to, if there is one."""
+        for account in self._accounts:
+            ledger = account.ledger
+            # Sums are made of what was handed out for them: a group waits for all of its own.
+            own = ledger is submission.ledger or not self._reductions.takes(ledger)
+            if own and ledger.expects(report):
+                return ledger
+        return None
 
     def _settle(self, outcome: Outcome) -> None:
         """What came of adding up a group."""
@@ -299,7 +305,7 @@ class RayRunner:
             else:
                 self._put_back(answer.submission, outcome.reason)
 
-    def _has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
+    def _has(self, ledger: Ledger, chunk: ChunkKey | ChunkReport) -> bool:
         """Whether a result of this chunk is there, wherever."""
         return ledger.has(chunk) or self._reductions.has(ledger, chunk)
 

@@ -7,16 +7,19 @@ plain tasks fit, and Ray itself repeats those whose process or node dies.
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
 
+from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session, wait_for_some
 from cluster.errors import ClusterError
+from cluster.pool import fetch, put
 from cluster.resources import (
     check_room,
     describe_wait,
@@ -30,6 +33,8 @@ Result = TypeVar("Result")
 Shared = TypeVar("Shared")
 
 _RETRIES = 3
+# Below this no item is slow.
+_SHORTEST_S = 10.0
 
 
 class RayMap:
@@ -54,20 +59,27 @@ class RayMap:
         self._await_room(min(self._config.num_workers, len(items)))
         task = self._remote(_run)
         # Once for all items: tasks of one node share the copy in its object store.
-        shared_ref = ray.put((function, shared))
+        shared_ref = put((function, shared), "what an evaluation needs")
         waiting = list(reversed(range(len(items))))
-        running: dict[Any, int] = {}
+        running: dict[Any, tuple[int, float]] = {}
         finished: dict[int, Result] = {}
+        times = StepTimes(self._config.backup_factor, shortest_s=_SHORTEST_S)
         threads = self._config.threads_per_worker
-        # What still runs when an item raises is left to end by itself, or with this process: a
-        # task that ends while `ray.cancel` is under way makes Ray 2.60 abort the whole driver.
+        # What still runs when an item raises, or has its result from another task, is left to end
+        # by itself, or with this process: a task that ends while `ray.cancel` is under way makes
+        # Ray 2.60 abort the whole driver.
         for position in range(len(items)):
             while position not in finished:
-                while waiting and len(running) < self._config.num_workers:
-                    index = waiting.pop()
-                    running[task.remote(shared_ref, items[index], threads)] = index
+                now = time.monotonic()
+                slow = _slow(running, now - times.limit_s)
+                while (waiting or slow) and len(running) < self._config.num_workers:
+                    index = waiting.pop() if waiting else slow.pop()
+                    running[task.remote(shared_ref, items[index], threads)] = (index, now)
                 for done in wait_for_some(list(running)):
-                    finished[running.pop(done)] = _fetch(done)
+                    index, started = running.pop(done)
+                    times.add(time.monotonic() - started)
+                    if index >= position and index not in finished:
+                        finished[index] = _fetch(done)
             yield finished.pop(position)
 
     def _remote(self, function: Callable[..., Any]) -> Any:
@@ -102,6 +114,16 @@ class RayMap:
                 )
 
 
+def _slow(running: Mapping[Any, tuple[int, float]], since: float) -> list[int]:
+    """Items that began before and have one task only: for another, the longest running last.
+
+    A task may be frozen, or its node out of reach, and no one would know.
+    """
+    attempts = Counter(index for index, _ in running.values())
+    begun = sorted(((started, index) for index, started in running.values()), reverse=True)
+    return [index for started, index in begun if started <= since and attempts[index] == 1]
+
+
 def _do_nothing() -> None:
     """Shows that there is room."""
 
@@ -116,7 +138,7 @@ def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -
 
 def _fetch(ref: Any) -> Any:
     try:
-        return ray.get(ref)
+        return fetch(ref)
     except RayTaskError as error:
         # Only what the item itself raised: Ray's own text holds the whole remote traceback.
         raise error.cause from None

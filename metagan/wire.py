@@ -5,6 +5,8 @@ significant bits, a relative error of at most 2^-8 = 0.4 %. What is added up is 
 rounding is part of a chunk's result wherever that is computed, so weights still depend on nobody.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +27,11 @@ def to_wire(vector: Tensor, dtype: WireDtype) -> Sent:
     # Through int16: there are operations on torch's uint16 that it lacks.
     bits: NDArray[np.uint16] = vector.to(torch.bfloat16).view(torch.int16).cpu().numpy().view("u2")
     return bits
+
+
+def is_sent(found: NDArray[Any], num_weights: int) -> bool:
+    """Whether it is of a type and shape that `to_wire` makes of so many weights."""
+    return found.dtype in (np.float32, np.uint16) and found.shape == (num_weights,)
 
 
 def from_wire(sent: Sent) -> Vector:

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -257,38 +257,61 @@ def test_a_driver_that_was_replaced_stops(run: RunFolder, uri: str, layout: Layo
         first.push(run, keep=5)
 
 
+@pytest.mark.parametrize("operation", ["open_input_file", "open_output_stream", "move"])
 def test_a_failing_storage_is_tried_again_and_then_told(
-    run: RunFolder, uri: str, layout: Layout, monkeypatch: pytest.MonkeyPatch
+    run: RunFolder, uri: str, layout: Layout, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     storage = opened(uri)
     save(run, layout, 3)
-    calls = failing(storage, monkeypatch, times=3)
-    storage.push(run, keep=5)
+    with monkeypatch.context() as patched:
+        calls = failing(storage, patched, operation, times=2)
+        storage.push(run, keep=5)
     assert storage.steps() == [3]
-    assert next(calls) > 3
-    failing(storage, monkeypatch, times=1000)
+    assert len(calls) > 2
+    save(run, layout, 4)
+    failing(storage, monkeypatch, operation, times=1000)
     with pytest.raises(StorageError, match=r"file:.*no room"):
         storage.push(run, keep=5)
+    # What is half there is no checkpoint.
+    assert RunStorage(uri).steps() == [3]
 
 
-def failing(storage: RunStorage, monkeypatch: pytest.MonkeyPatch, *, times: int) -> Iterator[int]:
-    """The file system's first operations fail; yields how many there were so far."""
-    real, count = storage._fs, 0
+@pytest.mark.parametrize("whole", [1, 3])
+def test_a_push_that_breaks_off_between_files_leaves_the_copy_as_it_was(
+    run: RunFolder, uri: str, layout: Layout, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    storage = opened(uri)
+    save(run, layout, 3)
+    storage.push(run, keep=5)
+    save(run, layout, 4)
+    failing(storage, monkeypatch, "move", times=1000, after=whole)
+    with pytest.raises(StorageError, match="no room"):
+        storage.push(run, keep=5)
+    fetched = RunFolder(run.path.with_name("elsewhere"))
+    assert opened(uri).pull(fetched) == Pulled(3, ())
+
+
+def failing(
+    storage: RunStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    *,
+    times: int,
+    after: int = 0,
+) -> list[str]:
+    """Calls of one operation of the file system fail so often; returns those so far."""
+    real, calls = storage._fs, []
 
     class Failing:
         def __getattr__(self, name: str) -> object:
-            nonlocal count
-            count += 1
-            if count <= times:
-                raise OSError("no room\nsecond line")
+            if name == operation:
+                calls.append(name)
+                if after < len(calls) <= after + times:
+                    raise OSError("no room\nsecond line")
             return getattr(real, name)
 
-    def counted() -> Iterator[int]:
-        while True:
-            yield count
-
     monkeypatch.setattr(storage, "_fs", Failing())
-    return counted()
+    return calls
 
 
 @pytest.mark.parametrize("uri", ["nonsense://x/y", "file://host/x"])

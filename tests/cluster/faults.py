@@ -35,6 +35,8 @@ Kind = Literal[
     "stale",
     "corrupt",
     "short",
+    "wide",
+    "memory",
     "last",
 ]
 
@@ -50,8 +52,9 @@ class Fault:
         kind: kill, scream (a kill after words to stderr), crash, freeze, slow, endless and raise
             strike at the chunk's second episode, kill_after when the result is computed but not yet
             sent; nan makes the second episode's samples NaN; stale answers for other parameters,
-            corrupt with another gradient, short with one number of it and that one's hash; last
-            answers only when the driver has accepted all others (see `Script.accepting`).
+            corrupt with another gradient, short with one number of it and that one's hash, wide
+            with float64 and its hash; memory raises what a GPU without room does; last answers only
+            when the driver has accepted all others (see `Script.accepting`).
         times: Attempts that it strikes at, over all workers.
     """
 
@@ -142,6 +145,9 @@ def faulty_worker(script: Script) -> type[EpisodeWorker]:
             if fault.kind == "short":
                 gradient = gradient[:1]
                 report = replace(report, gradient_hash=vector_hash(gradient))
+            if fault.kind == "wide":
+                gradient = gradient.astype(np.float64)
+                report = replace(report, gradient_hash=vector_hash(gradient))
             if fault.kind == "last":
                 script.wait_for_the_others()
             return report, gradient
@@ -169,7 +175,12 @@ def _raise() -> None:
     raise ValueError("sample 7 is broken")
 
 
+def _no_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
 ACTIONS: Mapping[str, Callable[[], None]] = {
+    "memory": _no_memory,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "scream": _scream,
     "crash": _crash,

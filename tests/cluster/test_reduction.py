@@ -77,7 +77,8 @@ def test_the_driver_takes_in_one_gradient_of_each_group(
 
 
 @pytest.mark.parametrize(
-    ("kind", "verdict"), [("stale", "stale"), ("corrupt", "corrupt"), ("short", "corrupt")]
+    ("kind", "verdict"),
+    [("stale", "stale"), ("corrupt", "corrupt"), ("short", "corrupt"), ("wide", "corrupt")],
 )
 def test_a_result_that_is_not_what_its_report_says_is_computed_again(
     run: TrainSetup,

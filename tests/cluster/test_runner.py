@@ -8,12 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
+from ray.exceptions import ObjectStoreFullError
 
 from cluster.connect import RaySession
 from cluster.errors import ClusterError
 from cluster.opening import open_ray_runner
+from cluster.pool import fetch
 from cluster.runner import RayRunner
+from cluster.worker import EpisodeWorker
 from metagan.aggregate import aggregate
+from metagan.chunks import ChunkReport
 from metagan.dataset import DataError
 from metagan.devices import choose_device
 from metagan.params import Vector
@@ -200,7 +205,8 @@ def test_what_a_chunk_raises_once_is_tried_again_and_what_it_raises_twice_is_rai
 
 
 @pytest.mark.parametrize(
-    ("kind", "verdict"), [("stale", "stale"), ("corrupt", "corrupt"), ("short", "corrupt")]
+    ("kind", "verdict"),
+    [("stale", "stale"), ("corrupt", "corrupt"), ("short", "corrupt"), ("wide", "corrupt")],
 )
 def test_a_result_that_is_not_of_these_parameters_is_dropped_and_counted(
     run: TrainSetup,
@@ -214,6 +220,79 @@ def test_a_result_that_is_not_of_these_parameters_is_dropped_and_counted(
     gradient, events = update_of(run, two_workers)
     assert np.array_equal(gradient, local_gradient)
     assert kinds(events) == [verdict, "retry"]
+
+
+def test_a_gradient_that_is_dropped_is_not_fetched(
+    run: TrainSetup, two_workers: RayRunner, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[object] = []
+
+    def counted(ref: object) -> object:
+        fetched.append(fetch(ref))  # type: ignore[arg-type]
+        return fetched[-1]
+
+    monkeypatch.setattr("cluster.runner.fetch", counted)
+    script.write({(0, 0): Fault("stale")})
+    update_of(run, two_workers)
+    reports = [value for value in fetched if isinstance(value, ChunkReport)]
+    assert len(reports) == len(chunks_of(run)) + 1
+    assert len(fetched) == len(reports) + len(chunks_of(run))
+
+
+def test_a_device_without_room_once_costs_an_attempt_and_twice_ends_the_run_with_advice(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, script: Script
+) -> None:
+    two_workers.wait_until_ready()
+    before = pids(two_workers)
+    script.write({(0, 1): Fault("memory"), (1, 0): Fault("memory", times=2)})
+    gradient, events = update_of(run, two_workers)
+    assert np.array_equal(gradient, local_gradient)
+    assert kinds(events) == ["retry"]
+    assert "lower outer.episodes_per_chunk" in str(events[0]["reason"])
+    with pytest.raises(ClusterError, match=r"2\.00 GiB.*lower outer\.episodes_per_chunk"):
+        update_of(run, two_workers, step=1)
+    # The workers are as they were.
+    assert np.array_equal(update_of(run, two_workers)[0], local_gradient)
+    assert pids(two_workers) == before
+
+
+def test_an_object_store_without_room_is_an_error_of_the_cluster(
+    run: TrainSetup, two_workers: RayRunner, local_gradient: Vector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> object:
+        raise ObjectStoreFullError("Failed to put object: 80 MB, 12 MB free")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ray, "put", full)
+        with pytest.raises(ClusterError, match=r"the parameters cannot.*12 MB free.*/dev/shm"):
+            update_of(run, two_workers)
+    assert np.array_equal(update_of(run, two_workers)[0], local_gradient)
+
+
+def test_a_worker_whose_constructor_raises_ends_the_run_with_the_reason(run: TrainSetup) -> None:
+    class Unbuildable(EpisodeWorker):
+        def __init__(self, *_: object) -> None:
+            raise ImportError("No module named 'their_networks'")
+
+    with (
+        open_ray_runner(run.spec, settings(1), worker_class=Unbuildable) as runner,
+        pytest.raises(ClusterError, match=r"did not start in 3 attempts.*their_networks"),
+    ):
+        runner.run(start_vector(run), chunks_of(run))
+
+
+def test_too_few_workers_are_told_now_and_then_until_the_deadline(
+    run: TrainSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.resources.started_by_this_process", lambda: False)
+    monkeypatch.setattr("cluster.pool._TELL_S", 0.5)
+    config = settings(1, cpus_per_worker=NUM_CPUS + 1, placement_timeout_s=3.0)
+    with open_ray_runner(run.spec, config) as runner:
+        with pytest.raises(ClusterError, match="no worker within"):
+            runner.wait_until_ready()
+        told = [event for event in runner.take_events() if event["kind"] == "waiting"]
+    assert len(told) >= 2
+    assert f"with {NUM_CPUS + 1} CPU" in str(told[0]["reason"])
 
 
 def test_attempts_at_a_chunk_are_bounded(

@@ -1,6 +1,10 @@
 """Items on Ray's tasks: in order, and not waited for where there never is room for them."""
 
+import contextlib
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +28,48 @@ def test_results_come_in_order_and_an_item_may_take_longer_than_its_placement() 
     short = RayMap(settings(1, placement_timeout_s=2.0))
     assert list(short(late_by, 4.0, [3])) == [9]
     assert list(short(late_by, 4.0, [])) == []
+
+
+def freezes_once(mark: Path, item: int) -> int:
+    if item == 1:
+        with contextlib.suppress(FileExistsError):
+            mark.touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGSTOP)
+    return item
+
+
+def dies_once(mark: Path, item: int) -> int:
+    if item == 1:
+        with contextlib.suppress(FileExistsError):
+            mark.touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_an_item_whose_process_dies_is_computed_again(tmp_path: Path) -> None:
+    work = RayMap(settings(2))
+    assert list(work(dies_once, tmp_path / "struck", list(range(4)))) == [0, 1, 2, 3]
+
+
+def test_an_item_whose_process_is_frozen_is_computed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.work._SHORTEST_S", 2.0)
+    work = RayMap(settings(2, backup_factor=3.0))
+
+    def told(mark: Path, item: int) -> int:
+        (mark.parent / f"pid-{os.getpid()}").touch()
+        return freezes_once(mark, item)
+
+    try:
+        started = time.monotonic()
+        assert list(work(told, tmp_path / "struck", list(range(5)))) == list(range(5))
+        assert 2 <= time.monotonic() - started < 60
+    finally:
+        for file in tmp_path.glob("pid-*"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(file.name.removeprefix("pid-")), signal.SIGCONT)
+    assert (tmp_path / "struck").exists()
 
 
 def test_items_that_can_never_fit_are_refused_at_once() -> None:

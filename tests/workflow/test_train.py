@@ -242,12 +242,15 @@ def test_a_second_start_is_refused_and_changes_nothing(trained: Path, bars_path:
     assert (trained / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_stop_signal_checkpoints_and_leaves(tmp_path: Path, bars_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_checkpoints_and_leaves(
+    tmp_path: Path, bars_path: Path, number: signal.Signals
+) -> None:
     class Interrupting(Quiet):
         def progress(self, fields, *, force=False) -> None:
             super().progress(fields, force=force)
             if len(self.fields) == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
 
     config = bars_config(bars_path, outer={**OUTER, "steps": 50})
     outcome = train_run(
