@@ -5,6 +5,7 @@ otherwise: `MLFLOW_TRACKING_URI`, `WANDB_MODE`.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _NO_LOGGERS_BY_ITSELF = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"
 _MLFLOW_URI = "MLFLOW_TRACKING_URI"
 _WANDB_MODE = "WANDB_MODE"
 _PROJECT = "metagan"
+_LOG = logging.getLogger(__name__)
 
 
 class _ResultLog(JsonLoggerCallback):
@@ -50,32 +52,60 @@ class _Kind:
     callback: Callable[[Path, str], ray_tune.Callback]
 
 
-def _of_started_trials(base: Any) -> Any:
-    """A callback's class, for trials that fail before they start, which its own cannot end."""
+def harmless(base: Any) -> Any:
+    """A logger callback's class that a search outlives.
 
-    class OfStartedTrials(base):  # type: ignore[misc]
+    After its first error (a server that is gone, a full disk), which is told, it logs no more. It
+    also is not told of the end of a trial that failed before it started, which its own cannot end.
+    """
+
+    class Harmless(base):  # type: ignore[misc]
+        broken = False
         started: frozenset[str] = frozenset()
 
+        def _unless_broken(self, name: str, *arguments: Any, **named: Any) -> None:
+            if self.broken:
+                return
+            try:
+                getattr(super(), name)(*arguments, **named)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the search is worth more
+                self.broken = True
+                said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+                _LOG.warning("%s logs no more: %s", base.__name__, said)
+
+        def setup(self, *arguments: Any, **named: Any) -> None:
+            self._unless_broken("setup", *arguments, **named)
+
         def log_trial_start(self, trial: Any) -> None:
-            super().log_trial_start(trial)
+            self._unless_broken("log_trial_start", trial)
             self.started |= {trial.trial_id}
+
+        def log_trial_result(self, iteration: int, trial: Any, result: Any) -> None:
+            self._unless_broken("log_trial_result", iteration, trial, result)
+
+        def log_trial_save(self, trial: Any) -> None:
+            self._unless_broken("log_trial_save", trial)
 
         def log_trial_end(self, trial: Any, failed: bool = False) -> None:
             if trial.trial_id in self.started:
-                super().log_trial_end(trial, failed)
+                self._unless_broken("log_trial_end", trial, failed)
 
-    return OfStartedTrials
+        def on_experiment_end(self, trials: Any, **info: Any) -> None:
+            self._unless_broken("on_experiment_end", trials, **info)
+
+    return Harmless
 
 
 def _tensorboard(out: Path, stage: str) -> ray_tune.Callback:  # noqa: ARG001
     # It writes beside Tune's own files of a trial, under out/tune.
-    return TBXLoggerCallback()  # type: ignore[no-untyped-call]
+    made: ray_tune.Callback = harmless(TBXLoggerCallback)()
+    return made
 
 
 def _mlflow(out: Path, stage: str) -> ray_tune.Callback:
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-    return _of_started_trials(MLflowLoggerCallback)(
+    return harmless(MLflowLoggerCallback)(
         tracking_uri=os.environ.get(_MLFLOW_URI, f"sqlite:///{out.absolute() / 'mlflow.db'}"),
         experiment_name=f"{out.absolute().name} {stage}",
         # MLflow takes a parameter once; of a trial whose settings change it gets the last ones.
@@ -86,7 +116,7 @@ def _mlflow(out: Path, stage: str) -> ray_tune.Callback:
 def _wandb(out: Path, stage: str) -> ray_tune.Callback:
     from ray.air.integrations.wandb import WandbLoggerCallback
 
-    return _of_started_trials(WandbLoggerCallback)(
+    return harmless(WandbLoggerCallback)(
         project=_PROJECT,
         group=f"{out.absolute().name} {stage}",
         mode=os.environ.get(_WANDB_MODE, "offline"),

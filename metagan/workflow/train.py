@@ -13,7 +13,7 @@ from typing import Literal
 from metagan.algorithms import inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
-from metagan.cli.context import EXIT_INTERRUPTED, Context
+from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import load
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
@@ -324,20 +324,25 @@ def _announce(
 def train_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan train`."""
     config: RunConfig = load(args, context).config
-    outcome = train_run(
-        config,
-        args.run,
-        open_runner=local_runner(config, threads=context.threads_per_worker(config))
-        if args.local
-        else functools.partial(context.open_runner, config),
-        reporter=context.console,
-        resume=args.resume,
-    )
+    local = ("--local",) if args.local else ()
+    again = command_line("train", "--run", args.run, *local, "--resume")
+    try:
+        outcome = train_run(
+            config,
+            args.run,
+            open_runner=local_runner(config, threads=context.threads_per_worker(config))
+            if args.local
+            else functools.partial(context.open_runner, config),
+            reporter=context.console,
+            resume=args.resume,
+        )
+    except Exception as error:
+        if getattr(error, "exit_code", None) == EXIT_RESOURCES and RunFolder(args.run).has_steps():
+            context.console.print(f"the last whole outer step is kept; continue: {again}")
+        raise
     if outcome.status == "interrupted":
-        local = ("--local",) if args.local else ()
         context.console.print(
-            f"interrupted at outer step {outcome.step}, checkpoint written; continue: "
-            f"{command_line('train', '--run', args.run, *local, '--resume')}"
+            f"interrupted at outer step {outcome.step}, checkpoint written; continue: {again}"
         )
         return EXIT_INTERRUPTED
     context.console.print(

@@ -264,7 +264,7 @@ def test_an_object_store_without_room_is_an_error_of_the_cluster(
 
     with monkeypatch.context() as patched:
         patched.setattr(ray, "put", full)
-        with pytest.raises(ClusterError, match=r"the parameters cannot.*12 MB free.*/dev/shm"):
+        with pytest.raises(ClusterError, match=r"the parameters cannot.*StoreFullError.*/dev/shm"):
             update_of(run, two_workers)
     assert np.array_equal(update_of(run, two_workers)[0], local_gradient)
 

@@ -168,6 +168,22 @@ def test_no_command_for_the_user_has_a_path_without_quotes() -> None:
     assert [str(path) for path in files if bare.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_only_what_tells_the_time_of_day_reads_the_wall_clock() -> None:
+    # Elsewhere seconds are differences, and a clock that is set back would make them negative.
+    may = {
+        "cluster/jobs.py",  # Names jobs by the time of day.
+        "cluster/probe.py",  # Compares the clocks of machines.
+        "metagan/clock.py",
+        "metagan/workflow/scalars.py",  # What TensorBoard's events have.
+        "tune/lineage.py",  # Compares with the times of files.
+    }
+    asks = re.compile(r"\btime\.time(_ns)?\(|\bdatetime\.(now|utcnow|today)\(")
+    found = {
+        str(path.relative_to(REPOSITORY)) for path in sources() if asks.search(path.read_text())
+    }
+    assert found == may
+
+
 def test_no_ray_task_is_cancelled() -> None:
     """A task that ends at that moment makes Ray 2.60 abort the driver, without a message."""
     sources = (REPOSITORY / "cluster").rglob("*.py")

@@ -20,8 +20,8 @@ from tests.workflow.conftest import Quiet
 from tune.config import SearchConfig
 from tune.search import search
 from tune.trackers import (
-    _of_started_trials,
     check_trackers,
+    harmless,
     tracker_callbacks,
     trackers_environment,
 )
@@ -87,12 +87,41 @@ def test_a_trial_that_never_started_is_not_ended() -> None:
         def log_trial_end(self, trial: Any, failed: bool = False) -> None:
             calls.append((f"end {failed}", trial.trial_id))
 
-    callback = _of_started_trials(Strict)()
+    callback = harmless(Strict)()
     a, b = (SimpleNamespace(trial_id=name) for name in "ab")
     callback.log_trial_start(a)
     callback.log_trial_end(a, failed=True)
     callback.log_trial_end(b, failed=True)
     assert calls == [("start", "a"), ("end True", "a")]
+
+
+def test_a_tracker_that_fails_is_told_of_once_and_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Gone:
+        def setup(self, **_: Any) -> None:
+            pass
+
+        def log_trial_start(self, trial: Any) -> None:
+            pass
+
+        def log_trial_result(self, *_: Any) -> None:
+            raise ConnectionError("the server is gone\nand a page about it")
+
+        def on_experiment_end(self, *_: Any) -> None:
+            raise AssertionError("not asked any more")
+
+    callback = cloudpickle.loads(cloudpickle.dumps(harmless(Gone)()))
+    trial = SimpleNamespace(trial_id="a")
+    callback.setup(stop=None)
+    callback.log_trial_start(trial)
+    for iteration in (1, 2):
+        callback.log_trial_result(iteration, trial, {})
+    callback.log_trial_end(trial)
+    callback.on_experiment_end([trial])
+    assert [record.getMessage() for record in caplog.records] == [
+        "Gone logs no more: the server is gone"
+    ]
 
 
 @needs("mlflow", "sqlalchemy", "alembic")

@@ -6,8 +6,10 @@ import importlib
 import json
 import os
 import re
+import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -124,6 +126,24 @@ def logged(run: Path) -> list[dict[str, Any]]:
 
 def newest(run: Path) -> str:
     return list_checkpoints(run / "checkpoints")[0].name
+
+
+def test_a_run_that_lost_its_cluster_says_how_to_go_on(
+    bars_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, run = config_of(bars_path), tmp_path / "run"
+    (tmp_path / "c.yaml").write_text(to_yaml(config))
+
+    def opened(settings: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
+        return disturbed(settings, 4, lose)(spec)
+
+    line = ["train", "-c", str(tmp_path / "c.yaml"), "--run", str(run)]
+    assert run_cli(line, lambda console: replace(local_context(console), open_runner=opened)) == 4
+    said = capsys.readouterr()
+    assert "21 workers were lost" in said.err
+    following = said.out.rpartition("continue: ")[2]
+    assert shlex.split(following) == ["metagan", "train", "--run", str(run), "--resume"]
+    assert newest(run) == "step-3"
 
 
 def test_what_led_to_the_end_of_a_run_is_logged_and_the_end_last(
