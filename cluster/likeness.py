@@ -5,6 +5,7 @@ import torch
 from cluster.errors import ClusterError
 from cluster.telemetry import Telemetry
 from cluster.worker import WorkerReady
+from metagan.version import UNKNOWN, tool_version
 
 
 class Likeness:
@@ -26,11 +27,16 @@ class Likeness:
         Raises:
             ClusterError: If it cannot belong to the run.
         """
-        if ready.torch_version != torch.__version__:
-            raise ClusterError(
-                f"{where} has torch {ready.torch_version}, the driver {torch.__version__}; "
-                "install one version on all nodes"
-            )
+        for package, there, here in (
+            ("torch", ready.torch_version, torch.__version__),
+            ("metagan", ready.metagan_version, tool_version()),
+        ):
+            # Where a job's files were uploaded, metagan may be installed on some nodes only.
+            if there != here and UNKNOWN not in (there, here):
+                raise ClusterError(
+                    f"{where} has {package} {there}, the driver {here}; install one version on "
+                    "all nodes"
+                )
         if self._first is None:
             self._first = where, ready
             self._telemetry.arithmetic = ready.arithmetic

@@ -24,6 +24,7 @@ from metagan.dataset import DataError
 from metagan.devices import choose_device, device_name, pinned_threads
 from metagan.params import Vector
 from metagan.train import ChunkWorker, WorkerSpec
+from metagan.version import UNKNOWN, tool_version
 from metagan.wire import Sent
 
 
@@ -40,6 +41,7 @@ class WorkerReady:
         load_s: Seconds it took to open the data and build the networks.
         device_name: Which CPU or GPU it computes on.
         arithmetic: By which rounding it computes, see `metagan.arithmetic`.
+        metagan_version: Of this package there.
     """
 
     pid: int
@@ -50,6 +52,7 @@ class WorkerReady:
     load_s: float
     device_name: str = ""
     arithmetic: str = ""
+    metagan_version: str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ class EpisodeWorker:
             load_s=time.monotonic() - started,
             device_name=device_name(device),
             arithmetic=arithmetic,
+            metagan_version=tool_version(),
         )
 
     @ray.method(num_returns=2)

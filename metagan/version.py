@@ -2,10 +2,12 @@
 
 import importlib.metadata
 
+UNKNOWN = "unknown"
+
 
 def tool_version() -> str:
-    """The installed version; "unknown" in a checkout that is not installed."""
+    """The installed version; `UNKNOWN` in a checkout that is not installed."""
     try:
         return importlib.metadata.version("metagan")
     except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return UNKNOWN

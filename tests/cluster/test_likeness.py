@@ -12,21 +12,17 @@ from cluster.likeness import Likeness
 from cluster.opening import open_ray_runner
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
+from metagan.version import UNKNOWN
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.runs import chunks_of, settings, start_vector
 
 
-def ready(arithmetic: str, *, device: str = "cpu", torch_version: str = "") -> WorkerReady:
-    return WorkerReady(
-        1,
-        "host",
-        "",
-        device,
-        torch_version or torch.__version__,
-        0.0,
-        f"a {arithmetic}",
-        arithmetic,
-    )
+def ready(
+    arithmetic: str, *, device: str = "cpu", torch_version: str = "", version: str = UNKNOWN
+) -> WorkerReady:
+    installed = torch_version or torch.__version__
+    name = f"a {arithmetic}"
+    return WorkerReady(1, "host", "", device, installed, 0.0, name, arithmetic, version)
 
 
 def test_other_bits_are_told_once_for_each_kind() -> None:
@@ -49,10 +45,15 @@ def test_where_bits_must_not_differ_other_ones_end_the_run() -> None:
         likeness.check("worker 2", ready("two"))
 
 
-def test_another_torch_and_another_kind_of_device_are_refused() -> None:
+def test_another_version_and_another_kind_of_device_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     likeness = Likeness(Telemetry(), mixed_devices=True)
     with pytest.raises(ClusterError, match=r"has torch 1\.0, the driver"):
         likeness.check("worker 0", ready("one", torch_version="1.0"))
+    monkeypatch.setattr("cluster.likeness.tool_version", lambda: "2.0")
+    with pytest.raises(ClusterError, match=r"has metagan 1\.0, the driver 2\.0; install one"):
+        likeness.check("worker 0", ready("one", version="1.0"))
     likeness.check("worker 0", ready("one"))
     with pytest.raises(ClusterError, match="worker 1 computes on cuda, others on cpu"):
         likeness.check("worker 1", ready("two", device="cuda"))

@@ -121,6 +121,29 @@ def test_the_command_survives_a_killed_worker_and_goes_on_after_an_interruption(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("process", ["gcs_server", "raylet"])
+def test_a_run_whose_own_ray_breaks_down_keeps_what_it_has_done(
+    config: RunConfig, tmp_path: Path, process: str
+) -> None:
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    (tmp_path / "home").mkdir()
+    run = tmp_path / "run"
+    endless = ("outer.steps=100000", "checkpoint.every_steps=100000")
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        command = start_train(tmp_path, folder, "--workers", "1", *endless)
+        try:
+            wait_for(lambda: len(lines(run / "metrics.jsonl")) >= 2, command)
+            of_ray = {name_of(pid): pid for pid in descendants(command.pid)}
+            os.kill(of_ray[process], signal.SIGKILL)
+            assert command.wait(60) == 4
+        finally:
+            command.kill()
+    reached = len(lines(run / "metrics.jsonl"))
+    assert tensors(run, reached)
+    assert lines(run / "failures.jsonl")[-1]["kind"] == "end"
+
+
+@pytest.mark.slow
 def test_whoever_ends_the_whole_process_group_leaves_a_checkpoint(
     config: RunConfig, tmp_path: Path
 ) -> None:
