@@ -92,7 +92,7 @@ class ClusterConfig(Config):
         3.0,
         gt=1,
         description="At the end of a step, a chunk that takes this many times the step's median is "
-        "given to an idle worker, too; null: never.",
+        "given to an idle worker, too; the same holds for items of an evaluation; null: never.",
     )
     reduce_above_mb: float | None = Field(
         1024.0,
