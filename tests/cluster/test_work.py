@@ -30,25 +30,21 @@ def test_results_come_in_order_and_an_item_may_take_longer_than_its_placement() 
     assert list(short(late_by, 4.0, [])) == []
 
 
-def freezes_once(mark: Path, item: int) -> int:
+def struck_once(fault: tuple[Path, signal.Signals], item: int) -> int:
+    """Its process gets a signal at the first attempt at item 1."""
+    folder, number = fault
     if item == 1:
         with contextlib.suppress(FileExistsError):
-            mark.touch(exist_ok=False)
-            os.kill(os.getpid(), signal.SIGSTOP)
-    return item
-
-
-def dies_once(mark: Path, item: int) -> int:
-    if item == 1:
-        with contextlib.suppress(FileExistsError):
-            mark.touch(exist_ok=False)
-            os.kill(os.getpid(), signal.SIGKILL)
+            (folder / "struck").touch(exist_ok=False)
+            (folder / "pid").write_text(str(os.getpid()))
+            os.kill(os.getpid(), number)
     return item
 
 
 def test_an_item_whose_process_dies_is_computed_again(tmp_path: Path) -> None:
     work = RayMap(settings(2))
-    assert list(work(dies_once, tmp_path / "struck", list(range(4)))) == [0, 1, 2, 3]
+    assert list(work(struck_once, (tmp_path, signal.SIGKILL), list(range(4)))) == [0, 1, 2, 3]
+    assert (tmp_path / "struck").exists()
 
 
 def test_an_item_whose_process_is_frozen_is_computed_by_another(
@@ -56,20 +52,13 @@ def test_an_item_whose_process_is_frozen_is_computed_by_another(
 ) -> None:
     monkeypatch.setattr("cluster.work._SHORTEST_S", 2.0)
     work = RayMap(settings(2, backup_factor=3.0))
-
-    def told(mark: Path, item: int) -> int:
-        (mark.parent / f"pid-{os.getpid()}").touch()
-        return freezes_once(mark, item)
-
+    started = time.monotonic()
     try:
-        started = time.monotonic()
-        assert list(work(told, tmp_path / "struck", list(range(5)))) == list(range(5))
-        assert 2 <= time.monotonic() - started < 60
+        found = list(work(struck_once, (tmp_path, signal.SIGSTOP), list(range(5))))
     finally:
-        for file in tmp_path.glob("pid-*"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(file.name.removeprefix("pid-")), signal.SIGCONT)
-    assert (tmp_path / "struck").exists()
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGCONT)
+    assert found == list(range(5))
+    assert 2 <= time.monotonic() - started < 60
 
 
 def test_items_that_can_never_fit_are_refused_at_once() -> None:
