@@ -215,3 +215,25 @@ def test_who_has_another_token_or_address_or_job_is_told_so(
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     code, output = metagan("job list")
     assert (code, "RAY_AUTH_MODE=token" in output) == (4, True), output
+
+
+@pytest.mark.usefixtures("metagan")
+def test_rays_own_command_submits_a_run_as_well(
+    address: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    data = prepare_arrow(bars(), tmp_path / "bars")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "tiny.yaml").write_text("outer: {steps: 2}\n")
+    submit = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", address]
+    train = [sys.executable, "-m", "metagan", "train", "-c", "tiny.yaml", *TINY]
+    done = subprocess.run(
+        [*submit, "--working-dir", str(work), "--", *train, f"data.path={data}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "done: 2 outer steps" in done.stdout
