@@ -1,6 +1,7 @@
 """Small data sets, settings and looks at processes that tests share."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,18 @@ def files_with(words: list[str], *folders: Path) -> list[str]:
         if path.is_file() and not path.is_symlink()
         if any(word.encode() in path.read_bytes() for word in words)
     ]
+
+
+def used_memory() -> float:
+    """Share of this machine's memory that is in use."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    kilobytes = {words[0]: int(words[1]) for words in lines}
+    return 1 - kilobytes["MemAvailable:"] / kilobytes["MemTotal:"]
+
+
+def take_memory() -> None:
+    """Take more and more, and keep it; never the last tenth."""
+    taken = []
+    while used_memory() < 0.9:
+        taken.append(b"x" * 2**27)
+        time.sleep(0.01)

@@ -20,7 +20,7 @@ from ray.cluster_utils import Cluster
 from metagan.sources.arrow import prepare
 from tests.chaos.campaign import isolate
 from tests.conftest import REPOSITORY
-from tests.helpers import bars
+from tests.helpers import bars, take_memory, used_memory
 from tests.tune.faults import left_behind, process_of, steps_done
 from tests.tune.on_nodes import STEPS, same_bits, tried
 
@@ -31,27 +31,17 @@ ROOM = 0.2
 _GREEDY = "METAGAN_TEST_GREEDY"
 
 
-def used() -> float:
-    """Share of this machine's memory that is in use."""
-    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
-    kilobytes = {words[0]: int(words[1]) for words in lines}
-    return 1 - kilobytes["MemAvailable:"] / kilobytes["MemTotal:"]
-
-
 def watch() -> None:
     """In every process of Ray's: take memory without end once the file has this process's id."""
     threading.Thread(target=_take_memory, daemon=True).start()
 
 
 def _take_memory() -> None:
-    told, taken = Path(os.environ[_GREEDY]), []
+    told = Path(os.environ[_GREEDY])
     while not told.is_file() or told.read_text() != str(os.getpid()):
         time.sleep(0.05)
     told.unlink()
-    # Never more than is free, whatever Ray does.
-    while used() < 0.9:
-        taken.append(b"x" * 2**27)
-        time.sleep(0.01)
+    take_memory()
 
 
 class Greedy:
@@ -80,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     prepare(bars(), folder / "bars")
     # Workers have to find this module and the file.
     os.environ |= {_GREEDY: str(folder / "greedy"), "PYTHONPATH": str(REPOSITORY)}
-    full = used() + ROOM
+    full = used_memory() + ROOM
     system = {"memory_usage_threshold": full, "memory_monitor_refresh_ms": 100}
     cluster = Cluster(
         initialize_head=True,
