@@ -37,6 +37,7 @@ TINY = [
     "outer.episodes_per_chunk=2",
     "cluster.cpus_per_worker=0.5",
 ]
+DRIVERS = "metagan.io/role=driver"
 Submitted = Callable[..., tuple[int, str]]
 
 
@@ -69,7 +70,7 @@ def address(environment: dict[str, str]) -> Iterator[str]:
     """The dashboard of a running head node."""
     port, dashboard, agent, grpc = free_ports(4)
     command = f"start --head --block --port={port} --num-cpus=4 --disable-usage-stats"
-    command += f" --dashboard-host=127.0.0.1 --dashboard-port={dashboard}"
+    command += f" --dashboard-host=127.0.0.1 --dashboard-port={dashboard} --labels {DRIVERS}"
     command += f" --dashboard-agent-listen-port={agent} --dashboard-agent-grpc-port={grpc}"
     head = subprocess.Popen(
         [str(Path(sys.executable).with_name("ray")), *command.split()],
@@ -237,3 +238,18 @@ def test_rays_own_command_submits_a_run_as_well(
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "done: 2 outer steps" in done.stdout
+
+
+def test_a_driver_runs_only_where_its_label_is(metagan: Submitted, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    look = ["--", "data", "inspect", prepare_arrow(bars(size=28), tmp_path / "bars")]
+    submit = f"submit --python {sys.executable} --working-dir {tmp_path / 'work'} --driver-label"
+    code, output = metagan(f"{submit} {DRIVERS}", *look)
+    assert code == 0, output
+    code, output = metagan(f"{submit} metagan.io/role=nothing --no-follow", *look)
+    assert code == 0, output
+    job = output.strip()
+    # The one before took about as long from its beginning to its end.
+    time.sleep(10)
+    assert f"{job}: pending" in metagan(f"job status {job}")[1]
+    assert metagan(f"job stop {job}")[0] == 0
