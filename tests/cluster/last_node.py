@@ -1,4 +1,6 @@
-"""The command `metagan train` loses a node, then the last one, and is repeated on a new one."""
+"""The command `metagan train` loses a node, then the last one, is repeated on a new one, and loses
+the cluster's head.
+"""
 
 import subprocess
 import sys
@@ -55,7 +57,14 @@ def main() -> None:
     again = train("--resume", f"outer.steps={out['reached'] + 2}", "checkpoint.every_steps=100000")
     _, said = again.communicate(timeout=90)
     assert again.returncode == 0, said
-    tell({**out, "lost_on_two": on_two})
+    command = train("--resume", *endless)
+    wait_for_steps(out["reached"] + 4)
+    (control,) = nodes.head_node.all_processes["gcs_server"]
+    control.process.kill()
+    _, said = command.communicate(timeout=90)
+    headless = {"exit_code": command.returncode, "said": said, "reached": steps()}
+    headless["kept"] = (run / "checkpoints" / f"step-{steps()}" / "manifest.json").is_file()
+    tell({**out, "lost_on_two": on_two, "headless": headless})
     ray.shutdown()
     nodes.shutdown()
 

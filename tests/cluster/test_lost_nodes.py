@@ -31,7 +31,7 @@ def test_nodes_go_in_the_middle_of_steps_and_the_bits_are_equal(tmp_path: Path) 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_run_whose_last_node_goes_ends_with_4_and_a_checkpoint_and_resumes_to_equal_bits(
+def test_a_run_whose_last_node_or_head_goes_ends_with_4_and_resumes_to_equal_bits(
     tmp_path: Path,
 ) -> None:
     setup: TrainSetup = bars_run(tmp_path / "bars")
@@ -42,6 +42,11 @@ def test_a_run_whose_last_node_goes_ends_with_4_and_a_checkpoint_and_resumes_to_
     assert seen["checkpoints"] == [f"step-{reached}"]
     # The loss of the first one did not end it.
     assert reached >= seen["lost_on_two"] + 3
+    headless = seen["headless"]
+    assert headless["exit_code"] == 4, headless
+    assert "the cluster's head has not answered for 30 s" in headless["said"]
+    assert headless["reached"] >= reached + 4
+    assert headless["kept"]
     outer = {**setup.spec.config.outer.model_dump(), "steps": reached + 2}
     whole = bars_config(tmp_path / "bars", outer=outer)
     train_run(whole, tmp_path / "local", open_runner=local_runner(whole), reporter=Quiet())
