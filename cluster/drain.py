@@ -51,8 +51,7 @@ class DrainNotices:
             self._looked = now
             self._looking = threading.Thread(target=self._look, daemon=True)
             self._looking.start()
-        own = ray.get_runtime_context().get_node_id()
-        if own in self._nodes:
+        if self._nodes and (own := ray.get_runtime_context().get_node_id()) in self._nodes:
             raise ClusterError(
                 f"the driver's own node ({own}) is about to be taken away; start the command "
                 "again on another one, with --resume auto"

@@ -61,6 +61,8 @@ class RayMap:
         # Once for all items: tasks of one node share the copy in its object store.
         shared_ref = put((function, shared), "what an evaluation needs")
         waiting = list(reversed(range(len(items))))
+        # Items without a result; of some that have one, a slower task may still run.
+        wanted = set(waiting)
         running: dict[Any, tuple[int, float]] = {}
         finished: dict[int, Result] = {}
         times = StepTimes(self._config.backup_factor, shortest_s=_SHORTEST_S)
@@ -71,15 +73,16 @@ class RayMap:
         for position in range(len(items)):
             while position not in finished:
                 now = time.monotonic()
-                slow = _slow(running, now - times.limit_s)
+                slow = [i for i in _slow(running, now - times.limit_s) if i in wanted]
                 while (waiting or slow) and len(running) < self._config.num_workers:
                     index = waiting.pop() if waiting else slow.pop()
                     running[task.remote(shared_ref, items[index], threads)] = (index, now)
                 for done in wait_for_some(list(running)):
                     index, started = running.pop(done)
                     times.add(time.monotonic() - started)
-                    if index >= position and index not in finished:
+                    if index in wanted:
                         finished[index] = _fetch(done)
+                        wanted.remove(index)
             yield finished.pop(position)
 
     def _remote(self, function: Callable[..., Any]) -> Any:

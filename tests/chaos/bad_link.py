@@ -67,7 +67,7 @@ def pass_on(
                 try:
                     os.write(target, frame)
                     passed += 1
-                except (BlockingIOError, OSError):
+                except OSError:
                     dropped += 1  # A queue is full, or a device is down.
 
 
