@@ -181,12 +181,13 @@ class RunFolder:
         """Hold the folder: a second driver is refused.
 
         Args:
-            wait_s: How long to wait for another process that holds it.
+            wait_s: How long to wait for another process that holds it; at least a moment, in which
+                one that has just taken it writes its name.
 
         Raises:
             BusyError: If it still does.
         """
-        deadline = time.monotonic() + wait_s
+        deadline = time.monotonic() + max(wait_s, _LOCK_POLL_S)
         with contextlib.ExitStack() as held:
             while True:
                 try:

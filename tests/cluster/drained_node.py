@@ -51,8 +51,8 @@ def main() -> None:
     ray.init(address=nodes.address, logging_level="ERROR")
     drained: list[float] = []
 
-    def drain() -> None:
-        _drain(nodes.address, first)
+    def give_notice() -> None:
+        drain(nodes.address, first)
         drained.append(time.time())
 
     # Not one lost worker is allowed: those that leave are not charged.
@@ -65,7 +65,7 @@ def main() -> None:
         for step in range(3):
             chunks = plan_step(spec.config, tasks, weights, step)
             if step == 1:
-                threading.Timer(2.0, drain).start()
+                threading.Timer(2.0, give_notice).start()
             results, stats = runner.run(vector, chunks)
             events += [event["kind"] for event in stats.events]
             sums = {result.report.index: result.gradient_sum for result in results}
@@ -77,7 +77,7 @@ def main() -> None:
         alive = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         lines = [line.split() for line in begun.read_text().splitlines()]
         # The head, where this process is.
-        _drain(nodes.address, nodes.head_node.node_id)
+        drain(nodes.address, nodes.head_node.node_id)
         try:
             while True:
                 runner.run(vector, plan_step(spec.config, tasks, weights, 3))
@@ -103,7 +103,8 @@ def main() -> None:
     nodes.shutdown()
 
 
-def _drain(address: str, node: str) -> None:
+def drain(address: str, node: str) -> None:
+    """Give a node notice that it will go in `NOTICE_S`."""
     deadline_ms = int(1000 * (time.time() + NOTICE_S))
     control = GcsClient(address=address)
     accepted, why_not = control.drain_node(node, PREEMPTION, "preempted", deadline_ms)

@@ -22,3 +22,20 @@ def test_two_workers_of_a_node_share_one_copy_of_a_steps_parameters(
             assert objects == 1 + 5
             payload = 4 * NUM_WEIGHTS * objects
             assert payload <= size < payload + 10_000
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_stored_result_counts_once_though_its_worker_or_its_node_is_gone(
+    run: TrainSetup, tmp_path: Path
+) -> None:
+    seen = run_scenario("stored_results", run, tmp_path)
+    assert seen["equal"] == [True] * 4 * 5
+    calm, worker_killed, node_killed, after = seen["events"]
+    assert (calm, after) == ([], [])
+    # What a worker has stored outlives it; of what its node held the chunk is computed again.
+    assert seen["attempts"] == {"1": 1, "2": 2}
+    assert ["retry", seen["chunk"]["1"]] not in worker_killed
+    assert ["retry", seen["chunk"]["2"]] in node_killed
+    for events in (worker_killed, node_killed):
+        assert [kind for kind, _ in events].count("restart") == 1

@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from metagan.workflow.setup import TrainSetup
-from tests.cluster.ray_for_tests import bars_run
+from metagan.workflow.train import local_runner, train_run
+from tests.cluster.drained_node import NOTICE_S
+from tests.cluster.ray_for_tests import bars_config, bars_run
 from tests.cluster.simulated import run_scenario
+from tests.workflow.conftest import Quiet
+
+RUNS = ("run", "local")
 
 
 @pytest.mark.ray
@@ -28,3 +33,26 @@ def test_workers_leave_a_node_that_is_drained_and_the_bits_are_equal(tmp_path: P
     # When the driver's own node gets its notice, the run ends while there is time for a checkpoint.
     assert "the driver's own node" in seen["own"]
     assert "--resume auto" in seen["own"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_command_whose_own_node_is_drained_leaves_a_checkpoint_and_resumes_to_equal_bits(
+    tmp_path: Path,
+) -> None:
+    setup: TrainSetup = bars_run(tmp_path / "bars")
+    seen = run_scenario("drained_driver", setup, tmp_path)
+    reached = seen["reached"]
+    assert seen["exit_code"] == 4
+    assert "the driver's own node" in seen["said"]
+    assert "--resume auto" in seen["said"]
+    assert seen["seconds"] < NOTICE_S
+    assert seen["checkpoints"] == [f"step-{reached}"]
+    assert reached >= 2
+    outer = {**setup.spec.config.outer.model_dump(), "steps": reached + 2}
+    whole = bars_config(tmp_path / "bars", outer=outer)
+    train_run(whole, tmp_path / "local", open_runner=local_runner(whole), reporter=Quiet())
+    there, here = (tmp_path / run / "checkpoints" / f"step-{reached + 2}" for run in RUNS)
+    for name in ("init", "ema", "optimizer"):
+        file = f"{name}.safetensors"
+        assert (there / file).read_bytes() == (here / file).read_bytes()

@@ -33,6 +33,8 @@ def test_results_come_in_order_and_an_item_may_take_longer_than_its_placement() 
 def struck_once(fault: tuple[Path, signal.Signals], item: int) -> int:
     """Its process gets a signal at the first attempt at item 1."""
     folder, number = fault
+    with (folder / "begun").open("a") as file:
+        file.write(f"{item}\n")
     if item == 1:
         with contextlib.suppress(FileExistsError):
             (folder / "struck").touch(exist_ok=False)
@@ -58,6 +60,8 @@ def test_an_item_whose_process_is_frozen_is_computed_by_another(
     finally:
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGCONT)
     assert found == list(range(5))
+    # One more process was given the item, and no third one while the first is frozen.
+    assert (tmp_path / "begun").read_text().splitlines().count("1") == 2
     assert 2 <= time.monotonic() - started < 60
 
 
