@@ -92,9 +92,8 @@ def train(run: Path, settings: Mapping[str, str], *, local: bool) -> None:
     folder = RunFolder(run)
     lines = folder.read_lines("metrics.jsonl") if folder.exists() else []
     if len(lines) < int(settings["outer.steps"]):
-        resume = ["--resume"] if lines else []
-        where = ["--run", str(run), *(["--local"] if local else [])]
-        metagan("train", *(f"{k}={v}" for k, v in settings.items()), *where, *resume)
+        where = ["--run", str(run), "--resume", "auto", *(["--local"] if local else [])]
+        metagan("train", *(f"{k}={v}" for k, v in settings.items()), *where)
 
 
 def row_settings(row: str, common: Mapping[str, str], start: Path) -> dict[str, str]:

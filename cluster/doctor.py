@@ -1,35 +1,30 @@
-"""What would stop a run on this machine or on a Ray cluster, each with its fix."""
+"""What would stop a run on this machine, or on the cluster it names, each with its fix."""
 
 import importlib.metadata
-import json
 import os
 import shutil
-import socket
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
-from cluster.config import ClusterConfig, JobConfig
+from cluster.config import JobConfig
 from cluster.connect import ZERO_COPY_TENSORS
+from cluster.doctor_nodes import (
+    MIN_SHARED_BYTES,
+    MORE_SHARED_MEMORY,
+    check_cluster,
+    check_room,
+    judge_storage,
+)
 from cluster.probe import host_report, storage_error
-from cluster.resources import allows, describe_shortage
 from metagan.cli.context import Finding
 from metagan.sources.cache import cache_roots
 
-_MIN_SHARED_BYTES = 1 << 30
 _MIN_FREE_BYTES = 1 << 30
-_MORE_SHARED_MEMORY = (
-    "start the container with --shm-size=2g (Kubernetes: an emptyDir with medium: Memory)"
-)
-_MAX_CLOCK_S = 5.0
-_CONNECT_TIMEOUT_S = 5.0
-_PROBE_TIMEOUT_S = 90.0
 _GIB = 1 << 30
 
 
@@ -56,7 +51,7 @@ def diagnose(config: JobConfig, run_dir: Path) -> tuple[Finding, ...]:
     findings.append(check_folder("data cache", cache_roots(config.data)[0]))
     storage = config.checkpoint.storage
     if storage is not None:
-        findings.append(_judge_storage("storage", storage, storage_error(storage)))
+        findings.append(judge_storage("storage", storage, storage_error(storage)))
     if config.cluster.address is not None:
         findings += check_cluster(config.cluster, here["versions"], storage=storage)
     return tuple(findings)
@@ -112,7 +107,7 @@ def check_device(config: JobConfig, gpus: Sequence[str]) -> Iterator[Finding]:
     if config.cluster.gpus_per_worker > 0:
         # A Ray started for the run has as many CPUs as its workers ask for.
         cpus = config.cluster.num_workers * config.cluster.cpus_per_worker
-        yield from _check_room(config.cluster, [{"CPU": cpus, "GPU": float(len(gpus))}])
+        yield from check_room(config.cluster, [{"CPU": cpus, "GPU": float(len(gpus))}])
 
 
 def check_host(config: JobConfig) -> Iterator[Finding]:
@@ -134,12 +129,12 @@ def check_host(config: JobConfig) -> Iterator[Finding]:
 
 def check_shared_memory(folder: Path) -> Finding:
     """Ray keeps objects in shared memory; containers often have 64 MiB of it."""
-    fix = _MORE_SHARED_MEMORY
+    fix = MORE_SHARED_MEMORY
     if not folder.is_dir():
         return Finding("warning", "shared memory", f"{folder} is missing: Ray uses a disk", fix)
     size = shutil.disk_usage(folder).total
     text = f"{folder} has {size / _GIB:.1f} GiB"
-    if size < _MIN_SHARED_BYTES:
+    if size < MIN_SHARED_BYTES:
         return Finding("warning", "shared memory", f"{text}: Ray may use a disk instead", fix)
     return Finding("ok", "shared memory", text)
 
@@ -211,68 +206,6 @@ def check_folder(topic: str, folder: Path) -> Finding:
     return Finding("ok", topic, text)
 
 
-def check_cluster(
-    config: ClusterConfig,
-    versions: Mapping[str, str | None],
-    *,
-    storage: str | None = None,
-    timeout_s: float = _PROBE_TIMEOUT_S,
-) -> Iterator[Finding]:
-    """Join the cluster at `config.address` and hold every node against this machine.
-
-    Args:
-        config: Names the address and what workers reserve.
-        versions: Of this machine.
-        storage: `checkpoint.storage`, which the driver must reach from wherever it runs.
-        timeout_s: For joining and for all nodes together.
-    """
-    assert config.address is not None
-    if config.address != "auto" and (refused := _refuses(config.address)):
-        fix = "check the address, that ray status works there, and that no firewall closes the port"
-        yield Finding("problem", "cluster", f"{config.address} does not answer: {refused}", fix)
-        return
-    report = _probe(config.address, storage, timeout_s)
-    if "error" in report:
-        text, _, fix = " ".join(report["error"].split()).partition("; ")
-        text = text.rstrip(".")
-        yield Finding("problem", "cluster", text, fix)
-        return
-    for entry in report["nodes"]:
-        yield _compare_node(entry, versions)
-        yield from _check_node(entry, storage)
-    nodes = [entry for entry in report["nodes"] if allows(config, entry["labels"])]
-    yield from check_likeness(config, nodes)
-    yield from _check_room(config, [entry["resources"] for entry in nodes])
-
-
-def check_likeness(config: ClusterConfig, nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Whether workers would compute the same bits on all nodes that may have some.
-
-    Args:
-        config: Says whether they compute on GPUs, which are told apart by name.
-        nodes: Entries of `cluster.probe.cluster_report`.
-    """
-    kinds: dict[str, list[str]] = {}
-    for entry in nodes:
-        report = entry.get("report")
-        if report is None:
-            continue
-        devices = {name: name for name in report["gpus"]}
-        if not config.gpus_per_worker:
-            devices = {report["arithmetic"]: report["cpu"]} if report["arithmetic"] else {}
-        for kind, name in devices.items():
-            kinds.setdefault(kind, []).append(f"{entry['node']} ({name})")
-    if len(kinds) < 2:
-        return
-    text = "; others than ".join(", ".join(places) for places in kinds.values())
-    yield Finding(
-        "warning" if config.mixed_devices else "problem",
-        "same bits",
-        f"nodes compute different last bits: {text}; weights depend on which computes what",
-        "set cluster.worker_labels to nodes of one kind",
-    )
-
-
 def memory_bytes(root: Path) -> int | None:
     """Memory that processes here may use: the machine's, or less where a cgroup says so.
 
@@ -291,112 +224,3 @@ def memory_bytes(root: Path) -> int | None:
         except (OSError, ValueError):
             continue  # No such cgroup version, or "max": no limit.
     return min(sizes, default=None)
-
-
-def _refuses(address: str) -> str | None:
-    """Why no connection to host:port opens, or None; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S):
-            return None
-    except (OSError, OverflowError) as error:
-        return str(error)
-
-
-def _probe(address: str, storage: str | None, timeout_s: float) -> dict[str, Any]:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "cluster.probe", address, *([storage] if storage else [])],
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {
-            "error": f"{address} takes connections, but joining took more than {timeout_s:g} s; "
-            "is it Ray's own port (6379 by default), and RAY_AUTH_MODE what the cluster asks for?"
-        }
-    try:
-        report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        tail = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        return {"error": tail[0]}
-    return report
-
-
-def _compare_node(entry: Mapping[str, Any], versions: Mapping[str, str | None]) -> Finding:
-    topic = f"node {entry['node']}"
-    if "error" in entry:
-        fix = "look at ray status and that node's /tmp/ray/session_latest/logs"
-        return Finding("problem", topic, f"does not answer: {_first_line(entry['error'])}", fix)
-    report = entry["report"]
-    there: Mapping[str, str | None] = report["versions"]
-    if report["zero_copy"].lower() not in ("", "0", "false"):
-        fix = f"unset {ZERO_COPY_TENSORS} there and restart its Ray"
-        return Finding("problem", topic, f"{ZERO_COPY_TENSORS} is set", fix)
-    differing = [
-        f"{name} {there.get(name) or 'missing'} (here {version or 'missing'})"
-        for name, version in versions.items()
-        if there.get(name) != version
-    ]
-    text = f"{report['host']}, {len(report['gpus'])} GPUs"
-    if not differing:
-        return Finding("ok", topic, f"{text}, same versions")
-    # Numbers may differ in their last bits, or objects may not unpickle at all.
-    fatal = any(there.get(name) is None for name in versions)
-    fix = "install the same versions on every node"
-    text = f"{text}; differs: {', '.join(differing)}"
-    return Finding("problem" if fatal else "warning", topic, text, fix)
-
-
-def _check_node(entry: Mapping[str, Any], storage: str | None) -> Iterator[Finding]:
-    """What a node that answers has of clock, shared memory and storage."""
-    report = entry.get("report")
-    if report is None:
-        return
-    topic = f"node {entry['node']}"
-    yield from _compare_gpus(topic, int(entry["resources"].get("GPU", 0)), len(report["gpus"]))
-    if abs(report["clock_s"]) > _MAX_CLOCK_S:
-        text = f"its clock is {report['clock_s']:+.0f} s off: logs of nodes cannot be compared"
-        yield Finding("warning", topic, text, "keep its clock by NTP (timedatectl, chronyc)")
-    size = report["shared_memory"]
-    if size is not None and size < _MIN_SHARED_BYTES:
-        text = f"/dev/shm has {size / _GIB:.1f} GiB there: Ray may use a disk instead"
-        yield Finding("warning", topic, text, _MORE_SHARED_MEMORY)
-    if storage is not None:
-        yield _judge_storage(f"storage from {entry['node']}", storage, report["storage"])
-
-
-def _compare_gpus(topic: str, reserved: int, seen: int) -> Iterator[Finding]:
-    """GPUs that Ray gives away there, against those that torch can use."""
-    if reserved > seen:
-        text = f"Ray has {reserved} GPUs there, but torch sees {seen}: workers on them would fail"
-        fix = "check nvidia-smi there and that torch is a CUDA build, or lower ray start --num-gpus"
-        yield Finding("problem", topic, text, fix)
-    elif reserved < seen:
-        text = f"torch sees {seen} GPUs there, but Ray has {reserved}: the others stay idle"
-        yield Finding("warning", topic, text, "raise ray start --num-gpus, or leave it out")
-
-
-def _judge_storage(topic: str, uri: str, error: str | None) -> Finding:
-    if error is None:
-        return Finding("ok", topic, f"{uri} can be written and read")
-    fix = "check checkpoint.storage, its permissions, and the credentials there"
-    return Finding("problem", topic, f"{uri}: {error}", fix)
-
-
-def _check_room(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
-    """Whether all workers fit; that only some do makes a run slower, that none does stops it."""
-    shortage = describe_shortage(config, nodes)
-    if shortage is None:
-        yield Finding("ok", "cluster", f"room for {config.num_workers} workers")
-        return
-    text, _, fix = shortage.rpartition("; ")
-    alone = config.model_copy(update={"num_workers": 1})
-    fatal = describe_shortage(alone, nodes) is not None
-    yield Finding("problem" if fatal else "warning", "cluster", text, fix)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "no reason given"

@@ -256,11 +256,13 @@ def campaign(first: int, seeds: int, *, json_file: Path | None = None) -> bool:
                 flush=True,
             )
         nodes.close()
+        calls = injected(folder)
     summary = {
         "seeds": seeds,
         "first": first,
         "faults": total.total(),
         "by_kind": dict(sorted(total.items())),
+        "calls": dict(sorted(calls.items())),
         "broken": broken,
         "wall_s": round(time.monotonic() - started),
     }

@@ -10,11 +10,12 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import ray
 from ray.cluster_utils import Cluster
 
-from tests.chaos.calls import OF_NODES, failing
+from tests.chaos.calls import OF_HEADS, OF_NODES, failing, steadily_failing
 from tests.cluster.simulated import HEALTH
 from tests.helpers import descendants
 
@@ -23,12 +24,16 @@ NUM_NODES = 2
 
 
 class Nodes:
-    """A head without cores, which nothing happens to, and nodes with cores, after `renew`."""
+    """A head without cores, and nodes with cores, after `renew`.
+
+    To the head nothing happens but that some of the calls fail by which it places workers.
+    """
 
     def __init__(self) -> None:
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": HEALTH}
-        )
+        with mock.patch.dict(os.environ, steadily_failing(OF_HEADS)):
+            self._cluster = Cluster(
+                initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": HEALTH}
+            )
         self._nodes: list[Any] = []
         self._calls = random.Random()
         ray.init(address=self._cluster.address, logging_level="ERROR")

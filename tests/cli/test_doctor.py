@@ -12,18 +12,16 @@ import pytest
 from cluster.config import ClusterConfig, JobConfig
 from cluster.connect import ZERO_COPY_TENSORS
 from cluster.doctor import (
-    _check_node,
-    check_cluster,
     check_device,
     check_folder,
     check_host,
-    check_likeness,
     check_ray_environment,
     check_shared_memory,
     check_versions,
     diagnose,
     memory_bytes,
 )
+from cluster.doctor_nodes import _check_node, check_cluster, check_likeness
 from cluster.probe import _ahead, host_report, storage_error
 from metagan.settings import CheckpointConfig
 
@@ -231,19 +229,22 @@ def test_gpus_that_ray_and_torch_count_differently_are_told(of_ray, of_torch, le
         assert "--num-gpus" in finding.fix
 
 
-def of_kind(name, gpus, arithmetic):
+def of_kind(name, gpus, arithmetic, cores=4):
     report = {"gpus": gpus, "cpu": f"CPU {arithmetic}", "arithmetic": arithmetic}
-    return {"node": name, "report": report}
+    return {"node": name, "report": report, "resources": {"CPU": cores, "GPU": len(gpus)}}
 
 
 @pytest.mark.parametrize(
     ("gpus_per_worker", "kinds", "told"),
     [
         (0, [(["H100"], "one"), ([], "one")], None),
-        (0, [([], "one"), ([], "two")], "n0 (CPU one); others than n1 (CPU two)"),
+        (0, [([], "one"), ([], "two")], "bits: CPU one on n0; CPU two on n1; weights"),
+        (0, [([], "one")] * 5 + [([], "two")], "one on n0, n1, n2 and 2 more; CPU two on n5"),
+        (0, [([], "one"), ([], "two", 0)], None),
         (0, [([], "one"), ([], "")], None),
         (1, [(["H100"], "one"), (["H100", "H100"], "two")], None),
-        (1, [(["H100"], "one"), (["A100"], "one")], "n0 (H100); others than n1 (A100)"),
+        (1, [(["H100"], "one"), ([], "two")], None),
+        (1, [(["H100"], "one"), (["A100"], "one")], "H100 on n0; A100 on n1"),
     ],
 )
 def test_nodes_that_compute_different_bits_are_told(gpus_per_worker, kinds, told):
