@@ -153,8 +153,8 @@ class World:
         self._mark = time.thread_time()
         return found
 
-    def fetch(self, ref: object) -> Any:
-        """As `cluster.pool.fetch`: the small half by its reference, the large one as it is."""
+    def fetch(self, ref: object, **_: object) -> Any:
+        """As `cluster.remote.fetch`: the small half by its reference, the large one as it is."""
         if ref in self._done:
             self.spend("fetch", self.costs.fetch / 2)
             return self._done.pop(ref)
@@ -223,6 +223,7 @@ def simulated(world: World) -> Iterator[RayRunner]:
         "put": lambda vector, _: vector,
         "wait_for_some": world.wait_for_some,
         "fetch": world.fetch,
+        "fetch_large": world.fetch,
         "vector_hash": world.hash_sent,
         "RunMetrics": mock.Mock,
         "DrainNotices": mock.Mock,

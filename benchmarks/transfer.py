@@ -19,8 +19,8 @@ import torch
 from benchmarks.scaling import print_hardware
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
-from cluster.pool import Ref
 from cluster.reduction import GROUP, add_up
+from cluster.remote import Ref
 from metagan.aggregate import tree_sum
 from metagan.params import Vector, vector_hash
 from metagan.wire import Sent, to_wire

@@ -11,13 +11,15 @@ import contextlib
 import logging
 import math
 import os
+import queue
 import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray import _raylet as raylet
@@ -27,6 +29,8 @@ from cluster.environment import environment_variables
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only, on_loopback
 from cluster.process_groups import ray_in_groups_of_its_own
+
+Answer = TypeVar("Answer")
 
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -104,6 +108,44 @@ def wait_for_some(refs: Sequence[Any], *, timeout_s: float = math.inf) -> list[A
         found, _ = ray.wait(all_of_them, num_returns=len(all_of_them), timeout=0, fetch_local=False)
     _check_own_ray()
     return list(found)
+
+
+def in_time(
+    ask: Callable[[], Answer],
+    *,
+    timeout_s: float,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Answer | None:
+    """What a call answers; None if that takes too long, and its answer is lost.
+
+    For calls that Ray does not return from while the cluster's head is gone.
+
+    Args:
+        ask: The call; it is made in a thread of its own.
+        timeout_s: How long it may take.
+        meanwhile: Called every second; what it raises ends the wait.
+    """
+    answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put(ask())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised below
+            answers.put(error)
+
+    threading.Thread(target=answer, daemon=True).start()
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            found = answers.get(timeout=max(0.0, min(_LOOK_S, deadline - time.monotonic())))
+            break
+        except queue.Empty:
+            meanwhile()
+            if time.monotonic() >= deadline:
+                return None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _check_own_ray() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from cluster.pool import Ref, Worker, fetch
+from cluster.pool import Worker
+from cluster.remote import Ref, fetch
 
 # How long a worker may say nothing before it is asked, as a share of the time it then has.
 _ASKED_AFTER = 1 / 3

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from cluster.ledger import Ledger
-from cluster.pool import Ref, Worker
+from cluster.pool import Worker
+from cluster.remote import Ref
 from metagan.chunks import ChunkKey
 
 

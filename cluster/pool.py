@@ -8,24 +8,22 @@ cannot be taken for the new one's answer. All actors are unnamed and end with th
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayError
 
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
-from cluster.last_words import explain, explain_loss
+from cluster.last_words import explain
 from cluster.likeness import Likeness
-from cluster.resources import check_room, describe_wait, node_resources, placement
+from cluster.remote import Loss, Ref, fetch, kill, put
+from cluster.resources import check_room, describe_wait, placement
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
 from metagan.train import WorkerSpec
 
-Ref = Any  # ray.ObjectRef is generic in some versions of Ray and not in others.
-
-_FETCH_TIMEOUT_S = 60.0
 _START_ATTEMPTS = 3
 _LOAD_ATTEMPTS = 2
 _PROBE_TIMEOUT_S = 1.0
@@ -112,6 +110,8 @@ class WorkerPool:
         # Kept, so that a replacement finds it.
         self._spec = put(spec, "what workers need to know")
         self._restarts = 0
+        # When a worker was lost last that may have been lost with its node, by the node's id.
+        self._nodes_lost: dict[str, float] = {}
         self._likeness = Likeness(telemetry, mixed_devices=config.mixed_devices)
         # Since when there have been too few of them, and when that was told last.
         self._few_since = self._few_told = time.monotonic()
@@ -201,10 +201,10 @@ class WorkerPool:
             if worker.placed and waited >= self._config.chunk_timeout_s:
                 reason = f"no answer while loading for {waited:.1f} s"
                 self._telemetry.event("timeout", worker=worker.index, pid=worker.pid, reason=reason)
-                self.replace(worker, reason)
+                self.replace(worker, Loss(reason))
             elif not worker.placed and waited >= placement_s and not worker.reported:
                 worker.reported = True
-                missing = describe_wait(self._config, node_resources(self._config))
+                missing = describe_wait(self._config, "cluster.placement_timeout_s")
                 self._telemetry.event(
                     "unplaced", worker=worker.index, running=placed, reason=missing
                 )
@@ -215,7 +215,7 @@ class WorkerPool:
         waited, fewest = now - self._few_since, self._config.min_workers
         if waited < timeout_s and now - self._few_told < _TELL_S:
             return
-        missing = describe_wait(self._config, node_resources(self._config))
+        missing = describe_wait(self._config, setting)
         up = f"{placed or 'no'} worker" + ("s" if placed > 1 else "")
         wanted = f" of cluster.min_workers {fewest}" if fewest > 1 else ""
         if waited >= timeout_s:
@@ -227,19 +227,19 @@ class WorkerPool:
     def replace(
         self,
         worker: Worker,
-        reason: str,
+        loss: Loss,
         *,
-        preempted: bool = False,
         of_its_own: bool = True,
         during: Mapping[str, object] | None = None,
     ) -> None:
         """End a worker's process, whatever its state, and start another in its place.
 
+        `max_worker_restarts` is charged for it, unless its node was preempted, or the loss of its
+        node was charged with another worker.
+
         Args:
             worker: It; `work` is the caller's to save before.
-            reason: For the log.
-            preempted: Whether its node was taken away by its owner, which is nobody's fault and
-                is not charged to `max_worker_restarts`.
+            loss: Why.
             of_its_own: Whether it counts as a failed start, if it was not ready yet.
             during: The step and chunk it was at, for the log.
 
@@ -247,18 +247,27 @@ class WorkerPool:
             ClusterError: If `max_worker_restarts` is used up.
         """
         place = {"worker": worker.index, "pid": worker.pid, **(during or {})}
-        self._telemetry.event("restart", **place, reason=reason)
+        self._telemetry.event("restart", **place, reason=loss.reason)
         kill(worker.actor)
-        self._restarts += not preempted
+        self._restarts += self._is_charged(worker, loss)
         if self._restarts > self._config.max_worker_restarts:
             raise ClusterError(
                 f"{self._restarts} workers were lost, more than cluster.max_worker_restarts "
-                f"{self._config.max_worker_restarts}; last: {reason}"
+                f"{self._config.max_worker_restarts}; last: {loss.reason}"
             )
         failed_starts = 0 if worker.ready is not None else worker.failed_starts + of_its_own
         with self._watching_for_too_few():
             vars(worker).update(vars(self._start(worker.index)))
         worker.failed_starts = failed_starts
+
+    def _is_charged(self, worker: Worker, loss: Loss) -> bool:
+        if loss.preempted or not loss.with_node or worker.ready is None:
+            return not loss.preempted
+        node, now = worker.ready.node_id, time.monotonic()
+        before = self._nodes_lost.get(node, float("-inf"))
+        self._nodes_lost[node] = now
+        # Whoever takes its place there is not silent for as long any sooner.
+        return now - before >= self._config.heartbeat_timeout_s
 
     def leave(self, nodes: Collection[str]) -> Sequence[Worker]:
         """Start others in the place of workers whose nodes are about to go.
@@ -289,10 +298,15 @@ class WorkerPool:
         self._leaving.remove(worker)
         kill(worker.actor)
 
-    def probe(self, worker: Worker) -> str:
-        """What a worker that keeps silent is doing, for the log."""
+    def probe(self, workers: Collection[Worker]) -> Mapping[Worker, str]:
+        """What workers that keep silent are doing, for the log; all are asked at once."""
+        asked = {worker: worker.actor.progress.remote() for worker in workers}
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=_PROBE_TIMEOUT_S)
+        return {worker: self._progress(ref) for worker, ref in asked.items()}
+
+    def _progress(self, ref: Ref) -> str:
         try:
-            progress = fetch(worker.actor.progress.remote(), timeout_s=_PROBE_TIMEOUT_S)
+            progress = fetch(ref, timeout_s=0)
         except GetTimeoutError:
             return f"frozen: no answer to a probe in {_PROBE_TIMEOUT_S:g} s"
         except RayError as error:
@@ -346,51 +360,16 @@ class WorkerPool:
         self._likeness.check(worker.where, answer)
 
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
-        if died_with_its_node(error):
+        loss = Loss.of(error)
+        if loss.with_node:
             # Until Ray has noticed that a node is dead, it may place an actor there, which is then
             # said to have died, too; as often as there are such nodes.
-            preempted = not worker.placed or is_preempted(error)
-            self.replace(worker, explain_loss(error), preempted=preempted, of_its_own=False)
+            loss = replace(loss, preempted=loss.preempted or not worker.placed)
+            self.replace(worker, loss, of_its_own=False)
             return
         if worker.failed_starts + 1 >= _START_ATTEMPTS:
             raise ClusterError(
                 f"worker {worker.index} did not start in {_START_ATTEMPTS} attempts, last: "
-                f"{explain_loss(error)}"
+                f"{loss.reason}"
             ) from error
-        self.replace(worker, explain_loss(error), preempted=is_preempted(error))
-
-
-def put(value: object, what: str) -> Ref:
-    """A copy in Ray's object store.
-
-    Raises:
-        ClusterError: If it has no room, nor the disk that it would move others to.
-    """
-    try:
-        return ray.put(value)
-    except RayError as error:
-        raise ClusterError(
-            f"{what} cannot be put into Ray's object store ({explain(error)}); give it more room "
-            "(ray start --object-store-memory, a larger /dev/shm), or the disk with Ray's folder "
-            "(RAY_TMPDIR)"
-        ) from error
-
-
-def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:
-    """What Ray says is there; to take longer than a minute is to be lost."""
-    return ray.get(ref, timeout=timeout_s)
-
-
-def kill(actor: Any) -> None:
-    """End an actor's process without a word, also if it is frozen."""
-    ray.kill(actor, no_restart=True)
-
-
-def died_with_its_node(error: Exception) -> bool:
-    """Whether an actor died because the whole node did."""
-    return isinstance(error, ActorDiedError) and "because its node has died" in str(error)
-
-
-def is_preempted(error: Exception) -> bool:
-    """Whether an actor was lost because its node was taken away after a notice."""
-    return isinstance(error, ActorDiedError) and bool(error.preempted)
+        self.replace(worker, loss)

@@ -20,7 +20,7 @@ from cluster.arrivals import Answer, Arrival
 from cluster.config import ClusterConfig
 from cluster.last_words import explain
 from cluster.ledger import Ledger
-from cluster.pool import Ref, fetch
+from cluster.remote import Ref, fetch
 from cluster.resources import placement
 from metagan.aggregate import tree_sum
 from metagan.chunks import ChunkKey, ChunkReport

@@ -10,9 +10,12 @@ from typing import Any
 import ray
 
 from cluster.config import ClusterConfig, selectors
-from cluster.connect import started_by_this_process
+from cluster.connect import in_time, started_by_this_process
 from cluster.drain import draining_nodes
 from cluster.errors import ClusterError
+
+# How long the cluster's head may take to say what there is.
+_ASK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -139,14 +142,27 @@ def check_room(config: ClusterConfig) -> None:
             raise ClusterError(shortage)
 
 
-def describe_wait(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> str:
-    """Why no worker has come up in time, as far as resources tell."""
-    shortage = describe_shortage(config, nodes)
+def describe_wait(config: ClusterConfig, setting: str) -> str:
+    """Why no worker has come up in time, as far as resources tell.
+
+    The cluster's head is asked, which may be gone: then Ray's call waits for a minute, and a driver
+    that waits with it is ended before it has written a checkpoint.
+
+    Args:
+        config: Number and shape of the workers.
+        setting: The one that says how long to wait.
+    """
+    answer = in_time(lambda: _describe_wait(config, setting), timeout_s=_ASK_S)
+    return answer or f"the cluster's head has not answered for {_ASK_S:g} s"
+
+
+def _describe_wait(config: ClusterConfig, setting: str) -> str:
+    shortage = describe_shortage(config, node_resources(config))
     if shortage is not None:
         return shortage
     free = ray.available_resources()  # type: ignore[no-untyped-call]
     return (
         f"the cluster could hold {config.num_workers} workers with {WorkerShape.of(config)} each, "
         f"but only {free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free or its nodes "
-        "are slow to start them; stop other jobs or raise cluster.placement_timeout_s"
+        f"are slow to start them; stop other jobs or raise {setting}"
     )

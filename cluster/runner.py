@@ -8,8 +8,8 @@ Shapes: P weights.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ray.exceptions import RayError, RayTaskError
@@ -22,12 +22,13 @@ from cluster.drain import DrainNotices
 from cluster.errors import ClusterError
 from cluster.heartbeat import Heartbeats
 from cluster.in_flight import InFlight, Submission
-from cluster.last_words import explain, explain_loss
+from cluster.last_words import explain
 from cluster.ledger import Ledger, Rejection, Verdict
 from cluster.metrics import RunMetrics
-from cluster.pool import Ref, Worker, WorkerPool, fetch, is_preempted, put
+from cluster.pool import Worker, WorkerPool
 from cluster.reduction import Outcome, Reductions
-from cluster.resources import describe_wait, node_resources
+from cluster.remote import Loss, Ref, fetch, fetch_large, put
+from cluster.resources import describe_wait
 from cluster.telemetry import Event, Telemetry
 from cluster.worker import WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
@@ -64,6 +65,7 @@ class RayRunner:
         self._drains = DrainNotices()
         self._reductions = Reductions(config)
         self._times = StepTimes(config.backup_factor)
+        self._asked_to_stop: Callable[[], bool] = lambda: False
 
     def run(
         self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
@@ -131,6 +133,10 @@ class RayRunner:
         """See `metagan.train.EpisodeRunner`."""
         return self._telemetry.take_events()
 
+    def heed(self, asked_to_stop: Callable[[], bool]) -> None:
+        """See `metagan.train.EpisodeRunner`."""
+        self._asked_to_stop = asked_to_stop
+
     def wait_until_ready(self, num_workers: int | None = None) -> None:
         """Wait for workers to have their data; `run` does not need it.
 
@@ -146,7 +152,7 @@ class RayRunner:
             if self._pool.all_others_unplaced:
                 raise ClusterError(
                     f"{num_ready} workers of {wanted} are ready: "
-                    f"{describe_wait(self._config, node_resources(self._config))}"
+                    f"{describe_wait(self._config, 'cluster.placement_timeout_s')}"
                 )
             self._await_one()
 
@@ -167,11 +173,10 @@ class RayRunner:
                     if account.ledger.may_take(worker.index, alone=alone):
                         self._submit(worker, account.ledger.take(worker.index), account)
                         break
-        if not self._accounts[0].ledger.num_queued:
-            self._back_up(self._accounts[0])
+        self._back_up(self._accounts[0])
 
     def _back_up(self, account: _Account) -> None:
-        """Give slow chunks to idle workers, too; each at most once at a time."""
+        """Give slow chunks to workers that have nothing else to do; each once at a time."""
         idle = [worker for worker in self._pool.ready if not worker.work]
         for submission in self._slow(account.ledger)[: len(idle)]:
             worker = idle.pop()
@@ -205,6 +210,9 @@ class RayRunner:
     def _await_one(self) -> None:
         """Wait for one thing to happen, at most until the next deadline, and deal with it."""
         self._heed_drains()
+        idle = not self._in_flight.busy and not self._reductions.refs
+        if idle and self._asked_to_stop():
+            raise ClusterError("asked to stop while no worker was up")
         self._heartbeats.ask(self._in_flight.busy)
         deadlines = [
             self._in_flight.next_deadline(self._config.chunk_timeout_s),
@@ -260,12 +268,16 @@ class RayRunner:
                     home = self._home(submission, report)
                     # What is dropped is not fetched, and what is added up elsewhere stays there.
                     if home and not (self._reductions.takes(home) or self._has(home, report)):
-                        gradient = fetch(submission.gradient)
+                        gradient = fetch_large(
+                            submission.gradient,
+                            timeout_s=self._config.chunk_timeout_s,
+                            meanwhile=self._drains.nodes,
+                        )
         except RayTaskError as error:
             # Raised outside of the worker's own guard, as when the two sides differ in version.
             report = WorkerFailure("error", explain(error), str(error))
         except RayError as error:
-            self._lose(worker, explain_loss(error), preempted=is_preempted(error))
+            self._lose(worker, Loss.of(error))
             return
         seconds = self._in_flight.answered(ref)
         self._heartbeats.heard(worker)
@@ -348,29 +360,32 @@ class RayRunner:
         self._put_back(submission, failure.message)
 
     def _replace_overdue(self) -> None:
-        overdue = dict(self._in_flight.overdue(self._config.chunk_timeout_s))
-        overdue |= {
-            worker: f"no sign of life in {silence:.1f} s"
+        overdue = {
+            worker: Loss(reason)
+            for worker, reason in self._in_flight.overdue(self._config.chunk_timeout_s).items()
+        } | {
+            worker: Loss(f"no sign of life in {silence:.1f} s", with_node=True)
             for worker, silence in self._heartbeats.silent()
             if worker in self._in_flight.busy
         }
         for outcome in self._reductions.overdue(self._config.chunk_timeout_s):
             self._settle(outcome)
-        for worker, reason in overdue.items():
+        found = self._pool.probe(overdue) if overdue else {}
+        for worker, loss in overdue.items():
             submission = self._in_flight[worker.work[0]]
-            probed = f"{reason} ({self._pool.probe(worker)})"
-            self._telemetry.event("timeout", **submission.place(), reason=probed)
+            probed = replace(loss, reason=f"{loss.reason} ({found[worker]})")
+            self._telemetry.event("timeout", **submission.place(), reason=probed.reason)
             self._lose(worker, probed)
 
-    def _lose(self, worker: Worker, reason: str, *, preempted: bool = False) -> None:
+    def _lose(self, worker: Worker, loss: Loss) -> None:
         """Replace a worker and queue its chunks again; only the first had been started."""
         lost = self._in_flight.lost(worker)
         for submission in reversed(lost):
-            self._put_back(submission, reason if submission is lost[0] else None)
+            self._put_back(submission, loss.reason if submission is lost[0] else None)
         if worker.leaving:
             self._pool.dismiss(worker)
         else:
-            self._pool.replace(worker, reason, preempted=preempted, during=lost[0].place())
+            self._pool.replace(worker, loss, during=lost[0].place())
 
     def _put_back(self, submission: Submission, reason: str | None) -> None:
         ledger = submission.ledger

@@ -5,6 +5,7 @@ plain tasks fit, and Ray itself repeats those whose process or node dies.
 """
 
 import contextlib
+import logging
 import os
 import time
 from collections import Counter
@@ -17,11 +18,12 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
-from cluster.connect import ray_session, wait_for_some
+from cluster.connect import in_time, ray_session, wait_for_some
 from cluster.errors import ClusterError
-from cluster.pool import fetch, put
+from cluster.remote import fetch, put
 from cluster.resources import (
     check_room,
+    describe_shortage,
     describe_wait,
     hide_gpus_not_granted,
     node_resources,
@@ -35,6 +37,12 @@ Shared = TypeVar("Shared")
 _RETRIES = 3
 # Below this no item is slow.
 _SHORTEST_S = 10.0
+# How often it is told that nothing ends, and how long the cluster's head may take to say why.
+_TELL_S, _ASK_S = 30.0, 5.0
+# So long is long even if nothing is there to compare with.
+_LONG_S = 300.0
+
+_LOG = logging.getLogger(__name__)
 
 
 class RayMap:
@@ -49,11 +57,15 @@ class RayMap:
         shared: Shared,
         items: Sequence[Item],
     ) -> Iterator[Result]:
-        """Results in the order of the items; at most `cluster.num_workers` run at once.
+        """Results in the order of the items.
+
+        At most `cluster.num_workers` run at once, besides those that take far longer than others:
+        they may be frozen, and must not keep the places of all.
 
         Raises:
-            ClusterError: If there is no room for any within `cluster.placement_timeout_s`, or Ray
-                loses a task for good; what an item itself raises comes through.
+            ClusterError: If there is no room for any within `cluster.placement_timeout_s`, at the
+                start or later, or Ray loses a task for good; what an item itself raises comes
+                through.
         """
         check_room(self._config)
         self._await_room(min(self._config.num_workers, len(items)))
@@ -67,17 +79,22 @@ class RayMap:
         finished: dict[int, Result] = {}
         times = StepTimes(self._config.backup_factor, shortest_s=_SHORTEST_S)
         threads = self._config.threads_per_worker
+        room = _Room(self._config)
         # What still runs when an item raises, or has its result from another task, is left to end
         # by itself, or with this process: a task that ends while `ray.cancel` is under way makes
         # Ray 2.60 abort the whole driver.
         for position in range(len(items)):
             while position not in finished:
                 now = time.monotonic()
-                slow = [i for i in _slow(running, now - times.limit_s) if i in wanted]
-                while (waiting or slow) and len(running) < self._config.num_workers:
+                since = now - times.limit_s
+                slow = [i for i in _slow(running, since) if i in wanted]
+                free = self._config.num_workers - sum(at > since for _, at in running.values())
+                for _ in range(min(free, len(waiting) + len(slow))):
                     index = waiting.pop() if waiting else slow.pop()
                     running[task.remote(shared_ref, items[index], threads)] = (index, now)
-                for done in wait_for_some(list(running)):
+                found = wait_for_some(list(running))
+                room.look(something_ended=bool(found), running=len(running), slow_s=times.limit_s)
+                for done in found:
                     index, started = running.pop(done)
                     times.add(time.monotonic() - started)
                     if index in wanted:
@@ -111,10 +128,53 @@ class RayMap:
                 _fetch(done[0])
                 return
             if time.monotonic() >= deadline:
-                raise ClusterError(
-                    f"no task has started within cluster.placement_timeout_s {timeout_s:g} s: "
-                    f"{describe_wait(self._config, node_resources(self._config))}"
-                )
+                raise ClusterError(_no_room(self._config, "has started", timeout_s))
+
+
+class _Room:
+    """Says so where no item ends for long, and gives up where none can run any more."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._config = config
+        self._ended = self._told = self._had_room = time.monotonic()
+
+    def look(self, *, something_ended: bool, running: int, slow_s: float) -> None:
+        """Call about once a second.
+
+        Args:
+            something_ended: Since the last call.
+            running: Tasks under way.
+            slow_s: After so many seconds a task takes far longer than others.
+
+        Raises:
+            ClusterError: If there has been no room for a single task for
+                `cluster.placement_timeout_s`.
+        """
+        now = time.monotonic()
+        if something_ended:
+            self._ended = self._told = self._had_room = now
+        if now - self._told < _TELL_S:
+            return
+        self._told = now
+        alone = self._config.model_copy(update={"num_workers": 1})
+        missing = in_time(
+            lambda: [describe_shortage(alone, node_resources(alone))], timeout_s=_ASK_S
+        )
+        if missing is None or missing[0] is None:
+            self._had_room = now
+        elif now - self._had_room >= self._config.placement_timeout_s:
+            raise ClusterError(_no_room(self._config, "can run", now - self._had_room))
+        why = (missing[0] if missing else None) or "they may need that long, or be frozen"
+        waited_s = now - self._ended
+        if self._had_room < now or waited_s >= min(slow_s, _LONG_S):
+            _LOG.warning(
+                "waiting: none of %d tasks has ended for %.0f s: %s", running, waited_s, why
+            )
+
+
+def _no_room(config: ClusterConfig, verb: str, seconds: float) -> str:
+    setting = "cluster.placement_timeout_s"
+    return f"no task {verb} within {setting} {seconds:g} s: {describe_wait(config, setting)}"
 
 
 def _slow(running: Mapping[Any, tuple[int, float]], since: float) -> list[int]:

@@ -92,7 +92,8 @@ class MetaLearner:
 
         Raises:
             ValueError: If the gradient has another shape or is not finite.
-            DivergedError: If the update leads to NaN or infinity; all is then as before.
+            DivergedError: If the update leads to NaN or infinity; all is then as before, as after
+                any other error.
         """
         if gradient.shape != tuple(self._init.shape) or not np.isfinite(gradient).all():
             raise ValueError(
@@ -100,6 +101,13 @@ class MetaLearner:
                 f"expected a finite one of shape {tuple(self._init.shape)}"
             )
         before = self.state()
+        try:
+            self._apply(gradient)
+        except BaseException:
+            self.load(before)
+            raise
+
+    def _apply(self, gradient: Vector) -> None:
         if self.step == self._warmup.steps:
             self._moments, self._optimizer_steps = {}, 0
         self._optimizer_steps += 1
@@ -110,7 +118,6 @@ class MetaLearner:
         changed = {"initialization": self._init, **self._moments}
         for name, tensor in changed.items():
             if not torch.isfinite(tensor).all():
-                self.load(before)
                 raise DivergedError(
                     f"outer step {self.step + 1}: the update makes the {name} infinite (the "
                     f"meta-gradient's largest number is {np.abs(gradient).max():.3g}); set "

@@ -88,6 +88,13 @@ class EpisodeRunner(Protocol):
     def take_events(self) -> Sequence[Mapping[str, object]]:
         """Events that no statistics hold, as those of a step that ended in an error; each once."""
 
+    def heed(self, asked_to_stop: Callable[[], bool]) -> None:
+        """From now on, an error with EXIT_RESOURCES rather than a wait for workers to come up.
+
+        Args:
+            asked_to_stop: Whether the run is to end; a step that is computed is finished first.
+        """
+
 
 class ChunkWorker:
     """One worker's side: data, networks and a device; computes one chunk at a time."""
@@ -168,6 +175,9 @@ class LocalRunner:
     def take_events(self) -> Sequence[Mapping[str, object]]:
         """See `EpisodeRunner`; nobody is lost here."""
         return ()
+
+    def heed(self, asked_to_stop: Callable[[], bool]) -> None:
+        """See `EpisodeRunner`; nobody is waited for here."""
 
 
 def build_run_gan(

@@ -27,22 +27,32 @@ def end_logged(log: StepLog, learner: MetaLearner) -> Iterator[None]:
 def kept_if_it_ends_early(
     log: StepLog, learner: MetaLearner, stop: threading.Event
 ) -> Iterator[None]:
-    """A checkpoint of the last whole step before an error of the cluster, or divergence, goes on.
+    """A checkpoint of the last whole step before an error goes on.
 
     After a request to stop, an error of the cluster goes no further: whoever stops this process's
-    group (`timeout`, `scancel`) stops Ray as well.
+    group (`timeout`, `scancel`) stops Ray as well, or there is no worker to wait for.
     """
     try:
         yield
     except Exception as error:
+        lost = getattr(error, "exit_code", None) == EXIT_RESOURCES
         if not learner.step:
+            if lost and stop.is_set():
+                raise KeyboardInterrupt from error
             raise
         if isinstance(error, DivergedError):
             raise DivergedError(f"{error}; {_last_whole_step(log, learner)}") from error
-        if getattr(error, "exit_code", None) == EXIT_RESOURCES:
+        if lost:
             log.finish(learner)
             if stop.is_set():
                 return
+        elif not isinstance(error, RunError):  # That is of the disk, or of another driver.
+            with contextlib.suppress(RunError):
+                log.keep(learner)
+                log.tell(
+                    f"outer step {learner.step}, the last whole one, is kept; when what is wrong is "
+                    "mended, continue with --resume"
+                )
         raise
 
 

@@ -130,11 +130,17 @@ class StepLog:
         self._restarts += sum(event.get("kind") == "restart" for event in stats.events)
         self._report(learner, record)
         if due:
-            self._save(learner, look)
+            self._write_checkpoint(learner)
+            self._show(learner, look)
         return False
 
     def _look_at(self, learner: MetaLearner) -> Preview | None:
-        return preview(self._setup, self._config, self._averaged(learner))
+        try:
+            return preview(self._setup, self._config, self._averaged(learner))
+        except Exception as error:  # noqa: BLE001 - pictures are not worth a run
+            why = str(error) or type(error).__name__
+            self._reporter.print(f"warning: no samples of outer step {learner.step}: {why}")
+            return None
 
     def _averaged(self, learner: MetaLearner) -> GanParams:
         return self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
@@ -188,6 +194,8 @@ class StepLog:
             self._folder.append_events(step, [{"kind": "rollback", "reason": reason}])
         self._scalars.restart(step)
         self._saved, self._algorithm = -1, ""
+        # What was told of the steps that are gone is gone, too.
+        self._symptoms = Symptoms(self._config.gan.loss)
         self._reporter.print(f"warning: {reason}")
         if step:
             self._write_checkpoint(learner)
@@ -221,15 +229,20 @@ class StepLog:
         )
 
     def finish(self, learner: MetaLearner) -> None:
-        """Write the last checkpoint if it is not there yet."""
+        """Write the last checkpoint if it is not there yet; there may be little time for it."""
         if self._saved != learner.step:
-            self._save(learner, self._look_at(learner))
+            self._write_checkpoint(learner)
+            self._show(learner, self._look_at(learner))
 
     def keep(self, learner: MetaLearner) -> Path:
         """Write a checkpoint if it is not there yet, and tell nobody: the run has failed."""
         if self._saved == learner.step:
             return self._folder.checkpoints / f"step-{learner.step}"
         return self._write_checkpoint(learner)
+
+    def tell(self, text: str) -> None:
+        """One line for the user."""
+        self._reporter.print(text)
 
     def _copy(self, step: int) -> None:
         """Copy the newest checkpoint to the storage; it may fail a few times in a row."""
@@ -253,8 +266,7 @@ class StepLog:
         else:
             self._storage_failures = 0
 
-    def _save(self, learner: MetaLearner, look: Preview | None) -> None:
-        self._write_checkpoint(learner)
+    def _show(self, learner: MetaLearner, look: Preview | None) -> None:
         if look is not None:
             file = self._folder.samples / f"step-{learner.step:06d}.png"
             with self._writing("a sheet of samples", file):

@@ -157,6 +157,7 @@ def train_run(
                     open_runner(setup.spec) as runner,
                     kept_if_it_ends_early(log, learner, stop),
                 ):
+                    runner.heed(stop.is_set)
                     train = functools.partial(
                         meta_train,
                         learner,

@@ -20,7 +20,8 @@ from ray.cluster_utils import Cluster
 from cluster import runner as runner_module
 from cluster.config import ClusterConfig
 from cluster.opening import open_ray_runner
-from cluster.pool import Ref, Worker
+from cluster.pool import Worker
+from cluster.remote import Ref
 from cluster.runner import RayRunner
 from cluster.worker import WorkerFailure
 from metagan.chunks import ChunkKey, ChunkReport

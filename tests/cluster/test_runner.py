@@ -14,11 +14,10 @@ from ray.exceptions import ObjectStoreFullError
 from cluster.connect import RaySession
 from cluster.errors import ClusterError
 from cluster.opening import open_ray_runner
-from cluster.pool import fetch
+from cluster.remote import fetch
 from cluster.runner import RayRunner
 from cluster.worker import EpisodeWorker
 from metagan.aggregate import aggregate
-from metagan.chunks import ChunkReport
 from metagan.dataset import DataError
 from metagan.devices import choose_device
 from metagan.params import Vector
@@ -225,18 +224,23 @@ def test_a_result_that_is_not_of_these_parameters_is_dropped_and_counted(
 def test_a_gradient_that_is_dropped_is_not_fetched(
     run: TrainSetup, two_workers: RayRunner, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched: list[object] = []
+    reports: list[object] = []
+    gradients: list[object] = []
 
-    def counted(ref: object) -> object:
-        fetched.append(fetch(ref))  # type: ignore[arg-type]
-        return fetched[-1]
+    def counted_report(ref: object) -> object:
+        reports.append(fetch(ref))
+        return reports[-1]
 
-    monkeypatch.setattr("cluster.runner.fetch", counted)
+    def counted_gradient(ref: object, **_: object) -> object:
+        gradients.append(fetch(ref))
+        return gradients[-1]
+
+    monkeypatch.setattr("cluster.runner.fetch", counted_report)
+    monkeypatch.setattr("cluster.runner.fetch_large", counted_gradient)
     script.write({(0, 0): Fault("stale")})
     update_of(run, two_workers)
-    reports = [value for value in fetched if isinstance(value, ChunkReport)]
     assert len(reports) == len(chunks_of(run)) + 1
-    assert len(fetched) == len(reports) + len(chunks_of(run))
+    assert len(gradients) == len(chunks_of(run))
 
 
 def test_a_device_without_room_once_costs_an_attempt_and_twice_ends_the_run_with_advice(

@@ -65,6 +65,35 @@ def test_an_item_whose_process_is_frozen_is_computed_by_another(
     assert 2 <= time.monotonic() - started < 60
 
 
+def test_a_frozen_item_does_not_keep_the_only_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.work._SHORTEST_S", 2.0)
+    work = RayMap(settings(1, backup_factor=3.0))
+    try:
+        found = list(work(struck_once, (tmp_path, signal.SIGSTOP), list(range(4))))
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGCONT)
+    assert found == list(range(4))
+
+
+def test_where_no_item_ends_it_is_told_and_where_none_can_the_evaluation_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("cluster.work._TELL_S", 0.05)
+    monkeypatch.setattr("cluster.work._LONG_S", 0.05)
+    assert list(RayMap(settings(1))(late_by, 2.5, [2])) == [4]
+    assert "none of 1 tasks has ended for" in caplog.text
+    assert "or be frozen" in caplog.text
+    # As if the nodes had gone after the first task.
+    work = RayMap(settings(1, placement_timeout_s=1.5))
+    monkeypatch.setattr(work, "_await_room", lambda _: None)
+    monkeypatch.setattr("cluster.work.node_resources", lambda _: [])
+    with pytest.raises(ClusterError, match=r"no task can run within cluster.placement_timeout_s"):
+        list(work(late_by, 20.0, [2]))
+    assert "Ray has room for 0 (nodes: none)" in caplog.text
+
+
 def test_items_that_can_never_fit_are_refused_at_once() -> None:
     work = RayMap(settings(NUM_CPUS + 1))
     with pytest.raises(ClusterError, match=r"room for 6 \(nodes: 6 CPU, 0 GPU\); lower .* to 6"):

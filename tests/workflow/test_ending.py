@@ -73,6 +73,9 @@ class Disturbed:
         taken, self.events = self.events, []
         return taken
 
+    def heed(self, asked_to_stop: Callable[[], bool]) -> None:
+        self._runner.heed(asked_to_stop)
+
 
 def disturbed(config: RunConfig, step: int, disturb: Disturb) -> OpenRunner:
     @contextlib.contextmanager
@@ -232,6 +235,81 @@ def test_an_update_that_leads_to_infinity_is_not_made_and_exits_with_3(
         list_checkpoints(tmp_path / "run" / "checkpoints")[0], prepare(config).layout
     )
     assert kept.state.step == 3
+
+
+def test_what_a_chunk_raises_ends_a_run_after_a_checkpoint_of_the_last_whole_step(
+    bars_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: list[ChunkKey], found: Results) -> Results:  # noqa: ARG001
+        raise ValueError("sample 7 is broken")
+
+    config, run = config_of(bars_path), tmp_path / "run"
+    (tmp_path / "c.yaml").write_text(to_yaml(config))
+
+    def opened(settings: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
+        return disturbed(settings, 4, broken)(spec)
+
+    line = ["train", "-c", str(tmp_path / "c.yaml"), "--run", str(run)]
+    assert run_cli(line, lambda console: replace(local_context(console), open_runner=opened)) == 2
+    said = capsys.readouterr()
+    assert "sample 7 is broken" in said.err
+    assert "outer step 3, the last whole one, is kept" in said.out
+    assert newest(run) == "step-3"
+    run_training(config, run, resume=True)
+    run_training(config, tmp_path / "straight")
+    expected = tree(tmp_path / "straight" / "checkpoints" / "step-6")
+    assert tree(run / "checkpoints" / "step-6") == expected
+
+
+def test_the_last_checkpoint_does_not_wait_for_pictures(
+    bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is about to go, or Ray, may not leave the time for them."""
+    there: list[str] = []
+
+    def look(*_: object) -> None:
+        there.append(newest(tmp_path / "run"))
+
+    config = config_of(bars_path, every_steps=100)
+    monkeypatch.setattr("metagan.workflow.step_log.preview", look)
+    end(config, tmp_path / "run", 4, lose)
+    assert there == ["step-3"]
+
+
+def test_pictures_that_fail_are_told_and_cost_nothing_else(
+    bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no room for pictures")
+
+    monkeypatch.setattr("metagan.workflow.step_log.preview", fail)
+    reporter, config = Quiet(), config_of(bars_path)
+    run = tmp_path / "run"
+    train_run(config, run, open_runner=local_runner(config), reporter=reporter)
+    assert newest(run) == "step-6"
+    told = [line for line in reporter.lines if "no room for pictures" in line]
+    assert [line.split(":")[1].strip() for line in told] == [
+        f"no samples of outer step {step}" for step in (2, 4, 6)
+    ]
+
+
+def test_whoever_stops_a_run_that_waits_for_workers_gets_its_checkpoint_at_once(
+    bars_path: Path, tmp_path: Path
+) -> None:
+    config = config_of(bars_path, every_steps=100)
+
+    def nobody(_: list[ChunkKey], found: Results) -> Results:  # noqa: ARG001
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Lost("asked to stop while no worker was up")
+
+    run = tmp_path / "run"
+    done = train_run(config, run, open_runner=disturbed(config, 4, nobody), reporter=Quiet())
+    assert (done.status, done.step, newest(run)) == ("interrupted", 3, "step-3")
+    with pytest.raises(KeyboardInterrupt):
+        train_run(
+            config, tmp_path / "new", open_runner=disturbed(config, 1, nobody), reporter=Quiet()
+        )
+    assert not (tmp_path / "new").exists()
 
 
 def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> None:

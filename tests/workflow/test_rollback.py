@@ -3,7 +3,7 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,9 @@ class Cut:
 
     def take_events(self) -> Sequence[dict[str, object]]:
         return ()
+
+    def heed(self, asked_to_stop: Callable[[], bool]) -> None:
+        self._runner.heed(asked_to_stop)
 
 
 class Lost(RuntimeError):
