@@ -113,7 +113,10 @@ class ClusterConfig(Config):
         "nodes after the loss of all; null: placement_timeout_s.",
     )
     max_worker_restarts: int = Field(
-        20, ge=0, description="Worker restarts in a run, over all workers, before the run fails."
+        20,
+        ge=0,
+        description="Worker restarts in a run, over all workers, before the run fails; "
+        "those that are lost with their node count once.",
     )
     max_chunk_attempts: int = Field(
         5, ge=1, description="Attempts at one chunk before the run fails."

@@ -94,6 +94,7 @@ class RayJobs:
                 write(text)
 
         with self._explained(job), warnings.catch_warnings():
+            self._client.get_job_info(job)  # Says so if there is none; the next call would crash.
             # Ray calls aiohttp in a way that warns its authors.
             warnings.simplefilter("ignore", DeprecationWarning)
             asyncio.run(tail())

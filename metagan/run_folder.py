@@ -8,6 +8,7 @@ source_classifier/  evaluation.json  report.html
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import platform
 import shlex
@@ -27,6 +28,9 @@ PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetens
 _FOLDERS = ("samples", "checkpoints")
 _LOCK_POLL_S = 0.2
 _FILES = ("splits.json", "data.json", "environment.json", "command.txt")
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -210,12 +214,19 @@ class RunFolder:
                 # A failed start that ends just now may have taken the file away: that lock is void.
                 if not os.path.samestat(os.fstat(stream.fileno()), file.stat()):
                     raise FileNotFoundError(file)
-            except OSError:
+            except (BlockingIOError, PermissionError, FileNotFoundError):
                 stream.seek(0)
                 raise BusyError(
                     f"{self.path} is in use by {stream.read().strip() or 'another process'}; wait "
                     "for it or stop it"
                 ) from None
+            except OSError as error:
+                # Some network file systems have no locks unless they are mounted so.
+                _LOG.warning(
+                    "the file system of %s has no locks (%s): nothing keeps a second driver away",
+                    self.path,
+                    error.strerror,
+                )
             if new:
                 self._made.append(file)
             stream.truncate(0)

@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import platform
+import re
 import shutil
 import time
 import uuid
@@ -130,7 +131,9 @@ class RunStorage:
         )
         infos = self._try(lambda: self._fs.get_file_info(selector))
         folders = [info.path.split("/")[-2] for info in infos if info.base_name == MANIFEST]
-        return sorted((int(name.removeprefix("step-")) for name in folders), reverse=True)
+        # Others are no concern of ours, such as one that somebody has put aside.
+        found = filter(None, (re.fullmatch(r"step-(\d+)", name) for name in folders))
+        return sorted((int(name[1]) for name in found), reverse=True)
 
     def pull(
         self, folder: RunFolder, *, spare_of: Callable[[int], int | None] = lambda _: None
@@ -138,7 +141,8 @@ class RunStorage:
         """Bring a run folder up to date with the copy, if the copy is ahead of it.
 
         What is fetched is verified. A damaged checkpoint is kept in the run folder under another
-        name, and the one before it is fetched; the copy stays as it is.
+        name, and the one before it is fetched; the copy stays as it is. What is damaged in the run
+        folder does not count, and makes room for a sound one of the same step.
 
         Args:
             folder: The run.
@@ -150,8 +154,7 @@ class RunStorage:
             RunError: If all its checkpoints are damaged and the run folder has none.
             CheckpointError: If one that may be sound cannot be used here.
         """
-        here = [int(p.name.removeprefix("step-")) for p in list_checkpoints(folder.checkpoints)]
-        reached = max(here) if here and folder.exists() else -1
+        reached = _reached(folder) if folder.exists() else -1
         newer = [step for step in self.steps() if step > reached]
         if not newer:
             return Pulled()
@@ -167,6 +170,9 @@ class RunStorage:
                     "nothing to go on from; bring one back, or start a new run in another place:"
                     "\n  " + "\n  ".join(complaints.values())
                 )
+            place = folder.checkpoints / f"step-{step}"
+            if place.is_dir():
+                complaints = {**complaints, place: f"{place} is damaged"}
             damaged = [
                 f"{complaint}; kept as {set_aside(path, into=folder.checkpoints).name}"
                 for path, complaint in complaints.items()
@@ -272,6 +278,19 @@ class RunStorage:
                     raise StorageError(f"{self.uri}: {_line(error)}") from error
                 time.sleep(self._pause_s * 2**attempt)
         raise AssertionError
+
+
+def _reached(folder: RunFolder) -> int:
+    """Outer step of a run folder's newest checkpoint that is not damaged; -1 if there is none."""
+    for path in list_checkpoints(folder.checkpoints):
+        try:
+            check_checkpoint(path)
+        except DamagedCheckpointError:
+            continue
+        except CheckpointError:
+            pass  # It may be sound, and whoever loads it says what is the matter.
+        return int(path.name.removeprefix("step-"))
+    return -1
 
 
 def _line(error: Exception) -> str:

@@ -1,6 +1,8 @@
 """Run folders: one driver at a time, nothing overwritten, valid JSON."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,6 +75,17 @@ def test_a_lock_whose_file_was_taken_away_is_void(
     monkeypatch.setattr("metagan.run_folder.fcntl.flock", flock_too_late)
     with pytest.raises(RunError, match="is in use"), RunFolder(tmp_path).lock():
         pass
+
+
+def test_a_file_system_without_locks_is_used_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("metagan.run_folder.fcntl.flock", no_locks)
+    with RunFolder(tmp_path).lock():
+        assert "has no locks (Function not implemented)" in caplog.text
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:

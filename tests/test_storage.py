@@ -194,6 +194,42 @@ def test_a_run_folder_goes_on_from_its_own_where_all_newer_copies_are_damaged(
     assert after == before
 
 
+def test_a_damaged_checkpoint_of_the_run_folder_gives_way_to_its_sound_copy(
+    run: RunFolder, uri: str, layout: Layout
+) -> None:
+    storage = opened(uri)
+    for step in (3, 6):
+        save(run, layout, step)
+        storage.push(run, keep=5)
+    sound = tree(run.checkpoints / "step-6")
+    for step in (3, 6):
+        flip_a_byte(run.checkpoints / f"step-{step}/init.safetensors")
+    pulled = RunStorage(uri).pull(run)
+    assert pulled.step == 6
+    (complaint,) = pulled.damaged
+    assert complaint.startswith(f"{run.checkpoints / 'step-6'} is damaged; kept as damaged-step-6-")
+    assert tree(run.checkpoints / "step-6") == sound
+    assert (run.checkpoints / complaint.rpartition("kept as ")[2]).is_dir()
+    # The other one is in nobody's way.
+    assert (run.checkpoints / "step-3").is_dir()
+    # Now there is nothing newer.
+    assert RunStorage(uri).pull(run) == Pulled()
+
+
+def test_other_folders_beside_the_copies_are_let_alone(
+    run: RunFolder, uri: str, layout: Layout, tmp_path: Path
+) -> None:
+    storage = opened(uri)
+    save(run, layout, 3)
+    storage.push(run, keep=5)
+    there = tmp_path / "store/run/checkpoints"
+    shutil.copytree(there / "step-3", there / "step-3-by-hand")
+    save(run, layout, 6)
+    storage.push(run, keep=1)
+    assert storage.steps() == [6]
+    assert (there / "step-3-by-hand").is_dir()
+
+
 def test_where_all_copies_are_damaged_nothing_is_started_and_nothing_left(
     run: RunFolder, uri: str, layout: Layout, tmp_path: Path
 ) -> None:

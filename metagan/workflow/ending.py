@@ -50,8 +50,8 @@ def kept_if_it_ends_early(
             with contextlib.suppress(RunError):
                 log.keep(learner)
                 log.tell(
-                    f"outer step {learner.step}, the last whole one, is kept; when what is wrong is "
-                    "mended, continue with --resume"
+                    f"outer step {learner.step}, the last whole one, is kept; when that is mended, "
+                    "continue with --resume"
                 )
         raise
 

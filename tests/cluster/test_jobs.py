@@ -208,8 +208,9 @@ def test_neither_the_files_of_a_job_nor_its_output_have_what_the_cluster_keeps_s
 def test_who_has_another_token_or_address_or_job_is_told_so(
     metagan: Submitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, output = metagan("job status nothing")
-    assert (code, "has no job 'nothing'" in output) == (4, True), output
+    for command in ("job status nothing", "job logs nothing", "job logs nothing --follow"):
+        code, output = metagan(command)
+        assert (code, "has no job 'nothing'" in output) == (4, True), output
     [nowhere] = free_ports(1)
     code, output = metagan("job list", at=f"127.0.0.1:{nowhere}")
     assert (code, "nothing answers at http://127.0.0.1" in output) == (4, True), output

@@ -2,10 +2,12 @@
 
 import re
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from cluster.connect import wait_for_some
 from cluster.opening import open_ray_runner
 from metagan.params import Vector
 from metagan.workflow.setup import TrainSetup
@@ -112,3 +114,28 @@ def test_a_chunk_on_a_slow_worker_is_given_to_an_idle_one_and_counted_once(
         assert wait_for(is_free, seconds=3 * SLOW_S)
         assert set(late) <= {"backup"}
         assert slow.pid == pid
+
+
+def test_an_idle_worker_helps_a_slow_one_while_a_chunk_waits_that_failed_on_it(
+    run: TrainSetup, local_gradient: Vector, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(2, backup_factor=3.0)
+    with open_ray_runner(run.spec, config, worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        update_of(run, runner)
+        update_of(run, runner)
+        waits = []
+
+        def counted(refs: Sequence[object], *, timeout_s: float) -> list[object]:
+            waits.append(timeout_s)
+            return wait_for_some(refs, timeout_s=timeout_s)
+
+        monkeypatch.setattr("cluster.runner.wait_for_some", counted)
+        # One worker is at the first of them when the last one fails on the other.
+        script.write({(0, 1): Fault("slow"), (0, 4): Fault("raise")})
+        gradient, events = update_of(run, runner)
+    assert np.array_equal(gradient, local_gradient)
+    assert [event["chunk"] for event in events if event["kind"] == "retry"] == [4]
+    assert 1 in [event["chunk"] for event in events if event["kind"] == "backup"]
+    # Nor is the deadline of what is slow looked at without end.
+    assert len(waits) < 500
