@@ -14,6 +14,8 @@ THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
 # Those whose query loss may be taken after every inner step, and that can start as first order.
 QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
 SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
+# Those whose meta-gradient is how far the inner loop has moved the weights.
+BY_DISPLACEMENT = ("reptile", "average")
 # Those that can learn where the inner optimizer's state starts.
 LEARN_STATE = ("reptile", *THROUGH_INNER_LOOP)
 
@@ -58,7 +60,7 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
 
 
 def _algorithm(run: "RunConfig") -> Iterator[str]:
-    """Settings that the algorithm would ignore or could not obey."""
+    """What is asked of an algorithm that it cannot do."""
     name = run.algorithm.name
     if run.inner.learn_rates != "none" and name not in THROUGH_INNER_LOOP:
         yield (
@@ -66,6 +68,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             f"rates; use {', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
         )
     yield from _learned_state(run)
+    yield from _what_moves(run)
     for setting, value, able, why in (
         (
             "algorithm.multi_step",
@@ -85,16 +88,8 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
                 f"{setting} is {value}, but algorithm.name {name} {why}; set it to 0, or use "
                 f"{', '.join(able)}"
             )
-    if name == "average" and run.outer.steps != run.warmup.steps + 1:
-        yield (
-            f"outer.steps is {run.outer.steps}, but algorithm.name average fine-tunes on every "
-            f"source task in one outer step after the warm-up; set it to {run.warmup.steps + 1}"
-        )
-    if name == "average" and run.outer.rollbacks:
-        yield (
-            f"outer.rollbacks is {run.outer.rollbacks}, but algorithm.name average takes one step "
-            "of a fixed size; set it to 0"
-        )
+    if name == "average":
+        yield from _average(run)
     if name == "imaml" and run.inner.proximal == 0:
         yield (
             "inner.proximal is 0, but algorithm.name imaml solves an inner loop that the proximal "
@@ -105,6 +100,57 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             "inner.discriminator_lr_scale is 0, but algorithm.name imaml solves for all that the "
             "inner loop moves; to freeze the discriminator set inner.discriminator_moves none"
         )
+
+
+def _average(run: "RunConfig") -> Iterator[str]:
+    """One outer step that has to end at the mean of all adapted weights."""
+    if run.outer.steps != run.warmup.steps + 1:
+        yield (
+            f"outer.steps is {run.outer.steps}, but algorithm.name average fine-tunes on every "
+            f"source task in one outer step after the warm-up; set it to {run.warmup.steps + 1}"
+        )
+    if run.outer.rollbacks:
+        yield (
+            f"outer.rollbacks is {run.outer.rollbacks}, but algorithm.name average takes one step "
+            "of a fixed size; set it to 0"
+        )
+    if run.outer.staleness:
+        yield (
+            f"outer.staleness is {run.outer.staleness}, but algorithm.name average fine-tunes from "
+            "where the warm-up has ended, not from before; set it to 0"
+        )
+    if run.outer.max_episode_norm is not None:
+        yield (
+            f"outer.max_episode_norm is {run.outer.max_episode_norm:g}, but algorithm.name average "
+            "is the mean over all source tasks; set it to null"
+        )
+
+
+def _what_moves(run: "RunConfig") -> Iterator[str]:
+    """Weights that neither adapt nor are learned."""
+    name = run.algorithm.name
+    if name == "joint":
+        return
+    if run.inner.generator_moves == run.inner.discriminator_moves == "none":
+        yield (
+            f"inner.generator_moves and inner.discriminator_moves are none, so that nothing adapts "
+            f"and algorithm.name {name} has nothing to learn from; set one of them to all, or use "
+            "algorithm.name joint"
+        )
+    elif name in BY_DISPLACEMENT and not run.warmup.steps and run.outer.init_from is None:
+        for player in ("generator", "discriminator"):
+            if getattr(run.inner, f"{player}_moves") == "none":
+                yield (
+                    f"inner.{player}_moves is none, and algorithm.name {name} learns only what its "
+                    "inner loop moves: that player would stay untrained; set warmup.steps above 0, "
+                    f"outer.init_from, or inner.{player}_moves all"
+                )
+        if run.inner.discriminator_lr_scale == 0 and run.inner.discriminator_moves != "none":
+            yield (
+                f"inner.discriminator_lr_scale is 0, and algorithm.name {name} learns only what "
+                "its inner loop moves: the discriminator would stay untrained; set warmup.steps "
+                "above 0, outer.init_from, or a scale above 0"
+            )
 
 
 def _learned_state(run: "RunConfig") -> Iterator[str]:

@@ -24,7 +24,7 @@ from metagan.gan import GanPair
 from metagan.implicit import implicit_gradient
 from metagan.inner_loop import Adapted, StepGradients, adapt
 from metagan.params import PLAYERS, GanParams, Params, map_params
-from metagan.rates import moves
+from metagan.rates import moves, parts_of
 from metagan.settings import InnerConfig, OuterConfig, RateKind, RunConfig
 
 
@@ -382,10 +382,10 @@ def check_moves(inner: InnerConfig, params: GanParams) -> None:
     """
     for player in PLAYERS:
         weights = getattr(params, player)
-        pattern: str = getattr(inner, f"{player}_moves")
-        if pattern != "none" and not any(moves(pattern, name) for name in weights):
-            names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in weights}))
-            raise ValueError(
-                f"inner.{player}_moves is {pattern!r}, which no weight is called; use all, none, "
-                f"body, head, or a pattern such as body.* of: {names}"
-            )
+        for pattern in parts_of(getattr(inner, f"{player}_moves")):
+            if pattern != "none" and not any(moves(pattern, name) for name in weights):
+                names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in weights}))
+                raise ValueError(
+                    f"inner.{player}_moves has {pattern!r}, which no weight is called; use all, "
+                    f"none, body, head, or a pattern such as body.* of: {names}"
+                )

@@ -35,8 +35,26 @@ class MetaLearner:
     Warm-up (joint pre-training) has its own Adam; the algorithm's optimizer starts fresh after it.
     """
 
-    def __init__(self, init: Tensor, outer: OuterConfig, warmup: WarmupConfig) -> None:
+    def __init__(
+        self,
+        init: Tensor,
+        outer: OuterConfig,
+        warmup: WarmupConfig,
+        *,
+        restart_at: int | None = None,
+    ) -> None:
+        """The learner at step 0.
+
+        Args:
+            init: (P,) weights.
+            outer: The outer loop's settings.
+            warmup: Those of joint pre-training.
+            restart_at: Before this outer step, too, the optimizer starts fresh, as where a part of
+                the weights has its first gradients: Adam, which has seen only zeros of them, would
+                take steps of many times its rate.
+        """
         self.step = 0
+        self._restart_at = restart_at
         self.rollbacks = 0
         self._outer, self._warmup = outer, warmup
         self._init = init.detach().clone().float()
@@ -108,7 +126,7 @@ class MetaLearner:
             raise
 
     def _apply(self, gradient: Vector) -> None:
-        if self.step == self._warmup.steps:
+        if self.step in (self._warmup.steps, self._restart_at):
             self._moments, self._optimizer_steps = {}, 0
         self._optimizer_steps += 1
         direction = self._direction(torch.from_numpy(gradient.copy()))

@@ -9,6 +9,7 @@ Sources: one for every weight, Li et al. 2017, arXiv:1707.09835, Algorithm 1 (Me
 every tensor and inner step, Antoniou et al. 2019, arXiv:1810.09502, section 4 (MAML++).
 """
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -18,8 +19,20 @@ from metagan.params import GanParams, Params
 from metagan.settings import InnerConfig
 
 
+def parts_of(pattern: str) -> Sequence[str]:
+    """The patterns in one of several, each without the spaces around it."""
+    return [part.strip() for part in pattern.split(",")]
+
+
 def moves(pattern: str, name: str) -> bool:
-    """Whether the inner loop moves a weight, by `inner.generator_moves` and the like."""
+    """Whether the inner loop moves a weight, by `inner.generator_moves` and the like.
+
+    Args:
+        pattern: all, none, body, head or a pattern of names; or several of them, by comma.
+        name: Of the weight.
+    """
+    if "," in pattern:
+        return any(moves(part, name) for part in parts_of(pattern))
     if pattern in ("all", "none"):
         return pattern == "all"
     if pattern in ("body", "head"):

@@ -166,10 +166,12 @@ class InnerConfig(Config):
         "all",
         min_length=1,
         description="Weights that the inner loop moves: all, none, body, head, or a pattern of "
-        "names such as body.up*.",
+        "names such as body.up*; several by comma.",
     )
     discriminator_moves: str = Field(
-        "all", min_length=1, description="The same for D; none freezes it, body.down3* its top."
+        "all",
+        min_length=1,
+        description="The same for D; none freezes it, body.down3*,head all but its last layers.",
     )
     learn_rates: RateKind = Field(
         "none",

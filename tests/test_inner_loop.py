@@ -211,6 +211,7 @@ def test_a_pattern_names_weights_as_a_shell_does():
     assert [moves("body.up*", name) for name in names] == [True, True, False, False]
     assert [moves("body", name) for name in names] == [True, True, True, False]
     assert not any(moves("none", name) for name in names)
+    assert [moves("body.down*, head", name) for name in names] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,20 @@ def test_warm_up_does_not_leak_into_sgd_and_annealing_starts_after_it():
     assert set(learner.state().tensors) == {"init", "ema", "optimizer.steps"}
 
 
+@pytest.mark.parametrize(("restart_at", "longest"), [(None, 3.0), (60, 1.01)])
+def test_a_fresh_start_bounds_the_first_steps_of_weights_that_had_no_gradients(restart_at, longest):
+    """Adam without one takes steps of many times its rate there."""
+    outer = OuterConfig(optimizer="adam", lr=0.01)
+    learner = MetaLearner(torch.zeros(2), outer, NO_WARMUP, restart_at=restart_at)
+    lengths = []
+    for step in range(64):
+        before = learner.vector
+        learner.apply(np.array([1.0, step >= 60], np.float32))
+        lengths.append(abs(learner.vector - before)[1] / 0.01)
+    assert lengths[:60] == [0.0] * 60
+    assert (max(lengths) > longest) == (restart_at is None)
+
+
 def test_the_learning_rate_is_defined_after_a_run_of_warm_up_alone():
     outer = OuterConfig(anneal="linear", steps=1)
     learner = MetaLearner(torch.zeros(1), outer, WarmupConfig(steps=1))

@@ -83,6 +83,26 @@ def test_a_run_without_settings_is_valid_and_frozen():
         ),
         (["algorithm.name=average", "warmup.steps=40"], "set it to 41"),
         (
+            ["algorithm.name=average", "outer.steps=1", "outer.staleness=1"],
+            "outer.staleness is 1, but algorithm.name average fine-tunes from where the warm-up",
+        ),
+        (
+            ["algorithm.name=average", "outer.steps=1", "outer.max_episode_norm=2"],
+            "outer.max_episode_norm is 2, but algorithm.name average is the mean over all",
+        ),
+        (
+            ["inner.generator_moves=none", "inner.discriminator_moves=none"],
+            "so that nothing adapts and algorithm.name reptile has nothing to learn from",
+        ),
+        (
+            ["inner.discriminator_moves=none"],
+            "learns only what its inner loop moves: that player would stay untrained",
+        ),
+        (
+            ["inner.discriminator_lr_scale=0"],
+            "the discriminator would stay untrained; set warmup.steps above 0",
+        ),
+        (
             ["algorithm.name=average", "outer.steps=1", "outer.rollbacks=1"],
             "outer.rollbacks is 1, but algorithm.name average takes one step",
         ),
@@ -91,6 +111,19 @@ def test_a_run_without_settings_is_valid_and_frozen():
 def test_settings_that_contradict_each_other_are_refused(overrides, expected):
     with pytest.raises(ConfigError, match=expected):
         load_config(RunConfig, None, overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["inner.discriminator_moves=none", "warmup.steps=4"],
+        ["inner.discriminator_moves=none", "outer.init_from=runs/other"],
+        ["inner.discriminator_moves=none", "algorithm.name=maml"],
+        ["inner.discriminator_lr_scale=0", "algorithm.name=fomaml"],
+    ],
+)
+def test_a_player_that_does_not_adapt_but_is_trained_is_allowed(overrides):
+    assert load_config(RunConfig, None, overrides).config
 
 
 def test_all_contradictions_are_told_at_once_each_with_its_origin():

@@ -47,6 +47,11 @@ class Symptoms:
         for name, value in metrics.items():
             if name.startswith("grad_norm_") and (grown := self._explodes(name, value)) is not None:
                 found[name] = grown
+            if name.startswith("cg_residual_") and value > 1:
+                found[name] = (
+                    f"{name} is {value:.3g}, more than no solution at all would leave (1): this "
+                    "meta-gradient is of little worth; raise algorithm.cg_steps or inner.proximal"
+                )
         spread = metrics.get(SPREAD)
         if spread is None:
             if "collapsed" in self._told:  # Measured now and then; till then it is as it was.

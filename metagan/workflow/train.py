@@ -225,7 +225,15 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
             dataset_sha256=setup.spec.dataset_sha256,
         )
         initial = as_start(other, other_inner, setup.initial, inner_settings(config))
-    return MetaLearner(setup.layout.flatten(initial), outer_settings(config), config.warmup)
+    learned_besides = set(setup.layout.parts()) & set(LEARNED_BESIDES)
+    later = config.algorithm.second_order_from
+    return MetaLearner(
+        setup.layout.flatten(initial),
+        outer_settings(config),
+        config.warmup,
+        # First-order steps have no gradients of rates and the like.
+        restart_at=config.warmup.steps + later if later and learned_besides else None,
+    )
 
 
 def check_same_run(folder: RunFolder, config: RunConfig) -> None:

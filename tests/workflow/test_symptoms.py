@@ -32,6 +32,16 @@ def norms(*values: float) -> list[str]:
     ]
 
 
+def test_a_solution_that_is_worse_than_none_is_told_once() -> None:
+    symptoms = Symptoms("relativistic")
+    (told,) = symptoms.of_step("imaml", {"cg_residual_g": 1.84, "cg_residual_d": 0.4})
+    assert "cg_residual_g is 1.84" in told
+    assert "algorithm.cg_steps" in told
+    assert symptoms.of_step("imaml", {"cg_residual_g": 1.5, "cg_residual_d": 0.4}) == []
+    assert symptoms.of_step("imaml", {"cg_residual_g": 0.9, "cg_residual_d": 0.4}) == []
+    assert len(symptoms.of_step("imaml", {"cg_residual_g": 1.2, "cg_residual_d": 0.4})) == 1
+
+
 def test_samples_that_are_all_the_same_are_told_and_in_the_report(
     bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +82,8 @@ def test_a_discriminator_that_always_wins_is_told(bars_path: Path, tmp_path: Pat
         bars_path,
         gan={**GAN, "r1": 0, "r2": 0, "augment": []},
         inner={"steps": 6, "batch_size": 4, "lr": 0.02, "generator_moves": "none"},
-        outer={"steps": 36, "meta_batch_size": 1, "episodes_per_chunk": 1, "lr": 2e-2},
+        warmup={"steps": 1},
+        outer={"steps": 37, "meta_batch_size": 1, "episodes_per_chunk": 1, "lr": 2e-2},
         checkpoint={"every_steps": 50},
     )
     run_training(config, tmp_path / "run")
