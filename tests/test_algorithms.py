@@ -364,7 +364,7 @@ def test_the_settings_decide_what_anil_moves_where_they_say_something():
 def test_a_pattern_that_no_weight_has_is_refused_with_those_there_are():
     case = make_case("dcgan", "sample")
     check_moves(InnerConfig(generator_moves="body.*", discriminator_moves="none"), case.init)
-    with pytest.raises(ValueError, match=r"inner\.generator_moves is 'bdy\.\*'.*body\.project"):
+    with pytest.raises(ValueError, match=r"inner\.generator_moves has 'bdy\.\*'.*body\.project"):
         check_moves(InnerConfig(generator_moves="bdy.*"), case.init)
 
 
