@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import ray
 from ray import _raylet as raylet
+from ray._private import services
 
 from cluster.config import ClusterConfig
 from cluster.environment import environment_variables
@@ -35,6 +36,8 @@ Answer = TypeVar("Answer")
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _CONNECT_TIMEOUT_S = 5.0
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+_HTTP2_SETTINGS = b"\4"
 # How long to wait before looking whether there still is anything to wait for.
 _LOOK_S = 1.0
 # Cores that workers of a Ray on this machine may reserve, whatever it has, and for each it has.
@@ -217,6 +220,7 @@ def _check_cores(config: ClusterConfig) -> None:
 
 def _join(address: str) -> None:
     try:
+        address = _named(address)
         _check_port(address)
         private = is_on_loopback_only(address)
         with on_loopback() if private else contextlib.nullcontext():
@@ -226,10 +230,39 @@ def _join(address: str) -> None:
 
 
 def _check_port(address: str) -> None:
-    """Ray tries a dead address for tens of seconds; a connection shows at once."""
+    """Ray tries a dead address for tens of seconds, and another program's for minutes.
+
+    Its control service speaks HTTP/2, where both sides begin with a settings frame (RFC 9113,
+    section 3.4).
+
+    Raises:
+        OSError: If nothing answers there, or something else.
+    """
     host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    if not colon or not port.isdecimal():
+        return
+    where = (host.strip("[]"), int(port))
+    with socket.create_connection(where, timeout=_CONNECT_TIMEOUT_S) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+            return
+        connection.sendall(_HTTP2_PREFACE)
+        answer = connection.recv(4)
+    if answer[3:] != _HTTP2_SETTINGS:
+        raise OSError(
+            "what answers there is no Ray control service; is it Ray's own port, 6379 by default?"
+        )
+
+
+def _named(address: str) -> str:
+    """The host:port that Ray would take `auto` for, so that it can be looked at and told.
+
+    Raises:
+        ConnectionError: If no Ray runs here.
+    """
+    if address != "auto":
+        return address
+    found: str = services.get_ray_address_from_environment(address, None)
+    return found
 
 
 def _explain_failed_join(address: str, error: BaseException) -> str:
@@ -287,8 +320,18 @@ def joining_environment() -> contextlib.AbstractContextManager[None]:
 
 
 def _token_exists() -> bool:
-    """Whether Ray finds a token in the environment or in the user's home folder."""
-    return bool(_token_loader().has_token(ignore_auth_mode=True))
+    """Whether Ray finds a token in the environment or in the user's home folder.
+
+    Raises:
+        ClusterError: If the file that the user names cannot be read.
+    """
+    try:
+        return bool(_token_loader().has_token(ignore_auth_mode=True))
+    except ray.exceptions.AuthenticationError:
+        raise ClusterError(
+            f"{_AUTH_TOKEN_PATH} {os.environ.get(_AUTH_TOKEN_PATH)} cannot be read, or is empty; "
+            "set it to a file with the cluster's token, or unset it"
+        ) from None
 
 
 @contextlib.contextmanager

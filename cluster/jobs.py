@@ -25,6 +25,11 @@ from metagan.jobs import JobRequest, JobState
 EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
 
 
+# How long a job that is stopped may take to end, for its outer step and a checkpoint; Ray's three
+# seconds are too few.
+_STOP_WAIT, _STOP_WAIT_S = "RAY_JOB_STOP_WAIT_TIME_S", 120
+
+
 class RayJobs:
     """The jobs of one cluster."""
 
@@ -54,8 +59,8 @@ class RayJobs:
             "working_dir": str(request.working_dir),
             "excludes": list(EXCLUDED),
         }
-        if request.environment:
-            runtime_env["env_vars"] = dict(request.environment)
+        # Read by the process of Ray's that watches over the job, which has its environment.
+        runtime_env["env_vars"] = {_STOP_WAIT: str(_STOP_WAIT_S), **request.environment}
         with self._explained():
             self._client.submit_job(
                 entrypoint=shlex.join([request.python, "-m", "metagan", *request.words]),

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,11 +105,13 @@ def run(args: argparse.Namespace, context: Context) -> int:
         context.console.print(job)
         return 0
     context.console.print(f"submitted {job} to {args.address}")
+    where = shlex.join(["--address", args.address])
     try:
         state = jobs.follow(job, lambda text: context.console.print(text.rstrip("\n")))
     except KeyboardInterrupt:
         context.console.print(
-            f"the job goes on; metagan job logs {job} --follow, or metagan job stop {job}"
+            f"the job goes on; metagan job logs {job} --follow {where}, or metagan job stop {job} "
+            f"{where}"
         )
         return EXIT_INTERRUPTED
     return tell_end(state, context)
@@ -150,6 +153,13 @@ def check_words(words: Sequence[str], working_dir: Path, context: Context) -> No
         inner.config = working_dir / config
     if words[0] == "train":
         load(inner, context)
+        run: Path | None = inner.run
+        if run is None or not run.is_absolute():
+            named = "the run folder" if run is None else f"--run {run}"
+            context.console.warn(
+                f"{named} is in the job's own copy of the working directory, where no "
+                "other job finds it; give an absolute path that the driver's node keeps"
+            )
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from metagan.algorithms import inner_settings, outer_settings
+from metagan.algorithms import ALGORITHMS, inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
@@ -158,6 +159,7 @@ def train_run(
                     kept_if_it_ends_early(log, learner, stop),
                 ):
                     runner.heed(stop.is_set)
+                    _tell_of_idle_workers(config, runner.num_workers, reporter)
                     train = functools.partial(
                         meta_train,
                         learner,
@@ -330,6 +332,19 @@ def _announce(
         f"{sizes['discriminator']} weights{besides}; algorithm: {config.algorithm.name}, "
         f"{config.outer.steps - learner.step} outer steps to go"
     )
+
+
+def _tell_of_idle_workers(config: RunConfig, num_workers: int, reporter: Reporter) -> None:
+    """Workers are given chunks, of which an outer step may have too few for all."""
+    size, outer = config.outer.episodes_per_chunk, config.outer
+    warming = config.warmup.episodes if config.warmup.steps else 0
+    chunks = math.ceil(max(outer.meta_batch_size, warming) / size) * (1 + outer.staleness)
+    if num_workers > chunks and not ALGORITHMS[config.algorithm.name].every_task:
+        reporter.print(
+            f"note: {num_workers} workers, but no more than {counted(chunks, 'chunk')} at a time "
+            f"(outer.meta_batch_size {outer.meta_batch_size}, outer.episodes_per_chunk {size}): "
+            f"{num_workers - chunks} of them stay idle"
+        )
 
 
 def train_command(args: argparse.Namespace, context: Context) -> int:

@@ -75,6 +75,7 @@ def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, m
         "FROM_HERE": "secret-1",
         "GIVEN": "secret-2=a b",
         "EMPTY": "",
+        "RAY_JOB_STOP_WAIT_TIME_S": "120",
     }
     assert "env_vars" not in {**client.sent, "runtime_env": None}
     captured = capsys.readouterr()
@@ -92,7 +93,30 @@ def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, m
         run_cli(["submit", "--working-dir", str(tmp_path), "--no-follow", "--", "doctor"], context)
         == 0
     )
-    assert "env_vars" not in client.sent["runtime_env"]
+    # Ray's three seconds are too few for an outer step and a checkpoint.
+    assert client.sent["runtime_env"]["env_vars"] == {"RAY_JOB_STOP_WAIT_TIME_S": "120"}
+    longer = ["--env", "RAY_JOB_STOP_WAIT_TIME_S=600", "--", "doctor"]
+    assert run_cli([*submit, *longer], context) == 0
+    assert client.sent["runtime_env"]["env_vars"] == {"RAY_JOB_STOP_WAIT_TIME_S": "600"}
+
+
+@pytest.mark.parametrize(
+    ("run", "warned"), [("runs/x", True), ("~/runs/x", True), ("/shared/x", False), (None, True)]
+)
+def test_a_run_folder_that_no_other_job_would_find_is_warned_of(run, warned, tmp_path, capsys):
+    class Jobs:
+        def __init__(self, address):
+            self.address = address
+
+        def submit(self, _):
+            return "job-1"
+
+    line = ["submit", "--working-dir", str(tmp_path), "--no-follow", "--", "train"]
+    line += [] if run is None else ["--run", run]
+    assert run_cli(line, lambda console: replace(make_test_context(console), jobs=Jobs)) == 0
+    said = capsys.readouterr()
+    assert said.out == "job-1\n"
+    assert ("give an absolute path" in said.err) == warned
 
 
 @pytest.mark.parametrize(("word", "method"), [("status", "state"), ("stop", "stop")])

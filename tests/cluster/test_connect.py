@@ -6,6 +6,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,58 @@ except ClusterError as error:
     (line,) = run_python(code, HOME=str(tmp_path)).splitlines()
     assert "cannot join Ray at 127.0.0.1:9" in line
     assert "export RAY_AUTH_MODE=token" in line
+
+
+def listening(answer: bytes | None) -> Iterator[str]:
+    """Address of a server that answers with this whatever is sent; None: never."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return  # It was closed.
+                if answer is not None:
+                    connection.recv(100)
+                    connection.sendall(answer)
+                held.append(connection)
+
+        held: list[socket.socket] = []
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        for connection in held:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no Ray control service; is it Ray's own port"),
+        (None, "timed out"),
+    ],
+)
+def test_an_address_that_something_else_answers_at_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes | None, said: str
+) -> None:
+    """Ray itself tries for minutes, in which no signal reaches the driver."""
+    monkeypatch.setattr("cluster.connect._CONNECT_TIMEOUT_S", 0.5)
+    with contextmanager(listening)(answer) as address:
+        config = ClusterConfig(address=address)
+        with pytest.raises(ClusterError, match=said), ray_session(config):
+            pass
+
+
+def test_a_token_file_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    config = ClusterConfig(address="127.0.0.1:9")
+    with pytest.raises(ClusterError, match=r"RAY_AUTH_TOKEN_PATH \S+/none cannot be read"):  # noqa: SIM117
+        with ray_session(config):
+            pass
 
 
 @pytest.mark.ray

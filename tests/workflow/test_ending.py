@@ -276,6 +276,24 @@ def test_the_last_checkpoint_does_not_wait_for_pictures(
     assert there == ["step-3"]
 
 
+@pytest.mark.parametrize(("workers", "idle"), [(2, 0), (5, 3)])
+def test_workers_that_an_outer_step_has_no_chunks_for_are_told(
+    bars_path: Path, tmp_path: Path, workers: int, idle: int
+) -> None:
+    config, reporter = config_of(bars_path), Quiet()
+
+    @contextlib.contextmanager
+    def opened(spec: WorkerSpec) -> Iterator[EpisodeRunner]:
+        with local_runner(config)(spec) as runner:
+            runner.num_workers = workers
+            yield runner
+
+    train_run(config, tmp_path / "run", open_runner=opened, reporter=reporter)
+    told = [line for line in reporter.lines if "stay idle" in line]
+    assert [f"{idle} of them" in line for line in told] == [True] * bool(idle)
+    assert all("5 workers, but no more than 2 chunks at a time" in line for line in told)
+
+
 def test_pictures_that_fail_are_told_and_cost_nothing_else(
     bars_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
