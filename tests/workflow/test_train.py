@@ -156,7 +156,8 @@ def test_resuming_does_not_pass_over_a_checkpoint_that_may_be_sound(
         checkpoint={"every_steps": 1, "storage": (tmp_path / "store").as_uri()},
     )
     run_training(config, tmp_path / "run")
-    # A damaged one before it stays as it is, too.
+    # A damaged one after it, of which there is no sound copy either, stays as it is, too.
+    shutil.rmtree(tmp_path / "store/checkpoints/step-3")
     change(tmp_path / "run/checkpoints/step-2")
     (tmp_path / "run/checkpoints/step-3/ema.safetensors").write_bytes(b"x")
     before = tree(tmp_path)
