@@ -3,10 +3,10 @@
 import argparse
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import Parser, UsageError, add_command, load, sort_extras
 from metagan.jobs import JobRequest, JobState
@@ -105,13 +105,13 @@ def run(args: argparse.Namespace, context: Context) -> int:
         context.console.print(job)
         return 0
     context.console.print(f"submitted {job} to {args.address}")
-    where = shlex.join(["--address", args.address])
     try:
         state = jobs.follow(job, lambda text: context.console.print(text.rstrip("\n")))
     except KeyboardInterrupt:
+        where = ("--address", args.address)
+        logs = command_line("job", "logs", job, "--follow", *where)
         context.console.print(
-            f"the job goes on; metagan job logs {job} --follow {where}, or metagan job stop {job} "
-            f"{where}"
+            f"the job goes on; {logs}, or {command_line('job', 'stop', job, *where)}"
         )
         return EXIT_INTERRUPTED
     return tell_end(state, context)
