@@ -15,7 +15,7 @@ import pytest
 import ray
 
 from cluster.config import ClusterConfig
-from cluster.connect import RaySession, ray_session
+from cluster.connect import RaySession, _check_port, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
 from tests.cluster.listening import is_loopback
@@ -99,22 +99,24 @@ def test_an_address_that_something_else_answers_at_is_told_at_once(
 ) -> None:
     """Ray itself tries for minutes, in which no signal reaches the driver."""
     monkeypatch.setattr("cluster.connect._CONNECT_TIMEOUT_S", 0.5)
-    with contextmanager(listening)(answer) as address:
-        config = ClusterConfig(address=address)
-        with pytest.raises(ClusterError, match=said), ray_session(config):
-            pass
+    with contextmanager(listening)(answer) as address, pytest.raises(OSError, match=said):
+        _check_port(address)
 
 
-def test_a_token_file_that_is_not_there_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    config = ClusterConfig(address="127.0.0.1:9")
-    with pytest.raises(ClusterError, match=r"RAY_AUTH_TOKEN_PATH \S+/none cannot be read"):  # noqa: SIM117
-        with ray_session(config):
-            pass
+def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    code = """
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+from cluster.errors import ClusterError
+try:
+    with ray_session(ClusterConfig(address="127.0.0.1:9")):
+        pass
+except ClusterError as error:
+    print(error)
+"""
+    nowhere = str(tmp_path / "none")
+    (line,) = run_python(code, HOME=str(tmp_path), RAY_AUTH_TOKEN_PATH=nowhere).splitlines()
+    assert line.startswith(f"RAY_AUTH_TOKEN_PATH {nowhere} cannot be read")
 
 
 @pytest.mark.ray
