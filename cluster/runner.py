@@ -178,6 +178,8 @@ class RayRunner:
     def _back_up(self, account: _Account) -> None:
         """Give slow chunks to workers that have nothing else to do; each once at a time."""
         idle = [worker for worker in self._pool.ready if not worker.work]
+        if not idle:
+            return  # As nearly always: what is slow need not be looked for.
         for submission in self._slow(account.ledger)[: len(idle)]:
             worker = idle.pop()
             self._telemetry.event(
