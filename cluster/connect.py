@@ -229,6 +229,19 @@ def _join(address: str) -> None:
         raise ClusterError(_explain_failed_join(address, error)) from error
 
 
+def connection_to(address: str) -> socket.socket:
+    """Open for as long as its block; Ray itself would try a dead address for tens of seconds.
+
+    Args:
+        address: host:port; an IPv6 host in brackets.
+
+    Raises:
+        OSError: If nothing answers there in time.
+    """
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S)
+
+
 def _check_port(address: str) -> None:
     """Ray tries a dead address for tens of seconds, and another program's for minutes.
 
@@ -238,11 +251,10 @@ def _check_port(address: str) -> None:
     Raises:
         OSError: If nothing answers there, or something else.
     """
-    host, colon, port = address.rpartition(":")
+    _, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal():
         return
-    where = (host.strip("[]"), int(port))
-    with socket.create_connection(where, timeout=_CONNECT_TIMEOUT_S) as connection:
+    with connection_to(address) as connection:
         if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
             return
         connection.sendall(_HTTP2_PREFACE)

@@ -1,14 +1,13 @@
 """What would stop a run on a Ray cluster's nodes, each with its fix."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.config import ClusterConfig
-from cluster.connect import ZERO_COPY_TENSORS
+from cluster.connect import ZERO_COPY_TENSORS, connection_to
 from cluster.resources import WorkerShape, allows, describe_shortage
 from metagan.cli.context import Finding
 
@@ -18,7 +17,6 @@ MORE_SHARED_MEMORY = (
     "start the container with --shm-size=2g (Kubernetes: an emptyDir with medium: Memory)"
 )
 _MAX_CLOCK_S = 5.0
-_CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 90.0
 _GIB = 1 << 30
 _MOST_NAMED = 3
@@ -100,9 +98,8 @@ def _some_of(nodes: Sequence[str]) -> str:
 
 def _refuses(address: str) -> str | None:
     """Why no connection to host:port opens, or None; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S):
+        with connection_to(address):
             return None
     except (OSError, OverflowError) as error:
         return str(error)

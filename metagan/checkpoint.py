@@ -264,6 +264,11 @@ def read_pointer(folder: Path, name: str) -> str | None:
     return named if _NAME.fullmatch(named) and (folder / named).is_dir() else None
 
 
+def step_of(name: str) -> int | None:
+    """Outer step of the checkpoint whose folder is called so; None if none is."""
+    return int(name.removeprefix("step-")) if _NAME.fullmatch(name) else None
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """`step-N` folders, newest first."""
     try:

@@ -13,7 +13,6 @@ import functools
 import json
 import os
 import platform
-import re
 import shutil
 import time
 import uuid
@@ -31,6 +30,7 @@ from metagan.checkpoint import (
     check_checkpoint,
     list_checkpoints,
     set_aside,
+    step_of,
 )
 from metagan.files import write_bytes
 from metagan.run_folder import RunError, RunFolder
@@ -132,8 +132,8 @@ class RunStorage:
         infos = self._try(lambda: self._fs.get_file_info(selector))
         folders = [info.path.split("/")[-2] for info in infos if info.base_name == MANIFEST]
         # Others are no concern of ours, such as one that somebody has put aside.
-        found = filter(None, (re.fullmatch(r"step-(\d+)", name) for name in folders))
-        return sorted((int(name[1]) for name in found), reverse=True)
+        found = (step_of(name) for name in folders)
+        return sorted((step for step in found if step is not None), reverse=True)
 
     def pull(
         self, folder: RunFolder, *, spare_of: Callable[[int], int | None] = lambda _: None
