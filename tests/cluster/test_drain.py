@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 
 from metagan.workflow.setup import TrainSetup
-from metagan.workflow.train import local_runner, train_run
+from tests.cluster.commands import assert_bits_of_one_process
 from tests.cluster.drained_node import NOTICE_S
-from tests.cluster.ray_for_tests import bars_config, bars_run
+from tests.cluster.ray_for_tests import bars_run
 from tests.cluster.simulated import run_scenario
-from tests.workflow.conftest import Quiet
-
-RUNS = ("run", "local")
 
 
 @pytest.mark.ray
@@ -49,10 +46,4 @@ def test_a_command_whose_own_node_is_drained_leaves_a_checkpoint_and_resumes_to_
     assert seen["seconds"] < NOTICE_S
     assert seen["checkpoints"] == [f"step-{reached}"]
     assert reached >= 2
-    outer = {**setup.spec.config.outer.model_dump(), "steps": reached + 2}
-    whole = bars_config(tmp_path / "bars", outer=outer)
-    train_run(whole, tmp_path / "local", open_runner=local_runner(whole), reporter=Quiet())
-    there, here = (tmp_path / run / "checkpoints" / f"step-{reached + 2}" for run in RUNS)
-    for name in ("init", "ema", "optimizer"):
-        file = f"{name}.safetensors"
-        assert (there / file).read_bytes() == (here / file).read_bytes()
+    assert_bits_of_one_process(setup, tmp_path, reached + 2)

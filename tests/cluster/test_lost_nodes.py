@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from metagan.workflow.setup import TrainSetup
-from metagan.workflow.train import local_runner, train_run
-from tests.cluster.ray_for_tests import bars_config, bars_run
+from tests.cluster.commands import assert_bits_of_one_process
+from tests.cluster.ray_for_tests import bars_run
 from tests.cluster.simulated import run_scenario
-from tests.workflow.conftest import Quiet
 
 
 @pytest.mark.ray
@@ -47,12 +46,4 @@ def test_a_run_whose_last_node_or_head_goes_ends_with_4_and_resumes_to_equal_bit
     assert "the cluster's head has not answered for 30 s" in headless["said"]
     assert headless["reached"] >= reached + 4
     assert headless["kept"]
-    outer = {**setup.spec.config.outer.model_dump(), "steps": reached + 2}
-    whole = bars_config(tmp_path / "bars", outer=outer)
-    train_run(whole, tmp_path / "local", open_runner=local_runner(whole), reporter=Quiet())
-    for name in ("init", "ema", "optimizer"):
-        there, here = (
-            tmp_path / run / "checkpoints" / f"step-{reached + 2}" / f"{name}.safetensors"
-            for run in ("run", "local")
-        )
-        assert there.read_bytes() == here.read_bytes()
+    assert_bits_of_one_process(setup, tmp_path, reached + 2)

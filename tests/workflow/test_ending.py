@@ -123,6 +123,18 @@ def end(config: RunConfig, run: Path, step: int, disturb: Disturb, **options: An
     return caught.value
 
 
+def end_by_command(config: RunConfig, run: Path, step: int, disturb: Disturb) -> int:
+    """The exit code of `metagan train` that the disturbance ends."""
+    file = run.with_suffix(".yaml")
+    file.write_text(to_yaml(config))
+
+    def opened(settings: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
+        return disturbed(settings, step, disturb)(spec)
+
+    line = ["train", "-c", str(file), "--run", str(run)]
+    return run_cli(line, lambda console: replace(local_context(console), open_runner=opened))
+
+
 def logged(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "failures.jsonl").read_text().splitlines()]
 
@@ -135,13 +147,7 @@ def test_a_run_that_lost_its_cluster_says_how_to_go_on(
     bars_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, run = config_of(bars_path), tmp_path / "run"
-    (tmp_path / "c.yaml").write_text(to_yaml(config))
-
-    def opened(settings: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
-        return disturbed(settings, 4, lose)(spec)
-
-    line = ["train", "-c", str(tmp_path / "c.yaml"), "--run", str(run)]
-    assert run_cli(line, lambda console: replace(local_context(console), open_runner=opened)) == 4
+    assert end_by_command(config, run, 4, lose) == 4
     said = capsys.readouterr()
     assert "21 workers were lost" in said.err
     following = said.out.rpartition("continue: ")[2]
@@ -244,13 +250,7 @@ def test_what_a_chunk_raises_ends_a_run_after_a_checkpoint_of_the_last_whole_ste
         raise ValueError("sample 7 is broken")
 
     config, run = config_of(bars_path), tmp_path / "run"
-    (tmp_path / "c.yaml").write_text(to_yaml(config))
-
-    def opened(settings: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
-        return disturbed(settings, 4, broken)(spec)
-
-    line = ["train", "-c", str(tmp_path / "c.yaml"), "--run", str(run)]
-    assert run_cli(line, lambda console: replace(local_context(console), open_runner=opened)) == 2
+    assert end_by_command(config, run, 4, broken) == 2
     said = capsys.readouterr()
     assert "sample 7 is broken" in said.err
     assert "outer step 3, the last whole one, is kept" in said.out
