@@ -155,7 +155,7 @@ class ClusterConfig(Config):
         if value.startswith("ray://"):
             raise ValueError(
                 f"is {value}; Ray Client (ray://) sends every parameter through one connection, "
-                "so run on the cluster instead (ray job submit) or give host:port"
+                "so run on the cluster instead (metagan submit) or give host:port"
             )
         raise ValueError(f"is {value!r}; expected null, auto or host:port")
 

@@ -289,7 +289,7 @@ def _explain_failed_join(address: str, error: BaseException) -> str:
         return f"{start}the cluster asks for a token: {token}"
     return (
         f"{start}{_first_line(error)}; is `ray start` running there, and this a node of that "
-        f"cluster (else use `ray job submit`)? If it asks for a token, {token}"
+        f"cluster (else use `metagan submit`)? If it asks for a token, {token}"
     )
 
 
@@ -307,12 +307,22 @@ def _refuse_zero_copy_tensors() -> None:
 
 def _private_auth() -> dict[str, str]:
     """Authentication of a Ray of our own: by a fresh token, unless the user chose otherwise."""
-    chosen = os.environ.get(_AUTH_MODE)
-    if chosen is not None and chosen.lower() != "token":
-        return {}
-    if chosen is not None and _token_exists():
+    chosen = _chosen_auth()
+    if chosen == "disabled" or (chosen is not None and _token_exists()):
         return {}
     return {_AUTH_MODE: "token", _AUTH_TOKEN: secrets.token_hex(32)}
+
+
+def _chosen_auth() -> str | None:
+    """What the user set RAY_AUTH_MODE to, if to anything.
+
+    Raises:
+        ClusterError: For what is not a mode: Ray would take it for no authentication at all.
+    """
+    chosen = os.environ.get(_AUTH_MODE, "")
+    if chosen.lower() not in ("", "token", "disabled"):
+        raise ClusterError(f"{_AUTH_MODE} is {chosen!r}; set it to token or disabled, or unset it")
+    return chosen.lower() or None
 
 
 def _joining_auth() -> dict[str, str]:
@@ -321,9 +331,11 @@ def _joining_auth() -> dict[str, str]:
     Ray itself would leave the token out for an explicit address. A cluster without authentication
     ignores it.
     """
-    if os.environ.get(_AUTH_MODE) is not None:
+    chosen = _chosen_auth()
+    if chosen == "disabled":
         return {}
-    return {_AUTH_MODE: "token" if _token_exists() else "disabled"}
+    found = _token_exists()
+    return {} if chosen else {_AUTH_MODE: "token" if found else "disabled"}
 
 
 def joining_environment() -> contextlib.AbstractContextManager[None]:

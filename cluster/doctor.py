@@ -149,7 +149,7 @@ def check_ray_environment(environment: Mapping[str, str], home: Path) -> Iterato
     if environment.get(ZERO_COPY_TENSORS, "0").lower() not in ("", "0", "false"):
         text = f"{ZERO_COPY_TENSORS} is set: workers would change each other's parameters"
         yield Finding("problem", "zero copy", text, f"unset {ZERO_COPY_TENSORS}")
-    mode = environment.get("RAY_AUTH_MODE", "")
+    mode = environment.get("RAY_AUTH_MODE", "").lower()
     named = environment.get("RAY_AUTH_TOKEN_PATH")
     path = Path(named) if named else home / ".ray" / "auth_token"
     in_variable = bool(environment.get("RAY_AUTH_TOKEN"))
@@ -157,6 +157,9 @@ def check_ray_environment(environment: Mapping[str, str], home: Path) -> Iterato
     if named and not in_variable and not path.is_file():
         fix = f"put the token there, or unset RAY_AUTH_TOKEN_PATH to use {home}/.ray/auth_token"
         yield Finding("problem", "ray token", f"RAY_AUTH_TOKEN_PATH names {path}: no file", fix)
+    elif mode not in ("", "token", "disabled"):
+        fix = "set it to token or disabled, or unset it"
+        yield Finding("problem", "ray token", f"{text}, which Ray takes for disabled", fix)
     elif mode == "token" and not in_variable and not path.is_file():
         fix = "ray get-auth-token --generate, or copy the cluster's token there"
         yield Finding("warning", "ray token", f"{text}, but there is no token in {path}", fix)

@@ -22,11 +22,11 @@ def environment_variables(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_errors(loggers: Iterable[str]) -> Iterator[None]:
-    """Loggers that say nothing less than an error inside of the block."""
+def quieter(loggers: Iterable[str], level: int = logging.ERROR) -> Iterator[None]:
+    """Loggers that say nothing below a level inside of the block."""
     levels = {logger: logger.level for logger in map(logging.getLogger, loggers)}
     for logger in levels:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(level)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ cluster, so that the submitting machine may go away.
 
 import asyncio
 import contextlib
+import logging
 import re
 import secrets
 import shlex
@@ -18,8 +19,10 @@ from ray.exceptions import AuthenticationError, RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from cluster.connect import joining_environment
+from cluster.environment import quieter
 from cluster.errors import ClusterError
 from metagan.jobs import JobRequest, JobState
+from metagan.words import agreeing
 
 # Besides what .gitignore names: never wanted on a cluster, and large.
 EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
@@ -28,6 +31,11 @@ EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache",
 # How long a job that is stopped may take to end, for its outer step and a checkpoint; Ray's three
 # seconds are too few.
 _STOP_WAIT, _STOP_WAIT_S = "RAY_JOB_STOP_WAIT_TIME_S", 120
+# What marks a job as one of metagan's.
+_OURS = {"program": "metagan"}
+_PENDING = "pending"
+# How long a job that is followed may take to start before that is said, and said again.
+_PATIENCE_S = 30.0
 
 
 class RayJobs:
@@ -66,7 +74,7 @@ class RayJobs:
                 entrypoint=shlex.join([request.python, "-m", "metagan", *request.words]),
                 submission_id=job,
                 runtime_env=runtime_env,
-                metadata={"program": "metagan"},
+                metadata={**_OURS, "needs": _needs(request)},
                 **options,
             )
         return job
@@ -74,7 +82,7 @@ class RayJobs:
     def states(self) -> list[JobState]:
         """Every job that metagan submitted, the newest first."""
         with self._explained():
-            found = [d for d in self._client.list_jobs() if d.metadata == {"program": "metagan"}]
+            found = [d for d in self._client.list_jobs() if _is_ours(d)]
         return [_state(d) for d in sorted(found, key=lambda d: d.start_time or 0, reverse=True)]
 
     def state(self, job: str) -> JobState:
@@ -91,12 +99,26 @@ class RayJobs:
         with self._explained(job):
             return self._client.get_job_logs(job)
 
-    def follow(self, job: str, write: Callable[[str], None]) -> JobState:
+    def follow(
+        self, job: str, write: Callable[[str], None], waiting: Callable[[str], None]
+    ) -> JobState:
         """Pass on a job's output as it comes; returns its state when it has ended."""
 
+        async def tell_while_pending() -> None:
+            while True:
+                await asyncio.sleep(_PATIENCE_S)
+                state = _state(await asyncio.to_thread(self._client.get_job_info, job))
+                if state.status != _PENDING:
+                    return
+                waiting(f"{job} {state.message}")
+
         async def tail() -> None:
-            async for text in self._client.tail_job_logs(job):
-                write(text)
+            pending = asyncio.create_task(tell_while_pending())
+            try:
+                async for text in self._client.tail_job_logs(job):
+                    write(text)
+            finally:
+                pending.cancel()
 
         with self._explained(job), warnings.catch_warnings():
             self._client.get_job_info(job)  # Says so if there is none; the next call would crash.
@@ -115,7 +137,8 @@ class RayJobs:
     def _explained(self, job: str | None = None) -> Iterator[None]:
         """Ray's environment inside, and its errors in words that name the fix."""
         try:
-            with joining_environment():
+            # What its client says below a warning is of no use to who submits.
+            with joining_environment(), quieter(["ray.dashboard"], logging.WARNING):
                 yield
         except (RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
             raise ClusterError(_explain(self.address, job, error)) from error
@@ -142,6 +165,32 @@ def _explain(address: str, job: str | None, error: BaseException) -> str:
     return f"{address}: {first}"
 
 
+def _is_ours(details: Any) -> bool:
+    return _OURS.items() <= (details.metadata or {}).items()
+
+
+def _needs(request: JobRequest) -> str:
+    """The place that a job's own process needs, in words; empty where the head node's is enough."""
+    if not request.driver_cpus:
+        return ""
+    labels = ", ".join(f"{key}={value}" for key, value in request.driver_labels.items())
+    cores = f"{request.driver_cpus:g} free {agreeing(request.driver_cpus, 'core')}"
+    return f"a node with {cores} and the label {labels}" if labels else f"a node with {cores}"
+
+
+def _message(details: Any) -> str:
+    """Why a job does not run, in a line; its log, whose end Ray puts here, is told elsewhere."""
+    if details.status == JobStatus.PENDING:
+        needs = (details.metadata or {}).get("needs") or "the head node"
+        return (
+            f"has not started: it waits for {needs}, or for its environment there; `ray status` "
+            "shows what is free, and Ray gives it up after 15 minutes "
+            "(RAY_JOB_START_TIMEOUT_SECONDS of the head node)"
+        )
+    lines = (details.message or "").partition(", last available logs")[0].strip().splitlines()
+    return lines[0] if lines else ""
+
+
 def _state(details: Any) -> JobState:
     status: JobStatus = details.status
     start = details.start_time
@@ -150,7 +199,7 @@ def _state(details: Any) -> JobState:
         status=status.value.lower(),
         ended=status.is_terminal(),
         exit_code=details.driver_exit_code,
-        message=details.message or "",
+        message=_message(details),
         command=details.entrypoint,
         started=None if start is None else datetime.fromtimestamp(start / 1000, UTC).isoformat(),
     )

@@ -194,6 +194,7 @@ class WorkerPool:
         placed, fewest = self._num_placed, self._config.min_workers
         if placed < fewest:
             self._check_quorum(placed, now)
+        unplaced = []
         for worker in self.workers:
             waited = now - worker.since
             if worker.loads is None:
@@ -204,10 +205,10 @@ class WorkerPool:
                 self.replace(worker, Loss(reason))
             elif not worker.placed and waited >= placement_s and not worker.reported:
                 worker.reported = True
-                missing = describe_wait(self._config, "cluster.placement_timeout_s")
-                self._telemetry.event(
-                    "unplaced", worker=worker.index, running=placed, reason=missing
-                )
+                unplaced.append(worker.index)
+        if unplaced:
+            missing = describe_wait(self._config, "cluster.placement_timeout_s")
+            self._telemetry.event("unplaced", workers=unplaced, running=placed, reason=missing)
 
     def _check_quorum(self, placed: int, now: float) -> None:
         """Fewer than `min_workers` are placed: the end, or a word about it now and then."""

@@ -39,7 +39,7 @@ class JobState:
         status: "pending", "running", "succeeded", "failed" or "stopped".
         ended: Whether that is its last state.
         exit_code: Of its process, once that ended by itself.
-        message: What the cluster says about it.
+        message: Why it is not running, if it waits or failed.
         command: What runs.
         started: Time in ISO form, if it started.
     """
@@ -68,8 +68,16 @@ class Jobs(Protocol):
     def log(self, job: str) -> str:
         """All that a job has written so far."""
 
-    def follow(self, job: str, write: Callable[[str], None]) -> JobState:
-        """Pass on a job's output as it comes; returns its state when it has ended."""
+    def follow(
+        self, job: str, write: Callable[[str], None], waiting: Callable[[str], None]
+    ) -> JobState:
+        """Pass on a job's output as it comes; returns its state when it has ended.
+
+        Args:
+            job: Its id.
+            write: Takes the output, in pieces.
+            waiting: Told from time to time that it has not started, and what it waits for.
+        """
 
     def stop(self, job: str) -> JobState:
         """Ask a job to end."""

@@ -6,6 +6,6 @@ def counted(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number} {agreeing(number, noun, nouns)}"
 
 
-def agreeing(number: int, noun: str, nouns: str | None = None) -> str:
+def agreeing(number: float, noun: str, nouns: str | None = None) -> str:
     """The noun as it stands behind this number."""
     return noun if number == 1 else nouns or noun + "s"

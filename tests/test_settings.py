@@ -172,7 +172,7 @@ def test_a_cluster_address_is_auto_or_host_and_port(address):
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["cluster.address=ray://head:10001"], "ray job submit"),
+        (["cluster.address=ray://head:10001"], "metagan submit"),
         (["cluster.address=head"], "expected null, auto or host:port"),
         (["cluster.gpus_per_worker=1.5"], "above 1 Ray reserves whole GPUs only"),
         (["cluster.num_workers=0"], "at least 1"),

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune as ray_tune
+from ray.tune.execution import class_cache
 
 from cluster.connect import cores_here, ray_session
-from cluster.environment import environment_variables, only_errors
+from cluster.environment import environment_variables, quieter
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
@@ -253,7 +254,12 @@ def _run(
                 stop={"outer_step": config.outer.steps} if is_population(config.tune) else None,
             ),
         )
-    with _quiet_tune(), trackers_environment(), ends_by_memory_are_losses():
+    with (
+        _quiet_tune(),
+        _credentials_stay_here(),
+        trackers_environment(),
+        ends_by_memory_are_losses(),
+    ):
         results = tuner.fit()
     return trials_of(iter(results), parameters, config, read_retries(retries))
 
@@ -322,6 +328,23 @@ def _quiet_tune() -> Iterator[None]:
     """Without Tune's tables, and its warnings of what is meant so: we have one line of our own."""
     with (
         environment_variables(_OUTPUT),
-        only_errors(["ray.tune", "ray.train", "ray._private"]),
+        quieter(["ray.tune", "ray.train", "ray._private"]),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _credentials_stay_here() -> Iterator[None]:
+    """Keeps AWS credentials out of the settings of the trials' processes.
+
+    Tune copies them there from this process's environment, and Ray writes such settings to its
+    logs and shows them on its dashboard. What trials need comes to them as it comes to workers of
+    training: with their node's environment or role, or with a job's.
+    """
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    credentials = {name for name in names if name.startswith("AWS_")}
+    names -= credentials
+    try:
+        yield
+    finally:
+        names |= credentials

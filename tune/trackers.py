@@ -16,7 +16,7 @@ from typing import Any
 from ray import tune as ray_tune
 from ray.tune.logger import JsonLoggerCallback, TBXLoggerCallback
 
-from cluster.environment import environment_variables, only_errors
+from cluster.environment import environment_variables, quieter
 from metagan.config import ConfigError
 from tune.config import SearchConfig
 
@@ -171,5 +171,5 @@ def trackers_environment() -> Iterator[None]:
         # Its callback wants an account's key unless this is "offline".
         _WANDB_MODE: os.environ.get(_WANDB_MODE, "offline"),
     }
-    with environment_variables(wanted), only_errors(["mlflow"]):
+    with environment_variables(wanted), quieter(["mlflow"]):
         yield

@@ -235,4 +235,6 @@ def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:
     dashed = ["--" + text.replace("_", "-") for text in options]
     near = difflib.get_close_matches(name, dashed, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
+    if args.command == "submit" and not near:
+        hint = "; the command to run stands behind --: metagan submit -- train ..."
     return f"unrecognized argument {extra!r}{hint}\n(see {parser.prog} {args.command} --help)"

@@ -9,7 +9,8 @@ from pathlib import Path
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import Parser, UsageError, add_command, load, sort_extras
-from metagan.jobs import JobRequest, JobState
+from metagan.cli.tune import search_settings
+from metagan.jobs import JobRequest, Jobs, JobState
 
 DESCRIPTION = """\
 Run a metagan command on a cluster, as a Ray job, and follow its output.
@@ -22,7 +23,20 @@ Mistakes in the command and its settings are told before anything is sent.
 The job goes on when this command is interrupted; see `metagan job`. Exits with
 the job's own code."""
 
-REMOTE = ("train", "evaluate", "demo", "adapt", "generate", "report", "export", "data", "doctor")
+REMOTE = (
+    "train",
+    "tune",
+    "evaluate",
+    "demo",
+    "adapt",
+    "generate",
+    "report",
+    "export",
+    "data",
+    "doctor",
+)
+# What Ray, its dashboard's pages and file names take.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -40,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         ),
     )
     add_address(parser)
-    parser.add_argument("--name", default="metagan", help="start of the job's id")
+    parser.add_argument("--name", default="metagan", type=_name, help="start of the job's id")
     parser.add_argument(
         "--working-dir", type=Path, default=Path(), metavar="DIR", help="uploaded; default: ."
     )
@@ -72,14 +86,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         "that it has here; Ray keeps it on the cluster and shows it on its dashboard",
     )
     parser.add_argument("--no-follow", action="store_true", help="only print the job's id")
-    parser.set_defaults(overrides=[])
 
 
-def add_address(parser: Parser) -> None:
+def add_address(parser: Parser, default: str = "http://127.0.0.1:8265") -> None:
     """The option that names the cluster."""
     parser.add_argument(
         "--address",
-        default="http://127.0.0.1:8265",
+        default=default,
         metavar="URL",
         help="the cluster's dashboard; default: http://127.0.0.1:8265, where `ray dashboard` "
         "opens a tunnel",
@@ -106,7 +119,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         return 0
     context.console.print(f"submitted {job} to {args.address}")
     try:
-        state = jobs.follow(job, lambda text: context.console.print(text.rstrip("\n")))
+        state = follow(jobs, job, context)
     except KeyboardInterrupt:
         where = ("--address", args.address)
         logs = command_line("job", "logs", job, "--follow", *where)
@@ -115,6 +128,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
         )
         return EXIT_INTERRUPTED
     return tell_end(state, context)
+
+
+def follow(jobs: Jobs, job: str, context: Context) -> JobState:
+    """Print a job's output as it comes; returns its state when it has ended."""
+    console = context.console
+    return jobs.follow(job, lambda text: console.print(text.rstrip("\n")), console.warn)
 
 
 def tell_end(state: JobState, context: Context) -> int:
@@ -137,7 +156,9 @@ def check_words(words: Sequence[str], working_dir: Path, context: Context) -> No
     if not words:
         raise UsageError("nothing to run; put a command behind --: metagan submit -- train ...")
     if words[0] not in REMOTE:
-        raise UsageError(f"cannot run {words[0]!r} on a cluster; one of: {', '.join(REMOTE)}")
+        fix = "leave the program's name out, as in" if words[0] == "metagan" else "one of:"
+        known = "metagan submit -- train ..." if words[0] == "metagan" else ", ".join(REMOTE)
+        raise UsageError(f"cannot run {words[0]!r} on a cluster; {fix} {known}")
     if not working_dir.is_dir():
         raise UsageError(f"--working-dir {working_dir} is not a folder")
     parser = build_parser()
@@ -153,13 +174,29 @@ def check_words(words: Sequence[str], working_dir: Path, context: Context) -> No
         inner.config = working_dir / config
     if words[0] == "train":
         load(inner, context)
-        run: Path | None = inner.run
-        if run is None or not run.is_absolute():
-            named = "the run folder" if run is None else f"--run {run}"
-            context.console.warn(
-                f"{named} is in the job's own copy of the working directory, where no "
-                "other job finds it; give an absolute path that the driver's node keeps"
-            )
+        _check_kept("--run", inner.run, context)
+    elif words[0] == "tune":
+        search_settings(inner, context)
+        _check_kept("--out", inner.out, context)
+
+
+def _check_kept(option: str, folder: Path | None, context: Context) -> None:
+    """Warn of results that end with the job's copy of the working directory."""
+    if folder is None or not folder.is_absolute():
+        named = f"the folder of {option}" if folder is None else f"{option} {folder}"
+        context.console.warn(
+            f"{named} is in the job's own copy of the working directory, where no "
+            "other job finds it; give an absolute path that the driver's node keeps"
+        )
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has to begin with a letter or digit and to have at most 64 of "
+            "A-Z a-z 0-9 . _ -"
+        )
+    return text
 
 
 def _label(text: str) -> tuple[str, str]:

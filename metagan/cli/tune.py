@@ -90,10 +90,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Search; see `tune.search`."""
-    overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
-    if args.trials is not None:
-        overrides.append(f"tune.num_trials={args.trials}")
-    config = load_config(context.search_model, args.config, overrides).config
+    config = search_settings(args, context)
     out = args.out or Path("runs") / ("tune-smoke" if args.smoke else "tune")
     check_out_folder(out, new=False)
     started = (out / "tune").is_dir()
@@ -112,6 +109,18 @@ def run(args: argparse.Namespace, context: Context) -> int:
     for line in recommendation(out):
         context.console.print(line)
     return 0
+
+
+def search_settings(args: argparse.Namespace, context: Context) -> Any:
+    """The settings of a search, of the type `context.search_model`.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
+    if args.trials is not None:
+        overrides.append(f"tune.num_trials={args.trials}")
+    return load_config(context.search_model, args.config, overrides).config
 
 
 class SearchExists(ValueError):

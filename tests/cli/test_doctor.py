@@ -66,6 +66,7 @@ def test_a_checkout_that_is_not_installed_is_worth_a_warning(monkeypatch):
         ({"RAY_AUTH_MODE": "token"}, "warning", "there is no token"),
         ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x"}, "ok", "token from RAY_AUTH_TOKEN"),
         ({"RAY_AUTH_MODE": "disabled"}, "warning", "runs code"),
+        ({"RAY_AUTH_MODE": "tokne"}, "problem", "is tokne, which Ray takes for disabled"),
         ({"RAY_AUTH_TOKEN_PATH": "/no/token"}, "problem", "/no/token: no file"),
     ],
 )

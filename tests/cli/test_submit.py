@@ -16,8 +16,14 @@ STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
     ("line", "expected"),
     [
         ("submit", "put a command behind --"),
-        ("submit -- tran", "cannot run 'tran' on a cluster; one of: train, evaluate"),
+        ("submit -- tran", "cannot run 'tran' on a cluster; one of: train, tune, evaluate"),
         ("submit -- submit -- train", "cannot run 'submit' on a cluster"),
+        ("submit -- metagan train", "leave the program's name out"),
+        ("submit train", "stands behind --: metagan submit -- train ..."),
+        ("submit inner.lr=3 -- train", "'inner.lr=3'; the command to run stands behind --"),
+        ("submit --adress h -- train", "did you mean --address?"),
+        ("submit --name a/b -- train", "'a/b' has to begin with a letter or digit"),
+        ("submit -- tune tune.num_trials=0", "tune.num_trials"),
         ("submit -- train inner.lr=-1", "inner.lr"),
         ("submit -- train -c missing.yaml", "name a file in it"),
         ("submit -- train -c {folder}/run.yaml", "name a file in it, relative to it"),
@@ -26,10 +32,11 @@ STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
         ("submit --env 1KEY=hidden -- train", "is no name of an environment variable"),
         ("submit --env METAGAN_UNSET -- train", "METAGAN_UNSET is not set here"),
         ("submit -- train --wrokers 3", "did you mean --workers?"),
-        ("job status", "metagan job status needs an id"),
-        ("status", "metagan job status needs an id"),
-        ("stop", "metagan job stop needs an id"),
-        ("job list x", "metagan job list takes no id"),
+        ("job", "arguments are required: list|status|logs|stop"),
+        ("job status", "required: ID\n(see metagan job status --help)"),
+        ("status", "required: ID\n(see metagan job status --help)"),
+        ("stop --address h", "required: ID\n(see metagan job stop --help)"),
+        ("job list x", "unrecognized argument 'x'"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_sent(line, expected, tmp_path, capsys):
@@ -103,7 +110,8 @@ def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, m
 @pytest.mark.parametrize(
     ("run", "warned"), [("runs/x", True), ("~/runs/x", True), ("/shared/x", False), (None, True)]
 )
-def test_a_run_folder_that_no_other_job_would_find_is_warned_of(run, warned, tmp_path, capsys):
+@pytest.mark.parametrize("command", [("train", "--run"), ("tune", "--out")])
+def test_a_folder_that_no_other_job_would_find_is_warned_of(run, warned, command, tmp_path, capsys):
     class Jobs:
         def __init__(self, address):
             self.address = address
@@ -111,8 +119,9 @@ def test_a_run_folder_that_no_other_job_would_find_is_warned_of(run, warned, tmp
         def submit(self, _):
             return "job-1"
 
-    line = ["submit", "--working-dir", str(tmp_path), "--no-follow", "--", "train"]
-    line += [] if run is None else ["--run", run]
+    name, option = command
+    line = ["submit", "--working-dir", str(tmp_path), "--no-follow", "--", name]
+    line += [] if run is None else [option, run]
     assert run_cli(line, lambda console: replace(make_test_context(console), jobs=Jobs)) == 0
     said = capsys.readouterr()
     assert said.out == "job-1\n"
@@ -128,11 +137,13 @@ def test_a_job_is_looked_at_and_stopped_in_fewer_words(word, method, capsys):
             self.address = address
 
         def __getattr__(self, name):
-            return lambda job: asked.append((name, job)) or STATE
+            return lambda job: asked.append((name, job, self.address)) or STATE
 
     def context(console):
         return replace(make_test_context(console), jobs=Jobs)
 
-    assert run_cli([word, "run-7", "--address", "http://h:1"], context) == 0
-    assert asked == [(method, "run-7")]
-    assert "run-7: running" in capsys.readouterr().out
+    at = "--address http://h:1"
+    for line in (f"{word} run-7 {at}", f"{word} {at} run-7", f"job {at} {word} run-7"):
+        assert run_cli(line.split(), context) == 0
+        assert asked.pop() == (method, "run-7", "http://h:1")
+        assert "run-7: running" in capsys.readouterr().out

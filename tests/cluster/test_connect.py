@@ -103,20 +103,33 @@ def test_an_address_that_something_else_answers_at_is_told_at_once(
         _check_port(address)
 
 
-def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/nowhere/token"},
+            "RAY_AUTH_TOKEN_PATH /nowhere/token cannot be read",
+        ),
+        # Ray would take it for "disabled", here and for a Ray of this process's own.
+        ({"RAY_AUTH_MODE": "tokne"}, "RAY_AUTH_MODE is 'tokne'; set it to token or disabled"),
+    ],
+)
+def test_authentication_that_cannot_be_meant_is_refused(
+    environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
     code = """
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
-try:
-    with ray_session(ClusterConfig(address="127.0.0.1:9")):
-        pass
-except ClusterError as error:
-    print(error)
+for address in ("127.0.0.1:9", None):
+    try:
+        with ray_session(ClusterConfig(address=address)):
+            print("joined")
+    except ClusterError as error:
+        print(error)
 """
-    nowhere = str(tmp_path / "none")
-    (line,) = run_python(code, HOME=str(tmp_path), RAY_AUTH_TOKEN_PATH=nowhere).splitlines()
-    assert line.startswith(f"RAY_AUTH_TOKEN_PATH {nowhere} cannot be read")
+    lines = run_python(code, HOME=str(tmp_path), **environment).splitlines()
+    assert [line.startswith(said) for line in lines] == [True, True], lines
 
 
 @pytest.mark.ray

@@ -20,7 +20,13 @@ CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "WANDB_API_KEY", "H
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    ["train -c {run}.yaml --run {run} --workers 1", "tune --smoke --trials 2 --out {run}"],
+    ids=["train", "tune"],
+)
 def test_neither_the_run_folder_nor_its_copy_nor_rays_logs_nor_the_output_have_any(
+    line: str,
     tmp_path: Path,
 ) -> None:
     """With a token of the user's, and a copy of every checkpoint."""
@@ -34,14 +40,14 @@ def test_neither_the_run_folder_nor_its_copy_nor_rays_logs_nor_the_output_have_a
         environment = kept | canaries | {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": ray}
         environment |= {"HOME": str(tmp_path / "home"), "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}
 
-        command = f"-m metagan train -c {tmp_path / 'run.yaml'} --run {tmp_path / 'run'}".split()
+        command = ["-m", "metagan", *line.format(run=tmp_path / "run").split()]
         copied = f"checkpoint.storage={(tmp_path / 'copy').as_uri()}"
         done = subprocess.run(
-            [sys.executable, *command, "--workers", "1", copied],
+            [sys.executable, *command, copied],
             cwd=REPOSITORY,
             env=environment,
             capture_output=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr
