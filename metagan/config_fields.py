@@ -230,8 +230,11 @@ def unknown_key(model: type[BaseModel], place: Location) -> str:
         return f"{key}: unknown key; in a file, write {inner} below {outer}:"
     near = difflib.get_close_matches(wrong, names, n=1)
     near = [prefix + ".".join([*near, *rest])] if near else []
-    if near and rest and near[0] not in keys:
+    if near and near[0] not in keys and rest:
         near = difflib.get_close_matches(near[0], keys, n=1)
+    elif near and near[0] not in keys:
+        # A section, unless it is a setting without its dot: inner_steps.
+        near = difflib.get_close_matches(key, keys, n=1, cutoff=0.85) or near
     if not near:
         last = key.rpartition(".")[2]
         lasts = {name.rpartition(".")[2] for name in keys}

@@ -170,9 +170,10 @@ class RunStorage:
                     "nothing to go on from; bring one back, or start a new run in another place:"
                     "\n  " + "\n  ".join(complaints.values())
                 )
+            complaints = {path: f"{self.uri}: {said}" for path, said in complaints.items()}
             place = folder.checkpoints / f"step-{step}"
             if place.is_dir():
-                complaints = {**complaints, place: f"{place} is damaged"}
+                complaints[place] = f"{place} is damaged"
             damaged = [
                 f"{complaint}; kept as {set_aside(path, into=folder.checkpoints).name}"
                 for path, complaint in complaints.items()

@@ -196,9 +196,7 @@ def _open_storage(
         if resume:
             pulled = storage.pull(folder, spare_of=lambda step: rollback_step(step, config))
             for complaint in pulled.damaged:
-                own = complaint.startswith(str(folder.checkpoints))
-                where = "the run folder" if own else uri
-                reporter.print(f"damaged checkpoint in {where} passed over: {complaint}")
+                reporter.print(f"damaged checkpoint passed over: {complaint}")
             if pulled.step is not None:
                 reporter.print(f"fetched outer step {pulled.step} from {uri}")
         elif storage.steps():
