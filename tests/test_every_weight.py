@@ -16,7 +16,7 @@ from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.params import GanParams, Layout
 from metagan.rates import with_rates
 from metagan.settings import AlgorithmConfig, InnerConfig
-from tests.reference.cases import make_case, perturbed
+from tests.reference.cases import dimmed, make_case, perturbed
 
 STEP = 2e-6
 VARIED = {"mode_seeking": 0.3}
@@ -62,10 +62,7 @@ def slopes_of(
         inner=InnerConfig(steps=2, batch_size=3, lr=0.02, optimizer="sgd", learn_rates=rates),
         algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic),
     )
-    support, query = (
-        half._replace(real=0.5 * half.real, condition=0.5 * half.condition)
-        for half in (case.support, case.query)
-    )
+    support, query = (dimmed(half, conditioning) for half in (case.support, case.query))
     inputs = EpisodeInputs(support, query, outer_step=1)
     init = perturbed(with_rates(case.init, inner_settings(case.config)))
     layout = Layout.of(init)

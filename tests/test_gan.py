@@ -41,10 +41,18 @@ def test_losses_equal_those_of_plain_modules(family, conditioning, loss):
     assert g_loss(case, batch).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-@pytest.mark.parametrize("family", ["flow", "residual"])
-@pytest.mark.parametrize("options", [{"spectral_norm": True}, {"reconstruction": 0.7}])
-def test_spectral_norm_and_reconstruction_equal_those_of_plain_modules(family, options):
-    case = make_case(family, "sample", gan={"loss": "wgan_gp", "augment": EVERY, **options})
+@pytest.mark.parametrize(
+    ("family", "conditioning", "options"),
+    [
+        *((*kind, {"spectral_norm": True}) for kind in ARCHITECTURES),
+        ("flow", "sample", {"reconstruction": 0.7}),
+        ("residual", "sample", {"reconstruction": 0.7}),
+    ],
+)
+def test_spectral_norm_and_reconstruction_equal_those_of_plain_modules(
+    family, conditioning, options
+):
+    case = make_case(family, conditioning, gan={"loss": "wgan_gp", "augment": EVERY, **options})
     players = gan_oracle.load_players(case.gan, case.init)
     batch = case.support.step(0)
     for oracle, found in (

@@ -10,7 +10,7 @@ from metagan.inner_loop import adapt
 from metagan.params import GanParams
 from metagan.settings import AlgorithmConfig, InnerConfig
 from tests.helpers import tiny_config
-from tests.reference.cases import make_case
+from tests.reference.cases import dimmed, make_case
 from tests.reference.quadratic_game import SIZE, QuadraticGame
 
 GRADIENTS = pytest.mark.parametrize("gradient", [functional_gradient, autograd_gradient])
@@ -168,10 +168,7 @@ def test_imaml_is_the_derivative_of_the_query_losses_after_a_solved_inner_loop(
         type(half)(*(t[:1].expand(50, *t.shape[1:]) for t in half))
         for half in (case.support, case.query)
     )
-    support, query = (
-        half._replace(real=0.5 * half.real, condition=0.5 * half.condition)
-        for half in (support, query)
-    )
+    support, query = (dimmed(half, conditioning) for half in (support, query))
     inner = case.config.inner
     adapted = adapt(case.gan, case.init, support, inner, keep_steps=(48, 49))
     before, after = (adapted.path[i][0].generator["head.weight"] for i in (48, 49))

@@ -7,12 +7,18 @@ import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from metagan.aggregate import aggregate
-from metagan.agreement import LEARN_STATE, SECOND_ORDER
+from metagan.agreement import (
+    LEARN_STATE,
+    QUERY_LOSS_AT_EVERY_STEP,
+    SECOND_ORDER,
+    THROUGH_INNER_LOOP,
+)
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
 from metagan.chunk_gradient import chunk_gradient, episode_gradients
 from metagan.chunks import ChunkKey
@@ -84,6 +90,14 @@ def runs(draw: st.DrawFn) -> Drawn:
         "generator_steps": draw(st.integers(1, 2)),
         "proximal": draw(st.sampled_from([None, 0.5])),
         "generator_moves": draw(st.sampled_from(["all", "head", "body"])),
+        "discriminator_moves": draw(st.sampled_from(["all", "head", "body"])),
+        "learn_rates": draw(
+            st.sampled_from(
+                ["none", "tensor", "tensor_and_step"]
+                if algorithm in THROUGH_INNER_LOOP
+                else ["none"]
+            )
+        ),
         "lr": 0.02 if optimizer == "sgd" else 2e-3,
         "optimizer": "sgd" if optimizer == "sgd" else "adam",
         "state": "learned" if optimizer == "learned" else "reset",
@@ -101,8 +115,9 @@ def runs(draw: st.DrawFn) -> Drawn:
         "reconstruction": draw(st.sampled_from([0.0, 0.5])) if conditioning == "sample" else 0.0,
     }
     critic = draw(st.sampled_from(["query", "support"]))
+    multi_step = draw(st.sampled_from([0, 4])) if algorithm in QUERY_LOSS_AT_EVERY_STEP else 0
     return Drawn(
-        AlgorithmConfig(name=algorithm, generator_critic=critic, cg_steps=2),
+        AlgorithmConfig(name=algorithm, generator_critic=critic, cg_steps=2, multi_step=multi_step),
         family,
         conditioning,
         draw(st.sampled_from([(1, 16, 16), (3, 16, 16), (1, 20, 20)])),
@@ -153,6 +168,17 @@ def gradients(run: Run, inputs: list[EpisodeInputs], *, vectorised: bool) -> tor
 @examples(8)
 @given(drawn=runs())
 def test_vectorised_episodes_equal_single_ones_whatever_is_set(drawn):
+    assert_paths_agree(drawn)
+
+
+@pytest.mark.slow
+@examples(100)
+@given(drawn=runs())
+def test_vectorised_episodes_equal_single_ones_in_many_more_settings(drawn):
+    assert_paths_agree(drawn)
+
+
+def assert_paths_agree(drawn: Drawn) -> None:
     run = build(drawn)
     together, alone = (gradients(run, run.inputs, vectorised=v) for v in (True, False))
     size = max(1.0, float(alone.abs().max()))

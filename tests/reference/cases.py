@@ -40,6 +40,12 @@ class Case(NamedTuple):
     query: GanBatch
 
 
+def dimmed(half: GanBatch, conditioning: str) -> GanBatch:
+    """With samples away from the clamp, where everything is smooth; a label stays what it is."""
+    scale = 0.5 if conditioning == "sample" else 1.0
+    return half._replace(real=0.5 * half.real, condition=scale * half.condition)
+
+
 def gan_settings(family: str, conditioning: str, **changes: object) -> dict[str, object]:
     """The `gan` section of a tiny run."""
     return {

@@ -313,7 +313,11 @@ def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tenso
     for layer in (body.down1, body.down2, body.down3):
         x = functional.conv2d(x, normal(layer), layer.bias, layer.stride, layer.padding)
         x = functional.leaky_relu(x, 0.2)
-    return x.flatten(1) @ normal(discriminator.head)[0] + discriminator.head.bias
+    x, head = x.flatten(1), discriminator.head
+    if not discriminator.num_labels:
+        return x @ normal(head)[0] + head.bias
+    of_label = normal(head.labels)[int(condition.item())]
+    return x @ normal(head.score)[0] + head.score.bias + x @ of_label
 
 
 def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:
