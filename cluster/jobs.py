@@ -31,6 +31,12 @@ EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache",
 # How long a job that is stopped may take to end, for its outer step and a checkpoint; Ray's three
 # seconds are too few.
 _STOP_WAIT, _STOP_WAIT_S = "RAY_JOB_STOP_WAIT_TIME_S", 120
+# Ray's loggers of which nothing below a warning is of use to who submits.
+_CHATTY = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 # What marks a job as one of metagan's.
 _OURS = {"program": "metagan"}
 _PENDING = "pending"
@@ -107,7 +113,10 @@ class RayJobs:
         async def tell_while_pending() -> None:
             while True:
                 await asyncio.sleep(_PATIENCE_S)
-                state = _state(await asyncio.to_thread(self._client.get_job_info, job))
+                try:
+                    state = _state(await asyncio.to_thread(self._client.get_job_info, job))
+                except (RuntimeError, OSError):
+                    continue  # Who reads the log will be told what is wrong, if it lasts.
                 if state.status != _PENDING:
                     return
                 waiting(f"{job} {state.message}")
@@ -137,8 +146,7 @@ class RayJobs:
     def _explained(self, job: str | None = None) -> Iterator[None]:
         """Ray's environment inside, and its errors in words that name the fix."""
         try:
-            # What its client says below a warning is of no use to who submits.
-            with joining_environment(), quieter(["ray.dashboard"], logging.WARNING):
+            with joining_environment(), quieter(_CHATTY, logging.WARNING):
                 yield
         except (RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
             raise ClusterError(_explain(self.address, job, error)) from error

@@ -132,7 +132,7 @@ def _agent_is_up(address: str, environment: dict[str, str]) -> bool:
 
 
 def test_a_training_run_is_submitted_followed_and_looked_at(
-    metagan: Submitted, tmp_path: Path
+    metagan: Submitted, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = prepare_arrow(bars(), tmp_path / "bars")
     work = tmp_path / "work"
@@ -144,6 +144,7 @@ def test_a_training_run_is_submitted_followed_and_looked_at(
     code, output = metagan(submit, *train, "--run", run, "--resume", "auto")
     assert code == 0, output
     assert "done: 2 outer steps" in output
+    assert [record for record in caplog.records if record.name.startswith("ray.")] == []
     assert (run / "checkpoints" / "step-2").is_dir()
     job = output.split()[1]
     assert job.startswith("tiny-")
