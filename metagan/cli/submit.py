@@ -113,6 +113,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
         environment=dict(args.env),
     )
     jobs = context.jobs(args.address)
+    if not args.no_follow:
+        context.console.print(f"uploading {request.working_dir}")
     job = jobs.submit(request)
     if args.no_follow:
         context.console.print(job)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -131,6 +132,12 @@ def _agent_is_up(address: str, environment: dict[str, str]) -> bool:
     return bool(nodes) and all("cpu" in node for node in nodes)
 
 
+def submitted(output: str) -> str:
+    """The job that it is about."""
+    (job,) = re.findall(r"^submitted (\S+) to ", output, re.MULTILINE)
+    return job
+
+
 def test_a_training_run_is_submitted_followed_and_looked_at(
     metagan: Submitted, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,7 +153,7 @@ def test_a_training_run_is_submitted_followed_and_looked_at(
     assert "done: 2 outer steps" in output
     assert [record for record in caplog.records if record.name.startswith("ray.")] == []
     assert (run / "checkpoints" / "step-2").is_dir()
-    job = output.split()[1]
+    job = submitted(output)
     assert job.startswith("tiny-")
     assert (
         f"{job}: succeeded, exit code 0; {sys.executable} -m metagan train"
@@ -157,7 +164,7 @@ def test_a_training_run_is_submitted_followed_and_looked_at(
     code, output = metagan(submit, *train, "outer.steps=3", "--run", run, "--resume", "auto")
     assert code == 0, output
     assert "resuming at outer step 2" in output
-    assert output.split()[1] != job
+    assert submitted(output) != job
     assert metagan("job list")[1].count("succeeded") == 2
 
     code, output = metagan(
@@ -275,7 +282,7 @@ def test_a_driver_runs_only_where_its_label_is_and_what_it_waits_for_is_told(
     monkeypatch.setattr(Console, "warn", warn)
     code, output = metagan(f"{submit} metagan.io/role=nothing", *look)
     assert code == 130, output
-    job = output.split()[1]
+    job = submitted(output)
     waits = "it waits for a node with 1 free core and the label metagan.io/role=nothing, or for"
     assert all(f"{job} has not started: {waits}" in text for text in told)
     for action in ("status", "stop"):
