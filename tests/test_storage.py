@@ -162,7 +162,8 @@ def test_a_damaged_copy_gives_way_to_the_one_before_and_is_told(
     pulled = RunStorage(uri).pull(copy)
     assert pulled.step == 3
     (complaint,) = pulled.damaged
-    assert re.search(said, complaint)
+    assert complaint.startswith(f"{uri}: ")
+    assert re.search(said, complaint.removeprefix(f"{uri}: "))
     kept = complaint.rpartition("kept as ")[2]
     assert {p.name for p in copy.checkpoints.iterdir()} == {"step-3", "LATEST", "BEST", kept}
     assert tree(copy.checkpoints / "step-3") == tree(run.checkpoints / "step-3")
