@@ -36,6 +36,7 @@ from tests.reference.cases import (
     perturbed,
 )
 
+SLOW = pytest.mark.slow
 AVERAGE = {"loss": "relativistic_average"}
 GRADIENTS = pytest.mark.parametrize("gradient", [functional_gradient, autograd_gradient])
 
@@ -176,15 +177,27 @@ def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanP
     ("algorithm", "family", "conditioning", "critic", "optimizer", "rates", "multi_step", "gan"),
     [
         ("maml", "flow", "sample", "query", "sgd", "none", 0, {}),
-        ("maml", "flow", "sample", "support", "sgd", "tensor_and_step", 4, AVERAGE),
+        pytest.param(
+            *("maml", "flow", "sample", "support", "sgd", "tensor_and_step", 4, AVERAGE), marks=SLOW
+        ),
         ("maml", "dcgan", "none", "query", "adam", "none", 4, {"loss": "hinge"}),
-        ("maml", "residual", "sample", "support", "adam", "tensor", 0, {"reconstruction": 0.5}),
+        pytest.param(
+            *("maml", "residual", "sample", "support", "adam", "tensor", 0),
+            {"reconstruction": 0.5},
+            marks=SLOW,
+        ),
         ("maml", "dcgan", "sample", "query", "learned adam", "none", 0, {"loss": "nonsaturating"}),
         ("anil", "flow", "sample", "query", "sgd", "none", 0, {"loss": "least_squares"}),
         ("anil", "dcgan", "none", "support", "sgd", "tensor_and_step", 4, {"spectral_norm": True}),
         ("anil", "dcgan", "none", "query", "learned adam", "tensor_and_step", 4, AVERAGE),
-        ("meta_sgd", "flow", "sample", "query", "sgd", "none", 0, {"loss": "wgan_gp"}),
-        ("meta_sgd", "residual", "label", "query", "sgd", "none", 0, {"spectral_norm": True}),
+        pytest.param(
+            *("meta_sgd", "flow", "sample", "query", "sgd", "none", 0, {"loss": "wgan_gp"}),
+            marks=SLOW,
+        ),
+        pytest.param(
+            *("meta_sgd", "residual", "label", "query", "sgd", "none", 0, {"spectral_norm": True}),
+            marks=SLOW,
+        ),
         ("meta_sgd", "dcgan", "none", "support", "learned adam", "none", 4, {}),
     ],
 )

@@ -54,7 +54,7 @@ def distance_after(
     return energy_distance(generated, episode.query.flatten(0, 1))
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "fomaml"])
+@pytest.mark.parametrize("algorithm", ["reptile", pytest.param("fomaml", marks=pytest.mark.slow)])
 def test_what_is_learned_adapts_better_than_what_is_not(tmp_path: Path, algorithm: str) -> None:
     """By five standard errors over repetitions, after as many steps as it learned with and more."""
     folder = prepare(bars(num_domains=8, classes=4, drawings=12), tmp_path / "bars")

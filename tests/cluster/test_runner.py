@@ -63,6 +63,7 @@ def test_training_on_two_workers_gives_the_bits_of_one_process(
     assert_trains_to_the_same_bits(run, two_workers, locally_trained)
 
 
+@pytest.mark.slow
 def test_training_on_five_workers_gives_the_bits_of_one_process(
     run: TrainSetup, locally_trained: Mapping[str, Vector]
 ) -> None:

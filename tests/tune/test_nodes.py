@@ -33,6 +33,7 @@ def on_nodes(scenario: str, timeout_s: float) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_trials_run_on_nodes_with_the_labels_that_were_asked_for() -> None:
