@@ -35,6 +35,8 @@ Answer = TypeVar("Answer")
 
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 _AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+# What RAY_AUTH_MODE may be; nothing is as if it were not set.
+AUTH_MODES = ("", "token", "disabled")
 _CONNECT_TIMEOUT_S = 5.0
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _HTTP2_SETTINGS = b"\4"
@@ -320,7 +322,7 @@ def _chosen_auth() -> str | None:
         ClusterError: For what is not a mode: Ray would take it for no authentication at all.
     """
     chosen = os.environ.get(_AUTH_MODE, "")
-    if chosen.lower() not in ("", "token", "disabled"):
+    if chosen.lower() not in AUTH_MODES:
         raise ClusterError(f"{_AUTH_MODE} is {chosen!r}; set it to token or disabled, or unset it")
     return chosen.lower() or None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from cluster.config import JobConfig
-from cluster.connect import ZERO_COPY_TENSORS
+from cluster.connect import AUTH_MODES, ZERO_COPY_TENSORS
 from cluster.doctor_nodes import (
     MIN_SHARED_BYTES,
     MORE_SHARED_MEMORY,
@@ -157,7 +157,7 @@ def check_ray_environment(environment: Mapping[str, str], home: Path) -> Iterato
     if named and not in_variable and not path.is_file():
         fix = f"put the token there, or unset RAY_AUTH_TOKEN_PATH to use {home}/.ray/auth_token"
         yield Finding("problem", "ray token", f"RAY_AUTH_TOKEN_PATH names {path}: no file", fix)
-    elif mode not in ("", "token", "disabled"):
+    elif mode not in AUTH_MODES:
         fix = "set it to token or disabled, or unset it"
         yield Finding("problem", "ray token", f"{text}, which Ray takes for disabled", fix)
     elif mode == "token" and not in_variable and not path.is_file():

@@ -39,7 +39,6 @@ _CHATTY = (
 )
 # What marks a job as one of metagan's.
 _OURS = {"program": "metagan"}
-_PENDING = "pending"
 # How long a job that is followed may take to start before that is said, and said again.
 _PATIENCE_S = 30.0
 
@@ -114,12 +113,12 @@ class RayJobs:
             while True:
                 await asyncio.sleep(_PATIENCE_S)
                 try:
-                    state = _state(await asyncio.to_thread(self._client.get_job_info, job))
+                    details = await asyncio.to_thread(self._client.get_job_info, job)
                 except (RuntimeError, OSError):
                     continue  # Who reads the log will be told what is wrong, if it lasts.
-                if state.status != _PENDING:
+                if details.status != JobStatus.PENDING:
                     return
-                waiting(f"{job} {state.message}")
+                waiting(f"{job} {_message(details)}")
 
         async def tail() -> None:
             pending = asyncio.create_task(tell_while_pending())

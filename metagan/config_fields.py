@@ -230,7 +230,8 @@ def unknown_key(model: type[BaseModel], place: Location) -> str:
         return f"{key}: unknown key; in a file, write {inner} below {outer}:"
     near = difflib.get_close_matches(wrong, names, n=1)
     near = [prefix + ".".join([*near, *rest])] if near else []
-    if near and near[0] not in keys and rest:
+    if near and rest:
+        # Itself, where it is a setting.
         near = difflib.get_close_matches(near[0], keys, n=1)
     elif near and near[0] not in keys:
         # A section, unless it is a setting without its dot: inner_steps.

@@ -158,9 +158,10 @@ def check_words(words: Sequence[str], working_dir: Path, context: Context) -> No
     if not words:
         raise UsageError("nothing to run; put a command behind --: metagan submit -- train ...")
     if words[0] not in REMOTE:
-        fix = "leave the program's name out, as in" if words[0] == "metagan" else "one of:"
-        known = "metagan submit -- train ..." if words[0] == "metagan" else ", ".join(REMOTE)
-        raise UsageError(f"cannot run {words[0]!r} on a cluster; {fix} {known}")
+        fix = f"one of: {', '.join(REMOTE)}"
+        if words[0] == "metagan":
+            fix = "leave the program's name out, as in metagan submit -- train ..."
+        raise UsageError(f"cannot run {words[0]!r} on a cluster; {fix}")
     if not working_dir.is_dir():
         raise UsageError(f"--working-dir {working_dir} is not a folder")
     parser = build_parser()
