@@ -47,7 +47,7 @@ _SOURCE_VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 # Everything else in the data settings is taken to shape the samples, new settings included.
 _SHAPES_NO_SAMPLE: Final = frozenset(
     {"source", "path", "cache_dir", "split_by", "validation_fraction", "test_fraction"}
-    | {"validation_domains", "test_domains"}
+    | {"validation_domains", "test_domains", "allow_leaks"}
 )
 _GLYPHS_ONLY: Final = frozenset({"drawings_per_class", "max_classes_per_domain"})
 _SELF_CONTAINED: Final = frozenset(

@@ -5,7 +5,7 @@ Shapes: N samples, C channels, H x W pixels.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
-from metagan.sources.decode import decode_image, resize_pixels
+from metagan.sources.decode import Traits, array_traits, decode_image, resize_pixels
+from metagan.sources.depth import Deep, Levels, choose_whites, levels_of, scale_array
+from metagan.sources.looks import count_traits
 from metagan.sources.tree import clean_name
 
 _MAX_LISTED: Final = 20
@@ -35,14 +37,16 @@ class Decoded:
     """A picture that was read, or the reason why there is none.
 
     Attributes:
-        pixels: (C, H, W) uint8; None where it could not be read.
+        pixels: (C, H, W) uint8, or a deep picture; None where it could not be read.
         size: Width and height as stored, pixels; None where it could not be read.
         problem: Why it could not be read.
+        traits: What else its file holds.
     """
 
-    pixels: Samples | None = None
+    pixels: Samples | Deep | None = None
     size: tuple[int, int] | None = None
     problem: str = ""
+    traits: Traits = field(default_factory=Traits)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class LabelledPart:
 
     Attributes:
         name: File and array, for messages.
-        images: (N, H, W) or (N, H, W, C) uint8.
+        images: (N, H, W) or (N, H, W, C), as stored: bool, whole numbers or floats.
         labels: The N class names.
     """
 
@@ -91,24 +95,63 @@ def try_decode(
     if content is None:
         return Decoded(problem=problem)
     try:
-        pixels, size = decode_image(
+        picture = decode_image(
             content, name, image_size=config.image_size, channels=config.channels, invert=invert
         )
     except DataError as error:
         return Decoded(problem=str(error).removeprefix(f"{name}: "))
-    return Decoded(pixels, size)
+    return Decoded(picture.pixels, picture.size, traits=picture.traits)
+
+
+def scale_deep(
+    pictures: Sequence[Samples | Deep], given: float | None, where: str
+) -> tuple[list[Samples], dict[str, float], list[str]]:
+    """Bring deep pictures to 8 bits, all by the same white.
+
+    Args:
+        pictures: All pictures of a data set, deep ones among them.
+        given: `data.white`.
+        where: The path, for messages.
+
+    Returns:
+        The pictures, (C, H, W) uint8; the whites that were used, by "integers" and "floats"; notes.
+
+    Raises:
+        DataError: If a value is larger than white.
+    """
+    try:
+        whites = choose_whites((p.levels for p in pictures if isinstance(p, Deep)), given)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    scaled = [p.scaled(whites.of(p.levels)) if isinstance(p, Deep) else p for p in pictures]
+    return scaled, whites.known(), list(whites.notes)
 
 
 def describe_origin(
-    source: str, path: Path, config: DataConfig, *, sha256: Mapping[str, str] | None = None
+    source: str,
+    path: Path,
+    config: DataConfig,
+    *,
+    sha256: Mapping[str, str] | None = None,
+    inverted: bool | None = None,
 ) -> dict[str, Any]:
-    """What `Dataset.origin` says of a file source: the files and the settings that shaped it."""
+    """What `Dataset.origin` says of a file source: the files and what was done to their pictures.
+
+    Args:
+        source: Its name.
+        path: What was read.
+        config: The settings that shaped it.
+        sha256: Of files that are read as a whole.
+        inverted: Whether dark and bright were swapped; None: where `data.invert` says so.
+    """
     return {
         "source": source,
         "path": str(path),
         "image_size": config.image_size,
         "channels": config.channels,
         "invert": config.invert,
+        "inverted": config.invert if inverted is None else inverted,
+        "white": config.white,
         "sha256": dict(sha256 or {}),
     }
 
@@ -136,34 +179,50 @@ def assemble(
     Raises:
         DataError: If there is no sample at all, or a class without a readable one.
     """
-    pixels: dict[tuple[str, str], list[Samples]] = defaultdict(list)
+    found: dict[tuple[str, str], list[Decoded]] = defaultdict(list)
     splits: dict[tuple[str, str], set[str | None]] = defaultdict(set)
     problems: dict[tuple[str, str], list[str]] = defaultdict(list)
-    sizes: Counter[tuple[int, int]] = Counter()
     for sample in samples:
         key = (sample.domain, sample.label)
         splits[key].add(sample.split)
-        if sample.picture.pixels is None or sample.picture.size is None:
+        if sample.picture.pixels is None:
             problems[key].append(f"{sample.name}: {sample.picture.problem}")
         else:
-            pixels[key].append(sample.picture.pixels)
-            sizes[sample.picture.size] += 1
+            found[key].append(sample.picture)
+    path = str(origin["path"])
     for key in problems:
-        if key not in pixels:
+        if key not in found:
             raise DataError(
-                f"{origin['path']}: class {'/'.join(key)} has no readable sample "
+                f"{path}: class {'/'.join(key)} has no readable sample "
                 f"({'; '.join(problems[key][:3])}); repair the files or remove the class"
             )
-    if not pixels:
-        raise DataError(f"{origin['path']}: no samples found")
+    if not found:
+        raise DataError(f"{path}: no samples found")
     kept, split_notes = _class_splits(splits, class_splits)
     left_out = [line for key in sorted(problems) for line in problems[key]]
-    records = {ClassRecord(*key, split=kept.get(key)): items for key, items in pixels.items()}
-    _check_names(records, str(origin["path"]))
+    pictures = [picture for items in found.values() for picture in items]
+    scaled, whites, depth_notes = scale_deep(
+        [p.pixels for p in pictures if p.pixels is not None], origin.get("white"), path
+    )
+    in_order = iter(scaled)
+    records = {
+        ClassRecord(*key, split=kept.get(key)): [next(in_order) for _ in items]
+        for key, items in found.items()
+    }
+    _check_names(records, path)
     return Dataset.from_classes(
         records,
-        notes=[*notes, *split_notes, *listed(left_out, "left out")],
-        origin={**origin, "sizes": describe_sizes(sizes)},
+        notes=[*notes, *split_notes, *depth_notes, *listed(left_out, "left out")],
+        origin={
+            **origin,
+            "white": whites,
+            "sizes": describe_sizes(Counter(p.size for p in pictures if p.size is not None)),
+            "pictures": count_traits(
+                (domain, picture.traits)
+                for (domain, _), items in found.items()
+                for picture in items
+            ),
+        },
     )
 
 
@@ -177,29 +236,59 @@ def assemble_parts(
     """
     by_label: dict[str, list[Samples]] = defaultdict(list)
     sizes: Counter[tuple[int, int]] = Counter()
-    for part in parts:
+    bytes_of, whites, notes = _scaled_parts(parts, config.white, str(origin["path"]))
+    for part, images in zip(parts, bytes_of, strict=True):
         pixels = resize_pixels(
-            part.images,
+            images,
             part.name,
             image_size=config.image_size,
             channels=config.channels,
             invert=config.invert,
         )
-        sizes[part.images.shape[2], part.images.shape[1]] += len(part.images)
+        sizes[images.shape[2], images.shape[1]] += len(images)
         labels = np.asarray(part.labels)
         for label in sorted(set(part.labels)):
             by_label[label].append(pixels[labels == label])
     if not by_label:
         raise DataError(f"{origin['path']}: no samples found")
-    notes = []
     if len(parts) > 1:
         names = ", ".join(part.name for part in parts)
         notes.append(f"parts merged, as every class is the unit that is held out: {names}")
     records = {
         ClassRecord(domain, label): np.concatenate(chunks) for label, chunks in by_label.items()
     }
-    sized = {**origin, "sizes": describe_sizes(sizes)}
-    return Dataset.from_classes(records, notes=notes, origin=sized)
+    looked_at = {
+        **origin,
+        "white": whites,
+        "sizes": describe_sizes(sizes),
+        "pictures": count_traits(
+            (domain, traits) for part in parts for traits in array_traits(part.images)
+        ),
+    }
+    return Dataset.from_classes(records, notes=notes, origin=looked_at)
+
+
+def _scaled_parts(
+    parts: Sequence[LabelledPart], given: float | None, path: str
+) -> tuple[list[NDArray[np.uint8]], dict[str, float], list[str]]:
+    """The parts' pictures in 8 bits, the whites that were used, and notes."""
+    deep: dict[str, Levels] = {}
+    for part in parts:
+        if part.images.dtype not in (np.uint8, np.bool_):
+            deep[part.name] = levels_of(part.images, part.name)
+    try:
+        whites = choose_whites(deep.values(), given)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    scaled = [
+        scale_array(part.images, whites.of(deep[part.name]))
+        if part.name in deep
+        else part.images * np.uint8(255)
+        if part.images.dtype == np.bool_
+        else part.images
+        for part in parts
+    ]
+    return scaled, whites.known(), list(whites.notes)
 
 
 def describe_sizes(sizes: Mapping[tuple[int, int], int], *, most: int = 3) -> str:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import LabelledPart, a_few, assemble_parts, describe_origin
-from metagan.sources.decode import pixels_to_uint8
 from metagan.sources.tree import clean_name, file_sha256
 
 _PREFIXES: Final = ("", "train_", "val_", "test_")
@@ -45,16 +44,14 @@ def load(config: DataConfig) -> Dataset:
             f"{path}: no array images or train_images; arrays are {a_few(sorted(arrays))}"
         )
     images = {prefix: arrays[f"{prefix}images"] for prefix in prefixes}
-    unit_range = not any(part.dtype.kind == "f" and (part > 1).any() for part in images.values())
     parts = []
     for prefix, part in images.items():
         name = f"{path.name}:{prefix}images"
         if part.ndim < 3:
             raise DataError(f"{name}: shape {part.shape}; (n, H, W) or (n, H, W, C) is read")
         labels = _labels(path, arrays, prefix, len(part))
-        pixels = pixels_to_uint8(part, name, unit_range=unit_range)
-        if len(pixels):
-            parts.append(LabelledPart(name, pixels, labels))
+        if len(part):
+            parts.append(LabelledPart(name, part, labels))
     return assemble_parts(
         parts,
         domain=clean_name(path.stem),

@@ -55,7 +55,7 @@ def load(config: DataConfig) -> Dataset:
     sha256 = {root.name: file_sha256(root) for root in roots if root.is_file()}
     return assemble(
         samples,
-        origin=describe_origin("omniglot", path, config, sha256=sha256),
+        origin=describe_origin("omniglot", path, config, sha256=sha256, inverted=not config.invert),
         notes=bare_folders(empty),
         class_splits=True,
     )

@@ -4,9 +4,7 @@ Sources are imported when used, so that looking at the table costs nothing.
 """
 
 import difflib
-import hashlib
 import importlib
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +37,9 @@ _NO_PATH_NEEDED: Final = frozenset({"glyphs"})
 def load_dataset(config: DataConfig) -> Dataset:
     """Load the data that the settings name, whatever its layout.
 
-    Notes of the result tell of samples that are byte-identical where that would flatter a score:
-    in classes on different sides of the published split, or twice in one class.
+    The notes of the result come by weight. Besides those of the source they tell of pictures that
+    came out blank, dark or without their colour, and of samples that are byte-identical where that
+    would flatter a score.
 
     Raises:
         DataError: If `data.path` does not exist, its layout is unknown, or the data is unusable.
@@ -53,7 +52,12 @@ def load_dataset(config: DataConfig) -> Dataset:
     # Prepared data was checked when it was prepared, and reading it all would undo its mapping.
     if name in ("arrow", "glyphs"):
         return dataset
-    return replace(dataset, notes=(*dataset.notes, *duplicate_notes(dataset)))
+    from metagan.sources.looks import check_looks
+    from metagan.sources.notes import by_weight
+    from metagan.sources.repeats import duplicate_notes
+
+    notes = (*dataset.notes, *check_looks(dataset), *duplicate_notes(dataset))
+    return replace(dataset, notes=by_weight(notes))
 
 
 def find_loader(name: str) -> Loader:
@@ -75,39 +79,6 @@ def detect_source(path: Path) -> str:
         DataError: If no source reads it.
     """
     return _detect_folder(path) if path.is_dir() else _detect_file(path)
-
-
-def duplicate_notes(dataset: Dataset) -> list[str]:
-    """Lines on byte-identical samples across published splits, and within classes."""
-    owners: dict[bytes, list[int]] = defaultdict(list)
-    for index in range(dataset.num_classes):
-        for sample in dataset.class_samples(index):
-            owners[hashlib.blake2b(sample.tobytes(), digest_size=16).digest()].append(index)
-    notes = []
-    across = [
-        classes
-        for classes in owners.values()
-        if len({dataset.classes[index].split for index in classes}) > 1
-    ]
-    if across:
-        first = " and ".join(sorted({dataset.classes[index].name for index in across[0]})[:3])
-        notes.append(
-            f"leak: {len(across)} samples are byte-identical in classes on different sides of the "
-            f"published split, such as in {first}"
-        )
-    repeated = [
-        index
-        for classes in owners.values()
-        for index, times in Counter(classes).items()
-        for _ in range(times - 1)
-    ]
-    if repeated:
-        are = "sample is" if len(repeated) == 1 else "samples are"
-        notes.append(
-            f"duplicates: {len(repeated)} {are} byte-identical to another one of their class, such "
-            f"as in {dataset.classes[repeated[0]].name}; support and query can share them"
-        )
-    return notes
 
 
 def _existing_path(config: DataConfig) -> Path:
