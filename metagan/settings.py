@@ -37,8 +37,8 @@ class DataConfig(Config):
     white: float | None = Field(
         None,
         gt=0,
-        description="Value that is white in pictures of more than 8 bits; null: what their files "
-        "say, else by the largest value of the whole data set.",
+        description="Value that is white in pictures of more than 8 bits; default: what their "
+        "files say, else by the largest value of the whole data set.",
     )
     allow_leaks: bool = Field(
         False, description="Train although pictures of held-out classes are in training classes."

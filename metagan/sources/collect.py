@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
 from metagan.sources.decode import Traits, array_traits, decode_image, resize_pixels
-from metagan.sources.depth import Deep, Levels, choose_whites, levels_of, scale_array
+from metagan.sources.depth import Deep, Given, Levels, choose_whites, levels_of, scale_array
 from metagan.sources.looks import count_traits
+from metagan.sources.record import Reading
 from metagan.sources.tree import clean_name
 
 _MAX_LISTED: Final = 20
@@ -89,7 +90,7 @@ def canonical_split(name: str) -> str | None:
 
 
 def try_decode(
-    content: bytes | None, problem: str, name: str, config: DataConfig, *, invert: bool
+    content: bytes | None, problem: str, name: str, config: DataConfig | Reading, *, invert: bool
 ) -> Decoded:
     """The picture of a file that was read; else the reason why there is none."""
     if content is None:
@@ -104,13 +105,13 @@ def try_decode(
 
 
 def scale_deep(
-    pictures: Sequence[Samples | Deep], given: float | None, where: str
+    pictures: Sequence[Samples | Deep], given: Given, where: str
 ) -> tuple[list[Samples], dict[str, float], list[str]]:
     """Bring deep pictures to 8 bits, all by the same white.
 
     Args:
         pictures: All pictures of a data set, deep ones among them.
-        given: `data.white`.
+        given: `data.white`, or the whites that a run's own pictures were read by.
         where: The path, for messages.
 
     Returns:
@@ -269,7 +270,7 @@ def assemble_parts(
 
 
 def _scaled_parts(
-    parts: Sequence[LabelledPart], given: float | None, path: str
+    parts: Sequence[LabelledPart], given: Given, path: str
 ) -> tuple[list[NDArray[np.uint8]], dict[str, float], list[str]]:
     """The parts' pictures in 8 bits, the whites that were used, and notes."""
     deep: dict[str, Levels] = {}

@@ -7,7 +7,7 @@ would destroy relative brightness, so deep pictures stay unscaled until all are 
 Shapes: C channels, H x W pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ _FULL_SCALES: Final = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 # Floats whose largest value is below this do not run over 0..255.
 _LEAST_OF_255: Final = 32.0
 _FIX: Final = "scale them, or set data.white to the value that is white"
+
+Given = float | None | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def levels_of(
     return Levels(name, low, high, values.dtype.kind == "f", white, hint)
 
 
-def choose_whites(levels: Iterable[Levels], given: float | None) -> Whites:
+def choose_whites(levels: Iterable[Levels], given: Given) -> Whites:
     """The white of all deep pictures of a data set.
 
     A file's own word wins (TIFF's bits per sample, PGM's maximum). Else `data.white` where it is
@@ -134,7 +136,7 @@ def choose_whites(levels: Iterable[Levels], given: float | None) -> Whites:
 
     Args:
         levels: Of every deep picture.
-        given: `data.white`.
+        given: `data.white`, or those of other pictures by name, see `Whites.known`.
 
     Raises:
         DataError: If values are larger than the white that is given, or than any that is known.
@@ -148,8 +150,10 @@ def choose_whites(levels: Iterable[Levels], given: float | None) -> Whites:
                 f"{item.name}: holds the value {item.high:g}, but says that {item.white:g} is white"
             )
     notes: list[str] = []
-    integers = _white([item for item in undeclared if not item.real], given, notes)
-    floats = _white([item for item in undeclared if item.real], given, notes)
+    known = given if isinstance(given, Mapping) else {"integers": given, "floats": given}
+    whole, real = ([i for i in undeclared if i.real == kind] for kind in (False, True))
+    integers = _white(whole, known.get("integers"), notes)
+    floats = _white(real, known.get("floats"), notes)
     return Whites(integers, floats, tuple(notes))
 
 
@@ -162,7 +166,7 @@ def _white(levels: Sequence[Levels], given: float | None, notes: list[str]) -> f
         if largest > given:
             raise DataError(
                 f"{brightest.name}: holds the value {largest:g}, above data.white {given:g}; set "
-                "data.white to the value that is white"
+                "data.white to the value that is white in all pictures"
             )
         return given
     hint = max((item.hint for item in levels if item.hint), default=0.0)

@@ -92,9 +92,14 @@ class DatasetSummary:
     duplicates: DuplicateSummary
 
 
-def inspect_dataset(dataset: Dataset) -> DatasetSummary:
-    """Look at all of a data set; reads every sample."""
-    repeats = find_repeats(dataset)
+def inspect_dataset(dataset: Dataset, repeats: Repeats | None = None) -> DatasetSummary:
+    """Look at all of a data set; reads every sample.
+
+    Args:
+        dataset: The data.
+        repeats: Its samples of equal content, where they have been found already.
+    """
+    repeats = find_repeats(dataset) if repeats is None else repeats
     looks = look_at(dataset, repeats)
     return DatasetSummary(
         kind=dataset.kind,

@@ -5,15 +5,17 @@ Shapes: N samples.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metagan.dataset import Dataset
 from metagan.words import agreeing
+
+_MAX_EXAMPLES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Repeats:
         return [group for group in self.across_classes if len({side[i] for i in group}) > 1]
 
 
-def contents(dataset: Dataset, classes: Collection[int] | None = None) -> NDArray[np.uint64]:
+def contents(dataset: Dataset, classes: Iterable[int] | None = None) -> NDArray[np.uint64]:
     """A hash of every sample's content, (N,): equal samples have equal hashes.
 
     Args:
@@ -124,32 +126,41 @@ class Leak:
 
 
 def find_leak(
-    dataset: Dataset,
-    train: Sequence[int],
-    held_out: Sequence[int],
-    target: Dataset | None = None,
-    *,
-    most: int = 5,
+    dataset: Dataset, repeats: Repeats, train: Collection[int], held_out: Collection[int]
 ) -> Leak | None:
-    """Held-out samples whose content is in training classes too; None where there are none.
+    """Samples that are in a training class and in a held-out one; None where there are none.
 
     Args:
-        dataset: The run's data.
+        dataset: The data.
+        repeats: Of these data, see `find_repeats`.
         train: Classes that are learned from.
         held_out: Classes that are chosen or measured on.
-        target: The data that these classes are of; None: `dataset`.
-        most: Examples, at most.
     """
-    other = dataset if target is None else target
-    seen = _first_owners(dataset, train)
-    held = _first_owners(other, held_out)
-    both = sorted(seen.keys() & held.keys(), key=lambda content: (seen[content], held[content]))
-    if not both:
-        return None
-    pairs = dict.fromkeys(
-        (dataset.classes[seen[content]].name, other.classes[held[content]].name) for content in both
+    learned, held = set(train), set(held_out)
+    sides = [(learned & set(group), held & set(group)) for group in repeats.across_classes]
+    return _leak(
+        [
+            (dataset.classes[min(here)].name, dataset.classes[min(there)].name)
+            for here, there in sides
+            if here and there
+        ]
     )
-    return Leak(len(both), tuple(pairs)[:most])
+
+
+def find_leak_into(dataset: Dataset, train: Sequence[int], target: Dataset) -> Leak | None:
+    """Samples of training classes that are in other data too, which are to be measured on."""
+    seen, held = _first_owners(dataset, train), _first_owners(target, range(target.num_classes))
+    return _leak(
+        [
+            (dataset.classes[seen[content]].name, target.classes[held[content]].name)
+            for content in seen
+            if content in held
+        ]
+    )
+
+
+def _leak(pairs: Sequence[tuple[str, str]]) -> Leak | None:
+    return Leak(len(pairs), tuple(dict.fromkeys(pairs))[:_MAX_EXAMPLES]) if pairs else None
 
 
 def _first_owners(dataset: Dataset, classes: Sequence[int]) -> dict[int, int]:

@@ -10,7 +10,7 @@ from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.sources.looks import blank_samples, check_looks, count_traits
 from metagan.sources.notes import by_weight, first_notes
 from metagan.sources.registry import load_dataset
-from metagan.sources.repeats import find_leak, find_repeats
+from metagan.sources.repeats import find_leak, find_leak_into, find_repeats
 from tests.sources.pictures import encode, noise, settings, write
 
 
@@ -157,12 +157,14 @@ def test_repeats_are_found_whatever_their_order():
 def test_a_leak_is_found_in_the_runs_own_split_and_in_other_data():
     pictures = np.stack([noise(seed, 8)[None] for seed in range(6)])
     data = of_classes(xa=pictures[[0, 1]], xb=pictures[[2, 3]], yc=pictures[[3, 4]])
-    assert find_leak(data, [0], [1, 2]) is None
-    leak = find_leak(data, [0, 1], [2])
+    repeats = find_repeats(data)
+    assert find_leak(data, repeats, [0], [1, 2]) is None
+    leak = find_leak(data, repeats, [0, 1], [2])
     assert leak.as_json() == {"samples": 1, "examples": [["x/b", "y/c"]]}
     assert str(leak).startswith("1 picture is both in training classes and in held-out ones")
     other = of_classes(tq=pictures[[1, 5]])
-    assert find_leak(data, [0, 1], [0], other).examples == (("x/a", "t/q"),)
+    assert find_leak_into(data, [0, 1], other).examples == (("x/a", "t/q"),)
+    assert find_leak_into(data, [1], other) is None
 
 
 def test_pictures_that_hide_their_drawing_are_told_from_blank_files():
