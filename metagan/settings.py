@@ -41,7 +41,7 @@ class DataConfig(Config):
         "files say, else by the largest value of the whole data set.",
     )
     allow_leaks: bool = Field(
-        False, description="Train although pictures of held-out classes are in training classes."
+        False, description="Train although some pictures are on both sides of the split."
     )
     split_by: Literal["published", "domain", "class"] = Field(
         "published",

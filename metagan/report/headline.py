@@ -162,8 +162,8 @@ def leak_sentence(data: Data) -> str:
         return ""
     are = "picture is" if samples == 1 else "pictures are"
     return (
-        f"Leak: {samples:.0f} {are} both in training classes and in held-out ones, so that the "
-        "numbers here are too good. "
+        f"Leak: {samples:.0f} {are} on both sides of the split, so that the numbers here are too "
+        "good. "
     )
 
 

@@ -101,11 +101,11 @@ def duplicate_notes(dataset: Dataset) -> list[str]:
 
 @dataclass(frozen=True)
 class Leak:
-    """Samples of held-out classes that training sees.
+    """Samples that lie on several sides of a split.
 
     Attributes:
-        samples: Different pictures that are on both sides.
-        examples: A few pairs of class names, training class first.
+        samples: How many different ones.
+        examples: A few pairs of classes, each as `domain/class (side)`.
     """
 
     samples: int
@@ -115,10 +115,7 @@ class Leak:
         """In words, with the first example."""
         first, second = self.examples[0]
         are = agreeing(self.samples, "picture is", "pictures are")
-        return (
-            f"{self.samples} {are} both in training classes and in held-out ones, such as in "
-            f"{first} and {second}"
-        )
+        return f"{self.samples} {are} on both sides of the split, such as in {first} and {second}"
 
     def as_json(self) -> dict[str, Any]:
         """As run folders keep it."""
@@ -126,41 +123,50 @@ class Leak:
 
 
 def find_leak(
-    dataset: Dataset, repeats: Repeats, train: Collection[int], held_out: Collection[int]
+    dataset: Dataset, repeats: Repeats, sides: Mapping[str, Collection[int]]
 ) -> Leak | None:
-    """Samples that are in a training class and in a held-out one; None where there are none.
+    """Samples that are in classes of several sides of a run's split; None where there are none.
 
     Args:
         dataset: The data.
         repeats: Of these data, see `find_repeats`.
-        train: Classes that are learned from.
-        held_out: Classes that are chosen or measured on.
+        sides: Classes by side: train, validation, test.
     """
-    learned, held = set(train), set(held_out)
-    sides = [(learned & set(group), held & set(group)) for group in repeats.across_classes]
-    return _leak(
-        [
-            (dataset.classes[min(here)].name, dataset.classes[min(there)].name)
-            for here, there in sides
-            if here and there
-        ]
-    )
+    side_of = {index: side for side, classes in sides.items() for index in classes}
+    pairs = []
+    for group in repeats.across_classes:
+        used = sorted(
+            (i for i in group if i in side_of), key=lambda i: list(sides).index(side_of[i])
+        )
+        if used and side_of[used[0]] != side_of[used[-1]]:
+            ends = (used[0], next(i for i in used if side_of[i] != side_of[used[0]]))
+            pairs.append(tuple(f"{dataset.classes[i].name} ({side_of[i]})" for i in ends))
+    return _leak(pairs)
 
 
-def find_leak_into(dataset: Dataset, train: Sequence[int], target: Dataset) -> Leak | None:
-    """Samples of training classes that are in other data too, which are to be measured on."""
-    seen, held = _first_owners(dataset, train), _first_owners(target, range(target.num_classes))
-    return _leak(
-        [
-            (dataset.classes[seen[content]].name, target.classes[held[content]].name)
-            for content in seen
-            if content in held
-        ]
-    )
+def find_leak_into(
+    dataset: Dataset, sides: Mapping[str, Sequence[int]], target: Dataset
+) -> Leak | None:
+    """Samples of a run's classes that are in other data too, which are to be measured on.
+
+    Args:
+        dataset: The run's data.
+        sides: Its classes that were learned from or chosen on, by side.
+        target: The other data.
+    """
+    held = _first_owners(target, range(target.num_classes))
+    pairs = []
+    for side, classes in sides.items():
+        for content, owner in _first_owners(dataset, classes).items():
+            if content in held:
+                names = dataset.classes[owner].name, target.classes[held[content]].name
+                pairs.append((f"{names[0]} ({side})", f"{names[1]} (target)"))
+    return _leak(pairs)
 
 
-def _leak(pairs: Sequence[tuple[str, str]]) -> Leak | None:
-    return Leak(len(pairs), tuple(dict.fromkeys(pairs))[:_MAX_EXAMPLES]) if pairs else None
+def _leak(pairs: Sequence[tuple[str, ...]]) -> Leak | None:
+    examples = tuple((first, second) for first, second in dict.fromkeys(pairs))
+    return Leak(len(pairs), examples[:_MAX_EXAMPLES]) if pairs else None
 
 
 def _first_owners(dataset: Dataset, classes: Sequence[int]) -> dict[int, int]:

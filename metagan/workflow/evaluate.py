@@ -175,7 +175,7 @@ def evaluate(
     """
     started = time.perf_counter()
     config = subject.config
-    leak = _leak(run, subject)
+    leak = leak_of(run, subject)
     if leak is not None:
         reporter.print(f"LEAK: {leak}; the numbers below are too good")
     work = KeptResults(work, subject, run.folder.path / ITEMS_FOLDER, tell=reporter.print)
@@ -208,14 +208,14 @@ def evaluate(
     }
 
 
-def _leak(run: LoadedRun, subject: Subject) -> Leak | None:
+def leak_of(run: LoadedRun, subject: Subject) -> Leak | None:
     """What training, or the choices on validation, saw of what is measured."""
     dataset = subject.validation
-    splits = splits_from_names(run.splits, dataset)
-    if subject.is_foreign:
-        return find_leak_into(dataset, (*splits.train, *splits.validation), subject.test)
-    held_out = (*splits.validation, *splits.test)
-    return find_leak(dataset, find_repeats(dataset), splits.train, held_out)
+    sides = splits_from_names(run.splits, dataset).sides()
+    if not subject.is_foreign:
+        return find_leak(dataset, find_repeats(dataset), sides)
+    sides.pop("test")
+    return find_leak_into(dataset, sides, subject.test)
 
 
 def _choose(

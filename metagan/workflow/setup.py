@@ -78,7 +78,7 @@ def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = N
 def check_leak(
     setup: TrainSetup, config: DataConfig, repeats: Repeats | None = None
 ) -> Leak | None:
-    """What training would see of held-out classes, where `data.allow_leaks` lets it.
+    """Pictures on several sides of the split, where `data.allow_leaks` lets them be.
 
     Args:
         setup: Data and splits.
@@ -88,16 +88,15 @@ def check_leak(
     Raises:
         DataError: If there is a leak and it is not allowed.
     """
-    splits = setup.splits
     repeats = find_repeats(setup.dataset) if repeats is None else repeats
-    leak = find_leak(setup.dataset, repeats, splits.train, (*splits.validation, *splits.test))
+    leak = find_leak(setup.dataset, repeats, setup.splits.sides())
     if leak is None or config.allow_leaks:
         return leak
     others = "".join(f"\n  {first} = {second}" for first, second in leak.examples)
     raise DataError(
-        f"leak: {leak}: what is measured there would be too good. Remove the copies, hold both "
-        "classes out (data.test_domains, data.split_by), or set data.allow_leaks=true to train all "
-        f"the same; such classes are:{others}"
+        f"leak: {leak}; what is measured would be too good. Remove the copies, put both classes on "
+        "one side (data.test_domains, data.split_by), or set data.allow_leaks=true to train all "
+        f"the same; classes with copies are:{others}"
     )
 
 

@@ -158,13 +158,18 @@ def test_a_leak_is_found_in_the_runs_own_split_and_in_other_data():
     pictures = np.stack([noise(seed, 8)[None] for seed in range(6)])
     data = of_classes(xa=pictures[[0, 1]], xb=pictures[[2, 3]], yc=pictures[[3, 4]])
     repeats = find_repeats(data)
-    assert find_leak(data, repeats, [0], [1, 2]) is None
-    leak = find_leak(data, repeats, [0, 1], [2])
-    assert leak.as_json() == {"samples": 1, "examples": [["x/b", "y/c"]]}
-    assert str(leak).startswith("1 picture is both in training classes and in held-out ones")
+    assert find_leak(data, repeats, {"train": [0], "test": [1, 2]}) is None
+    leak = find_leak(data, repeats, {"train": [0, 1], "test": [2]})
+    assert leak.as_json() == {"samples": 1, "examples": [["x/b (train)", "y/c (test)"]]}
+    assert str(leak).startswith("1 picture is on both sides of the split")
+    assert find_leak(data, repeats, {"train": [0], "validation": [2], "test": [1]}).examples == (
+        ("y/c (validation)", "x/b (test)"),
+    )
     other = of_classes(tq=pictures[[1, 5]])
-    assert find_leak_into(data, [0, 1], other).examples == (("x/a", "t/q"),)
-    assert find_leak_into(data, [1], other) is None
+    assert find_leak_into(data, {"train": [0, 1]}, other).examples == (
+        ("x/a (train)", "t/q (target)"),
+    )
+    assert find_leak_into(data, {"train": [1]}, other) is None
 
 
 def test_pictures_that_hide_their_drawing_are_told_from_blank_files():
