@@ -70,13 +70,17 @@ class LabelledPart:
 
     Attributes:
         name: File and array, for messages.
+        domain: Name of the domain that its classes belong to.
         images: (N, H, W) or (N, H, W, C) uint8.
         labels: The N class names.
+        split: The publisher's split that it is, or None.
     """
 
     name: str
+    domain: str
     images: NDArray[np.uint8]
     labels: Sequence[str]
+    split: str | None = None
 
 
 def canonical_split(name: str) -> str | None:
@@ -168,17 +172,27 @@ def assemble(
 
 
 def assemble_parts(
-    parts: Sequence[LabelledPart], *, domain: str, config: DataConfig, origin: Mapping[str, Any]
+    parts: Iterable[LabelledPart], *, config: DataConfig, origin: Mapping[str, Any]
 ) -> Dataset:
-    """One domain from labelled arrays; a class that is in several parts is one class.
+    """Classes from labelled arrays; a class that is in several parts of a domain is one class.
+
+    The published split is kept where every class lies in one part, and dropped, with a note, where
+    the parts divide the samples of a class.
+
+    Args:
+        parts: Read one after the other, so that only one is held in its stored size.
+        config: How pictures are resized.
+        origin: See `describe_origin`.
 
     Raises:
         DataError: If a part's pictures cannot be used, or there are none.
     """
-    by_label: dict[str, list[Samples]] = defaultdict(list)
+    pixels: dict[tuple[str, str], list[Samples]] = defaultdict(list)
+    splits: dict[tuple[str, str], set[str | None]] = defaultdict(set)
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
     sizes: Counter[tuple[int, int]] = Counter()
     for part in parts:
-        pixels = resize_pixels(
+        resized = resize_pixels(
             part.images,
             part.name,
             image_size=config.image_size,
@@ -188,16 +202,28 @@ def assemble_parts(
         sizes[part.images.shape[2], part.images.shape[1]] += len(part.images)
         labels = np.asarray(part.labels)
         for label in sorted(set(part.labels)):
-            by_label[label].append(pixels[labels == label])
-    if not by_label:
+            key = (part.domain, label)
+            pixels[key].append(resized[labels == label])
+            splits[key].add(part.split)
+            names[key].append(part.name)
+    if not pixels:
         raise DataError(f"{origin['path']}: no samples found")
+    divided = [key for key, found in splits.items() if len(found) > 1]
+    merged = list(dict.fromkeys(name for key in divided for name in names[key]))
+    kept: dict[tuple[str, str], str | None] = {}
     notes = []
-    if len(parts) > 1:
-        names = ", ".join(part.name for part in parts)
-        notes.append(f"parts merged, as every class is the unit that is held out: {names}")
+    if merged:
+        notes.append(
+            "splits: parts merged, as every class is the unit that is held out: "
+            f"{a_few(merged, most=_MAX_LISTED)}"
+        )
+    elif len({split for found in splits.values() for split in found}) > 1:
+        kept = {key: next(iter(found)) for key, found in splits.items()}
     records = {
-        ClassRecord(domain, label): np.concatenate(chunks) for label, chunks in by_label.items()
+        ClassRecord(*key, split=kept.get(key)): np.concatenate(chunks)
+        for key, chunks in pixels.items()
     }
+    _check_names(records, str(origin["path"]))
     sized = {**origin, "sizes": describe_sizes(sizes)}
     return Dataset.from_classes(records, notes=notes, origin=sized)
 
@@ -257,9 +283,10 @@ def _class_splits(
     if parts == ["none"]:
         return {}, []
     if any(len(found) > 1 for found in splits.values()):
-        return {}, [f"published split ({', '.join(parts)}) is inside classes: its parts are merged"]
+        names = ", ".join(parts)
+        return {}, [f"splits: published split ({names}) is inside classes: its parts are merged"]
     if len(parts) == 1 and not one_is_enough:
-        return {}, [f"only the published part {parts[0]} is here: it is used as a whole"]
+        return {}, [f"splits: only the published part {parts[0]} is here: it is used as a whole"]
     return {key: next(iter(found)) for key, found in splits.items()}, []
 
 
