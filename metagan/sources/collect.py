@@ -283,8 +283,10 @@ def _class_splits(
     if parts == ["none"]:
         return {}, []
     if any(len(found) > 1 for found in splits.values()):
-        names = ", ".join(parts)
-        return {}, [f"splits: published split ({names}) is inside classes: its parts are merged"]
+        listed_parts = ", ".join(parts)
+        return {}, [
+            f"splits: published split ({listed_parts}) is inside classes: its parts are merged"
+        ]
     if len(parts) == 1 and not one_is_enough:
         return {}, [f"splits: only the published part {parts[0]} is here: it is used as a whole"]
     return {key: next(iter(found)) for key, found in splits.items()}, []

@@ -96,7 +96,7 @@ def root_name(path: Path) -> str:
 
 def split_word_notes(domains: Iterable[str]) -> list[str]:
     """A note on domains whose names hold a split's word, which may be splits by mistake."""
-    odd = [domain for domain in domains if _take_split(domain.rsplit("/", 1)[-1])[1]]
+    odd = [domain for domain in domains if take_split(domain.rsplit("/", 1)[-1])[1]]
     if not odd:
         return []
     return [
@@ -109,7 +109,7 @@ def _without_splits(parts: tuple[str, ...]) -> _Path:
     """Drop the parts that are nothing but a split or a counter."""
     *folders, stem = parts
     stem = _SHARD.sub("", _PACKING.sub("", stem))
-    named = [(part, *_take_split(part)) for part in (*folders, stem)]
+    named = [(part, *take_split(part)) for part in (*folders, stem)]
     splits = {split: part for part, rest, split in named if split and not rest}
     if len(splits) > 1:
         raise DataError(
@@ -124,14 +124,14 @@ def _without_splits(parts: tuple[str, ...]) -> _Path:
 
 def _without_split_words(path: _Path) -> _Path:
     """Drop a split's word from the one name that holds one; else the path as it is."""
-    taken = [_take_split(part) for part in path.parts]
+    taken = [take_split(part) for part in path.parts]
     found = [split for _, split in taken if split]
     if path.split is not None or len(found) != 1:
         return path
     return _Path(tuple(rest for rest, _ in taken), found[0])
 
 
-def _take_split(name: str) -> tuple[str, str | None]:
+def take_split(name: str) -> tuple[str, str | None]:
     """A name without its split's word, and the split: (name, None) where it holds none, or two.
 
     Numbers beside the word, and words such as `set`, go with it.

@@ -23,7 +23,7 @@ from metagan.sources.collect import (
     listed,
     try_decode,
 )
-from metagan.sources.hub_cache import hub_blob
+from metagan.sources.links import hub_blob
 from metagan.sources.names import TableNames, strip_invisible, whole_number
 from metagan.sources.table_text import read_records
 from metagan.sources.tree import clean_name, file_sha256, leaves_root, read_below
@@ -213,10 +213,8 @@ def _find_file(where: str, folder: Path, file_name: str) -> Path:
             f"{where}: file_name {file_name!r} leaves the manifest's folder; "
             f"give a path below {folder}, without '..'"
         )
-    spellings = [
-        unicodedata.normalize(form, slashed) if form else slashed
-        for name in (file_name, plain)
-        for slashed in (name, name.replace("\\", "/"))
-        for form in ("", "NFC", "NFD")
-    ]
+    slashed = (file_name, plain, file_name.replace("\\", "/"), plain.replace("\\", "/"))
+    composed = [unicodedata.normalize("NFC", name) for name in slashed]
+    decomposed = [unicodedata.normalize("NFD", name) for name in slashed]
+    spellings = dict.fromkeys((*slashed, *composed, *decomposed))
     return folder / next((name for name in spellings if os.path.lexists(folder / name)), plain)

@@ -30,8 +30,8 @@ from metagan.sources.collect import (
     listed,
     try_decode,
 )
-from metagan.sources.hub_cache import hub_blob, hub_revision
 from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes
+from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
 from metagan.sources.names import TableNames, strip_invisible, table_name, whole_number
 from metagan.sources.tree import ReadLimits, clean_name, file_sha256
 
@@ -130,14 +130,10 @@ def _named_parquet(folder: Path) -> list[Path]:
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     """The files to read, and notes on those that are not real data or not followed."""
     if not path.is_dir():
-        made = "generated: its pictures were made by metagan generate, they are no real data"
-        return [path], [made] if is_generated(path) else []
+        note = "generated: its pictures were made by metagan generate, they are no real data"
+        return [path], [note] if is_generated(path) else []
     files = parquet_files(path)
-    unfollowed = [
-        f"{file.relative_to(path)}: a link to {clean_name(os.path.realpath(file))}; not followed"
-        for file in _named_parquet(path)
-        if file not in files
-    ]
+    unfollowed = unfollowed_links(_named_parquet(path), path)
     if not files and unfollowed:
         raise DataError(
             f"{path}: holds only links ({'; '.join(unfollowed[:3])}); give data.path the folder "
@@ -153,7 +149,7 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
         )
     made = [f"{file.relative_to(path)}: made by metagan generate" for file in files]
     left_out = [line for file, line in zip(files, made, strict=True) if file not in real]
-    return real, listed([*unfollowed, *left_out], "left out")
+    return real, listed([*unfollowed, *left_out], "files left out")
 
 
 def is_generated(file: Path) -> bool:

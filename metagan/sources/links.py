@@ -1,11 +1,14 @@
-"""Links in the cache of the Hugging Face hub, the only ones that leave a folder and are followed.
+"""Links: only those of the Hugging Face hub's cache lead out of the data folder and are followed.
 
 The cache keeps `<repository>/snapshots/<revision>/<file>` as links to `<repository>/blobs/<hash>`.
 """
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from metagan.dataset import DataError
+from metagan.sources.tree import clean_name
 
 
 def hub_blob(file: Path) -> Path | None:
@@ -33,3 +36,13 @@ def hub_revision(path: Path) -> Path:
         named = f", such as data.path={revisions[0]}" if revisions else ""
         raise DataError(f"{path}: holds {len(revisions)} revisions; name the one to read{named}")
     return revisions[0]
+
+
+def unfollowed_links(entries: Iterable[Path], root: Path) -> list[str]:
+    """A line for every file or folder below a root that is a link, but not of the hub's cache."""
+    return [
+        f"{clean_name(str(entry.relative_to(root)))}: a link to "
+        f"{clean_name(os.path.realpath(entry))}; not followed"
+        for entry in entries
+        if entry.is_symlink() and not hub_blob(entry)
+    ]
