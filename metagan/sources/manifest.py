@@ -208,6 +208,8 @@ def _value_of(where: str, name: str, record: Mapping[str, Any]) -> str | int:
 def _find_file(where: str, folder: Path, file_name: str) -> Path:
     """The file that a name means: as it stands, else without spaces around it, with slashes."""
     plain = strip_invisible(file_name)
+    if any("\ud800" <= char <= "\udfff" for char in file_name):
+        raise DataError(f"{where}: file_name {file_name!r} holds half a character; no file has it")
     if leaves_root(file_name) or leaves_root(plain):
         raise DataError(
             f"{where}: file_name {file_name!r} leaves the manifest's folder; "

@@ -36,7 +36,9 @@ def strip_invisible(text: str) -> str:
 
 def table_name(text: str) -> str:
     """The name that a text in a table stands for: stripped, and in composed Unicode."""
-    return clean_name(strip_invisible(text))
+    # Half of a surrogate pair, which JSON can spell, is spelled out.
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return clean_name(strip_invisible(whole))
 
 
 def whole_number(value: Any) -> Any:

@@ -250,9 +250,18 @@ def _labels(path: Path, name: str, labels: NDArray[Any], count: int) -> NDArray[
         labels = labels.astype(np.int64)
     if kind in "if" and count and labels.min() < 0:
         raise DataError(f"{path}: {name} has the negative label {labels.min()}; drop those rows")
-    if kind == "U" and not all(map(strip_invisible, labels.tolist())):
-        raise DataError(f"{path}: {name} holds an empty label; a name is needed")
+    if kind == "U":
+        _check_texts(f"{path}: {name}", labels)
     return labels.astype(np.uint8) if kind == "b" else labels
+
+
+def _check_texts(name: str, labels: NDArray[Any]) -> None:
+    try:
+        texts = labels.tolist()
+    except ValueError as error:
+        raise DataError(f"{name} holds what is no text ({error})") from error
+    if not all(map(strip_invisible, texts)):
+        raise DataError(f"{name} holds an empty label; a name is needed")
 
 
 def _one_hot_hint(name: str, labels: NDArray[Any], count: int) -> str:
