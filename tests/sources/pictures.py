@@ -43,7 +43,7 @@ def settings(path, source="auto", **changes):
 
 
 def seeds_of(dataset, most=100):
-    """{(domain, label, split): seeds of its pictures}; None for one that is no `noise(seed, 16)`."""
+    """{(domain, label, split): seeds}, of pictures made by `noise(seed, 16)`; others are None."""
     known = {noise(seed, 16).tobytes(): seed for seed in range(most)}
     return {
         (record.domain, record.label, record.split): [

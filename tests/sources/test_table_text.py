@@ -291,5 +291,5 @@ def test_half_a_character_is_refused_in_a_file_name_and_spelled_out_in_a_label(f
     assert list(seeds_of(read(folder, json.dumps(row), "metadata.jsonl"))) == [
         ("d", "\\ud800", None)
     ]
-    with pytest.raises(DataError, match="line 1: file_name .* holds half a character"):
+    with pytest.raises(DataError, match=r"line 1: file_name .* holds half a character"):
         read(folder, json.dumps({**row, "file_name": "\ud800.png"}), "metadata.jsonl")
