@@ -15,6 +15,7 @@ from typing import Final
 from metagan.dataset import DataError
 from metagan.sources.collect import a_few, canonical_split
 from metagan.sources.tree import clean_name
+from metagan.words import counted
 
 # `-00000-of-00002`, with a hash behind it in the hub's older files.
 _SHARD: Final = re.compile(r"-\d{3,}-of-\d{3,}(-[0-9a-f]{8,})?$", re.IGNORECASE)
@@ -94,14 +95,15 @@ def root_name(path: Path) -> str:
     return clean_name(folder.name)
 
 
-def split_word_notes(domains: Iterable[str]) -> list[str]:
-    """A note on domains whose names hold a split's word, which may be splits by mistake."""
-    odd = [domain for domain in domains if take_split(domain.rsplit("/", 1)[-1])[1]]
+def split_word_notes(roles: Iterable[FileRole], root: str) -> list[str]:
+    """A note on files that are read as domains although their names hold a split's word."""
+    domains = {role.domain for role in roles} - {root}
+    odd = sorted(domain for domain in domains if take_split(domain.rsplit("/", 1)[-1])[1])
     if not odd:
         return []
     return [
-        f"domains: {a_few(sorted(set(odd)))} are read as domains, although their names hold the "
-        "word for a split; if they are parts of one domain, give them one name besides that word"
+        f"domains: read as {counted(len(odd), 'domain')}, although the name holds the word for a "
+        f"split: {a_few(odd)}; parts of one domain need the same name besides that word"
     ]
 
 

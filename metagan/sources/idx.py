@@ -101,7 +101,8 @@ def load(config: DataConfig) -> Dataset:
             )
         )
     parts = _grouped(images_files, path)
-    roles = file_roles([_role_path(part, parts) for part in parts], root_name(path))
+    root = root_name(path)
+    roles = file_roles([_role_path(part, parts) for part in parts], root)
     used = [file for part in parts for file in (*part.images, *part.labels)]
     sha256 = {_below(file, path): file_sha256(file) for file in used}
     dataset = assemble_parts(
@@ -112,7 +113,7 @@ def load(config: DataConfig) -> Dataset:
     notes = (
         *_emnist_notes(parts),
         *listed(links, "files left out"),
-        *split_word_notes(role.domain for role in roles),
+        *split_word_notes(roles, root),
     )
     return replace(dataset, notes=(*notes, *dataset.notes))
 

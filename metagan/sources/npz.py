@@ -76,7 +76,8 @@ def load(config: DataConfig) -> Dataset:
         only = f"only links ({'; '.join(links[:3])})" if links else "no .npz file"
         raise DataError(f"{path}: holds {only}")
     shown = [str(file.relative_to(path)) if path.is_dir() else file.name for file in paths]
-    roles = file_roles([Path(name).with_suffix("").parts for name in shown], root_name(path))
+    root = root_name(path)
+    roles = file_roles([Path(name).with_suffix("").parts for name in shown], root)
     files = [_File(*of_one) for of_one in zip(paths, shown, roles, strict=True)]
     names = TableNames()
     sha256 = {file.shown: file_sha256(file.path) for file in files}
@@ -87,7 +88,7 @@ def load(config: DataConfig) -> Dataset:
     )
     notes = (
         *listed(links, "files left out"),
-        *split_word_notes(role.domain for role in roles),
+        *split_word_notes(roles, root),
         *names.notes(),
     )
     return replace(dataset, notes=(*notes, *dataset.notes))

@@ -85,7 +85,8 @@ def load(config: DataConfig) -> Dataset:
     files, notes = _chosen_files(path)
     shown = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
     parts = [Path(name).with_suffix("").parts for name in shown]
-    roles = file_roles(parts, root_name(path))
+    root = root_name(path)
+    roles = file_roles(parts, root)
     names = TableNames()
     samples: list[Sample] = []
     seen: dict[str, list[_Table]] = {}
@@ -102,7 +103,7 @@ def load(config: DataConfig) -> Dataset:
         config,
         sha256={name: file_sha256(file) for name, file in zip(shown, files, strict=True)},
     )
-    words = split_word_notes(role.domain for role in roles)
+    words = split_word_notes(roles, root)
     return assemble(samples, origin=origin, notes=[*notes, *words, *names.notes()])
 
 

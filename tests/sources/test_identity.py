@@ -3,7 +3,7 @@
 import pytest
 
 from metagan.dataset import DataError
-from metagan.sources.identity import file_roles, root_name, split_word_notes
+from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes
 
 
 def roles(*paths):
@@ -70,10 +70,12 @@ def test_a_path_with_two_splits_is_refused():
         roles("train/test-00000-of-00001")
 
 
-def test_domains_that_hold_a_splits_word_are_noted():
-    (note,) = split_word_notes(["latin", "blood-train", "skin-test"])
-    assert note.startswith("domains: blood-train, skin-test are read as domains")
-    assert split_word_notes(["latin", "contest", "trainers"]) == []
+def test_domains_that_hold_a_splits_word_are_noted_unless_the_user_named_the_folder_so():
+    roles = [FileRole(name) for name in ("latin", "blood-train", "a/skin-test", "my-test")]
+    (note,) = split_word_notes(roles, "my-test")
+    assert note.startswith("domains: read as 2 domains, although ")
+    assert ": a/skin-test, blood-train;" in note
+    assert split_word_notes([FileRole("contest"), FileRole("trainers")], "root") == []
 
 
 @pytest.mark.parametrize(
