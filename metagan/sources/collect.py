@@ -211,14 +211,14 @@ def assemble_parts(
     divided = [key for key, found in splits.items() if len(found) > 1]
     merged = list(dict.fromkeys(name for key in divided for name in names[key]))
     kept: dict[tuple[str, str], str | None] = {}
-    notes = []
+    notes: list[str] = []
     if merged:
         notes.append(
             "splits: parts merged, as every class is the unit that is held out: "
             f"{a_few(merged, most=_MAX_LISTED)}"
         )
     elif len({split for found in splits.values() for split in found}) > 1:
-        kept = {key: next(iter(found)) for key, found in splits.items()}
+        kept, notes = _kept_splits(splits)
     records = {
         ClassRecord(*key, split=kept.get(key)): np.concatenate(chunks)
         for key, chunks in pixels.items()
@@ -289,7 +289,18 @@ def _class_splits(
         ]
     if len(parts) == 1 and not one_is_enough:
         return {}, [f"splits: only the published part {parts[0]} is here: it is used as a whole"]
-    return {key: next(iter(found)) for key, found in splits.items()}, []
+    return _kept_splits(splits)
+
+
+def _kept_splits(
+    splits: Mapping[tuple[str, str], set[str | None]],
+) -> tuple[dict[tuple[str, str], str | None], list[str]]:
+    """The one split of each class; and a note on classes that have none, though others do."""
+    kept = {key: next(iter(found)) for key, found in splits.items()}
+    without = ["/".join(key) for key, split in kept.items() if split is None]
+    if not without:
+        return kept, []
+    return kept, [f"splits: classes in no published split are trained on: {a_few(without)}"]
 
 
 def _check_names(records: Iterable[ClassRecord], path: str) -> None:

@@ -78,6 +78,17 @@ def file_roles(paths: Sequence[tuple[str, ...]], root: str) -> list[FileRole]:
     return [FileRole(names[path.parts], path.split) for path in chosen]
 
 
+def parts_below(file: Path, path: Path) -> tuple[str, ...]:
+    """The folders of a file below the data folder, and its name without the ending."""
+    relative = file.relative_to(path) if path.is_dir() else Path(file.name)
+    return relative.with_suffix("").parts
+
+
+def shown_below(file: Path, path: Path) -> str:
+    """A file's path below the data folder, fit to be printed; its name if it is the data itself."""
+    return clean_name(str(file.relative_to(path)) if path.is_dir() else file.name)
+
+
 def root_name(path: Path) -> str:
     """The name of a data set whose files are called like splits: that of the folder.
 

@@ -28,7 +28,14 @@ from metagan.sources.collect import (
     describe_origin,
     listed,
 )
-from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes, take_split
+from metagan.sources.identity import (
+    FileRole,
+    file_roles,
+    root_name,
+    shown_below,
+    split_word_notes,
+    take_split,
+)
 from metagan.sources.links import unfollowed_links
 from metagan.sources.tree import clean_name, file_sha256
 
@@ -104,7 +111,7 @@ def load(config: DataConfig) -> Dataset:
     root = root_name(path)
     roles = file_roles([_role_path(part, parts) for part in parts], root)
     used = [file for part in parts for file in (*part.images, *part.labels)]
-    sha256 = {_below(file, path): file_sha256(file) for file in used}
+    sha256 = {shown_below(file, path): file_sha256(file) for file in used}
     dataset = assemble_parts(
         (_read_part(part, role) for part, role in zip(parts, roles, strict=True)),
         config=config,
@@ -164,7 +171,7 @@ def _grouped(images_files: Sequence[Path], root: Path) -> list[_Part]:
         inside = root.is_dir() and folder.is_relative_to(root)
         folders = folder.relative_to(root).parts if inside else ()
         labels = tuple(label for file in files for label in _labels_beside(file))
-        shown = _below(files[0], root)
+        shown = shown_below(files[0], root)
         parts.append(_Part(shown, tuple(files), labels, folders, clean_name(set_name), split))
     return sorted(parts, key=lambda part: (part.folders, part.set_name, _SPLITS.index(part.split)))
 
@@ -173,10 +180,6 @@ def _role_path(part: _Part, parts: Sequence[_Part]) -> tuple[str, ...]:
     """Folders, the set's name where a folder holds several, and the split."""
     several = len({other.set_name for other in parts if other.folders == part.folders}) > 1
     return (*part.folders, *([part.set_name] if several else []), part.split or "")
-
-
-def _below(file: Path, root: Path) -> str:
-    return str(file.relative_to(root)) if root.is_dir() else file.name
 
 
 def _labels_beside(images_file: Path) -> list[Path]:
@@ -232,7 +235,13 @@ def _class_numbers(file: Path, labels: NDArray[Any]) -> NDArray[np.int64]:
 def _emnist_notes(parts: Sequence[_Part]) -> list[str]:
     emnist = [part for part in parts if part.is_emnist]
     if not emnist:
-        return []
+        above = {folder.lower() for part in parts for folder in part.images[0].parts[-3:-1]}
+        if not any(folder.startswith("emnist") for folder in above):
+            return []
+        return [
+            "orientation: pictures read as stored, as the files' names do not start with emnist; "
+            "EMNIST's own files are stored column by column, so look whether letters are upright"
+        ]
     names = a_few([part.shown for part in emnist])
     notes = [f"orientation: pictures transposed, as EMNIST is stored column by column: {names}"]
     sets = {part.set_name.lower() for part in emnist}

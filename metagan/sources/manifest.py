@@ -23,6 +23,7 @@ from metagan.sources.collect import (
     listed,
     try_decode,
 )
+from metagan.sources.identity import shown_below
 from metagan.sources.links import hub_blob
 from metagan.sources.names import TableNames, strip_invisible, whole_number
 from metagan.sources.table_text import read_records
@@ -70,10 +71,11 @@ def load(config: DataConfig) -> Dataset:
             samples.append(_read_sample(manifest, row, config))
     if not samples:
         raise DataError(f"{given}: lists no pictures")
-    sha256 = {_shown(manifest, given): file_sha256(manifest) for manifest in manifests}
+    sha256 = {shown_below(manifest, given): file_sha256(manifest) for manifest in manifests}
+    path = given if len(manifests) > 1 else manifests[0]
     return assemble(
         samples,
-        origin=describe_origin("manifest", given, config, sha256=sha256),
+        origin=describe_origin("manifest", path, config, sha256=sha256),
         notes=[*names.notes(), *_two_labels(first), *listed(repeated, "left out")],
     )
 
@@ -121,14 +123,10 @@ def _chosen_manifests(given: Path) -> list[Path]:
     folders = {manifest.parent for manifest in found}
     if len(folders) < len(found) or (given in folders and len(folders) > 1):
         raise DataError(
-            f"{given}: holds {a_few([_shown(manifest, given) for manifest in found])}; name the "
+            f"{given}: holds {a_few([shown_below(file, given) for file in found])}; name the "
             f"one that is meant, such as data.path={found[0]}, or remove the others"
         )
     return found
-
-
-def _shown(manifest: Path, given: Path) -> str:
-    return str(manifest.relative_to(given)) if given.is_dir() else manifest.name
 
 
 def _repeats(row: _Row, earlier: _Row) -> str:
@@ -174,7 +172,7 @@ def _rows(manifest: Path, given: Path, names: TableNames) -> Iterator[_Row]:
                 f"{manifest}, {line}: split {record['split']!r}, but the folder is called "
                 f"{manifest.parent.name}"
             )
-        shown_line = f"{_shown(manifest, given)}, {line}" if in_split_folder else line
+        shown_line = f"{shown_below(manifest, given)}, {line}" if in_split_folder else line
         yield replace(row, line=shown_line, split=row.split or split)
 
 

@@ -28,7 +28,14 @@ from metagan.sources.collect import (
     listed,
 )
 from metagan.sources.decode import pixels_to_uint8
-from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes
+from metagan.sources.identity import (
+    FileRole,
+    file_roles,
+    parts_below,
+    root_name,
+    shown_below,
+    split_word_notes,
+)
 from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
 from metagan.sources.names import TableNames, strip_invisible
 from metagan.sources.npz_arrays import array_names, read_arrays
@@ -75,10 +82,11 @@ def load(config: DataConfig) -> Dataset:
     if not paths:
         only = f"only links ({'; '.join(links[:3])})" if links else "no .npz file"
         raise DataError(f"{path}: holds {only}")
-    shown = [str(file.relative_to(path)) if path.is_dir() else file.name for file in paths]
     root = root_name(path)
-    roles = file_roles([Path(name).with_suffix("").parts for name in shown], root)
-    files = [_File(*of_one) for of_one in zip(paths, shown, roles, strict=True)]
+    roles = file_roles([parts_below(file, path) for file in paths], root)
+    files = [
+        _File(file, shown_below(file, path), role) for file, role in zip(paths, roles, strict=True)
+    ]
     names = TableNames()
     sha256 = {file.shown: file_sha256(file.path) for file in files}
     dataset = assemble_parts(

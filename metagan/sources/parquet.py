@@ -30,7 +30,14 @@ from metagan.sources.collect import (
     listed,
     try_decode,
 )
-from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes
+from metagan.sources.identity import (
+    FileRole,
+    file_roles,
+    parts_below,
+    root_name,
+    shown_below,
+    split_word_notes,
+)
 from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
 from metagan.sources.names import TableNames, strip_invisible, table_name, whole_number
 from metagan.sources.tree import ReadLimits, clean_name, file_sha256
@@ -83,10 +90,9 @@ def load(config: DataConfig) -> Dataset:
     """
     path = hub_revision(Path(config.path or "").expanduser())
     files, notes = _chosen_files(path)
-    shown = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
-    parts = [Path(name).with_suffix("").parts for name in shown]
+    shown = [shown_below(file, path) for file in files]
     root = root_name(path)
-    roles = file_roles(parts, root)
+    roles = file_roles([parts_below(file, path) for file in files], root)
     names = TableNames()
     samples: list[Sample] = []
     seen: dict[str, list[_Table]] = {}
@@ -148,7 +154,7 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
             f"{path}: all parquet files in it were made by metagan generate; to read one as data, "
             f"name it: data.path={files[0]}"
         )
-    made = [f"{file.relative_to(path)}: made by metagan generate" for file in files]
+    made = [f"{shown_below(file, path)}: made by metagan generate" for file in files]
     left_out = [line for file, line in zip(files, made, strict=True) if file not in real]
     return real, listed([*unfollowed, *left_out], "files left out")
 

@@ -91,6 +91,12 @@ def test_a_single_emnist_file_is_turned_and_other_names_are_not(tmp_path):
         assert data.notes == ()
 
 
+def test_renamed_files_of_a_folder_called_emnist_are_read_as_stored_with_a_note(tmp_path):
+    data = read(write(tmp_path / "EMNIST", part("train", [0], [7])))
+    assert list(seeds_of(data).values()) == [[0]]
+    assert data.notes[0].startswith("orientation: pictures read as stored")
+
+
 def test_several_sets_of_one_folder_are_domains_as_their_labels_mean_other_things(tmp_path):
     files = part("emnist-letters-train", [0], [1], upright=False)
     files |= part("emnist-digits-train", [1], [1], upright=False)

@@ -161,14 +161,16 @@ def test_splits_are_read_whatever_their_case_and_spaces(folder):
     assert seeds_of(read(folder, table(rows))) == EXPECTED
 
 
-def test_a_row_without_a_split_among_rows_with_one_keeps_its_class_out_of_the_split(folder):
+def test_a_row_without_a_split_among_rows_with_one_leaves_its_class_without_one_and_noted(folder):
     rows = [HEADER, *ROWS[:3], ("img/4.png", "runes", "r", " ")]
-    assert seeds_of(read(folder, table(rows))) == {
+    data = read(folder, table(rows))
+    assert seeds_of(data) == {
         ("greek", "a", "test"): [2],
         ("latin", "a", "train"): [0],
         ("latin", "b", "train"): [1],
         ("runes", "r", None): [4],
     }
+    assert data.notes == ("splits: classes in no published split are trained on: runes/r",)
 
 
 @pytest.mark.parametrize("name", ["img\\1.png", " img/1.png", "img/1.png\xa0", ".\\img\\1.png "])
