@@ -61,11 +61,15 @@ def load(config: DataConfig) -> Dataset:
     samples: list[Sample] = []
     first: dict[tuple[str, str, str], _Row] = {}
     repeated: list[str] = []
+    leaks: list[str] = []
     for manifest in manifests:
         for row in _rows(manifest, given, names):
             key = (row.domain, row.label, os.path.realpath(row.file))
             if key in first:
-                repeated.append(_repeats(row, first[key]))
+                text = f"{row.line} repeats {row.shown} of {first[key].line}"
+                repeated.append(text)
+                if row.split != first[key].split:
+                    leaks.append(f"{text} in another split")
                 continue
             first[key] = row
             samples.append(_read_sample(manifest, row, config))
@@ -76,7 +80,12 @@ def load(config: DataConfig) -> Dataset:
     return assemble(
         samples,
         origin=describe_origin("manifest", path, config, sha256=sha256),
-        notes=[*names.notes(), *_two_labels(first), *listed(repeated, "left out")],
+        notes=[
+            *listed(leaks, "leak", most=1),
+            *names.notes(),
+            *_two_labels(first),
+            *listed(repeated, "left out"),
+        ],
     )
 
 
@@ -127,11 +136,6 @@ def _chosen_manifests(given: Path) -> list[Path]:
             f"one that is meant, such as data.path={found[0]}, or remove the others"
         )
     return found
-
-
-def _repeats(row: _Row, earlier: _Row) -> str:
-    text = f"{row.line} repeats {row.shown} of {earlier.line}"
-    return text if row.split == earlier.split else f"{text}, in another split"
 
 
 def _two_labels(rows: Iterable[tuple[str, str, str]]) -> list[str]:

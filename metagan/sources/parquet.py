@@ -185,10 +185,13 @@ def _read_file(
             _check_sizes(file, parquet.metadata)
             table = _describe(file, shown, role, parquet.schema_arrow)
             row = 0
+            checked: set[str] = set()
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=table.columns):
                 for record in batch.to_pylist():
                     sample = _read_row(f"{shown}, row {row}", record, table, names, config)
-                    _check_labels(seen.setdefault(sample.domain, []), table, sample.domain)
+                    if sample.domain not in checked:
+                        _check_labels(seen.setdefault(sample.domain, []), table, sample.domain)
+                        checked.add(sample.domain)
                     yield sample
                     row += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -200,8 +203,6 @@ def _check_labels(seen: list[_Table], table: _Table, domain: str) -> None:
 
     Files of different splits may name different classes: then the split is one of classes.
     """
-    if table in seen:
-        return
     for other in seen:
         ours, theirs = table.value_names.get("label"), other.value_names.get("label")
         alike = ours is None or theirs is None or ours == theirs

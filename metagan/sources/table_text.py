@@ -99,7 +99,8 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
         shown = a_few([name or "(no name)" for name in header], most=_MAX_COLUMNS_SHOWN)
         raise DataError(
             f"{where}: no column {', '.join(missing)}; columns are {shown}; needed are "
-            f"{', '.join(needed)} and perhaps split; rename or add them in the first line"
+            f"{', '.join(needed)} and perhaps split; rename or add columns (where there is one "
+            "domain, all rows give the same)"
         )
     twice = [name for name, times in Counter(header).items() if name and times > 1]
     if twice:

@@ -218,7 +218,8 @@ def test_a_picture_in_two_classes_or_two_splits_is_noted(folder):
         "labels: 1 picture is listed in more than one class, such as 0.png in d/a, d/b"
         in data.notes
     )
-    assert "left out: line 4 repeats img/0.png of line 2, in another split" in data.notes
+    assert data.notes[0] == "leak: line 4 repeats img/0.png of line 2 in another split"
+    assert "left out: line 4 repeats img/0.png of line 2" in data.notes
 
 
 def test_a_list_in_every_split_folder_gives_the_split(tmp_path):
