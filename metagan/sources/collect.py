@@ -16,6 +16,7 @@ from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
 from metagan.sources.decode import decode_image, resize_pixels
 from metagan.sources.tree import clean_name
+from metagan.words import counted
 
 _MAX_LISTED: Final = 20
 _SPLITS: Final = {
@@ -282,10 +283,12 @@ def _class_splits(
     parts = sorted({split or "none" for found in splits.values() for split in found})
     if parts == ["none"]:
         return {}, []
-    if any(len(found) > 1 for found in splits.values()):
-        listed_parts = ", ".join(parts)
+    divided = ["/".join(key) for key, found in splits.items() if len(found) > 1]
+    if divided:
         return {}, [
-            f"splits: published split ({listed_parts}) is inside classes: its parts are merged"
+            f"splits: published split ({', '.join(parts)}) is inside classes: its parts are merged "
+            f"({len(divided)} of {counted(len(splits), 'class', 'classes')} in several parts, such "
+            f"as {clean_name(divided[0])})"
         ]
     if len(parts) == 1 and not one_is_enough:
         return {}, [f"splits: only the published part {parts[0]} is here: it is used as a whole"]

@@ -23,7 +23,7 @@ _SHARD: Final = re.compile(r"-\d{3,}-of-\d{3,}(-[0-9a-f]{8,})?$", re.IGNORECASE)
 _COUNTER: Final = re.compile(r"0\d{3,}|part[-._]?\d+(-[0-9a-f-]{36})?(-c\d+)?", re.IGNORECASE)
 _SHORT_NUMBER: Final = re.compile(r"\d{1,3}|0\d+")
 _PACKING: Final = re.compile(r"\.(snappy|gz|gzip|zstd|zst|lz4|brotli)$", re.IGNORECASE)
-_SEPARATOR: Final = re.compile(r"([-_. ]+)")
+_SEPARATOR: Final = re.compile(r"([-_. =]+)")
 _HUB_REVISION: Final = re.compile(r"[0-9a-f]{40}")
 # Words beside a split's that name nothing; the hub puts `partial` there.
 _FILLERS: Final = frozenset({"partial", "set", "split", "part", "data", "images"})

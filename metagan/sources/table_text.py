@@ -8,6 +8,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -81,8 +82,8 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
     """How many lines stand above the header, and what separates its columns."""
     lines = io.StringIO(text, newline="")
     skipped, first = 0, lines.readline()
-    if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
-        skipped, first = 1, lines.readline()
+    while first and (_is_blank(first) or re.fullmatch(r"(?i)sep=.\s*", first)):
+        skipped, first = skipped + 1, lines.readline()
     # A quoted name may hold a line end, which the first line alone would cut.
     headers = {
         delimiter: [_column(name) for name in next(csv.reader([first], delimiter=delimiter), [])]
@@ -106,6 +107,10 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
     if twice:
         raise DataError(f"{where}: columns are there twice: {a_few(twice)}")
     return skipped, delimiter
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip("".join(_DELIMITERS) + " \r\n")
 
 
 def _column(name: str) -> str:

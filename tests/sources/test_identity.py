@@ -37,6 +37,7 @@ def roles(*paths):
             ["validation", "dev-1", "test2017"],
             [("root", s) for s in ("validation",) * 2 + ("test",)],
         ),
+        (["split=train/part-0", "split=test/part-0"], [("root", "train"), ("root", "test")]),
         (["training set", "test_images"], [("root", "train"), ("root", "test")]),
         # A split's word beside a name counts where the other part of the name is there, too.
         (

@@ -196,9 +196,7 @@ def test_one_set_in_two_sizes_is_refused_as_a_leak(tmp_path):
     plain(tmp_path / "blood.npz", [0, 1], [0, 1])
     large = np.kron(pictures(0, 1), np.ones((1, 4, 4), np.uint8))
     save(tmp_path / "blood_64.npz", images=large, labels=[0, 1])
-    with pytest.raises(
-        DataError, match=r"blood_64\.npz: the same set as blood\.npz, in another siz"
-    ):
+    with pytest.raises(DataError, match=r"blood_64\.npz: the same set as blood\.npz, in another"):
         read(tmp_path)
     plain(tmp_path / "blood_64.npz", [2, 3], [0, 1])
     assert read(tmp_path).domains == ("blood", "blood_64")

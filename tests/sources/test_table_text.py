@@ -53,6 +53,7 @@ def test_every_usual_delimiter_encoding_and_line_end_reads_alike(folder, delimit
         [("File_Name", "DOMAIN", " Label ", "Split"), *ROWS],
         [("file name", "domain", "label", "split"), *ROWS],
         [("sep=;",), HEADER, *ROWS],
+        [("",), ("", "", ""), HEADER, *ROWS],
         # A spreadsheet's empty columns and rows, with a name or without one.
         [(*HEADER, "", ""), *((*row, "", "") for row in ROWS), ("",) * 6, ("  ",)],
         [HEADER, *((*row, "", "") for row in ROWS)],
@@ -171,6 +172,12 @@ def test_a_row_without_a_split_among_rows_with_one_leaves_its_class_without_one_
         ("runes", "r", None): [4],
     }
     assert data.notes == ("splits: classes in no published split are trained on: runes/r",)
+
+
+def test_one_row_that_puts_a_class_into_two_splits_is_found_by_the_note(folder):
+    rows = [HEADER, *ROWS, ("img/4.png", "latin", "b", "test")]
+    (note,) = read(folder, table(rows)).notes
+    assert note.endswith("merged (1 of 3 classes in several parts, such as latin/b)")
 
 
 @pytest.mark.parametrize("name", ["img\\1.png", " img/1.png", "img/1.png\xa0", ".\\img\\1.png "])
