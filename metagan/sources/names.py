@@ -51,6 +51,8 @@ class TableNames:
 
     def __init__(self) -> None:
         self._changed: dict[str, Counter[str]] = {"domains": Counter(), "labels": Counter()}
+        # Name, and whether it is another than the text: a table repeats few texts many times.
+        self._names: dict[str, tuple[str, bool]] = {}
         self._kinds: dict[str, dict[str, set[type]]] = defaultdict(lambda: defaultdict(set))
 
     def domain(self, value: str | int) -> str:
@@ -89,8 +91,11 @@ class TableNames:
         ]
 
     def _name(self, column: str, text: str) -> str:
-        name = table_name(text)
-        if unicodedata.normalize("NFC", strip_invisible(text)) != text:
+        if text not in self._names:
+            changed = unicodedata.normalize("NFC", strip_invisible(text)) != text
+            self._names[text] = (table_name(text), changed)
+        name, changed = self._names[text]
+        if changed:
             self._changed[column][text] += 1
         return name
 
