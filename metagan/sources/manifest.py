@@ -217,7 +217,9 @@ def _find_file(where: str, folder: Path, file_name: str) -> Path:
             f"{where}: file_name {file_name!r} leaves the manifest's folder; "
             f"give a path below {folder}, without '..'"
         )
-    slashed = (file_name, plain, file_name.replace("\\", "/"), plain.replace("\\", "/"))
+    if os.path.lexists(folder / file_name):
+        return folder / file_name
+    slashed = (plain, file_name.replace("\\", "/"), plain.replace("\\", "/"))
     composed = [unicodedata.normalize("NFC", name) for name in slashed]
     decomposed = [unicodedata.normalize("NFD", name) for name in slashed]
     spellings = dict.fromkeys((*slashed, *composed, *decomposed))
