@@ -26,7 +26,7 @@ _PACKING: Final = re.compile(r"\.(snappy|gz|gzip|zstd|zst|lz4|brotli)$", re.IGNO
 _SEPARATOR: Final = re.compile(r"([-_. =]+)")
 _HUB_REVISION: Final = re.compile(r"[0-9a-f]{40}")
 # Words beside a split's that name nothing; the hub puts `partial` there.
-_FILLERS: Final = frozenset({"partial", "set", "split", "part", "data", "images"})
+_FILLERS: Final = frozenset({"partial", "set", "split", "part", "shards", "data", "images"})
 # Folder names that say nothing of what is in them.
 _PLAIN: Final = frozenset({"data", "default", "parquet", "npz"})
 _PLACES: Final = frozenset({"raw", "gzip"})

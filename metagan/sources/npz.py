@@ -279,4 +279,4 @@ def _one_hot_hint(name: str, labels: NDArray[Any], count: int) -> str:
         return ""
     if ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():
         return f"; they are one-hot: save {name}.argmax(axis=1)"
-    return "; a picture with several labels is in no single class"
+    return "; a picture with several labels is in no single class: leave this file out of the data"

@@ -38,6 +38,8 @@ def roles(*paths):
             [("root", s) for s in ("validation",) * 2 + ("test",)],
         ),
         (["split=train/part-0", "split=test/part-0"], [("root", "train"), ("root", "test")]),
+        (["pets_train/0000", "pets_test/0000"], [("pets", "train"), ("pets", "test")]),
+        (["train-shards/part.1", "train-shards/part.2"], [("root", "train")] * 2),
         (["training set", "test_images"], [("root", "train"), ("root", "test")]),
         # A split's word beside a name counts where the other part of the name is there, too.
         (

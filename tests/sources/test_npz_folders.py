@@ -143,7 +143,7 @@ def test_the_usual_name_is_taken_where_another_would_do_as_well(tmp_path):
         ),
         (
             {"images": pictures(0, 1), "labels": np.array([[1, 1, 0], [0, 0, 0]])},
-            r"shape \(2, 3\); .*; a picture with several labels is in no single class$",
+            r"shape \(2, 3\); .*; a picture with several labels is in no single class: leave",
         ),
         ({"images": pictures(0), "labels": [np.nan]}, "labels is float64 and holds nan"),
         ({"images": pictures(0), "labels": [-1.0]}, "negative label -1"),
