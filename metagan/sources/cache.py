@@ -6,7 +6,6 @@ new entry. Old ones can be deleted at any time, even while they are mapped.
 """
 
 import contextlib
-import csv
 import fcntl
 import hashlib
 import importlib.metadata
@@ -26,6 +25,7 @@ from typing import Any, Final
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources import arrow, glyphs
+from metagan.sources.manifest import listed_files
 from metagan.sources.registry import detect_source, load_dataset
 
 LOCK_TIMEOUT_S: Final = 3600.0
@@ -173,7 +173,7 @@ def _input_files(root: Path, source: str, *, skip: Collection[Path]) -> Iterable
     if root.is_dir():
         return _files_below(root, skip)
     if source == "manifest":
-        return [root, *_listed_files(root)]
+        return [root, *listed_files(root)]
     if root.suffix.lower() in _SELF_CONTAINED and source != "idx":
         return [root]
     # An idx file's labels lie beside it.
@@ -185,23 +185,6 @@ def _files_below(root: Path, skip: Collection[Path]) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if Path(folder, name) not in skip)
         for name in sorted(names):
             yield Path(folder) / name
-
-
-def _listed_files(manifest: Path) -> list[Path]:
-    """The files that a list of pictures names; whatever else is wrong with it, its reader says."""
-    names: list[Any] = []
-    with manifest.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        if manifest.suffix.lower() == ".jsonl":
-            for line in file:
-                with contextlib.suppress(ValueError, AttributeError, RecursionError):
-                    names.append(json.loads(line).get("file_name"))
-        else:
-            with contextlib.suppress(csv.Error):
-                names.extend(row.get("file_name") for row in csv.DictReader(file))
-    return [
-        manifest.parent / name
-        for name in sorted({name for name in names if isinstance(name, str) and "\0" not in name})
-    ]
 
 
 def _open_entry(entry: Path) -> Dataset | None:

@@ -207,7 +207,7 @@ def format_summary(summary: DatasetSummary, width: int = 80) -> str:
         *(line for text in domain_lines(summary, most=_MAX_DOMAINS) for line in _wrap(text, width)),
     ]
     # Sources count duplicates too; here they are counted afresh, with examples.
-    notes = [note for note in summary.notes if not note.startswith(("leak:", "duplicates:"))]
+    notes = [note for note in summary.notes if "byte-identical" not in note]
     sizes = [f"sizes as stored: {summary.sizes}"] if summary.sizes else []
     counted_here = _duplicate_lines(summary.duplicates)
     remarks = [*by_weight([*counted_here, *notes]), *sizes]

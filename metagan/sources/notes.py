@@ -6,8 +6,8 @@ from typing import Final
 # A note begins with one of these words and a colon; those of one row weigh the same.
 _BY_WEIGHT: Final = (
     ("leak",),
-    ("classes left out", "domains left out", "folders without pictures", "skipped"),
-    ("labels", "split"),
+    ("domains left out", "classes left out", "files left out", "folders without pictures"),
+    ("labels", "splits", "domains", "generated", "orientation", "skipped"),
     ("blank", "depth", "dim", "colour"),
     ("duplicates",),
     ("left out", "other files ignored"),

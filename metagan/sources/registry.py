@@ -5,6 +5,7 @@ Sources are imported when used, so that looking at the table costs nothing.
 
 import difflib
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,8 @@ def _existing_path(config: DataConfig) -> Path:
 
 def _detect_folder(path: Path) -> str:
     from metagan.sources.idx import idx_image_files
-    from metagan.sources.manifest import find_manifest
+    from metagan.sources.manifest import manifest_files
+    from metagan.sources.npz import npz_files
     from metagan.sources.omniglot import omniglot_archives, split_of_part
 
     if (path / "manifest.json").is_file() and any(path.glob("*.arrow")):
@@ -112,12 +114,20 @@ def _detect_folder(path: Path) -> str:
         return "omniglot"
     if idx_image_files(path):
         return "idx"
-    if find_manifest(path):
+    if manifest_files(path):
         return "manifest"
-    # One level down as well: hubs keep the files in a folder called data.
-    if any(path.glob("*.parquet")) or any(path.glob("*/*.parquet")):
+    # Below as well: hubs keep the files in data/ or in <configuration>/<split>/.
+    if any(any(path.glob(f"{above}*.parquet")) for above in ("", "*/", "*/*/", "snapshots/*/*/")):
         return "parquet"
+    if npz_files(path) and not _holds_pictures(path):
+        return "npz"
     return "image_folder"
+
+
+def _holds_pictures(path: Path) -> bool:
+    from metagan.sources.decode import is_picture
+
+    return any(is_picture(name) for _, _, names in os.walk(path) for name in names)
 
 
 def _detect_file(path: Path) -> str:
