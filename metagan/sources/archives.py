@@ -16,12 +16,14 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from metagan.dataset import DataError
 from metagan.sources.tree import (
     HEAD_BYTES,
+    Parts,
     ReadLimits,
     TreeFile,
     clean_name,
@@ -29,8 +31,6 @@ from metagan.sources.tree import (
     leaves_root,
     reason,
 )
-
-Parts = tuple[str, ...]
 
 _DAMAGED: Final = (
     OSError,
@@ -107,14 +107,17 @@ def read_tar(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> I
     yield from folders.empty()
 
 
-def top_names(zip_path: Path) -> set[str]:
-    """The names at the top of a zip.
+def top_names(path: Path) -> set[str]:
+    """The names at the top of a zip; of a tar only that of its first member, to read no more.
 
     Raises:
-        DataError: If it is no zip, or damaged.
+        DataError: If it is no archive, or damaged.
     """
-    with _open_zip(zip_path) as archive:
-        return {name.split("/", 1)[0] for name in _zip_names(zip_path, archive.infolist())}
+    if not path.name.lower().endswith(".zip"):
+        members = _tar_members(path, ReadLimits())
+        return {parts[0] for _, _, parts in islice(members, 1)}
+    with _open_zip(path) as archive:
+        return {name.split("/", 1)[0] for name in _zip_names(path, archive.infolist())}
 
 
 def zip_name_notes(path: Path) -> list[str]:

@@ -15,19 +15,10 @@ from numpy.typing import NDArray
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
 from metagan.sources.decode import decode_image, resize_pixels
+from metagan.sources.split_words import canonical_split as canonical_split
 from metagan.sources.tree import clean_name
 
 _MAX_LISTED: Final = 20
-_SPLITS: Final = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -77,11 +68,6 @@ class LabelledPart:
     name: str
     images: NDArray[np.uint8]
     labels: Sequence[str]
-
-
-def canonical_split(name: str) -> str | None:
-    """`train`, `validation` or `test` for a publisher's word for it; None for any other word."""
-    return _SPLITS.get(name.strip().lower())
 
 
 def try_decode(

@@ -22,6 +22,7 @@ from metagan.dataset import DataError
 MAX_PIXELS: Final = 64_000_000
 PICTURE_SUFFIXES: Final = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"}
+    | {".apng", ".jpe", ".jfif", ".dib", ".pbm"}
 )
 # Named, because Pillow would otherwise also try formats that start other programs (EPS).
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")

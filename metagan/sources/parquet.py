@@ -27,6 +27,7 @@ from metagan.sources.collect import (
     describe_origin,
     try_decode,
 )
+from metagan.sources.own_folders import drop_generated
 from metagan.sources.tree import ReadLimits, clean_name, file_sha256
 
 _ROWS_AT_ONCE: Final = 256
@@ -48,9 +49,9 @@ def load(config: DataConfig) -> Dataset:
             class has no readable picture.
     """
     path = Path(config.path or "").expanduser()
-    files = parquet_files(path)
+    files, notes = drop_generated(path, parquet_files(path))
     if not files:
-        raise DataError(f"{path}: holds no .parquet file")
+        raise DataError("; ".join([f"{path}: holds no .parquet file", *notes]))
     samples = [sample for file in files for sample in _read_file(file, path, config)]
     if not samples:
         raise DataError(f"{path}: the parquet files hold no rows")
@@ -58,7 +59,7 @@ def load(config: DataConfig) -> Dataset:
     origin = describe_origin(
         "parquet", path, config, sha256={name: file_sha256(file) for name, file in sha256.items()}
     )
-    return assemble(samples, origin=origin)
+    return assemble(samples, origin=origin, notes=notes)
 
 
 def parquet_files(path: Path) -> list[Path]:

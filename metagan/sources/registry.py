@@ -1,4 +1,4 @@
-"""The table of data sources, the guess behind `data.source: auto`, and the one way to load data.
+"""The table of data sources, and the one way to load data.
 
 Sources are imported when used, so that looking at the table costs nothing.
 """
@@ -40,11 +40,16 @@ def load_dataset(config: DataConfig) -> Dataset:
     """Load the data that the settings name, whatever its layout.
 
     Notes of the result tell of samples that are byte-identical where that would flatter a score:
-    in classes on different sides of the published split, or twice in one class.
+    in classes on different sides of the published split, or twice in one class; and of domains
+    that look like the parts of one data set.
 
     Raises:
         DataError: If `data.path` does not exist, its layout is unknown, or the data is unusable.
     """
+    # Looking at the table costs nothing, as no source is imported for it.
+    from metagan.sources.detect import detect_source
+    from metagan.sources.split_words import split_domain_notes
+
     name: str = config.source
     if name not in _NO_PATH_NEEDED:
         path = _existing_path(config)
@@ -53,7 +58,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     # Prepared data was checked when it was prepared, and reading it all would undo its mapping.
     if name in ("arrow", "glyphs"):
         return dataset
-    return replace(dataset, notes=(*dataset.notes, *duplicate_notes(dataset)))
+    leaks = split_domain_notes(dataset.classes)
+    return replace(dataset, notes=(*leaks, *dataset.notes, *duplicate_notes(dataset)))
 
 
 def find_loader(name: str) -> Loader:
@@ -66,15 +72,6 @@ def find_loader(name: str) -> Loader:
         raise DataError(f"data.source is {name!r}; sources are {', '.join(SOURCES)}")
     loader: Loader = importlib.import_module(SOURCES[name]).load
     return loader
-
-
-def detect_source(path: Path) -> str:
-    """Which source reads a path, by its name and what lies in it; no picture is opened.
-
-    Raises:
-        DataError: If no source reads it.
-    """
-    return _detect_folder(path) if path.is_dir() else _detect_file(path)
 
 
 def duplicate_notes(dataset: Dataset) -> list[str]:
@@ -127,55 +124,3 @@ def _existing_path(config: DataConfig) -> Path:
     close = difflib.get_close_matches(missing.name, siblings, n=1)
     hint = f"; did you mean {missing.parent / close[0]}?" if close else ""
     raise DataError(f"data.path {config.path} does not exist{hint}")
-
-
-def _detect_folder(path: Path) -> str:
-    from metagan.sources.idx import idx_image_files
-    from metagan.sources.manifest import find_manifest
-    from metagan.sources.omniglot import omniglot_archives, split_of_part
-
-    if (path / "manifest.json").is_file() and any(path.glob("*.arrow")):
-        return "arrow"
-    unpacked = [entry.name for entry in path.iterdir() if entry.is_dir()]
-    if omniglot_archives(path) or any(split_of_part(name) for name in (*unpacked, path.name)):
-        return "omniglot"
-    if idx_image_files(path):
-        return "idx"
-    if find_manifest(path):
-        return "manifest"
-    # One level down as well: hubs keep the files in a folder called data.
-    if any(path.glob("*.parquet")) or any(path.glob("*/*.parquet")):
-        return "parquet"
-    return "image_folder"
-
-
-def _detect_file(path: Path) -> str:
-    from metagan.sources.idx import idx_image_files
-    from metagan.sources.tree import ARCHIVE_SUFFIXES
-
-    name = path.name.lower()
-    by_ending = {
-        ".npz": "npz",
-        ".csv": "manifest",
-        ".jsonl": "manifest",
-        ".parquet": "parquet",
-    }
-    if path.suffix.lower() in by_ending:
-        return by_ending[path.suffix.lower()]
-    if idx_image_files(path):
-        return "idx"
-    if name.endswith(ARCHIVE_SUFFIXES):
-        return "omniglot" if _is_omniglot_zip(path) else "image_folder"
-    raise DataError(
-        f"data.path {path}: no source reads this file; read are folders, "
-        f"{', '.join(ARCHIVE_SUFFIXES)}, {', '.join(by_ending)} and idx images files"
-    )
-
-
-def _is_omniglot_zip(path: Path) -> bool:
-    from metagan.sources.omniglot import split_of_part
-    from metagan.sources.tree import top_names
-
-    if not path.name.lower().endswith(".zip"):
-        return False
-    return any(split_of_part(name) for name in (path.name, *top_names(path)))

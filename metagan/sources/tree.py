@@ -11,6 +11,9 @@ from typing import Final
 
 from metagan.dataset import DataError
 
+Parts = tuple[str, ...]
+"""A path below the root, readable (see `clean_name`)."""
+
 TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ARCHIVE_SUFFIXES: Final = (".zip", *TAR_SUFFIXES)
 # What systems and network storage put beside files; compared without case.
@@ -61,7 +64,7 @@ class TreeFile:
         head: The first `HEAD_BYTES` of a file that was not asked for.
     """
 
-    parts: tuple[str, ...]
+    parts: Parts
     content: bytes | None = None
     problem: str = ""
     is_empty_folder: bool = False
@@ -166,7 +169,7 @@ def reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def is_clutter(parts: tuple[str, ...]) -> bool:
+def is_clutter(parts: Parts) -> bool:
     """Whether a path is hidden, or below something that a system put beside the files."""
     return any(part.startswith(".") or part.lower() in _CLUTTER for part in parts)
 
@@ -176,7 +179,7 @@ class _Folder:
     """A folder to read: where it is, its path below the root, and the links that led there."""
 
     path: Path
-    parts: tuple[str, ...] = ()
+    parts: Parts = ()
     links: int = 0
 
 
@@ -249,7 +252,7 @@ def _head(path: Path) -> bytes:
     return b""
 
 
-def _read_file(root: Path, path: Path, parts: tuple[str, ...], limits: ReadLimits) -> TreeFile:
+def _read_file(root: Path, path: Path, parts: Parts, limits: ReadLimits) -> TreeFile:
     try:
         return TreeFile(parts, read_below(root, path, limits=limits))
     except DataError as error:

@@ -13,13 +13,8 @@ import pytest
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.settings import DataConfig, SourceName
-from metagan.sources.registry import (
-    SOURCES,
-    detect_source,
-    duplicate_notes,
-    find_loader,
-    load_dataset,
-)
+from metagan.sources.detect import detect_source
+from metagan.sources.registry import SOURCES, duplicate_notes, find_loader, load_dataset
 from tests.sources.pictures import png, settings, write
 
 
