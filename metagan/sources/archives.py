@@ -10,12 +10,11 @@ import io
 import lzma
 import posixpath
 import stat
-import struct
 import tarfile
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -31,6 +30,7 @@ from metagan.sources.tree import (
     leaves_root,
     reason,
 )
+from metagan.sources.zip_names import old_names, zip_names
 
 _DAMAGED: Final = (
     OSError,
@@ -42,8 +42,6 @@ _DAMAGED: Final = (
     lzma.LZMAError,
     tarfile.TarError,
 )
-_UTF8_FLAG: Final = 0x800
-_UNICODE_PATH: Final = 0x7075
 _NO_FILE: Final = "a link or device, not a file"
 _MAX_HOPS: Final = 8
 
@@ -53,7 +51,7 @@ def read_zip(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> I
     with _open_zip(path) as archive:
         infos = archive.infolist()
         _check_zip(path, infos, limits)
-        names = _zip_names(path, infos)
+        names = zip_names(path, infos)
         separator = "/" if any("/" in name for name in names) else "\\"
         members = [
             (_member_parts(path, name, separator), info)
@@ -117,7 +115,7 @@ def top_names(path: Path) -> set[str]:
         members = _tar_members(path, ReadLimits())
         return {parts[0] for _, _, parts in islice(members, 1)}
     with _open_zip(path) as archive:
-        return {name.split("/", 1)[0] for name in _zip_names(path, archive.infolist())}
+        return {name.split("/", 1)[0] for name in zip_names(path, archive.infolist())}
 
 
 def zip_name_notes(path: Path) -> list[str]:
@@ -127,13 +125,13 @@ def zip_name_notes(path: Path) -> list[str]:
         DataError: If it is no zip, or damaged.
     """
     with _open_zip(path) as archive:
-        old = [name for name, is_old in map(_zip_name, archive.infolist()) if is_old]
+        old = old_names(archive.infolist())
     if not old:
         return []
     return [
-        f"names of {len(old)} members of {path.name} are read in the code page cp437, as they are "
-        f"not UTF-8, such as {clean_name(old[0])}; if that is not their name, pack it again with "
-        "UTF-8 names"
+        f"labels: names of {len(old)} members of {path.name} are read in the code page cp437, as "
+        f"they are not UTF-8, such as {clean_name(old[0])}; if that is not their name, pack it "
+        "again with UTF-8 names"
     ]
 
 
@@ -225,51 +223,6 @@ def _check_zip(path: Path, infos: list[zipfile.ZipInfo], limits: ReadLimits) -> 
                 f"{path}: member {clean_name(info.filename)!r} unpacks {packed} bytes to "
                 f"{info.file_size}; a ratio above {limits.ratio} is refused"
             )
-
-
-def _zip_names(path: Path, infos: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """The members' names, decoded anew.
-
-    Raises:
-        DataError: If a name is in an encoding that cannot be known.
-    """
-    names = [_zip_name(info) for info in infos]
-    for name, is_old in names:
-        # Frames and symbols are no names of files: the bytes are of another code page.
-        if is_old and not all(char.isascii() or char.isalnum() for char in name):
-            raise DataError(
-                f"{path}: member {clean_name(name)!r} has a name that is neither UTF-8 nor cp437, "
-                "and the zip does not say what it is; unpack it with the program that packed it "
-                "and give the folder, or pack it again with UTF-8 names"
-            )
-    return [name for name, _ in names]
-
-
-def _zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
-    """A member's name, and whether it is read in cp437, the code page of names without a mark."""
-    stored = info.orig_filename.split("\0", 1)[0]
-    if info.flag_bits & _UTF8_FLAG or stored.isascii():
-        return stored, False
-    unicode_name = _unicode_path(info)
-    if unicode_name:
-        return unicode_name, False
-    try:
-        # macOS and many libraries write UTF-8 and leave the mark out.
-        return stored.encode("cp437").decode("utf-8"), False
-    except UnicodeError:
-        return stored, True
-
-
-def _unicode_path(info: zipfile.ZipInfo) -> str:
-    """The UTF-8 name that Info-ZIP and WinZip keep beside the other one; empty without one."""
-    extra = info.extra
-    while len(extra) >= 4:
-        kind, size = struct.unpack("<HH", extra[:4])
-        if kind == _UNICODE_PATH and 5 <= size <= len(extra) - 4:
-            # A version and a checksum of the other name come first.
-            return extra[9 : 4 + size].decode("utf-8", "replace")
-        extra = extra[4 + size :]
-    return ""
 
 
 def _zip_target(

@@ -19,7 +19,8 @@ class TreeContents:
     """What a tree of files holds.
 
     Attributes:
-        pictures: Read or not, by path.
+        pictures: Path and picture, or why there is none. Names on disk can differ where readable
+            ones do not, so a path may occur twice.
         others: All other files: the picture format they have by content, empty for none.
         problems: Files and folders that could not be read, and are no pictures by name.
         lost: Of these the folders that may hold pictures.
@@ -27,7 +28,7 @@ class TreeContents:
         skipped: Folders that metagan itself wrote, and what they are.
     """
 
-    pictures: dict[Parts, Decoded] = field(default_factory=dict)
+    pictures: list[tuple[Parts, Decoded]] = field(default_factory=list)
     others: dict[Parts, str] = field(default_factory=dict)
     problems: dict[Parts, str] = field(default_factory=dict)
     lost: set[Parts] = field(default_factory=set)
@@ -48,10 +49,10 @@ def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool
         elif file.content is None and not file.problem:
             found.others[file.parts] = picture_format(file.head)
         else:
-            found.pictures[file.parts] = try_decode(
-                file.content, file.problem, file.name, config, invert=invert
-            )
-    own = own_folders((*found.pictures, *found.others), found.empty)
+            picture = try_decode(file.content, file.problem, file.name, config, invert=invert)
+            found.pictures.append((file.parts, picture))
+    paths = [parts for parts, _ in found.pictures]
+    own = own_folders((*paths, *found.others), found.empty)
     found.skipped = own
     inner = set(own) - {()}
 
@@ -59,7 +60,8 @@ def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool
         return upper_of(inner, (*parts, "")) is None
 
     return TreeContents(
-        {parts: picture for parts, picture in found.pictures.items() if is_kept(parts)},
+        # A tar comes in any order; the order of samples must not depend on who packed it.
+        sorted((one for one in found.pictures if is_kept(one[0])), key=lambda one: one[0]),
         {parts: kind for parts, kind in found.others.items() if is_kept(parts)},
         {parts: problem for parts, problem in found.problems.items() if is_kept(parts)},
         set(filter(is_kept, found.lost)),
@@ -117,7 +119,8 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
     archives = ["/".join(parts) for parts in archives_beside(contents)]
     if archives:
         notes.append(
-            f"archives not opened: {a_few(archives)}; name one itself (data.path), or unpack it"
+            f"skipped: archives beside pictures are not opened: {a_few(archives)}; unpack them, or "
+            "name one itself (data.path)"
         )
     filled = {folder[:end] for folder in places for end in range(len(folder) + 1)}
     without = [*contents.empty, *(parts[:-1] for parts in contents.others)]
@@ -141,7 +144,7 @@ def _bare(folders: Iterable[Parts], filled: set[Parts]) -> Iterator[str]:
 
 def archives_beside(contents: TreeContents) -> list[Parts]:
     """The archives that lie beside other files, but those that lie there unpacked as well."""
-    folders = {parts[:end] for parts in contents.pictures for end in range(1, len(parts))}
+    folders = {parts[:end] for parts, _ in contents.pictures for end in range(1, len(parts))}
     return sorted(
         parts
         for parts in contents.others

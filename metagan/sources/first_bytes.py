@@ -52,6 +52,6 @@ def format_notes(formats: Iterable[tuple[str, str]]) -> list[str]:
         if any(kind in kinds for kind, _ in counts)
     ]
     return [
-        f"pictures ignored for their ending: {sum(counts.values())} {are} so by content: {named}; "
+        f"skipped: {sum(counts.values())} {are} not called so, by content: {named}; "
         f"{' or '.join(fix)}"
     ]

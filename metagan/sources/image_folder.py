@@ -60,8 +60,7 @@ def load(config: DataConfig) -> Dataset:
     if not contents.pictures:
         raise DataError(_nothing_found(root, contents))
     folders: defaultdict[Parts, list[str]] = defaultdict(list)
-    # A tar comes in any order; the order of samples must not depend on who packed it.
-    for parts in sorted(contents.pictures):
+    for parts, _ in contents.pictures:
         folders[parts[:-1]].append(parts[-1])
     lists = ["/".join(parts) for parts in contents.others if parts[-1].lower().endswith(_LISTS)]
     layout = find_layout(folders, str(root), tree_name(root), lists=sorted(lists))
@@ -117,8 +116,7 @@ def _loose_notes(folders: Mapping[Parts, Sequence[str]], layout: Layout) -> list
 
 
 def _samples(contents: TreeContents, layout: Layout) -> Iterator[Sample]:
-    for parts in sorted(contents.pictures):
+    for parts, picture in contents.pictures:
         place = layout.places.get(parts[:-1])
         if place is not None:
-            name = "/".join(parts)
-            yield Sample(place.domain, place.label, name, contents.pictures[parts], place.split)
+            yield Sample(place.domain, place.label, "/".join(parts), picture, place.split)

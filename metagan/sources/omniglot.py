@@ -50,14 +50,16 @@ def load(config: DataConfig) -> Dataset:
         check_own_root(root, contents)
         drawings, loose = _places(root, contents)
         refuse_lost(root, contents, drawings.values(), max(map(len, drawings.values()), default=0))
-        for parts, folder in sorted(drawings.items()):
+        for parts, picture in contents.pictures:
+            folder = drawings.get(parts)
+            if folder is None:
+                continue
             alphabet, character = folder[-2:]
             identity = (alphabet, character, *parts[len(folder) :])
             # The small sets share alphabets: a drawing counts once.
             if identity not in seen:
                 seen.add(identity)
                 split = split_of_part(folder[-3] if len(folder) > 2 else tree_name(root))
-                picture = contents.pictures[parts]
                 samples.append(Sample(alphabet, character, "/".join(parts), picture, split))
         notes += contents_notes(contents, drawings.values())
         notes += listed(loose, "left out")
@@ -103,7 +105,7 @@ def _places(root: Path, contents: TreeContents) -> tuple[dict[Parts, Parts], lis
     """
     folders: dict[Parts, Parts] = {}
     loose: list[Parts] = []
-    for parts in contents.pictures:
+    for parts, _ in contents.pictures:
         top = max((i + 1 for i, name in enumerate(parts[:-1]) if split_of_part(name)), default=None)
         if top is None:
             top = 0 if split_of_part(tree_name(root)) else max(len(parts) - 3, 0)

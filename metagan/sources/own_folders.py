@@ -80,7 +80,7 @@ def skipped_notes(skipped: Mapping[str, str]) -> list[str]:
     if not skipped:
         return []
     named = [f"{name} ({kind})" for name, kind in skipped.items()]
-    return [f"skipped, as metagan itself wrote them: {a_few(named, most=10)}"]
+    return [f"skipped: metagan itself wrote {a_few(named, most=10)}"]
 
 
 def is_generated_table(file: Path) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
@@ -176,11 +176,11 @@ def is_clutter(parts: Parts) -> bool:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder to read: where it is, its path below the root, and the links that led there."""
+    """A folder to read: where it is, its path below the root, and where links led there from."""
 
     path: Path
     parts: Parts = ()
-    links: int = 0
+    trail: tuple[Path, ...] = ()
 
 
 def _read_folder(
@@ -206,13 +206,14 @@ def _read_folder(
         for parts, entry in kept:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                inner.append(_Folder(path, parts, folder.links))
+                inner.append(_Folder(path, parts, folder.trail))
             elif entry.is_symlink() and path.is_dir():
-                problem, lost = _why_not_followed(root, path, wanted, folder.links)
+                trail = (*folder.trail, path.parent.resolve())
+                problem, lost = _why_not_followed(root, path, wanted, trail)
                 if problem:
                     yield TreeFile(parts, problem=problem, is_lost_folder=lost)
                 else:
-                    inner.append(_Folder(path, parts, folder.links + 1))
+                    inner.append(_Folder(path, parts, trail))
             elif not wanted(parts[-1]):
                 yield TreeFile(parts, head=_head(path))
             else:
@@ -221,17 +222,17 @@ def _read_folder(
 
 
 def _why_not_followed(
-    root: Path, link: Path, wanted: Callable[[str], bool], links: int
+    root: Path, link: Path, wanted: Callable[[str], bool], trail: Sequence[Path]
 ) -> tuple[str, bool]:
     """Why a link to a folder is not followed (empty: it is), and whether files are lost by that."""
     target = link.resolve()
-    if link.parent.resolve().is_relative_to(target):
+    if any(place.is_relative_to(target) for place in trail):
         return "a link to a folder; not followed", False  # a loop: what it leads to is read anyway
     if not target.is_relative_to(root.resolve()):
         lost = any(wanted(name) for _, _, names in os.walk(target) for name in names)
         return f"a link to a folder out of the data folder ({target}); not followed", lost
-    if links == _MAX_LINKS:
-        return f"a link to a folder, inside {links} others; not followed", True
+    if len(trail) > _MAX_LINKS:
+        return f"a link to a folder, inside {_MAX_LINKS} others; not followed", True
     return "", False
 
 
