@@ -217,6 +217,7 @@ def _repeats_split(
     return (
         split is not None
         and found is not None
+        and all(part.is_whole for part in found.values())
         and all(parts[folder[split]].split == found[folder[level]].split for folder in folders)
     )
 

@@ -88,8 +88,9 @@ def is_fold(name: str) -> bool:
 def names_of_parts(names: Collection[str]) -> dict[str, SplitName] | None:
     """What each of a level's names says, where all of them are parts of a split; else None.
 
-    Names with more in them than the split count only where they tell two parts apart: blood-test
-    and skin-test are no split. Folds beside other parts are for training.
+    Names with more in them than the split count only where two parts of the same are there:
+    latin-train and latin-test are, blood-test and skin-test are not. Folds beside other parts are
+    for training.
     """
     found: dict[str, SplitName] = {}
     for name in names:
@@ -97,10 +98,13 @@ def names_of_parts(names: Collection[str]) -> dict[str, SplitName] | None:
         if part is None:
             return None
         found[name] = part
-    has_more = any(not part.is_whole for part in found.values())
     if not found or all(map(is_fold, names)):
         return None
-    return None if has_more and len({part.split for part in found.values()}) == 1 else found
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for part in found.values():
+        if not part.is_whole:
+            splits[part.rest].add(part.split)
+    return None if splits and max(map(len, splits.values())) == 1 else found
 
 
 def split_domain_notes(classes: Iterable[ClassRecord]) -> list[str]:
