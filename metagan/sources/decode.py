@@ -25,7 +25,7 @@ PICTURE_SUFFIXES: Final = frozenset(
     | {".apng", ".jpe", ".jfif", ".dib", ".pbm"}
 )
 # Named, because Pillow would otherwise also try formats that start other programs (EPS).
-_FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "DIB", "PPM", "TIFF", "WEBP")
 _DECODER_ERRORS: Final = (
     OSError,
     SyntaxError,

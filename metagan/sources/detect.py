@@ -65,6 +65,9 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
     if idx_files := idx_image_files(path):
         yield "idx", f"idx files ({idx_files[0].name})"
         others = True
+    if arrays := sorted(path.glob("*.npz")):
+        yield "npz", f"npz files ({arrays[0].name})"
+        others = True
     manifest = find_manifest(path)
     if manifest:
         yield "manifest", f"a list of pictures ({manifest.name})"
@@ -77,11 +80,11 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _tables(path: Path) -> list[Path]:
-    """Parquet files in a folder, and one level down: hubs keep them in a folder called data."""
+    """Parquet files in a folder, and below: hubs keep them in data/ or <configuration>/<split>/."""
     from metagan.sources.own_folders import is_generated_table
     from metagan.sources.tree import is_clutter
 
-    files = [*path.glob("*.parquet"), *path.glob("*/*.parquet")]
+    files = [file for above in ("", "*/", "*/*/") for file in path.glob(f"{above}*.parquet")]
     files = sorted(file for file in files if not is_clutter(file.relative_to(path).parts))
     return [file for file in files if not is_generated_table(file)]
 

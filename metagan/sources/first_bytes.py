@@ -21,6 +21,11 @@ _NOT_READ: Final = {
     "AVIF": re.compile(rb".{4}ftypavi[fs]", re.DOTALL),
     "JPEG 2000": re.compile(rb"\x00\x00\x00\x0cjP {2}\r\n|\xff\x4f\xff\x51"),
     "JPEG XL": re.compile(rb"\x00\x00\x00\x0cJXL "),
+    "SVG": re.compile(rb"\s*(?:<\?xml.*)?<svg", re.DOTALL),
+    "PSD": re.compile(rb"8BPS"),
+    "ICO": re.compile(rb"\x00\x00\x01\x00[^\x00]\x00"),
+    "OpenEXR": re.compile(rb"v/1\x01"),
+    "FITS": re.compile(rb"SIMPLE {2}="),
     "DICOM": re.compile(rb".{128}DICM", re.DOTALL),
 }
 

@@ -164,7 +164,7 @@ def _make_plan(
         if found and split is None:
             split, parts = levels[0], found
         elif len(levels) >= 2 and all(map(is_fold, top)):
-            notes.append(f"splits: folds are merged: {a_few(sorted(top))}")
+            notes.append(f"splits: numbered parts are merged: {a_few(sorted(top))}")
         elif not (
             (len(levels) >= 2 and _repeats_split(folders, split, parts, levels[0], found))
             or (len(levels) >= 2 and len(top) == 1 and all(map(_is_container, top)))

@@ -15,9 +15,9 @@ from metagan.dataset import ClassRecord
 from metagan.words import counted
 
 _ROLES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("train", "training", "trn", "trainval", "base"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "trainval", "base", "seen"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "vali", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "novel"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "novel", "unseen"), "test"),
 }
 # The others are also common names of classes and domains: novel and poem, valid and invalid.
 _PLAIN: Final = frozenset({"train", "training", "trainval", "val", "validation", "test", "testing"})
@@ -28,7 +28,9 @@ _FILLERS: Final = (
 )
 _FILLER: Final = "|".join(_FILLERS)
 _COMPOUND: Final = re.compile(rf"(?:{_FILLER})?({'|'.join(_ROLES)})(?:{_FILLER})?")
-_FOLD: Final = re.compile(r"(fold|split|cv)[\W_]*(\d+|[a-z])", re.IGNORECASE)
+_FOLD: Final = re.compile(
+    r"(?i:fold|split|cv|part|chunk|shard)(?:[\W_]*\d+|[\W_]+[A-Za-z]|(?<=[a-z])[A-Z])"
+)
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TOKEN: Final = re.compile(r"[^\W\d_]+|\d+")
 
@@ -81,7 +83,7 @@ def canonical_split(name: str) -> str | None:
 
 
 def is_fold(name: str) -> bool:
-    """Whether a name is that of a numbered part of cross-validation, such as `fold3`."""
+    """Whether a name is that of a numbered part that has no use of its own, such as `fold3`."""
     return _FOLD.fullmatch(name.strip()) is not None
 
 

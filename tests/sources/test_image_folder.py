@@ -330,10 +330,16 @@ def test_single_pictures_that_are_called_otherwise_are_counted_by_content(tmp_pa
         assert "JPEG .jpg_large (3), PNG no ending (1)" in note
 
 
-@pytest.mark.parametrize("ending", ["jfif", "JPE", "Jpeg"])
-def test_all_endings_of_jpeg_are_read(tmp_path, ending):
-    files = {f"{c}/1.{ending}": encode(noise(i), "JPEG") for i, c in enumerate("ab")}
-    assert load_from(write(tmp_path, files)).num_classes == 2
+RARER = "jfif JPEG, JPE JPEG, dib DIB, dib BMP, apng PNG, pbm PPM"
+
+
+@pytest.mark.parametrize(("ending", "form"), [pair.split() for pair in RARER.split(", ")])
+def test_the_rarer_endings_of_the_formats_are_read(tmp_path, ending, form):
+    pixels = noise(1, 16) > 127 if ending == "pbm" else noise(1, 16)
+    files = {f"{c}/1.{ending}": encode(pixels, form) for c in "ab"}
+    found = load_from(write(tmp_path, files)).samples[0, 0]
+    expected = pixels * 255 if ending == "pbm" else pixels
+    assert np.abs(found.astype(int) - expected).mean() < 8
 
 
 CLUTTER = (

@@ -115,7 +115,7 @@ def test_split_folders_of_many_spellings_are_parts_of_the_split(folder, place):
 def test_folds_are_merged_with_a_note():
     shown, notes = read(*each("fold{n}/{c}", n="123", c="ab"))
     assert set(shown.values()) == {"root/a", "root/b"}
-    assert "folds are merged: fold1, fold2, fold3" in notes
+    assert "numbered parts are merged: fold1, fold2, fold3" in notes
 
 
 def test_a_split_beside_other_folders_is_refused():

@@ -65,8 +65,10 @@ def test_names_are_parts_of_a_split_only_if_all_of_them_are():
 
 
 def test_folds_are_known_by_their_numbers():
-    assert all(map(is_fold, ["fold1", "Fold_10", "split-a", "cv3"]))
-    assert not any(map(is_fold, ["folder1", "fold", "splitter", "folds of cloth"]))
+    assert all(map(is_fold, ["fold1", "Fold_10", "split-a", "cv3", "part 2"]))
+    assert not any(
+        map(is_fold, ["folder1", "fold", "splitter", "folds of cloth", "parts", "PARTY"])
+    )
 
 
 def notes_on(*names):
