@@ -350,6 +350,12 @@ def _check_names(places: Collection[Place], root: str, lists: Sequence[str]) -> 
     notes = []
     if odd:
         notes.append(f"labels: classes called like a split or a folder of all: {a_few(odd)}")
+    if len(labels) >= _ENOUGH_TO_SAY and all(len(found) == 1 for found in labels.values()):
+        first = a_few([f"{domain}/{next(iter(found))}" for domain, found in labels.items()], most=3)
+        notes.append(
+            f"labels: every domain has one class, such as {first}; if the upper folders are the "
+            "classes, take the lower ones away"
+        )
     alike = _alike(labels) + [f"{a}/... and {b}/..." for a, b in _pairs(labels)]
     if alike:
         notes.append(

@@ -179,3 +179,9 @@ def test_names_that_differ_in_case_alone_are_noted_but_for_letters():
 
 def test_masks_beside_images_are_told_of():
     assert "c0/images" in read(*each("{c}/{k}", c=["c0", "c1"], k=["images", "masks"]))[1]
+
+
+def test_domains_of_one_class_each_are_told_of():
+    notes = read(*each("{c}/{c}_pictures", c=["c0", "c1", "c2"]))[1]
+    assert "every domain has one class, such as c0/c0_pictures" in notes
+    assert "every domain" not in read("latin/a", "greek/b", "runes/c", "runes/d")[1]
