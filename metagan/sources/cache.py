@@ -25,8 +25,9 @@ from typing import Any, Final
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources import arrow, glyphs
+from metagan.sources.detect import detect_source
 from metagan.sources.manifest import listed_files
-from metagan.sources.registry import detect_source, load_dataset
+from metagan.sources.registry import load_dataset
 
 LOCK_TIMEOUT_S: Final = 3600.0
 _POLL_S: Final = 0.1

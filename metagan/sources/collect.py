@@ -26,20 +26,11 @@ from metagan.sources.depth import (
 )
 from metagan.sources.looks import count_traits
 from metagan.sources.record import Reading
+from metagan.sources.split_words import canonical_split as canonical_split
 from metagan.sources.tree import clean_name
 from metagan.words import counted
 
 _MAX_LISTED: Final = 20
-_SPLITS: Final = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -95,11 +86,6 @@ class LabelledPart:
     images: NDArray[Any]
     labels: Sequence[str]
     split: str | None = None
-
-
-def canonical_split(name: str) -> str | None:
-    """`train`, `validation` or `test` for a publisher's word for it; None for any other word."""
-    return _SPLITS.get(name.strip().lower())
 
 
 def try_decode(

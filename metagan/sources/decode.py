@@ -25,9 +25,10 @@ from metagan.sources.depth import Deep, levels_of
 MAX_PIXELS: Final = 64_000_000
 PICTURE_SUFFIXES: Final = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"}
+    | {".apng", ".jpe", ".jfif", ".dib", ".pbm"}
 )
 # Named, because Pillow would otherwise also try formats that start other programs (EPS).
-_FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "DIB", "PPM", "TIFF", "WEBP")
 _DECODER_ERRORS: Final = (
     OSError,
     SyntaxError,

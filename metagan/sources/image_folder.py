@@ -1,45 +1,41 @@
 """Pictures in folders, unpacked or inside a zip or tar: the folder names are the labels.
 
-Layouts, below `data.path` or the archive's root:
-
-    <domain>/<class>/*          several domains
-    <class>/*                   one domain, called like the folder or archive
-    <split>/<domain>/<class>/*  or <split>/<class>/*, split being train, val, test, ...
-
-A single folder around a whole layout that has domains is passed through; around classes alone it
-is the domain.
+`metagan.sources.layout` tells which folder is which. A folder that holds several archives and
+no pictures is read as if each were unpacked in a folder of its name.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    Decoded,
-    Sample,
-    assemble,
-    bare_folders,
-    canonical_split,
-    describe_origin,
-    endings,
-    listed,
-    try_decode,
+from metagan.sources.archives import zip_name_notes
+from metagan.sources.collect import Sample, assemble, describe_origin, endings, listed
+from metagan.sources.contents import (
+    TreeContents,
+    archives_beside,
+    check_own_root,
+    contents_notes,
+    read_contents,
+    refuse_lost,
 )
 from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
-from metagan.sources.tree import ARCHIVE_SUFFIXES, file_sha256, read_tree, tree_name
+from metagan.sources.first_bytes import format_notes
+from metagan.sources.layout import Layout, find_layout
+from metagan.sources.own_folders import skipped_notes
+from metagan.sources.tree import (
+    ARCHIVE_SUFFIXES,
+    Parts,
+    TreeFile,
+    file_sha256,
+    read_tree,
+    tree_name,
+)
 
-
-@dataclass(frozen=True)
-class _Picture:
-    parts: tuple[str, ...]
-    picture: Decoded
-
-    @property
-    def depth(self) -> int:
-        return len(self.parts) - 1
+_LISTS: Final = (".csv", ".tsv", ".jsonl", ".json", ".xlsx")
 
 
 def load(config: DataConfig) -> Dataset:
@@ -49,94 +45,78 @@ def load(config: DataConfig) -> Dataset:
 
     Raises:
         DataError: If there are no pictures, the folders are no known layout, a class has no
-            readable picture, or the archive is damaged or unsafe.
+            readable picture, a whole folder of pictures would be left out, or the archive is
+            damaged or unsafe.
     """
     root = Path(config.path or "").expanduser()
-    pictures: list[_Picture] = []
-    others: list[str] = []
-    unfollowed: list[str] = []
-    without: list[tuple[str, ...]] = []
-    for file in read_tree(root, is_picture):
-        if file.is_empty_folder:
-            without.append(file.parts)
-        elif not file.problem and file.content is None:
-            others.append(file.name)
-            without.append(file.parts[:-1])
-        elif not is_picture(file.parts[-1]):
-            unfollowed.append(f"{file.name}: {file.problem}")
-        else:
-            picture = try_decode(
-                file.content, file.problem, file.name, config, invert=config.invert
-            )
-            pictures.append(_Picture(file.parts, picture))
-    if not pictures:
-        raise DataError(_nothing_found(root, others, unfollowed))
-    # A tar comes in any order; the order of samples must not depend on who packed it.
-    pictures.sort(key=lambda picture: picture.parts)
-    samples, notes = _label(pictures, root)
-    notes += bare_folders(_bare(without, pictures))
-    if others:
-        notes.append(f"other files ignored, by ending: {endings(others)}")
-    notes += listed(unfollowed, "left out")
-    sha256 = {root.name: file_sha256(root)} if root.is_file() else {}
-    origin = describe_origin("image_folder", root, config, sha256=sha256)
-    return assemble(samples, origin=origin, notes=notes)
+    archives = [root] if root.is_file() else []
+    contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
+    check_own_root(root, contents)
+    packed = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
+    if not contents.pictures and len(packed) > 1:
+        archives = packed
+        inner = (file for archive in archives for file in _unpacked(root, archive))
+        contents = read_contents(inner, config, invert=config.invert)
+    if not contents.pictures:
+        raise DataError(_nothing_found(root, contents))
+    folders: defaultdict[Parts, list[str]] = defaultdict(list)
+    for parts, _ in contents.pictures:
+        folders[parts[:-1]].append(parts[-1])
+    lists = ["/".join(parts) for parts in contents.others if parts[-1].lower().endswith(_LISTS)]
+    layout = find_layout(folders, str(root), tree_name(root), lists=sorted(lists))
+    refuse_lost(root, contents, layout.places, layout.class_depth)
+    notes = [*layout.notes, *contents_notes(contents, layout.places)]
+    notes += [note for archive in archives for note in _name_notes(archive)]
+    notes += _loose_notes(folders, layout)
+    notes += listed([f"{'/'.join(p)}: {why}" for p, why in contents.problems.items()], "left out")
+    base = root.parent if root.is_file() else root
+    sha256 = {str(file.relative_to(base)): file_sha256(file) for file in archives}
+    return assemble(
+        _samples(contents, layout),
+        origin=describe_origin("image_folder", root, config, sha256=sha256),
+        notes=notes,
+    )
 
 
-def _bare(folders: Iterable[tuple[str, ...]], pictures: Sequence[_Picture]) -> Iterator[str]:
-    """The names of folders without pictures; of one below another only the upper."""
-    filled = {picture.parts[:end] for picture in pictures for end in range(len(picture.parts))}
-    for folder in folders:
-        above = (folder[:end] for end in range(1, len(folder) + 1))
-        bare = next((parts for parts in above if parts not in filled), None)
-        if bare is not None:
-            yield "/".join(bare)
+def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:
+    """The files of an archive below the root, in a folder of the archive's name."""
+    above = (*archive.relative_to(root).parts[:-1], tree_name(archive))
+    for file in read_tree(archive, is_picture):
+        yield replace(file, parts=(*above, *file.parts))
 
 
-def _nothing_found(root: Path, others: Sequence[str], unfollowed: Sequence[str]) -> str:
-    readable = [name for name in others if name.lower().endswith((*ARCHIVE_SUFFIXES, ".npz"))]
+def _name_notes(archive: Path) -> list[str]:
+    return zip_name_notes(archive) if archive.name.lower().endswith(".zip") else []
+
+
+def _nothing_found(root: Path, contents: TreeContents) -> str:
+    names = ["/".join(parts) for parts in contents.others]
     text = f"{root}: no pictures found ({', '.join(sorted(PICTURE_SUFFIXES))})"
-    if readable:
-        return f"{text}; to read an archive, give it itself: data.path={root / readable[0]}"
-    if others:
-        text += f"; other endings there: {endings(others)}"
-    return "; ".join([text, *unfollowed[:3]])
+    named = [name for name in names if name.lower().endswith((*ARCHIVE_SUFFIXES, ".npz"))]
+    if named:
+        return f"{text}; to read an archive, give it itself: data.path={root / named[0]}"
+    kinds = [("/".join(parts), kind) for parts, kind in contents.others.items() if kind]
+    reasons = [
+        *skipped_notes({"/".join(parts): kind for parts, kind in contents.skipped.items()}),
+        *format_notes(kinds),
+        *(f"{'/'.join(parts)}: {why}" for parts, why in contents.problems.items()),
+    ]
+    if names:
+        reasons.insert(0, f"other endings there: {endings(names)}")
+    return "; ".join([text, *reasons[:4]])
 
 
-def _label(pictures: Sequence[_Picture], root: Path) -> tuple[list[Sample], list[str]]:
-    """Read domain, class and split off the paths; and notes on pictures at another depth."""
-    counts = Counter(picture.depth for picture in pictures)
-    depth = max(counts, key=lambda depth: (counts[depth], depth))
-    kept = [picture for picture in pictures if picture.depth == depth]
-    strays = [
-        f"{'/'.join(picture.parts)}: not as deep in folders as most pictures are"
-        for picture in pictures
-        if picture.depth != depth
+def _loose_notes(folders: Mapping[Parts, Sequence[str]], layout: Layout) -> list[str]:
+    loose = [
+        f"{'/'.join((*folder, name))}: not as deep in folders as most pictures are"
+        for folder in layout.loose
+        for name in folders[folder]
     ]
-    folders = [picture.parts[:-1] for picture in kept]
-    while len(folders[0]) >= 3 and len({above[0] for above in folders}) == 1:
-        if canonical_split(folders[0][0]):
-            break
-        folders = [above[1:] for above in folders]
-    splits: list[str | None] = [None] * len(kept)
-    if len(folders[0]) >= 2 and all(canonical_split(above[0]) for above in folders):
-        splits = [canonical_split(above[0]) for above in folders]
-        folders = [above[1:] for above in folders]
-    if len(folders[0]) not in (1, 2):
-        found = "/".join(kept[0].parts)
-        raise DataError(
-            f"{root}: pictures must lie in <class>, <domain>/<class> or "
-            f"<split>/<domain>/<class> folders; found {found}"
-        )
-    only_domain = tree_name(root)
-    samples = [
-        Sample(
-            above[0] if len(above) == 2 else only_domain,
-            above[-1],
-            "/".join(picture.parts),
-            picture.picture,
-            split,
-        )
-        for picture, above, split in zip(kept, folders, splits, strict=True)
-    ]
-    return samples, listed(strays, "left out")
+    return listed(loose, "left out")
+
+
+def _samples(contents: TreeContents, layout: Layout) -> Iterator[Sample]:
+    for parts, picture in contents.pictures:
+        place = layout.places.get(parts[:-1])
+        if place is not None:
+            yield Sample(place.domain, place.label, "/".join(parts), picture, place.split)

@@ -7,14 +7,21 @@ Source: Lake, Salakhutdinov and Tenenbaum 2015, Science 350(6266).
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import Sample, assemble, bare_folders, describe_origin, try_decode
-from metagan.sources.tree import file_sha256, read_tree, tree_name
+from metagan.sources.collect import Sample, a_few, assemble, describe_origin, listed
+from metagan.sources.contents import (
+    TreeContents,
+    check_own_root,
+    contents_notes,
+    read_contents,
+    refuse_lost,
+)
+from metagan.sources.decode import is_picture
+from metagan.sources.tree import Parts, file_sha256, read_tree, tree_name
 
 _BACKGROUND: Final = "images_background"
 _EVALUATION: Final = "images_evaluation"
@@ -30,22 +37,34 @@ def load(config: DataConfig) -> Dataset:
     result: ink dark.
 
     Raises:
-        DataError: If there is no drawing, an archive is damaged or unsafe, or a character has no
-            readable drawing.
+        DataError: If there is no drawing, an archive is damaged or unsafe, a character has no
+            readable drawing, or a folder of drawings is no alphabet or character.
     """
     path = Path(config.path or "").expanduser()
     roots = omniglot_archives(path) or [path]
     samples: list[Sample] = []
-    seen: set[tuple[str, ...]] = set()
-    empty: list[str] = []
+    notes: list[str] = []
+    seen: set[Parts] = set()
     for root in roots:
-        for identity, sample in _drawings(root, config):
-            if sample is None:
-                empty.append("/".join(identity))
+        contents = read_contents(read_tree(root, is_picture), config, invert=not config.invert)
+        check_own_root(root, contents)
+        drawings, loose = _places(root, contents)
+        refuse_lost(root, contents, drawings.values(), max(map(len, drawings.values()), default=0))
+        for parts, picture in contents.pictures:
+            folder = drawings.get(parts)
+            if folder is None:
+                continue
+            alphabet, character = folder[-2:]
+            identity = (alphabet, character, *parts[len(folder) :])
             # The small sets share alphabets: a drawing counts once.
-            elif identity not in seen:
+            if identity not in seen:
                 seen.add(identity)
-                samples.append(sample)
+                split = split_of_part(folder[-3] if len(folder) > 2 else tree_name(root))
+                samples.append(Sample(alphabet, character, "/".join(parts), picture, split))
+        notes += contents_notes(contents, drawings.values())
+        notes += listed(loose, "left out")
+        problems = [f"{'/'.join(parts)}: {why}" for parts, why in contents.problems.items()]
+        notes += listed(problems, "left out")
     if not any(sample.split or _CHARACTER.fullmatch(sample.label) for sample in samples):
         raise DataError(
             f"{path}: no Omniglot drawings; expected images_background.zip and "
@@ -56,7 +75,7 @@ def load(config: DataConfig) -> Dataset:
     return assemble(
         samples,
         origin=describe_origin("omniglot", path, config, sha256=sha256, inverted=not config.invert),
-        notes=bare_folders(empty),
+        notes=notes,
         class_splits=True,
     )
 
@@ -75,16 +94,30 @@ def split_of_part(name: str) -> str | None:
     return "train" if name.startswith(_BACKGROUND) else None
 
 
-def _drawings(root: Path, config: DataConfig) -> Iterator[tuple[tuple[str, ...], Sample | None]]:
-    """Each drawing below an archive or folder, with what makes it unique; None: an empty folder."""
-    for file in read_tree(root, lambda name: name.lower().endswith(".png")):
-        if file.is_empty_folder:
-            yield file.parts, None
-        if len(file.parts) < 3 or (file.content is None and not file.problem):
-            continue
-        above, (alphabet, character, _) = file.parts[:-3], file.parts[-3:]
-        picture = try_decode(
-            file.content, file.problem, file.name, config, invert=not config.invert
+def _places(root: Path, contents: TreeContents) -> tuple[dict[Parts, Parts], list[str]]:
+    """The character's folder of each drawing, and lines on pictures that are in none.
+
+    Below the part's folder, or the root where there is none, come the alphabet and the character;
+    what lies deeper belongs to its character.
+
+    Raises:
+        DataError: If all pictures of a folder are in none.
+    """
+    folders: dict[Parts, Parts] = {}
+    loose: list[Parts] = []
+    for parts, _ in contents.pictures:
+        top = max((i + 1 for i, name in enumerate(parts[:-1]) if split_of_part(name)), default=None)
+        if top is None:
+            top = 0 if split_of_part(tree_name(root)) else max(len(parts) - 3, 0)
+        if len(parts) - top < 3:
+            loose.append(parts)
+        else:
+            folders[parts] = parts[: top + 2]
+    filled = {folder[:end] for folder in folders.values() for end in range(len(folder) + 1)}
+    lost = sorted({"/".join(parts[:-1]) for parts in loose if parts[:-1] not in filled})
+    if folders and lost:
+        raise DataError(
+            f"{root}: pictures of whole folders would be left out: {a_few(lost)}; drawings lie in "
+            f"{_BACKGROUND}/<Alphabet>/<character> folders; move these, or take them away"
         )
-        split = split_of_part(above[-1] if above else tree_name(root))
-        yield file.parts[-3:], Sample(alphabet, character, file.name, picture, split)
+    return folders, [f"{'/'.join(parts)}: in no character's folder" for parts in sorted(loose)]

@@ -1,11 +1,10 @@
-"""The table of data sources, the guess behind `data.source: auto`, and the one way to load data.
+"""The table of data sources, and the one way to load data.
 
 Sources are imported when used, so that looking at the table costs nothing.
 """
 
 import difflib
 import importlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,12 +38,19 @@ def load_dataset(config: DataConfig) -> Dataset:
     """Load the data that the settings name, whatever its layout.
 
     The notes of the result come by weight. Besides those of the source they tell of pictures that
-    came out blank, dark or without their colour, and of samples that are byte-identical where that
-    would flatter a score.
+    came out blank, dark or without their colour, of samples that are byte-identical where that
+    would flatter a score, and of domains that look like the parts of one data set.
 
     Raises:
         DataError: If `data.path` does not exist, its layout is unknown, or the data is unusable.
     """
+    # Looking at the table costs nothing, as no source is imported for it.
+    from metagan.sources.detect import detect_source
+    from metagan.sources.looks import check_looks
+    from metagan.sources.notes import by_weight
+    from metagan.sources.repeats import duplicate_notes
+    from metagan.sources.split_words import split_domain_notes
+
     name: str = config.source
     if name not in _NO_PATH_NEEDED:
         path = _existing_path(config)
@@ -53,11 +59,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     # Prepared data was checked when it was prepared, and reading it all would undo its mapping.
     if name in ("arrow", "glyphs"):
         return dataset
-    from metagan.sources.looks import check_looks
-    from metagan.sources.notes import by_weight
-    from metagan.sources.repeats import duplicate_notes
-
-    notes = (*dataset.notes, *check_looks(dataset), *duplicate_notes(dataset))
+    leaks = split_domain_notes(dataset.classes)
+    notes = (*leaks, *dataset.notes, *check_looks(dataset), *duplicate_notes(dataset))
     return replace(dataset, notes=by_weight(notes))
 
 
@@ -71,15 +74,6 @@ def find_loader(name: str) -> Loader:
         raise DataError(f"data.source is {name!r}; sources are {', '.join(SOURCES)}")
     loader: Loader = importlib.import_module(SOURCES[name]).load
     return loader
-
-
-def detect_source(path: Path) -> str:
-    """Which source reads a path, by its name and what lies in it; no picture is opened.
-
-    Raises:
-        DataError: If no source reads it.
-    """
-    return _detect_folder(path) if path.is_dir() else _detect_file(path)
 
 
 def _existing_path(config: DataConfig) -> Path:
@@ -99,64 +93,3 @@ def _existing_path(config: DataConfig) -> Path:
     close = difflib.get_close_matches(missing.name, siblings, n=1)
     hint = f"; did you mean {missing.parent / close[0]}?" if close else ""
     raise DataError(f"data.path {config.path} does not exist{hint}")
-
-
-def _detect_folder(path: Path) -> str:
-    from metagan.sources.idx import idx_image_files
-    from metagan.sources.manifest import manifest_files
-    from metagan.sources.npz import npz_files
-    from metagan.sources.omniglot import omniglot_archives, split_of_part
-
-    if (path / "manifest.json").is_file() and any(path.glob("*.arrow")):
-        return "arrow"
-    unpacked = [entry.name for entry in path.iterdir() if entry.is_dir()]
-    if omniglot_archives(path) or any(split_of_part(name) for name in (*unpacked, path.name)):
-        return "omniglot"
-    if idx_image_files(path):
-        return "idx"
-    if manifest_files(path):
-        return "manifest"
-    # Below as well: hubs keep the files in data/ or in <configuration>/<split>/.
-    if any(any(path.glob(f"{above}*.parquet")) for above in ("", "*/", "*/*/", "snapshots/*/*/")):
-        return "parquet"
-    if npz_files(path) and not _holds_pictures(path):
-        return "npz"
-    return "image_folder"
-
-
-def _holds_pictures(path: Path) -> bool:
-    from metagan.sources.decode import is_picture
-
-    return any(is_picture(name) for _, _, names in os.walk(path) for name in names)
-
-
-def _detect_file(path: Path) -> str:
-    from metagan.sources.idx import idx_image_files
-    from metagan.sources.tree import ARCHIVE_SUFFIXES
-
-    name = path.name.lower()
-    by_ending = {
-        ".npz": "npz",
-        ".csv": "manifest",
-        ".jsonl": "manifest",
-        ".parquet": "parquet",
-    }
-    if path.suffix.lower() in by_ending:
-        return by_ending[path.suffix.lower()]
-    if idx_image_files(path):
-        return "idx"
-    if name.endswith(ARCHIVE_SUFFIXES):
-        return "omniglot" if _is_omniglot_zip(path) else "image_folder"
-    raise DataError(
-        f"data.path {path}: no source reads this file; read are folders, "
-        f"{', '.join(ARCHIVE_SUFFIXES)}, {', '.join(by_ending)} and idx images files"
-    )
-
-
-def _is_omniglot_zip(path: Path) -> bool:
-    from metagan.sources.omniglot import split_of_part
-    from metagan.sources.tree import top_names
-
-    if not path.name.lower().endswith(".zip"):
-        return False
-    return any(split_of_part(name) for name in (path.name, *top_names(path)))

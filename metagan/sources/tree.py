@@ -1,40 +1,34 @@
-"""Files below a folder, or inside a zip or tar, read one at a time and never extracted.
+"""Files below a folder, or inside a zip or tar, read one at a time and never extracted."""
 
-An archive is not trusted: names that leave it, links and devices are refused, and its members,
-bytes and compression ratio are capped.
-"""
-
-import bz2
-import gzip
 import hashlib
-import io
-import lzma
 import os
 import stat
-import tarfile
 import unicodedata
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from metagan.dataset import DataError
 
+Parts = tuple[str, ...]
+"""A path below the root, readable (see `clean_name`)."""
+
 TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ARCHIVE_SUFFIXES: Final = (".zip", *TAR_SUFFIXES)
-_CLUTTER: Final = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-_DAMAGED: Final = (
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    tarfile.TarError,
+# What systems and network storage put beside files; compared without case.
+_CLUTTER: Final = frozenset(
+    {
+        *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\\r", "__pycache__"),
+        *("@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "@__thumb", "@tmp"),
+        *("lost+found", "$recycle.bin", "recycler", "system volume information"),
+        *("network trash folder", "temporary items"),
+    }
 )
+# Enough to tell a DICOM file, whose mark is at byte 128.
+HEAD_BYTES: Final = 132
+# Links inside linked folders are followed so deep; folders of links could grow without end.
+_MAX_LINKS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -65,12 +59,17 @@ class TreeFile:
         content: Its bytes; None where it was not asked for or could not be read.
         problem: Why it could not be read; empty where it was, or was not asked for.
         is_empty_folder: It is a folder with nothing in it, which would vanish otherwise.
+        is_lost_folder: It is a folder that cannot be read, for its `problem`, and may hold files
+            that were asked for.
+        head: The first `HEAD_BYTES` of a file that was not asked for.
     """
 
-    parts: tuple[str, ...]
+    parts: Parts
     content: bytes | None = None
     problem: str = ""
     is_empty_folder: bool = False
+    is_lost_folder: bool = False
+    head: bytes = b""
 
     @property
     def name(self) -> str:
@@ -83,9 +82,9 @@ def read_tree(
 ) -> Iterator[TreeFile]:
     """Every file below a folder or inside an archive, except hidden files and system clutter.
 
-    Folders with nothing in them are given as well. Links to folders are never followed, links to
-    files only where they stay below `root`; both are reported as files with a problem. A tar comes
-    in its own order, the others sorted.
+    Folders with nothing in them are given as well. Links are followed where they stay below `root`
+    or inside the archive; others, and loops, are reported as files with a problem. A tar comes in
+    its own order, the others sorted.
 
     Args:
         root: A folder, or a file with one of `ARCHIVE_SUFFIXES`.
@@ -95,13 +94,16 @@ def read_tree(
     Raises:
         DataError: If `root` is neither, or the archive is damaged, unsafe or past a cap.
     """
+    # Archives need the names and limits of this module.
+    from metagan.sources.archives import read_tar, read_zip
+
     limits = limits or ReadLimits()
     if root.is_dir():
         return _read_folder(root, wanted, limits)
     if root.name.lower().endswith(".zip"):
-        return _read_zip(root, wanted, limits)
+        return read_zip(root, wanted, limits)
     if root.name.lower().endswith(TAR_SUFFIXES):
-        return _read_tar(root, wanted, limits)
+        return read_tar(root, wanted, limits)
     raise DataError(f"{root}: neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)})")
 
 
@@ -112,16 +114,6 @@ def tree_name(root: Path) -> str:
         if root.is_file() and name.lower().endswith(suffix) and len(name) > len(suffix):
             return clean_name(name[: -len(suffix)])
     return clean_name(name)
-
-
-def top_names(zip_path: Path) -> set[str]:
-    """The names at the top of a zip.
-
-    Raises:
-        DataError: If it is no zip, or damaged.
-    """
-    with _open_zip(zip_path) as archive:
-        return {name.split("/", 1)[0] for name in archive.namelist()}
 
 
 def clean_name(name: str) -> str:
@@ -161,7 +153,7 @@ def read_below(root: Path, path: Path, *, limits: ReadLimits | None = None) -> b
             raise DataError(f"{status.st_size} bytes, more than {limits.member_bytes}")
         return real.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise DataError(f"cannot be read ({_reason(error)})") from error
+        raise DataError(f"cannot be read ({reason(error)})") from error
 
 
 def file_sha256(path: Path) -> str:
@@ -170,205 +162,99 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error's text without the path, which the caller names."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
 
 
-def _is_clutter(parts: tuple[str, ...]) -> bool:
-    return any(part.startswith(".") or part in _CLUTTER for part in parts)
+def is_clutter(parts: Parts) -> bool:
+    """Whether a path is hidden, or below something that a system put beside the files."""
+    return any(part.startswith(".") or part.lower() in _CLUTTER for part in parts)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to read: where it is, its path below the root, and where links led there from."""
+
+    path: Path
+    parts: Parts = ()
+    trail: tuple[Path, ...] = ()
 
 
 def _read_folder(
     root: Path, wanted: Callable[[str], bool], limits: ReadLimits
 ) -> Iterator[TreeFile]:
-    folders: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
+    folders = [_Folder(root)]
     while folders:
-        folder, above = folders.pop()
+        folder = folders.pop()
+        above = folder.parts
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(folder.path), key=lambda entry: entry.name)
         except OSError as error:
             if not above:
-                raise DataError(f"{root}: cannot be listed ({_reason(error)})") from error
-            yield TreeFile(above, problem=f"the folder cannot be listed ({_reason(error)})")
+                raise DataError(f"{root}: cannot be listed ({reason(error)})") from error
+            problem = f"the folder cannot be listed ({reason(error)})"
+            yield TreeFile(above, problem=problem, is_lost_folder=True)
             continue
         inner = []
-        named = [((*above, clean_name(entry.name)), entry) for entry in entries]
-        kept = [(parts, entry) for parts, entry in named if not _is_clutter(parts)]
+        named = [((*above, _name_on_disk(entry.name)), entry) for entry in entries]
+        kept = [(parts, entry) for parts, entry in named if not is_clutter(parts)]
         if above and not kept:
             yield TreeFile(above, is_empty_folder=True)
         for parts, entry in kept:
+            path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                inner.append((Path(entry.path), parts))
-            elif entry.is_symlink() and Path(entry.path).is_dir():
-                yield TreeFile(parts, problem="a link to a folder; not followed")
+                inner.append(_Folder(path, parts, folder.trail))
+            elif entry.is_symlink() and path.is_dir():
+                trail = (*folder.trail, path.parent.resolve())
+                problem, lost = _why_not_followed(root, path, wanted, trail)
+                if problem:
+                    yield TreeFile(parts, problem=problem, is_lost_folder=lost)
+                else:
+                    inner.append(_Folder(path, parts, trail))
             elif not wanted(parts[-1]):
-                yield TreeFile(parts)
+                yield TreeFile(parts, head=_head(path))
             else:
-                yield _read_file(root, Path(entry.path), parts, limits)
+                yield _read_file(root, path, parts, limits)
         folders.extend(reversed(inner))
 
 
-def _read_file(root: Path, path: Path, parts: tuple[str, ...], limits: ReadLimits) -> TreeFile:
+def _why_not_followed(
+    root: Path, link: Path, wanted: Callable[[str], bool], trail: Sequence[Path]
+) -> tuple[str, bool]:
+    """Why a link to a folder is not followed (empty: it is), and whether files are lost by that."""
+    target = link.resolve()
+    if any(place.is_relative_to(target) for place in trail):
+        return "a link to a folder; not followed", False  # a loop: what it leads to is read anyway
+    if not target.is_relative_to(root.resolve()):
+        lost = any(wanted(name) for _, _, names in os.walk(target) for name in names)
+        return f"a link to a folder out of the data folder ({target}); not followed", lost
+    if len(trail) > _MAX_LINKS:
+        return f"a link to a folder, inside {_MAX_LINKS} others; not followed", True
+    return "", False
+
+
+def _name_on_disk(name: str) -> str:
+    """An entry's readable name: UTF-8 on disk, whatever encoding this process is set to."""
+    return clean_name(os.fsencode(name).decode("utf-8", "surrogateescape"))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a regular file; none of others, and where it cannot be read."""
+    try:
+        # Opening a pipe or a device could wait for ever, and a link may lead out of the root.
+        if stat.S_ISREG(path.stat(follow_symlinks=False).st_mode):
+            with path.open("rb") as file:
+                return file.read(HEAD_BYTES)
+    except OSError:
+        pass
+    return b""
+
+
+def _read_file(root: Path, path: Path, parts: Parts, limits: ReadLimits) -> TreeFile:
     try:
         return TreeFile(parts, read_below(root, path, limits=limits))
     except DataError as error:
         return TreeFile(parts, problem=str(error))
-
-
-def _member_parts(archive: Path, member: str) -> tuple[str, ...]:
-    """The path of an archive's member, refused where it leaves the archive."""
-    if leaves_root(member):
-        raise DataError(
-            f"{archive}: member {clean_name(member)!r} has a path out of the archive, refused; "
-            "pack the archive again from inside its folder"
-        )
-    parts = PurePosixPath(member.replace("\\", "/")).parts
-    return tuple(clean_name(part) for part in parts)
-
-
-class _Folders:
-    """Which folders of an archive hold nothing, known once all its members have been seen."""
-
-    def __init__(self) -> None:
-        self._folders: set[tuple[str, ...]] = set()
-        self._filled: set[tuple[str, ...]] = set()
-
-    def note(self, parts: tuple[str, ...], *, is_folder: bool) -> None:
-        """Take a member's path into account."""
-        if is_folder:
-            self._folders.add(parts)
-        self._filled.update(parts[:end] for end in range(1, len(parts)))
-
-    def empty(self) -> Iterator[TreeFile]:
-        """The folders in which no member was seen, sorted."""
-        for parts in sorted(self._folders - self._filled):
-            yield TreeFile(parts, is_empty_folder=True)
-
-
-def _read_zip(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> Iterator[TreeFile]:
-    with _open_zip(path) as archive:
-        infos = archive.infolist()
-        _check_zip(path, infos, limits)
-        members = [(_member_parts(path, info.filename), info) for info in infos]
-        folders = _Folders()
-        for parts, info in sorted(members, key=lambda member: member[0]):
-            if not parts or _is_clutter(parts):
-                continue
-            folders.note(parts, is_folder=info.is_dir())
-            if info.is_dir():
-                continue
-            if not wanted(parts[-1]):
-                yield TreeFile(parts)
-            else:
-                yield _read_zip_member(archive, info, parts, limits)
-        yield from folders.empty()
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except _DAMAGED as error:
-        raise DataError(f"{path}: not a zip, or damaged ({_reason(error)})") from error
-
-
-def _check_zip(path: Path, infos: list[zipfile.ZipInfo], limits: ReadLimits) -> None:
-    total = sum(info.file_size for info in infos)
-    if len(infos) > limits.members or total > limits.total_bytes:
-        raise DataError(
-            f"{path}: {len(infos)} members of {total} bytes unpacked, more than the caps "
-            f"({limits.members} members, {limits.total_bytes} bytes)"
-        )
-    for info in infos:
-        packed = max(info.compress_size, 1)
-        if info.file_size > limits.free_bytes and info.file_size > limits.ratio * packed:
-            raise DataError(
-                f"{path}: member {clean_name(info.filename)!r} unpacks {packed} bytes to "
-                f"{info.file_size}; a ratio above {limits.ratio} is refused"
-            )
-
-
-def _read_zip_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: tuple[str, ...], limits: ReadLimits
-) -> TreeFile:
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG):
-        return TreeFile(parts, problem="a link or device, not a file")
-    if info.flag_bits & 0x1:
-        return TreeFile(parts, problem="encrypted")
-    if info.file_size > limits.member_bytes:
-        return TreeFile(parts, problem=f"{info.file_size} bytes, more than {limits.member_bytes}")
-    try:
-        return TreeFile(parts, archive.read(info))
-    except _DAMAGED as error:
-        return TreeFile(parts, problem=f"damaged in the archive ({_reason(error)})")
-
-
-class _BoundedReader(io.RawIOBase):
-    """A stream that refuses to give more than `limit` bytes: unpacked sizes cannot be trusted."""
-
-    def __init__(self, stream: io.BufferedIOBase, limit: int, path: Path) -> None:
-        super().__init__()
-        self._stream, self._left, self._limit, self._path = stream, limit, limit, path
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = self._stream.read(self._left + 1 if size is None or size < 0 else size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise DataError(
-                f"{self._path}: unpacks to more than {self._limit} bytes, refused as too large "
-                "for its size; unpack it and give the folder"
-            )
-        return data
-
-
-def _unpacked(path: Path) -> io.BufferedIOBase:
-    """A tar's bytes, decompressed by what its first bytes say."""
-    with path.open("rb") as file:
-        magic = file.read(6)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.open(path)
-    if magic.startswith(b"BZh"):
-        return bz2.open(path)
-    if magic.startswith(b"\xfd7zXZ\x00"):
-        return lzma.open(path)
-    return path.open("rb")
-
-
-def _read_tar(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> Iterator[TreeFile]:
-    packed = path.stat().st_size
-    limit = min(limits.total_bytes, max(limits.free_bytes, limits.ratio * packed))
-    folders = _Folders()
-    try:
-        with _unpacked(path) as stream:
-            reader = _BoundedReader(stream, limit, path)
-            with tarfile.open(fileobj=reader, mode="r|") as archive:
-                for number, member in enumerate(archive, start=1):
-                    if number > limits.members:
-                        raise DataError(f"{path}: more than {limits.members} members, refused")
-                    parts = _member_parts(path, member.name)
-                    if not parts or _is_clutter(parts):
-                        continue
-                    folders.note(parts, is_folder=member.isdir())
-                    if member.isdir():
-                        continue
-                    if not wanted(parts[-1]):
-                        yield TreeFile(parts)
-                    else:
-                        yield _read_tar_member(archive, member, parts, limits)
-        yield from folders.empty()
-    except _DAMAGED as error:
-        raise DataError(f"{path}: not a tar, or damaged ({_reason(error)})") from error
-
-
-def _read_tar_member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, parts: tuple[str, ...], limits: ReadLimits
-) -> TreeFile:
-    if not member.isreg():
-        return TreeFile(parts, problem="a link or device, not a file")
-    if member.size > limits.member_bytes:
-        return TreeFile(parts, problem=f"{member.size} bytes, more than {limits.member_bytes}")
-    content = archive.extractfile(member)
-    return TreeFile(parts, content.read() if content is not None else b"")

@@ -34,7 +34,7 @@ from metagan.params import GanParams
 from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.sources.record import Reading
-from metagan.sources.registry import detect_source
+from metagan.sources.detect import detect_source
 from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan

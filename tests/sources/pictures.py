@@ -1,6 +1,8 @@
 """Small pictures and files that the tests of sources share."""
 
 import io
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,18 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return root
+
+
+def three_forms(root: Path) -> list[Path]:
+    """A folder, and the same as a zip and a tar beside it that are called alike."""
+    forms = [root, root.with_name(f"{root.name}.zip"), root.with_name(f"{root.name}.tar.gz")]
+    with zipfile.ZipFile(forms[1], "w") as archive:
+        for path in sorted(root.rglob("*")):
+            archive.write(path, path.relative_to(root))
+    with tarfile.open(forms[2], "w:gz") as archive:
+        for path in sorted(root.rglob("*"), reverse=True):
+            archive.add(path, path.relative_to(root), recursive=False)
+    return forms
 
 
 def settings(path, source="auto", **changes):

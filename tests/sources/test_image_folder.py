@@ -8,7 +8,7 @@ import pytest
 
 from metagan.dataset import DataError
 from metagan.sources.image_folder import load
-from tests.sources.pictures import encode, noise, png, settings, write
+from tests.sources.pictures import encode, noise, png, settings, three_forms, write
 
 
 def load_from(path, **changes):
@@ -216,6 +216,186 @@ def test_equal_names_in_different_unicode_forms_are_one_class(tmp_path):
     data = load_from(write(tmp_path, files))
     assert data.num_classes == 1
     assert data.count(0) == 2
+
+
+def by_class(data):
+    """{class: the samples' bytes}, so that a picture in another class shows."""
+    return {
+        name: [sample.tobytes() for sample in data.class_samples(index)]
+        for index, name in enumerate(names(data))
+    }
+
+
+FOUR = ("latin/a", "latin/b", "greek/a", "greek/b")
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda folder: f"{folder}/images",
+        lambda folder: f"data/{folder}",
+        lambda folder: f"v1/{folder}/rgb",
+        lambda folder: folder.replace("/", "/imgs/"),
+        lambda folder: f"{folder}/{'session1' if folder == 'greek/b' else ''}",
+    ],
+)
+def test_wherever_a_level_says_nothing_the_same_pictures_are_in_the_same_classes(tmp_path, moved):
+    expected = by_class(load_from(write(tmp_path / "plain", tree(*FOUR))))
+    files = {
+        f"{moved(name.rpartition('/')[0])}/{name.rpartition('/')[2]}": content
+        for name, content in tree(*FOUR).items()
+    }
+    for form in three_forms(write(tmp_path / "t", files)):
+        assert by_class(load_from(form)) == expected, form
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("train", "test"), "parts of a split, no classes"),
+        ((*FOUR, "test/a"), "test is called like a part of a split"),
+        ((*FOUR, "arm"), r"1 folder with pictures would be left out: arm \(2 pictures\)"),
+        ((*FOUR, "arm/x/a", "arm/x/b"), r"arm/x \(with a, b\) may be a class or a folder of"),
+        (("images",), "the folder images is no class"),
+    ],
+)
+def test_what_cannot_be_read_for_sure_is_refused_in_every_form(tmp_path, folders, message):
+    for form in three_forms(write(tmp_path / "t", tree(*folders))):
+        with pytest.raises(DataError, match=message):
+            load_from(form)
+
+
+def test_the_list_that_may_have_the_labels_is_named(tmp_path):
+    files = tree("train", "test") | {"train/metadata.csv": b"", "test/metadata.csv": b""}
+    with pytest.raises(DataError, match=r"if test/metadata\.csv, train/metadata\.csv has"):
+        load_from(write(tmp_path, files))
+
+
+def test_links_to_class_folders_are_followed_below_the_root(tmp_path):
+    root = write(tmp_path / "root", tree(*FOUR) | {".store/c/1.png": png(77)})
+    (root / "greek" / "c").symlink_to("../.store/c")
+    data = load_from(root)
+    assert "greek/c" in names(data)
+    assert data.notes == ()
+
+
+def test_links_to_each_other_end_and_each_is_followed_once(tmp_path):
+    root = write(tmp_path / "root", tree(*FOUR))
+    (root / "latin" / "a" / "more").symlink_to(root / "greek" / "a")
+    (root / "greek" / "a" / "more").symlink_to(root / "latin" / "a")
+    data = load_from(root)
+    assert {name: len(some) for name, some in by_class(data).items()} == {
+        "greek/a": 4,
+        "greek/b": 2,
+        "latin/a": 4,
+        "latin/b": 2,
+    }
+
+
+def test_a_class_behind_a_link_out_of_the_root_is_not_lost_in_silence(tmp_path):
+    root = write(tmp_path / "root", tree(*FOUR))
+    (root / "greek" / "c").symlink_to(write(tmp_path / "outside", {"c/1.png": png(7)}) / "c")
+    with pytest.raises(DataError, match=r"1 whole folder would be left out: greek/c \(a link to a"):
+        load_from(root)
+    # A link to a folder without pictures costs nothing but a line.
+    (root / "greek" / "c").unlink()
+    (root / "greek" / "venv").symlink_to(write(tmp_path / "other", {"bin/python": b""}))
+    assert load_from(root).num_classes == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("1.heic", b"\0\0\0\x18ftypheic"),
+        ("1.jpg_large", encode(noise(1), "JPEG")),
+        ("1", encode(noise(1))),
+        ("1.dcm", bytes(128) + b"DICM"),
+    ],
+)
+def test_a_class_whose_pictures_are_called_otherwise_is_not_lost_in_silence(
+    tmp_path, name, content
+):
+    root = write(tmp_path / "root", tree(*FOUR) | {f"greek/c/{name}": content})
+    for form in three_forms(root):
+        with pytest.raises(DataError, match=f"greek/c .its pictures are .* but called {name}"):
+            load_from(form)
+
+
+def test_single_pictures_that_are_called_otherwise_are_counted_by_content(tmp_path):
+    files = {f"latin/a/x{i}.jpg_large": encode(noise(i), "JPEG") for i in range(3)}
+    files |= {"latin/a/y": encode(noise(8)), "latin/a/z.txt": b"text", "latin/a/BM.doc": b"BMW"}
+    for form in three_forms(write(tmp_path / "t", tree(*FOUR) | files)):
+        notes = load_from(form).notes
+        [note] = [note for note in notes if note.startswith("skipped: 4 pictures")]
+        assert "JPEG .jpg_large (3), PNG no ending (1)" in note
+
+
+RARER = "jfif JPEG, JPE JPEG, dib DIB, dib BMP, apng PNG, pbm PPM"
+
+
+@pytest.mark.parametrize(("ending", "form"), [pair.split() for pair in RARER.split(", ")])
+def test_the_rarer_endings_of_the_formats_are_read(tmp_path, ending, form):
+    pixels = noise(1, 16) > 127 if ending == "pbm" else noise(1, 16)
+    files = {f"{c}/1.{ending}": encode(pixels, form) for c in "ab"}
+    found = load_from(write(tmp_path, files)).samples[0, 0]
+    expected = pixels * 255 if ending == "pbm" else pixels
+    assert np.abs(found.astype(int) - expected).mean() < 8
+
+
+CLUTTER = (
+    "@eaDir @EADIR #recycle #Recycle @Recycle lost+found LOST+FOUND $RECYCLE.BIN @__thumb "
+    ".ipynb_checkpoints __macosx"
+)
+
+
+@pytest.mark.parametrize("clutter", [*CLUTTER.split(), "System Volume Information"])
+def test_what_network_storage_and_systems_put_beside_files_is_not_read(tmp_path, clutter):
+    files = tree(*FOUR)
+    before = load_from(write(tmp_path / "t", files)).fingerprint()
+    write(tmp_path / "t", {f"{clutter}/a/1.png": png(9), f"latin/a/{clutter}/x.png": png(8)})
+    for form in three_forms(tmp_path / "t"):
+        assert load_from(form).fingerprint() == before
+
+
+def test_a_folder_of_archives_is_read_as_if_they_were_unpacked(tmp_path):
+    expected = by_class(load_from(write(tmp_path / "plain", tree(*FOUR))))
+    root = write(tmp_path / "packed", {"README.md": b""})
+    for domain in ("latin", "greek"):
+        inner = {n: c for n, c in tree(*FOUR).items() if n.startswith(domain)}
+        (pack_zip if domain == "latin" else pack_tar)(
+            root / (f"{domain}.zip" if domain == "latin" else f"{domain}.tar.gz"), inner
+        )
+    data = load_from(root)
+    assert by_class(data) == expected
+    assert set(data.origin["sha256"]) == {"latin.zip", "greek.tar.gz"}
+
+
+def test_a_folder_of_one_archive_for_each_class_is_one_domain(tmp_path):
+    root = write(tmp_path / "signs", {"README.md": b""})
+    for number in range(3):
+        pack_zip(root / f"{number}.zip", {"1.png": png(number), "2.png": png(10 + number)})
+    assert names(load_from(root)) == ["signs/0", "signs/1", "signs/2"]
+
+
+def test_an_archive_beside_pictures_is_told_of_unless_it_lies_there_unpacked(tmp_path):
+    root = write(tmp_path, tree(*FOUR) | {"latin.zip": b"", "arm.zip": b""})
+    [note] = [note for note in load_from(root).notes if note.startswith("skipped: archives")]
+    assert "arm.zip" in note
+    assert "latin.zip" not in note
+
+
+def test_folders_that_look_alike_once_readable_keep_all_their_pictures(tmp_path):
+    files = {"caf\u00e9/1.png": png(1), "cafe\u0301/1.png": png(2), "b/1.png": png(3)}
+    assert load_from(write(tmp_path / "t", files)).samples.shape[0] == 3
+
+
+def test_the_encoding_of_names_in_a_zip_is_noted(tmp_path):
+    pack_zip(tmp_path / "a.zip", tree("t/gr_n", "t/b"))
+    content = (tmp_path / "a.zip").read_bytes().replace(b"gr_n", b"gr\x81n")
+    (tmp_path / "a.zip").write_bytes(content)
+    data = load_from(tmp_path / "a.zip")
+    assert names(data) == ["t/b", "t/gr\u00fcn"]
+    assert any(note.startswith("labels: names of 2 members of a.zip") for note in data.notes)
 
 
 @pytest.mark.data

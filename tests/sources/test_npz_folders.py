@@ -245,8 +245,9 @@ def test_links_of_the_hubs_cache_are_read(tmp_path):
     assert seeds_of(read(link.parent)) == {("hands", "a", None): [0]}
 
 
-def test_pictures_beside_npz_files_are_still_read_as_pictures(tmp_path):
-    write(tmp_path, {"latin/a/0.png": png()})
+def test_pictures_beside_npz_files_are_another_layout_that_has_to_be_named(tmp_path):
+    write(tmp_path, {"latin/a/0.png": png(), "latin/b/0.png": png(1)})
     plain(tmp_path / "features.npz", [0], [0])
-    data = load_dataset(settings(tmp_path))
-    assert data.origin["source"] == "image_folder"
+    with pytest.raises(DataError, match=r"npz files.*data\.source=npz.*data\.source=image_folder"):
+        load_dataset(settings(tmp_path))
+    assert load_dataset(settings(tmp_path, "image_folder")).domains == ("latin",)

@@ -133,6 +133,28 @@ def test_a_folder_without_drawings_says_what_was_expected(tmp_path):
         load_from(strokes)
 
 
+def test_pictures_at_another_depth_never_become_an_alphabet(tmp_path):
+    files = part("images_background", ["Latin", "Greek"])
+    nested = {"images_background/Latin/character01/more/1.png": drawing(9)}
+    data = load_from(write(tmp_path / "deeper", files | nested))
+    assert data.domains == ("Greek", "Latin")
+    assert data.count(2) == 4
+    with pytest.raises(DataError, match="whole folders would be left out: images_background/Tib"):
+        load_from(write(tmp_path / "flat", files | {"images_background/Tib/1.png": drawing(9)}))
+    data = load_from(write(tmp_path / "loose", files | {"images_background/Latin/x.png": png()}))
+    assert data.notes == ("left out: images_background/Latin/x.png: in no character's folder",)
+
+
+def test_a_run_beside_the_drawings_is_not_read(tmp_path):
+    root = write(tmp_path, part("images_background", ["Latin", "Greek"]))
+    before = load_from(root).fingerprint()
+    run = {"config.yaml": b"", "checkpoints/x": b"", "samples/a/b/1.png": png()}
+    write(root / "images_background" / "runs" / "r", run)
+    data = load_from(root)
+    assert data.fingerprint() == before
+    assert data.notes == ("skipped: metagan itself wrote images_background/runs/r (a run)",)
+
+
 @pytest.mark.data
 def test_the_published_small_set_has_136_characters_of_20_drawings(published_data):
     data = load_from(published_data / "omniglot" / "images_background_small1.zip", image_size=28)

@@ -2,23 +2,15 @@ import json
 import struct
 import subprocess
 import sys
-import zipfile
 from importlib.util import find_spec
 from typing import get_args
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.settings import DataConfig, SourceName
-from metagan.sources.registry import (
-    SOURCES,
-    detect_source,
-    find_loader,
-    load_dataset,
-)
+from metagan.sources.registry import SOURCES, find_loader, load_dataset
 from metagan.sources.repeats import duplicate_notes
 from tests.sources.pictures import png, settings, write
 
@@ -41,45 +33,6 @@ def test_the_table_imports_no_source_and_no_torch():
 def test_an_unknown_source_is_refused_with_the_known_ones():
     with pytest.raises(DataError, match="'lmdb'; sources are glyphs, omniglot"):
         find_loader("lmdb")
-
-
-def pack(path, name):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(name, png())
-    return path
-
-
-def test_layouts_are_told_apart(tmp_path):
-    table = pa.table({"image": [png()], "label": [0]})
-    (tmp_path / "hub" / "data").mkdir(parents=True)
-    pq.write_table(table, tmp_path / "hub" / "data" / "train-00000-of-00001.parquet")
-    idx = {"t10k-images-idx3-ubyte.gz": b"", "t10k-labels-idx1-ubyte.gz": b""}
-    drawing = "images_background/Latin/character01/0001_01.png"
-    cases = {
-        write(tmp_path / "arrow", {"manifest.json": b"{}", "latin.arrow": b""}): "arrow",
-        write(tmp_path / "tree", {"latin/a/1.png": png()}): "image_folder",
-        write(tmp_path / "list", {"metadata.csv": b"", "1.png": png()}): "manifest",
-        write(tmp_path / "mnist", idx): "idx",
-        tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz": "idx",
-        tmp_path / "hub": "parquet",
-        tmp_path / "hub" / "data" / "train-00000-of-00001.parquet": "parquet",
-        pack(tmp_path / "o1" / "images_evaluation.zip", drawing).parent: "omniglot",
-        pack(tmp_path / "o2.zip", drawing): "omniglot",
-        write(tmp_path / "o3", {drawing: png()}): "omniglot",
-        tmp_path / "o3" / "images_background": "omniglot",
-        pack(tmp_path / "signs.zip", "Signs/0/1.png"): "image_folder",
-        tmp_path / "signs.tar.gz": "image_folder",
-        tmp_path / "list" / "metadata.jsonl": "manifest",
-        tmp_path / "chest.npz": "npz",
-    }
-    assert {path: detect_source(path) for path in cases} == cases
-
-
-def test_a_file_that_no_source_reads_is_refused_with_what_is_read(tmp_path):
-    write(tmp_path, {"model.pt": b""})
-    with pytest.raises(DataError, match=r"no source reads this file; read are folders, \.zip"):
-        detect_source(tmp_path / "model.pt")
 
 
 def test_auto_loads_what_it_detects(tmp_path):
@@ -139,6 +92,13 @@ def test_load_dataset_adds_the_leak_to_the_notes(tmp_path):
     files = {"train/latin/a/1.png": png(1), "test/runes/a/1.png": png(1)}
     data = load_dataset(settings(write(tmp_path, files), "image_folder"))
     assert sum(note.startswith("leak: 1 sample is") for note in data.notes) == 1
+
+
+def test_domains_that_look_like_parts_of_one_data_set_come_first(tmp_path):
+    places = [f"{d}/{c}" for d in ("latin", "latin-test", "greek") for c in "ab"]
+    files = {f"{place}/1.png": png(i) for i, place in enumerate(places)}
+    data = load_dataset(settings(write(tmp_path, files), "image_folder"))
+    assert data.notes[0].startswith("leak by construction: the domains latin, latin-test")
 
 
 def test_bad_files_of_every_layout_raise_a_data_error_through_the_one_entrance(tmp_path):

@@ -198,7 +198,7 @@ def test_symlinks_are_followed_to_files_below_the_root_only(tmp_path):
     assert found["inside.png"] == b"one"
     assert found["outside.png"] == "a link out of the data folder; not followed"
     assert found["broken.png"] == "cannot be read (No such file or directory)"
-    assert found["linked"] == "a link to a folder; not followed"
+    assert found["linked"].startswith("a link to a folder out of the data folder")
 
 
 def test_loops_of_symlinks_end(tmp_path):
