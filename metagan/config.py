@@ -120,7 +120,9 @@ class Loaded(Generic[C]):
     provenance: Mapping[str, str]
 
 
-def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()) -> Loaded[C]:
+def load_config(
+    model: type[C], path: Path | None, overrides: Sequence[str] = (), *, only_known: bool = False
+) -> Loaded[C]:
     """Read settings from a file and the command line.
 
     Args:
@@ -128,6 +130,7 @@ def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()
         path: YAML file, or None for defaults alone.
         overrides: `key.path=value` each, also with `--` before it; a value is YAML, so
             `evaluate.shots=[5, 10]` gives a list. A later one wins over an earlier one.
+        only_known: Leave out the file's sections that the model does not have.
 
     Returns:
         The settings with the origin of each.
@@ -138,6 +141,8 @@ def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()
     merge = _Merge(model, COMMAND_LINE if path is None else str(path))
     if path is not None:
         merge.read_file(path)
+    if only_known:
+        merge.data = {name: merge.data[name] for name in model.model_fields if name in merge.data}
     for override in overrides:
         merge.apply(override)
     try:
@@ -190,12 +195,17 @@ def to_yaml(config: Config, *, comments: Mapping[str, str] | None = None) -> str
 
 def changed_settings(before: Config, now: Config, may_change: tuple[str, ...]) -> list[str]:
     """A line for every setting that differs, except those whose key starts in one of these ways."""
-    old, new = dict(_flat(before.model_dump(), "")), dict(_flat(now.model_dump(), ""))
+    old, new = flat_settings(before), flat_settings(now)
     return [
         f"{key}: {old.get(key)!r} before, {new.get(key)!r} now"
         for key in dict.fromkeys([*old, *new])
         if old.get(key) != new.get(key) and not key.startswith(may_change)
     ]
+
+
+def flat_settings(config: Config) -> dict[str, Any]:
+    """Every setting's value by its dotted key."""
+    return dict(_flat(config.model_dump(), ""))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

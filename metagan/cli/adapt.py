@@ -13,6 +13,7 @@ from metagan.cli.options import (
     whole,
 )
 from metagan.cli.outputs import check_out_folder
+from metagan.places import check_exists
 
 DESCRIPTION = """\
 Adapt a trained initialization to a domain it has never seen, from a handful of
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     # Mistakes are told before torch takes seconds to import.
     load_run(args, context)
     check_out_folder(args.out)
+    check_exists(args.support, "--support")
     from metagan.workflow.adapt import adapt_command
 
     return adapt_command(args, context)

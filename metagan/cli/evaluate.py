@@ -16,7 +16,9 @@ from metagan.cli.options import (
     named_run,
 )
 from metagan.cli.outputs import check_out_file, check_writable
-from metagan.settings import SourceName
+from metagan.places import check_exists, check_run
+from metagan.settings import RunConfig, SourceName
+from metagan.sources.paths import check_data
 
 DESCRIPTION = """\
 Adapt to domains that training never saw and say, with 95 % intervals over
@@ -77,7 +79,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.seeds is not None:
         args.overrides.append(f"evaluate.seeds={args.seeds}")
     # Mistakes are told before torch takes seconds to import.
-    load_run(args, context)
+    config: RunConfig = load_run(args, context).config
+    if args.data is not None:
+        check_exists(args.data, "--data")
+    for name, folder in args.baseline or ():
+        check_run(folder, f"--baseline {name}:")
+    check_data(config.data)
     check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.
     if args.out is not None:
         check_out_file(args.out)

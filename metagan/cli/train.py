@@ -13,6 +13,10 @@ from metagan.cli.options import (
     count,
     load,
 )
+from metagan.places import check_run, what_it_is
+from metagan.run_folder import RunError
+from metagan.settings import RunConfig
+from metagan.sources.paths import check_data
 
 DESCRIPTION = """\
 Meta-learn one GAN initialization over the training domains.
@@ -24,6 +28,17 @@ By default Ray starts on this machine; cluster.address joins a running one.
 The run folder receives the resolved settings, metrics, samples and checkpoints.
 On the same kind of device the trained weights do not depend on the number of
 workers, nor on interruptions: --resume goes on exactly where the run stopped."""
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Refuse data and a run to start from that are not there.
+
+    Raises:
+        ValueError: With the setting, the path and what was most likely meant.
+    """
+    check_data(config.data)
+    if config.outer.init_from is not None:
+        check_run(config.outer.init_from, "outer.init_from")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -76,7 +91,14 @@ def run(args: argparse.Namespace, context: Context) -> int:
         args.config = args.run / "config.yaml"
     if args.workers is not None:
         args.overrides.append(f"cluster.num_workers={args.workers}")
-    load(args, context)  # Mistakes in settings are told before torch takes seconds to import.
+    # Mistakes are told before torch takes seconds to import.
+    config: RunConfig = load(args, context).config
+    if args.resume is True and not there and config.checkpoint.storage is None:
+        raise RunError(
+            f"{args.run} is not a run, so there is nothing to resume: {what_it_is(args.run)}; "
+            "leave --resume out, or name the run's folder"
+        )
+    check_inputs(config)
     from metagan.workflow.train import train_command
 
     return train_command(args, context)

@@ -3,7 +3,6 @@
 Sources are imported when used, so that looking at the table costs nothing.
 """
 
-import difflib
 import hashlib
 import importlib
 from collections import Counter, defaultdict
@@ -15,6 +14,7 @@ from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
+from metagan.sources.paths import existing_path
 
 Loader = Callable[[DataConfig], Dataset]
 
@@ -47,7 +47,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     """
     name: str = config.source
     if name not in _NO_PATH_NEEDED:
-        path = _existing_path(config)
+        path = existing_path(config)
         name = detect_source(path) if name == "auto" else name
     dataset = find_loader(name)(config)
     # Prepared data was checked when it was prepared, and reading it all would undo its mapping.
@@ -108,25 +108,6 @@ def duplicate_notes(dataset: Dataset) -> list[str]:
             f"as in {dataset.classes[repeated[0]].name}; support and query can share them"
         )
     return notes
-
-
-def _existing_path(config: DataConfig) -> Path:
-    if config.path is None:
-        raise DataError(f"data.source {config.source} needs data.path")
-    path = Path(config.path).expanduser()
-    if path.exists():
-        return path
-    if "://" in config.path:
-        raise DataError(
-            f"data.path {config.path}: remote data is not read in place; copy it here first"
-        )
-    missing = path
-    while not missing.parent.exists():
-        missing = missing.parent
-    siblings = sorted(entry.name for entry in missing.parent.iterdir())
-    close = difflib.get_close_matches(missing.name, siblings, n=1)
-    hint = f"; did you mean {missing.parent / close[0]}?" if close else ""
-    raise DataError(f"data.path {config.path} does not exist{hint}")
 
 
 def _detect_folder(path: Path) -> str:

@@ -34,6 +34,7 @@ from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan
+from metagan.trained import check_changes
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
 from metagan.workflow.evaluation_tables import (
     HEADER,
@@ -98,7 +99,9 @@ def build_subject(
             have samples for `evaluate.shots`.
         RunError: If the run's data are not those that it was trained on, or a baseline was trained
             on classes that the run holds out.
+        ConfigError: If a setting differs that a trained run cannot follow.
     """
+    check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
     dataset = open_dataset(config.data)
     fingerprint = dataset.fingerprint()  # Hashes every sample.
     check_same_data(run.folder, fingerprint)

@@ -1,6 +1,6 @@
 """What every command needs first: data, splits, networks; and how to open a finished run."""
 
-import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,11 @@ from metagan.config import load_config
 from metagan.dataset import Dataset
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, map_params
+from metagan.places import check_run
 from metagan.probe import check_derivatives
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
-from metagan.strict_yaml import parse_document
 from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
 from metagan.train import WorkerSpec, build_run_gan
 
@@ -85,6 +85,7 @@ class LoadedRun:
         init: The averaged initialization of its best checkpoint.
         step: Outer steps that it was trained for.
         splits: Class names by split.
+        trained: The settings that it was trained with, whatever `config` has been replaced by.
     """
 
     folder: RunFolder
@@ -94,9 +95,10 @@ class LoadedRun:
     init: GanParams
     step: int
     splits: Mapping[str, Sequence[str]]
+    trained: RunConfig
 
 
-def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
+def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None) -> LoadedRun:
     """Open a run at its best checkpoint, see `load_best`.
 
     Args:
@@ -108,14 +110,11 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
         RunError: If it is no run or has no checkpoint.
         CheckpointError: If its checkpoint is damaged; the message names an intact one.
     """
-    folder = RunFolder(path)
-    if not folder.exists():
-        raise RunError(f"{path} is not a run (no config.yaml in it); train one with --run {path}")
-    config = (
-        _own_settings(folder.config_file)
-        if model is None
-        else load_config(model, folder.config_file).config
-    )
+    check_run(path)
+    folder = RunFolder(Path(path))
+    config = load_config(
+        RunConfig if model is None else model, folder.config_file, only_known=model is None
+    ).config
     shape = (config.data.channels, config.data.image_size, config.data.image_size)
     gan, layout, _ = build_run_gan(config, shape)
     checkpoint = load_best(folder.checkpoints, layout)
@@ -126,13 +125,7 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
         read_tensors(checkpoint.path, file), layout, file=str(checkpoint.path / file)
     )
     splits = folder.read_json("splits.json")
-    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits)
-
-
-def _own_settings(file: Path) -> RunConfig:
-    sections = parse_document(file.read_text(encoding="utf-8")).data
-    known = {name: sections[name] for name in RunConfig.model_fields if name in sections}
-    return RunConfig.model_validate_json(json.dumps(known))
+    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits, config)
 
 
 def check_same_data(folder: RunFolder, sha256: str) -> None:
