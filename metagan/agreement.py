@@ -208,7 +208,6 @@ def _glyphs_only(data: "DataConfig") -> Iterator[str]:
         # A run's file holds every setting, so that only another value says that it was asked for.
         if value != usual:
             yield (
-                f"data.{name} is {value}, but only data.source glyphs is drawn by it, and "
-                f"data.source is {data.source}; leave it out (data.{name}="
-                f"{'null' if usual is None else usual})"
+                f"data.{name} is {value}, but it is for data.source glyphs alone, and data.source "
+                f"is {data.source}; leave it out, or set it to {'null' if usual is None else usual}"
             )

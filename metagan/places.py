@@ -26,8 +26,8 @@ def check_run(path: str | os.PathLike[str], option: str = "") -> None:
     folder = Path(path)
     if not (folder / "config.yaml").is_file():
         raise RunError(
-            f"{_named(option, folder)}: no run here (no config.yaml); {what_it_is(folder)}. Name the "
-            "folder that metagan train --run has written"
+            f"{_named(option, folder)}: no run here (no config.yaml); {what_it_is(folder)}. Name "
+            "the folder that metagan train --run has written"
         )
 
 
@@ -40,8 +40,8 @@ def check_adapted(path: str | os.PathLike[str], option: str = "") -> None:
     folder = Path(path)
     if not _is_adapted(folder):
         raise RunError(
-            f"{_named(option, folder)}: not the result of metagan adapt; {what_it_is(folder)}. Name the "
-            "folder that metagan adapt --out has written"
+            f"{_named(option, folder)}: not the result of metagan adapt; {what_it_is(folder)}. "
+            "Name the folder that metagan adapt --out has written"
         )
 
 
@@ -55,7 +55,9 @@ def check_exists(path: str | os.PathLike[str], option: str) -> None:
     try:
         place.stat()
     except FileNotFoundError:
-        raise RunError(f"{option} {path}: no such file or folder{neighbour(place)}") from None
+        near = neighbour(place)
+        hint = f"; did you mean {near}?" if near else ""
+        raise RunError(f"{option} {path}: no such file or folder{hint}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{option} {path}: {reason}") from None
@@ -75,7 +77,7 @@ def what_it_is(path: Path) -> str:
 
 
 def neighbour(path: Path) -> str:
-    """What was most likely meant by a path that does not exist; empty if nothing is near."""
+    """The path that was most likely meant by one that does not exist; empty if none is near."""
     try:
         while not path.parent.exists():
             path = path.parent
@@ -83,12 +85,13 @@ def neighbour(path: Path) -> str:
     except (OSError, ValueError):
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.parent / near[0]}?" if near else ""
+    return str(path.parent / near[0]) if near else ""
 
 
 def _what_it_is(path: Path) -> str:
     if not path.exists():
-        return f"nothing is there{neighbour(path)}"
+        near = neighbour(path)
+        return "nothing is there" + (f" (did you mean {near}?)" if near else "")
     if not path.is_dir():
         return "it is a file"
     for is_it, words in _KINDS:

@@ -224,9 +224,7 @@ def _numbers(array: NDArray[Any], name: str) -> str:
     return words[array.dtype.kind]
 
 
-def _check_shape(
-    name: str, array: NDArray[Any], wanted: tuple[int, ...], *, given: bool
-) -> None:
+def _check_shape(name: str, array: NDArray[Any], wanted: tuple[int, ...], *, given: bool) -> None:
     """Refuse pictures of another shape than (C, H, W) wanted; say what changes them."""
     shape = array.shape[1:]
     if shape == wanted:

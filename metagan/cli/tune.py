@@ -7,7 +7,7 @@ from typing import Any
 from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
-from metagan.cli.outputs import check_out_folder
+from metagan.cli.outputs import check_out_folder, folder_in_data
 from metagan.cli.train import check_inputs
 from metagan.config import load_config
 
@@ -103,6 +103,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.resume == "always" and not started:
         raise SearchExists(f"{out} is not a search, so there is nothing to resume")
     check_inputs(config)
+    if inside := folder_in_data(out, config.data):
+        context.console.print(f"note: --out {inside}")
     result = context.search(config, out, bool(args.resume), context.console)
     _show(result, context)
     from metagan.workflow.report import write_search_report

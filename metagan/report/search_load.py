@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.places import what_it_is
 from metagan.report.load import flat
 from metagan.report.values import finite, pick, records
-from metagan.places import what_it_is
 from metagan.run_folder import RunError
 from metagan.strict_yaml import format_value
 

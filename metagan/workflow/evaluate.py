@@ -104,7 +104,7 @@ def build_subject(
     check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
     dataset = open_dataset(config.data)
     fingerprint = dataset.fingerprint()  # Hashes every sample.
-    check_same_data(run.folder, fingerprint)
+    check_same_data(run.folder, dataset, fingerprint)
     splits = splits_from_names(run.splits, dataset)
     if target is None:
         target = Target(dataset, splits.test, "test classes of the run")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from metagan.algorithms import inner_settings
 from metagan.checkpoint import (
@@ -48,19 +49,29 @@ class TrainSetup:
     spec: WorkerSpec
 
 
-def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = None) -> TrainSetup:
+def prepare(
+    config: RunConfig,
+    *,
+    splits: Mapping[str, Sequence[str]] | None = None,
+    resumed: RunFolder | None = None,
+) -> TrainSetup:
     """Open the data and build the networks.
 
     Args:
         config: The run.
         splits: Class names by split that the run stored; None draws them from the seed.
+        resumed: A run that is to go on, on the data that it was started on.
 
     Raises:
         DataError: If the data cannot be opened.
+        RunError: If they are other data than those of the resumed run.
         ValueError: If the networks have no weights that are to move, or lack a derivative that the
             algorithm takes.
     """
     dataset = open_dataset(config.data)
+    fingerprint = dataset.fingerprint()
+    if resumed is not None:
+        check_same_data(resumed, dataset, fingerprint)
     chosen = (
         make_splits(dataset, config.data, seed=config.seed)
         if splits is None
@@ -69,7 +80,7 @@ def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = N
     source = DatasetTasks(dataset, chosen, config.task)
     gan, layout, initial = build_run_gan(config, dataset.sample_shape)
     check_derivatives(gan, initial, config, dataset.sample_shape)
-    spec = WorkerSpec(config, chosen.names(dataset), dataset.fingerprint(), layout.sha256)
+    spec = WorkerSpec(config, chosen.names(dataset), fingerprint, layout.sha256)
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
 
 
@@ -128,22 +139,70 @@ def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None)
     return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits, config)
 
 
-def check_same_data(folder: RunFolder, sha256: str) -> None:
-    """Refuse to go on with data that a run was not started on.
+def data_record(setup: TrainSetup) -> dict[str, object]:
+    """What a run keeps about its data, to know them again wherever they are moved to."""
+    dataset = setup.dataset
+    return {
+        "sha256": setup.spec.dataset_sha256,
+        "sample_shape": list(dataset.sample_shape),
+        "samples": {record.name: dataset.count(i) for i, record in enumerate(dataset.classes)},
+        "notes": list(dataset.notes),
+        "left_out": list(setup.source.left_out),
+        "origin": dict(dataset.origin),
+    }
+
+
+def check_same_data(folder: RunFolder, dataset: Dataset, sha256: str) -> None:
+    """Refuse to go on with data that a run was not started on; where they are does not matter.
 
     Args:
         folder: The run.
-        sha256: `Dataset.fingerprint` of the data as they are now.
+        dataset: The data as they are now.
+        sha256: Its `Dataset.fingerprint`.
 
     Raises:
-        RunError: If they differ.
+        RunError: If they differ, with what differs.
     """
-    stored = str(folder.read_json("data.json")["sha256"])
+    record = folder.read_json("data.json")
+    stored = str(record["sha256"])
     if stored != sha256:
         raise RunError(
-            f"{folder.path} was started on other data (sha256 {stored[:12]}, now {sha256[:12]}); "
-            "point data.path at the same data"
+            f"{folder.path} was started on other data (sha256 {stored[:12]}, now {sha256[:12]}: "
+            f"{_what_changed(folder, record, dataset)}); point data.path at the same data"
         )
+
+
+def _what_changed(folder: RunFolder, record: Mapping[str, Any], dataset: Dataset) -> str:
+    """In which classes, numbers or sizes the data are not those of a run."""
+    now = {entry.name: dataset.count(i) for i, entry in enumerate(dataset.classes)}
+    counts = record.get("samples")
+    if isinstance(counts, Mapping):
+        before = dict(counts)
+    else:  # A run of an earlier version: the classes are known from its split alone.
+        splits = folder.read_json("splits.json")
+        before = {name: now.get(name, 0) for names in splits.values() for name in names}
+    shape = record.get("sample_shape")
+    parts = []
+    if shape is not None and list(shape) != list(dataset.sample_shape):
+        parts.append(f"samples of {tuple(shape)} before, {dataset.sample_shape} now")
+    for names, words in (
+        (sorted(before.keys() - now.keys()), "not there any more"),
+        (sorted(now.keys() - before.keys()), "new"),
+    ):
+        if names:
+            parts.append(f"{_some(names)} {'is' if len(names) == 1 else 'are'} {words}")
+    other = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
+    if other:
+        parts.append(
+            f"{other[0]} has {now[other[0]]} samples, {before[other[0]]} before"
+            + (f", and {len(other) - 1} more classes differ" if len(other) > 1 else "")
+        )
+    return "; ".join(parts) or "the same classes, but other pictures or names of splits"
+
+
+def _some(names: Sequence[str]) -> str:
+    """`class a`, or `3 classes, such as a`."""
+    return f"class {names[0]}" if len(names) == 1 else f"{len(names)} classes, such as {names[0]},"
 
 
 def load_start(

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import functools
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import load
+from metagan.cli.outputs import folder_in_data
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
@@ -38,13 +40,23 @@ from metagan.workflow.ending import (
     stop_signals,
 )
 from metagan.workflow.rollback import with_rollbacks
-from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
+from metagan.workflow.setup import TrainSetup, as_start, data_record, load_start, prepare
 from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLog, rollback_step
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
-# Settings that a resumed run may change: they do not alter what was computed before.
-RESUMABLE = ("outer.steps", "checkpoint.", "evaluate.", "cluster.", "device", "data.cache_dir")
+# Settings that a resumed run may change: they do not alter what was computed before. Data may have
+# moved; their hash says whether they are the same.
+RESUMABLE = (
+    "outer.steps",
+    "checkpoint.",
+    "evaluate.",
+    "cluster.",
+    "device",
+    "data.cache_dir",
+    "data.path",
+    "data.source",
+)
 # The same where a rollback goes to a checkpoint: which ones there are decides what is computed.
 _RESUMABLE_WITH_ROLLBACKS = (
     *(key for key in RESUMABLE if key != "checkpoint."),
@@ -73,7 +85,7 @@ class TrainOutcome:
 
 def train_run(
     config: RunConfig,
-    run: Path,
+    run: str | os.PathLike[str],
     *,
     open_runner: OpenRunner,
     reporter: Reporter,
@@ -99,9 +111,16 @@ def train_run(
         RunError: If the folder cannot be used as asked.
         WriteError: If the disk does not take what the run writes.
         DivergedError: If too few episodes gave finite meta-gradients.
+        ValueError: If `config` is something else.
     """
     started = time.perf_counter()
-    folder = RunFolder(run)
+    if not isinstance(config, RunConfig):
+        raise ValueError(
+            f"config is {type(config).__name__}; make it with metagan.RunConfig.model_validate"
+        )
+    folder = RunFolder(Path(run))
+    if inside := folder_in_data(folder.path, config.data):
+        reporter.print(f"note: the run folder {inside}")
     if not resume:
         folder.check_new(alone=alone)
     with folder.lock(), nothing_left_of_a_failed_start(folder):
@@ -116,7 +135,7 @@ def train_run(
         if resume:
             check_same_run(folder, config)
             stored = folder.read_json("splits.json")
-        setup = prepare(config, splits=stored)
+        setup = prepare(config, splits=stored, resumed=folder if resume else None)
         learner = new_learner(config, setup)
         start = learner.state()
         loaded = _load(folder, learner, setup) if resume else _Loaded()
@@ -129,12 +148,7 @@ def train_run(
             folder.create(
                 config_yaml=to_yaml(config),
                 splits=setup.spec.splits,
-                data={
-                    "sha256": setup.spec.dataset_sha256,
-                    "notes": list(setup.dataset.notes),
-                    "left_out": list(setup.source.left_out),
-                    "origin": dict(setup.dataset.origin),
-                },
+                data=data_record(setup),
                 alone=alone,
             )
         _announce(config, setup, learner, reporter)
@@ -177,7 +191,7 @@ def train_run(
     status: Literal["done", "interrupted"] = (
         "done" if learner.step >= config.outer.steps else "interrupted"
     )
-    return TrainOutcome(run, learner.step, status, time.perf_counter() - started)
+    return TrainOutcome(folder.path, learner.step, status, time.perf_counter() - started)
 
 
 def _open_storage(
@@ -271,7 +285,6 @@ def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> _Loaded
         RunError: If there are checkpoints and all are damaged.
         CheckpointError: If one cannot be read or used here, and so may be sound.
     """
-    check_same_data(folder, setup.spec.dataset_sha256)
     checkpoint, complaints = load_newest(folder.checkpoints, setup.layout)
     if checkpoint is not None:
         learner.load(checkpoint.state)
