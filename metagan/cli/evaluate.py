@@ -18,7 +18,6 @@ from metagan.cli.options import (
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.places import check_exists, check_run
 from metagan.settings import RunConfig, SourceName
-from metagan.sources.paths import check_data
 
 DESCRIPTION = """\
 Adapt to domains that training never saw and say, with 95 % intervals over
@@ -80,14 +79,16 @@ def run(args: argparse.Namespace, context: Context) -> int:
         args.overrides.append(f"evaluate.seeds={args.seeds}")
     # Mistakes are told before torch takes seconds to import.
     config: RunConfig = load_run(args, context).config
+    check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.
+    if args.out is not None:
+        check_out_file(args.out)
     if args.data is not None:
         check_exists(args.data, "--data")
     for name, folder in args.baseline or ():
         check_run(folder, f"--baseline {name}:")
+    from metagan.sources.registry import check_data
+
     check_data(config.data)
-    check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.
-    if args.out is not None:
-        check_out_file(args.out)
     from metagan.workflow.evaluate import evaluate_command
 
     return evaluate_command(args, context)

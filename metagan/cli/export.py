@@ -38,9 +38,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Export; see `metagan.workflow.export`."""
-    check_run(args.run, "--run")
     if args.out is not None:
         check_out_file(args.out)
+    check_run(args.run, "--run")
     from metagan.workflow.export import export_command
 
     return export_command(args, context)

@@ -44,8 +44,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Generate; see `metagan.workflow.generate`."""
-    check_adapted(args.adapted, "--adapted")
     check_out_folder(args.out)
+    check_adapted(args.adapted, "--adapted")
     from metagan.workflow.generate import generate_command
 
     return generate_command(args, context)

@@ -36,10 +36,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Write the report; see `metagan.workflow.report`."""
-    if args.run is not None:
-        check_run(args.run, "--run")
     if args.out is not None:
         check_out_file(args.out)
+    if args.run is not None:
+        check_run(args.run, "--run")
     from metagan.workflow.report import report_command
 
     return report_command(args, context)

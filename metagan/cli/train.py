@@ -16,7 +16,6 @@ from metagan.cli.options import (
 from metagan.places import check_run, what_it_is
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
-from metagan.sources.paths import check_data
 
 DESCRIPTION = """\
 Meta-learn one GAN initialization over the training domains.
@@ -36,6 +35,8 @@ def check_inputs(config: RunConfig) -> None:
     Raises:
         ValueError: With the setting, the path and what was most likely meant.
     """
+    from metagan.sources.registry import check_data
+
     check_data(config.data)
     if config.outer.init_from is not None:
         check_run(config.outer.init_from, "outer.init_from")

@@ -3,6 +3,7 @@
 Sources are imported when used, so that looking at the table costs nothing.
 """
 
+import difflib
 import hashlib
 import importlib
 from collections import Counter, defaultdict
@@ -14,7 +15,6 @@ from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.paths import existing_path
 
 Loader = Callable[[DataConfig], Dataset]
 
@@ -47,13 +47,25 @@ def load_dataset(config: DataConfig) -> Dataset:
     """
     name: str = config.source
     if name not in _NO_PATH_NEEDED:
-        path = existing_path(config)
+        path = _existing_path(config)
         name = detect_source(path) if name == "auto" else name
     dataset = find_loader(name)(config)
     # Prepared data was checked when it was prepared, and reading it all would undo its mapping.
     if name in ("arrow", "glyphs"):
         return dataset
     return replace(dataset, notes=(*dataset.notes, *duplicate_notes(dataset)))
+
+
+def check_data(config: DataConfig) -> None:
+    """Refuse data settings whose path is not there, or that no source reads; no picture is opened.
+
+    Raises:
+        DataError: With the path and the fix.
+    """
+    if config.source not in _NO_PATH_NEEDED:
+        path = _existing_path(config)
+        if config.source == "auto":
+            detect_source(path)
 
 
 def find_loader(name: str) -> Loader:
@@ -108,6 +120,25 @@ def duplicate_notes(dataset: Dataset) -> list[str]:
             f"as in {dataset.classes[repeated[0]].name}; support and query can share them"
         )
     return notes
+
+
+def _existing_path(config: DataConfig) -> Path:
+    if config.path is None:
+        raise DataError(f"data.source {config.source} needs data.path")
+    path = Path(config.path).expanduser()
+    if path.exists():
+        return path
+    if "://" in config.path:
+        raise DataError(
+            f"data.path {config.path}: remote data is not read in place; copy it here first"
+        )
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    siblings = sorted(entry.name for entry in missing.parent.iterdir())
+    close = difflib.get_close_matches(missing.name, siblings, n=1)
+    hint = f"; did you mean {missing.parent / close[0]}?" if close else ""
+    raise DataError(f"data.path {config.path} does not exist{hint}")
 
 
 def _detect_folder(path: Path) -> str:
