@@ -16,6 +16,7 @@ from metagan.cli.options import (
     named_run,
 )
 from metagan.cli.outputs import check_out_file, check_writable
+from metagan.cli.train import check_inputs
 from metagan.places import check_exists, check_run
 from metagan.settings import RunConfig, SourceName
 
@@ -86,9 +87,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         check_exists(args.data, "--data")
     for name, folder in args.baseline or ():
         check_run(folder, f"--baseline {name}:")
-    from metagan.sources.registry import check_data
-
-    check_data(config.data)
+    check_inputs(config, begun=True)
     from metagan.workflow.evaluate import evaluate_command
 
     return evaluate_command(args, context)

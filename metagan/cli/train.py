@@ -29,15 +29,24 @@ On the same kind of device the trained weights do not depend on the number of
 workers, nor on interruptions: --resume goes on exactly where the run stopped."""
 
 
-def check_inputs(config: RunConfig) -> None:
+def check_inputs(config: RunConfig, *, begun: bool = False) -> None:
     """Refuse data and a run to start from that are not there.
+
+    Args:
+        config: The run.
+        begun: The run has been on these data before.
 
     Raises:
         ValueError: With the setting, the path and what was most likely meant.
     """
+    from metagan.dataset import DataError
     from metagan.sources.registry import check_data
 
-    check_data(config.data)
+    try:
+        check_data(config.data)
+    except DataError as error:
+        moved = "; if the data have moved, set data.path to where they are now" if begun else ""
+        raise DataError(f"{error}{moved}") from None
     if config.outer.init_from is not None:
         check_run(config.outer.init_from, "outer.init_from")
 
@@ -99,7 +108,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
             f"{args.run} is not a run, so there is nothing to resume: {what_it_is(args.run)}; "
             "leave --resume out, or name the run's folder"
         )
-    check_inputs(config)
+    check_inputs(config, begun=there and bool(args.resume))
     from metagan.workflow.train import train_command
 
     return train_command(args, context)

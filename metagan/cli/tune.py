@@ -102,7 +102,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         )
     if args.resume == "always" and not started:
         raise SearchExists(f"{out} is not a search, so there is nothing to resume")
-    check_inputs(config)
+    check_inputs(config, begun=started)
     if inside := folder_in_data(out, config.data):
         context.console.print(f"note: --out {inside}")
     result = context.search(config, out, bool(args.resume), context.console)
