@@ -150,9 +150,7 @@ def test_an_editable_install_is_found_from_the_folder_that_holds_the_checkout(
     pytest.importorskip("setuptools", minversion="77")
     checkout = tmp_path / "metagan"
     for package in PACKAGES:
-        shutil.copytree(
-            REPOSITORY / package, checkout / package, ignore=lambda *_: ["__pycache__"]
-        )
+        shutil.copytree(REPOSITORY / package, checkout / package, ignore=lambda *_: ["__pycache__"])
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, checkout)
 
