@@ -20,7 +20,10 @@ Adapt a trained initialization to a domain it has never seen, from a handful of
 examples: the inner loop of training, started from the run's averaged weights.
 
 The support folder holds one sub-folder of pictures per class. The result is a
-folder that `metagan generate` draws from."""
+folder that `metagan generate` draws from.
+
+Settings of the inner loop can be set anew, such as inner.lr=1e-3; one that the
+run's weights cannot leave, or that adapting does not read, is an error."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

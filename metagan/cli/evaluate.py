@@ -27,7 +27,10 @@ better than classical augmentation does, and how good they look (KID, FID,
 precision, recall, density, coverage, diversity, copies).
 
 Every choice (how many steps, how many generated samples, or none at all) is
-made on validation domains; test domains are only measured."""
+made on validation domains; test domains are only measured.
+
+Settings of the evaluation, of the inner loop and of the cluster can be set anew,
+and data.path where the run's data have moved; any other is an error."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

@@ -26,7 +26,8 @@ By default Ray starts on this machine; cluster.address joins a running one.
 
 The run folder receives the resolved settings, metrics, samples and checkpoints.
 On the same kind of device the trained weights do not depend on the number of
-workers, nor on interruptions: --resume goes on exactly where the run stopped."""
+workers, nor on interruptions: --resume goes on exactly where the run stopped,
+also where data.path says that the same data have been moved to."""
 
 
 def check_inputs(config: RunConfig, *, begun: bool = False) -> None:
@@ -60,6 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         description=DESCRIPTION,
         examples=(
             "metagan train --run runs/glyphs outer.steps=500",
+            "metagan train --run runs/mine data.path=my_letters/",
             "metagan train -c configs/omniglot.yaml --workers 8 inner.lr=3e-3",
             "metagan train --run runs/glyphs --resume",
             "metagan train -c configs/omniglot.yaml --run runs/omniglot --resume auto",
