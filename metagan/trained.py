@@ -72,6 +72,8 @@ _BUILT_ON = (
     "inner.state_count",
     "inner.state_gain",
 )
+# Of these, what two runs must share for one to use the other's weights: not how they are learned.
+_NETWORKS = tuple(key for key in _BUILT_ON if key.startswith(("data.", "gan.")))
 # Those whose place another setting takes once a run is trained.
 _INSTEAD = {
     "task.shots": "--support has the samples of metagan adapt, evaluate.shots those of evaluate",
@@ -120,6 +122,23 @@ def check_changes(
             )
     if problems:
         raise ConfigError(*problems)
+
+
+def other_networks(ours: RunConfig, theirs: RunConfig) -> list[str]:
+    """Settings by which two runs' networks differ, with both values.
+
+    Equal shapes do not make equal networks: weights under another `gan.max_displacement` or
+    `gan.spectral_norm` are another generator or discriminator.
+    """
+    # What a network has no use for cannot tell it apart.
+    idle = {"gan.num_labels"} if ours.gan.conditioning != "label" else set()
+    idle |= {"gan.max_displacement"} if ours.gan.family != "flow" else set()
+    here, there = flat_settings(ours), flat_settings(theirs)
+    return [
+        f"{key} is {format_value(here[key])}, there {format_value(there[key])}"
+        for key in _NETWORKS
+        if here[key] != there[key] and key not in idle
+    ]
 
 
 def _learned_with(trained: RunConfig) -> Iterator[str]:

@@ -16,7 +16,7 @@ from metagan.cli.options import (
     named_run,
 )
 from metagan.cli.outputs import check_out_file, check_writable
-from metagan.cli.train import check_inputs
+from metagan.cli.train import check_data_there
 from metagan.places import check_exists, check_run
 from metagan.settings import RunConfig, SourceName
 
@@ -29,8 +29,8 @@ precision, recall, density, coverage, diversity, copies).
 Every choice (how many steps, how many generated samples, or none at all) is
 made on validation domains; test domains are only measured.
 
-Settings of the evaluation, of the inner loop and of the cluster can be set anew,
-and data.path where the run's data have moved; any other is an error."""
+Settings of the evaluation, the inner loop and the cluster can be set anew, and
+data.path where the run's data have moved; any other is an error."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -88,9 +88,11 @@ def run(args: argparse.Namespace, context: Context) -> int:
         check_out_file(args.out)
     if args.data is not None:
         check_exists(args.data, "--data")
+        other = {"path": str(args.data), "source": args.source}
+        check_data_there(config.data.model_copy(update=other))
     for name, folder in args.baseline or ():
         check_run(folder, f"--baseline {name}:")
-    check_inputs(config, begun=True)
+    check_data_there(config.data, begun=True)
     from metagan.workflow.evaluate import evaluate_command
 
     return evaluate_command(args, context)

@@ -15,7 +15,7 @@ from metagan.cli.options import (
 )
 from metagan.places import check_run, what_it_is
 from metagan.run_folder import RunError
-from metagan.settings import RunConfig
+from metagan.settings import DataConfig, RunConfig
 
 DESCRIPTION = """\
 Meta-learn one GAN initialization over the training domains.
@@ -40,16 +40,21 @@ def check_inputs(config: RunConfig, *, begun: bool = False) -> None:
     Raises:
         ValueError: With the setting, the path and what was most likely meant.
     """
+    check_data_there(config.data, begun=begun)
+    if config.outer.init_from is not None:
+        check_run(config.outer.init_from, "outer.init_from")
+
+
+def check_data_there(data: DataConfig, *, begun: bool = False) -> None:
+    """Refuse data that are not there or that no source reads; see `check_inputs`."""
     from metagan.dataset import DataError
     from metagan.sources.registry import check_data
 
     try:
-        check_data(config.data)
+        check_data(data)
     except DataError as error:
         moved = "; if the data have moved, set data.path to where they are now" if begun else ""
         raise DataError(f"{error}{moved}") from None
-    if config.outer.init_from is not None:
-        check_run(config.outer.init_from, "outer.init_from")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

@@ -145,7 +145,6 @@ def adapt_run(
     _check_opened(run)
     data, config = run.trained.data, run.config
     pictures = picture_classes(classes, shape=(data.channels, data.image_size, data.image_size))
-    check_changes(run.trained, config, run=run.folder.path, where="run.config", use="adapt")
     inner = inner_settings(config)
     check_moves(inner, run.init)
     shots = max(len(array) for array in pictures.values())
@@ -163,8 +162,10 @@ def adapt_run(
 
 
 def _check_opened(run: object) -> None:
+    """Refuse what is no opened run, or has been given settings that it cannot follow."""
     if not isinstance(run, LoadedRun):
         raise ValueError(f"run is {type(run).__name__}; give what metagan.load_run(folder) returns")
+    check_changes(run.trained, run.config, run=run.folder.path, where="run.config", use="adapt")
 
 
 def save_adapted(

@@ -127,7 +127,7 @@ def build_subject(
     for name, path in (baselines or {}).items():
         inits[name], inner[name] = load_start(
             path,
-            type(config),
+            config,
             untrained,
             setting=f"--baseline {name}",
             held_out=[dataset.classes[i].name for i in (*splits.validation, *splits.test)],

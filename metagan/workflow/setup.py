@@ -24,6 +24,7 @@ from metagan.settings import InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
 from metagan.train import WorkerSpec, build_run_gan
+from metagan.trained import other_networks
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def _some(names: Sequence[str]) -> str:
 
 def load_start(
     path: Path,
-    model: type[RunConfig],
+    config: RunConfig,
     initial: GanParams,
     *,
     setting: str,
@@ -220,7 +221,7 @@ def load_start(
 
     Args:
         path: The other run.
-        model: The settings' type.
+        config: This run's settings.
         initial: What this run starts from by itself; the other's networks must be like these.
         setting: What asked for it, for messages.
         held_out: Names of the classes that this run chooses or measures on.
@@ -230,11 +231,13 @@ def load_start(
         CheckpointError: If that run's networks differ.
         RunError: If it was trained on a class that is held out here.
     """
-    loaded = load_run(path, model)
+    loaded = load_run(path)
+    differing = other_networks(config, loaded.config)
     both = [Layout.of(params.players).sha256 for params in (loaded.init, initial)]
-    if both[0] != both[1]:
+    if differing or both[0] != both[1]:
+        named = f" ({'; '.join(differing)})" if differing else ""
         raise CheckpointError(
-            f"{setting} {path}: its networks differ from this run's; use the same gan.* and "
+            f"{setting} {path}: its networks differ from this run's{named}; use the same gan.* and "
             "data.image_size, data.channels"
         )
     if loaded.folder.read_json("data.json")["sha256"] == dataset_sha256:

@@ -232,7 +232,7 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
         held_out = setup.splits.names(setup.dataset)
         other, other_inner = load_start(
             Path(config.outer.init_from),
-            type(config),
+            config,
             setup.initial,
             setting="outer.init_from",
             held_out=[*held_out["validation"], *held_out["test"]],
@@ -256,7 +256,7 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
     Raises:
         RunError: With the settings that differ.
     """
-    before = load_config(type(config), folder.config_file).config
+    before = load_config(type(config), folder.config_file, only_known=True).config
     may_change = _RESUMABLE_WITH_ROLLBACKS if config.outer.rollbacks else RESUMABLE
     if changed := changed_settings(before, config, may_change):
         raise RunError(
