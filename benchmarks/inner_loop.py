@@ -9,7 +9,7 @@ episodes:
 
 * plain: a copy of both modules per episode, `torch.optim.SGD`, generated pictures shared between
   the two players' steps: what a careful user of torch writes by hand;
-* loop: `metagan.algorithms.chunk_gradient(..., vectorised=False)`;
+* loop: `metagan.chunk_gradient.chunk_gradient(..., vectorised=False)`;
 * vmap: the same with `vectorised=True`, all episodes of the chunk at once.
 
 Times are CPU seconds of the process, and rounds are interleaved, so that other load on the machine

@@ -16,6 +16,8 @@ QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
 SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
 # Those whose meta-gradient is how far the inner loop has moved the weights.
 BY_DISPLACEMENT = ("reptile", "average")
+# Settings of the built-in data alone.
+GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
 # Those that can learn where the inner optimizer's state starts.
 LEARN_STATE = ("reptile", *THROUGH_INNER_LOOP)
 
@@ -190,3 +192,22 @@ def _data(data: "DataConfig") -> Iterator[str]:
         )
     if data.source != "glyphs" and data.path is None:
         yield f"data.source {data.source} needs data.path"
+    if data.source == "glyphs" and data.path is not None:
+        yield (
+            f"data.path is {data.path}, but data.source glyphs is built in and reads no files; set "
+            "data.source auto to read that path, or data.path null to draw glyphs"
+        )
+    if data.source != "glyphs":
+        yield from _glyphs_only(data)
+
+
+def _glyphs_only(data: "DataConfig") -> Iterator[str]:
+    """Settings of the built-in data, given for data that are read."""
+    for name in GLYPHS_ONLY:
+        value, usual = getattr(data, name), type(data).model_fields[name].default
+        # A run's file holds every setting, so that only another value says that it was asked for.
+        if value != usual:
+            yield (
+                f"data.{name} is {value}, but it is for data.source glyphs alone, and data.source "
+                f"is {data.source}; leave it out, or set it to {'null' if usual is None else usual}"
+            )

@@ -1,6 +1,6 @@
-"""The table of meta-learning algorithms, and the meta-gradient of a chunk of episodes.
+"""The table of meta-learning algorithms: from an episode to its meta-gradient.
 
-An algorithm is a rule from an episode to a meta-gradient; the outer optimizer treats all alike.
+The outer optimizer treats all rules alike; `metagan.chunk_gradient` applies one to a chunk.
 
 Shapes: E episodes in a chunk, P weights of both players.
 """

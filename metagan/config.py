@@ -5,12 +5,13 @@ override; all of them pass the same validator, and every problem is reported at 
 place it comes from.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -22,8 +23,10 @@ from metagan.config_fields import (
     leaves,
     lookup,
     not_a_section,
+    plain,
     section_of,
     setting,
+    shown,
     unknown_key,
     wrong_value,
 )
@@ -43,11 +46,38 @@ _MAX_FILE_BYTES = 256 * 1024
 
 
 class Config(BaseModel):
-    """Frozen and strict: an unknown key, a wrong type, NaN or infinity is an error."""
+    """Frozen and strict: an unknown key, a wrong type, NaN or infinity is an error.
+
+    From Python, a list does for a tuple, a path for text, and a number of numpy's for a number.
+    Settings that hold sections say what is wrong as the command line does, by `ConfigError`.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    def __init__(self, /, **settings: Any) -> None:
+        with _in_our_words(type(self)):
+            super().__init__(**plain(type(self), settings))
+
+    # Otherwise pydantic calls it for every section of a whole, which knows the section's place.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Settings from a mapping; see pydantic for the options.
+
+        Raises:
+            ConfigError: With every problem found.
+        """
+        with _in_our_words(cls):
+            return super().model_validate(plain(cls, obj), **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """The same from JSON text."""
+        with _in_our_words(cls):
+            return super().model_validate_json(json_data, **options)
 
 
 class ConfigError(ValueError):
@@ -60,6 +90,18 @@ class ConfigError(ValueError):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+@contextlib.contextmanager
+def _in_our_words(model: type[Config]) -> Iterator[None]:
+    """Raise `ConfigError` in place of pydantic's error about settings that hold sections."""
+    try:
+        yield
+    except ValidationError as error:
+        if all(section_of(info.annotation) is None for info in model.model_fields.values()):
+            raise
+        merge = _Merge(model, model.__name__)
+        raise ConfigError(*merge.explain_all(error)) from None
 
 
 C = TypeVar("C", bound=Config)
@@ -78,7 +120,9 @@ class Loaded(Generic[C]):
     provenance: Mapping[str, str]
 
 
-def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()) -> Loaded[C]:
+def load_config(
+    model: type[C], path: Path | None, overrides: Sequence[str] = (), *, only_known: bool = False
+) -> Loaded[C]:
     """Read settings from a file and the command line.
 
     Args:
@@ -86,6 +130,7 @@ def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()
         path: YAML file, or None for defaults alone.
         overrides: `key.path=value` each, also with `--` before it; a value is YAML, so
             `evaluate.shots=[5, 10]` gives a list. A later one wins over an earlier one.
+        only_known: Leave out the file's sections that the model does not have.
 
     Returns:
         The settings with the origin of each.
@@ -93,21 +138,31 @@ def load_config(model: type[C], path: Path | None, overrides: Sequence[str] = ()
     Raises:
         ConfigError: With every problem of the file and of the overrides.
     """
-    merge = _Merge(model, path)
+    merge = _Merge(model, COMMAND_LINE if path is None else str(path))
     if path is not None:
         merge.read_file(path)
+    if only_known:
+        merge.data = {name: merge.data[name] for name in model.model_fields if name in merge.data}
     for override in overrides:
         merge.apply(override)
     try:
-        # Through JSON, strict mode takes a list for a tuple but still no text for a number.
-        config = model.model_validate_json(json.dumps(merge.data))
+        config = validated(model, merge.data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        problems = [problem for detail in details for problem in merge.explain(detail)]
-        raise ConfigError(*merge.problems, *problems) from None
+        raise ConfigError(*merge.problems, *merge.explain_all(error)) from None
     if merge.problems:
         raise ConfigError(*merge.problems)
     return Loaded(config, merge.provenance())
+
+
+def validated(model: type[C], data: Mapping[str, Any]) -> C:
+    """Settings from what a file or the command line holds.
+
+    Raises:
+        ValidationError: Of pydantic, with the place of every problem.
+    """
+    # Through JSON, strict mode takes a list for a tuple but still no text for a number.
+    config: C = model.__pydantic_validator__.validate_json(json.dumps(data))
+    return config
 
 
 def to_yaml(config: Config, *, comments: Mapping[str, str] | None = None) -> str:
@@ -140,12 +195,17 @@ def to_yaml(config: Config, *, comments: Mapping[str, str] | None = None) -> str
 
 def changed_settings(before: Config, now: Config, may_change: tuple[str, ...]) -> list[str]:
     """A line for every setting that differs, except those whose key starts in one of these ways."""
-    old, new = dict(_flat(before.model_dump(), "")), dict(_flat(now.model_dump(), ""))
+    old, new = flat_settings(before), flat_settings(now)
     return [
         f"{key}: {old.get(key)!r} before, {new.get(key)!r} now"
         for key in dict.fromkeys([*old, *new])
         if old.get(key) != new.get(key) and not key.startswith(may_change)
     ]
+
+
+def flat_settings(config: Config) -> dict[str, Any]:
+    """Every setting's value by its dotted key."""
+    return dict(_flat(config.model_dump(), ""))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -184,9 +244,9 @@ def json_schema(model: type[Config]) -> dict[str, Any]:
 class _Merge:
     """Values and their origins while sources are laid over each other."""
 
-    def __init__(self, model: type[Config], path: Path | None) -> None:
+    def __init__(self, model: type[Config], source: str) -> None:
         self._model = model
-        self._source = str(path) if path is not None else COMMAND_LINE
+        self._source = source
         self._origins: dict[Location, str] = {}
         self.data: dict[str, Any] = {}
         self.problems: list[str] = []
@@ -245,7 +305,12 @@ class _Merge:
                 return self._origins[place[:length]]
         return None
 
-    def explain(self, detail: Any) -> list[str]:
+    def explain_all(self, error: ValidationError) -> list[str]:
+        """Lines about all that pydantic found."""
+        details = error.errors(include_url=False)
+        return [problem for detail in details for problem in self._explain(detail)]
+
+    def _explain(self, detail: Any) -> list[str]:
         """Lines about one of pydantic's error details."""
         place: Location = tuple(detail["loc"])
         kind = lookup(self._model, place)
@@ -261,6 +326,8 @@ class _Merge:
         where = self.origin(place) or self._source
         if detail["type"] == "extra_forbidden":
             return f"{where}: {unknown_key(self._model, place)}"
+        if not place:
+            return f"{where}: expected settings by name; got {shown(detail['input'])}"
         if kind is None or detail["type"] == "missing":
             return f"{where}: {dotted(place)}: {detail['msg']}"
         if section_of(kind.annotation) is not None:
@@ -272,7 +339,7 @@ class _Merge:
         origins = {
             key: origin
             for key, origin in self.provenance().items()
-            if re.search(rf"\b{re.escape(key)}\b", text)
+            if self._origins and re.search(rf"\b{re.escape(key)}\b", text)
         }
         where = next((origin for origin in origins.values() if origin != DEFAULT), self._source)
         listed = ", ".join(f"{key}: {origin}" for key, origin in origins.items())

@@ -5,7 +5,8 @@ A place is a path of names (and list indices) through the sections, such as ("in
 
 import difflib
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -71,6 +72,34 @@ def lookup(model: type[BaseModel], place: Location) -> FieldInfo | None:
             return None
         section = section_of(info.annotation)
     return info
+
+
+def plain(model: type[BaseModel], settings: Any) -> Any:
+    """Settings as Python code has them, in the types that a file has; all else is left as it is."""
+    if not isinstance(settings, Mapping):
+        return settings
+    return {
+        name: _plain_value(model.model_fields[name].annotation, value)
+        if name in model.model_fields
+        else value
+        for name, value in settings.items()
+    }
+
+
+def _plain_value(annotation: Any, value: Any) -> Any:
+    """Lists as tuples, paths as text, numpy's numbers as Python's."""
+    section = section_of(annotation)
+    if section is not None:
+        return plain(section, value)
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    kinds = alternatives(annotation)
+    if isinstance(value, os.PathLike) and str in kinds:
+        return os.fsdecode(value)
+    items = [get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple]
+    if items and isinstance(value, (list, tuple)):
+        return tuple(_plain_value(items[0], item) for item in value)
+    return value
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -139,7 +168,7 @@ def wrong_value(info: FieldInfo, value: Any) -> str:
     """What a field expects, what it got, and what was most likely meant."""
     bounds = _bounds_text(info)
     expected = _type_text(info.annotation) + (f", {bounds}" if bounds else "")
-    return f"expected {expected}; got {_shown(value)}{_hint(info, value)}"
+    return f"expected {expected}; got {shown(value)}{_hint(info, value)}"
 
 
 def _hint(info: FieldInfo, value: Any) -> str:
@@ -150,7 +179,7 @@ def _hint(info: FieldInfo, value: Any) -> str:
         near = difflib.get_close_matches(str(value).lower(), choices, n=1)
         return f"; did you mean {near[0]}?" if near else ""
     if any(get_origin(kind) in (tuple, list) for kind in kinds) and not isinstance(value, list):
-        return f"; write [{_shown(value)}]" if _fits(info, [value]) else ""
+        return f"; write [{shown(value)}]" if _fits(info, [value]) else ""
     if str in kinds and not isinstance(value, (list, dict, NoneType)):
         return "; put it between quotes"
     if isinstance(value, float) and not math.isfinite(value):
@@ -180,8 +209,13 @@ def _fits(info: FieldInfo, value: Any) -> bool:
     return True
 
 
-def _shown(value: Any) -> str:
-    text = format_value(value)
+def shown(value: Any) -> str:
+    """A wrong value, on one line that is not too long."""
+    try:
+        text = format_value(value)
+    except TypeError:  # Keys that are no text.
+        text = repr(value)
+    text = " ".join(text.split())
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
@@ -194,7 +228,7 @@ def not_a_section(info: FieldInfo, place: Location, value: Any) -> str:
         return f"{key}: the section is empty; give it settings or remove it"
     names = list(section.model_fields)
     return (
-        f"{key}: is a section, not a single setting; got {_shown(value)}; "
+        f"{key}: is a section, not a single setting; got {shown(value)}; "
         f"set one of its keys, such as {key}.{names[0]} (known: {', '.join(names)})"
     )
 

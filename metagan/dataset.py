@@ -8,7 +8,7 @@ Shapes: N samples; for images a sample is (C, H, W) uint8, C channels, H x W pix
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,11 +80,23 @@ class Dataset:
         notes: Sequence[str] = (),
         origin: Mapping[str, Any] | None = None,
     ) -> "Dataset":
-        """Sort and pack classes given as {record: (n, *sample_shape) array or list of samples}."""
+        """Sort and pack classes given as {record: (n, *sample_shape) array or list of samples}.
+
+        Pictures may also be tensors or PIL's; see `metagan.samples.picture_classes`.
+
+        Raises:
+            DataError: If they cannot be used; the message names the class and the fix.
+        """
+        from metagan.samples import picture_classes  # Its errors are of this module.
+
+        if isinstance(samples_by_class, Mapping):
+            _check_records(samples_by_class)
+            if not samples_by_class or min(map(_count, samples_by_class.values())) == 0:
+                raise DataError("a data set needs at least one class, and a sample in every class")
+        if kind == "image":
+            samples_by_class = picture_classes(samples_by_class, name="samples_by_class")
         ordered = sorted(samples_by_class, key=lambda record: (record.domain, record.label))
         counts = [len(samples_by_class[record]) for record in ordered]
-        if not ordered or min(counts) == 0:
-            raise DataError("a data set needs at least one class, and a sample in every class")
         packed = np.concatenate([np.asarray(samples_by_class[record]) for record in ordered])
         packed.flags.writeable = False
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -129,3 +141,22 @@ class Dataset:
         digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         digest.update(np.ascontiguousarray(self.samples).data)
         return digest.hexdigest()
+
+
+def _check_records(classes: Iterable[object]) -> None:
+    """Refuse names of classes that are not plain."""
+    for record in classes:
+        if not isinstance(record, ClassRecord):
+            raise DataError(
+                f"the class {record!r} is no ClassRecord; name it by its domain and label, as in "
+                f"ClassRecord('letters', {str(record)!r})"
+            )
+        if not (isinstance(record.domain, str) and isinstance(record.label, str)):
+            raise DataError(f"{record!r}: domain and label must be text")
+        if record.split not in (None, "train", "validation", "test"):
+            raise DataError(f"{record!r}: split must be train, validation, test or None")
+
+
+def _count(samples: object) -> int:
+    """How many samples a class has; what cannot be counted is judged by what reads it."""
+    return len(samples) if isinstance(samples, Sequence) else getattr(samples, "size", 1)

@@ -31,11 +31,13 @@ class GanPair:
         generator: (condition, z) -> samples; z may have L latents for each condition.
         discriminator: (condition, candidates) -> scores (B,).
         config: Losses and their weights.
+        sample_shape: Of the samples that the modules are made for, where that is known.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     config: GanConfig
+    sample_shape: tuple[int, ...] | None = None
 
     def to(self, device: torch.device) -> "GanPair":
         """This pair, with what its modules hold beside weights on a device.
@@ -185,4 +187,4 @@ def build_gan(
     params = GanParams(module_params(generator), module_params(discriminator))
     for module in (generator, discriminator):
         module.requires_grad_(False)
-    return GanPair(generator, discriminator, config), params
+    return GanPair(generator, discriminator, config, tuple(sample_shape)), params

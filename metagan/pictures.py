@@ -4,6 +4,7 @@ Shapes: N pictures, C channels (1 or 3), H x W pixels.
 """
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from metagan.dataset import DataError
 from metagan.files import write_bytes
+from metagan.samples import array_of, in_bytes
 
 Pictures = NDArray[np.uint8]
 
@@ -20,15 +23,19 @@ def grid(rows: Sequence[Sequence[Pictures]], *, gap: int = 1, scale: int = 2) ->
     """Rows of groups of pictures as one picture; a wider gap stands between groups.
 
     Args:
-        rows: Per row, groups of pictures (n, C, H, W); every row alike in numbers.
+        rows: Per row, groups of pictures (n, C, H, W), as `metagan.samples.in_bytes` takes them;
+            every row alike in numbers.
         gap: Pixels between pictures.
         scale: Each pixel becomes scale x scale.
 
     Returns:
         (H', W', 3) uint8.
+
+    Raises:
+        DataError: If rows are not that, or not alike.
     """
     lines = []
-    for groups in rows:
+    for groups in _checked(rows):
         cells: list[Pictures] = []
         for index, group in enumerate(groups):
             if index:
@@ -46,17 +53,52 @@ def _blank(height: int, width: int) -> Pictures:
     return np.full((height, width, 3), 96, dtype=np.uint8)
 
 
+def _checked(rows: Sequence[Sequence[Pictures]]) -> list[list[Pictures]]:
+    """The groups as uint8, all rows alike."""
+    groups = [[array_of(group) for group in row] for row in rows]
+    found = [group.shape for row in groups for group in row]
+    if not found:
+        raise DataError("rows is empty; give rows of groups of pictures (n, C, H, W)")
+    for shape in found:
+        if len(shape) != 4 or shape[1] not in (1, 3):
+            raise DataError(
+                f"a group of rows has shape {shape}; expected (n, C, H, W) with 1 channel or 3, "
+                "in rows of groups: grid([[pictures]])"
+            )
+    widths = {sum(group.shape[0] * group.shape[3] for group in row) for row in groups}
+    heights = [{group.shape[2] for group in row} for row in groups]
+    if len(widths) > 1 or any(len(row) != 1 for row in heights):
+        raise DataError(
+            "rows are not alike; every row needs as many pictures of the same size as the first"
+        )
+    flat = iter(in_bytes([group for row in groups for group in row], "rows"))
+    return [[next(flat) for _ in row] for row in groups]
+
+
 def png_bytes(picture: Pictures) -> bytes:
-    """A picture (H, W, 3), (H, W) or (C, H, W) with C in (1, 3) as PNG."""
+    """A picture (H, W, 3), (H, W) or (C, H, W) with C in (1, 3) as PNG.
+
+    Raises:
+        DataError: If it is not one picture.
+    """
+    stream = io.BytesIO()
+    if isinstance(picture, Image.Image):
+        picture.save(stream, format="PNG", optimize=True)
+        return stream.getvalue()
+    [picture] = in_bytes([array_of(picture)], "picture")
     if picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.shape[-1] not in (1, 3):
         picture = picture.transpose(1, 2, 0)
     if picture.ndim == 3 and picture.shape[-1] == 1:
         picture = picture[..., 0]
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG", optimize=True)
+    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[-1] == 3):
+        raise DataError(
+            f"picture has shape {picture.shape}; expected (H, W), (H, W, 3) or (C, H, W); "
+            "metagan.grid puts several on one"
+        )
+    Image.fromarray(np.ascontiguousarray(picture)).save(stream, format="PNG", optimize=True)
     return stream.getvalue()
 
 
-def write_png(path: Path, picture: Pictures) -> None:
+def write_png(path: str | os.PathLike[str], picture: Pictures) -> None:
     """Write a picture, whole or not at all."""
-    write_bytes(path, png_bytes(picture))
+    write_bytes(Path(path), png_bytes(picture))

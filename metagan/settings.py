@@ -29,8 +29,13 @@ AdversarialLossName = Literal[
 class DataConfig(Config):
     """Which samples, how they are read, and which are held out."""
 
-    source: SourceName = Field("glyphs", description="Layout of the data; auto looks at the path.")
-    path: str | None = Field(None, description="File or folder; not needed for glyphs.")
+    source: SourceName = Field(
+        "glyphs",
+        description="Layout of the data; auto looks at the path, and is the default with one.",
+    )
+    path: str | None = Field(
+        None, min_length=1, description="File or folder; glyphs are built in and have none."
+    )
     image_size: int = Field(28, ge=16, le=64, description="Pictures are resized to this, pixels.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     invert: bool = Field(False, description="Swap dark and bright; ink should be bright.")
@@ -59,6 +64,14 @@ class DataConfig(Config):
     cache_dir: str | None = Field(
         None, description="Where prepared shards are kept; default: the user's cache folder."
     )
+
+    @model_validator(mode="after")
+    def _a_path_is_looked_at(self) -> Self:
+        """Built-in data have no path, so with one and no source its layout is found out."""
+        if self.path is not None and "source" not in self.model_fields_set:
+            # Settings are frozen; here they are still being made.
+            object.__setattr__(self, "source", "auto")
+        return self
 
 
 class TaskConfig(Config):

@@ -1,11 +1,14 @@
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 from cluster.config import ClusterConfig, JobConfig
-from metagan.config import ConfigError, list_settings, load_config
-from metagan.settings import RunConfig
+from metagan.agreement import GLYPHS_ONLY
+from metagan.config import ConfigError, list_settings, load_config, to_yaml
+from metagan.settings import DataConfig, EvaluateConfig, RunConfig
 
 
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], BaseModel]]:
@@ -194,3 +197,130 @@ def test_cluster_settings_are_the_only_ones_that_a_job_adds():
     defaults = ClusterConfig()
     assert (defaults.num_workers, defaults.threads_per_worker) == (2, 1)
     assert (defaults.cpus_per_worker, defaults.gpus_per_worker) == (1.0, 0.0)
+
+
+# --- where data are ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "source"),
+    [
+        ([], "glyphs"),
+        (["data.path=my_data"], "auto"),
+        (["data.path=null"], "glyphs"),
+        (["data.path=my_data", "data.source=npz"], "npz"),
+        (["data.source=npz", "data.path=my_data"], "npz"),
+    ],
+)
+def test_a_path_without_a_source_is_looked_at(overrides, source):
+    assert load_config(JobConfig, None, overrides).config.data.source == source
+
+
+def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("data:\n  path: my_data\n")
+    made = [
+        load_config(RunConfig, file).config,
+        RunConfig(data={"path": "my_data"}),
+        RunConfig(data={"path": Path("my_data")}),
+        RunConfig(data=DataConfig(path="my_data")),
+        RunConfig.model_validate({"data": {"path": "my_data"}}),
+        RunConfig.model_validate_json('{"data": {"path": "my_data"}}'),
+    ]
+    assert [(run.data.source, run.data.path) for run in made] == [("auto", "my_data")] * len(made)
+    # What was meant is written down, and reads back as the same.
+    resolved = tmp_path / "resolved.yaml"
+    resolved.write_text(to_yaml(made[0]))
+    assert "source: auto" in resolved.read_text()
+    assert load_config(RunConfig, resolved).config == made[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["data.source=glyphs", "data.path=my_data"],
+            "data.path is my_data, but data.source glyphs is built in and reads no files; set "
+            "data.source auto to read that path, or data.path null",
+        ),
+        (
+            ["data.path=my_data", "data.drawings_per_class=3"],
+            "data.drawings_per_class is 3, but it is for data.source glyphs alone, and data.source "
+            "is auto; leave it out, or set it to 20",
+        ),
+        (
+            ["data.path=x.npz", "data.source=npz", "data.max_classes_per_domain=2"],
+            "data.max_classes_per_domain is 2, but it is for data.source glyphs alone, and "
+            "data.source is npz; leave it out, or set it to null",
+        ),
+        (["data.path=''"], "data.path: expected text or null, not empty"),
+    ],
+)
+def test_a_setting_for_other_data_than_are_read_is_refused(overrides, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(JobConfig, None, overrides)
+    assert said in str(caught.value)
+
+
+def test_settings_of_glyphs_at_their_defaults_are_no_setting_for_other_data(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(RunConfig(data={"path": "my_data"})))
+    assert "drawings_per_class: 20" in file.read_text()
+    assert load_config(RunConfig, file, ["data.image_size=32"]).config.data.path == "my_data"
+
+
+def test_every_setting_of_glyphs_alone_says_so():
+    for name in GLYPHS_ONLY:
+        assert DataConfig.model_fields[name].description.startswith("Glyphs only")
+
+
+# --- from Python ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"data": {"imagesize": 32}}, "data.imagesize: unknown key; did you mean data.image_size?"),
+        ({"sede": 1}, "sede: unknown key; did you mean seed?"),
+        ({"data": {"image_size": "32"}}, "data.image_size: expected a whole number, at least 16"),
+        ({"outer": {"lr": float("nan")}}, "outer.lr: expected a number, greater than 0; got nan"),
+        ({"gan": {"loss": "hinges"}}, "did you mean hinge?"),
+        ({"gan": "hinge"}, "gan: is a section, not a single setting; got hinge"),
+        ({"evaluate": {"shots": 5}}, "evaluate.shots: expected a list, each item a whole number"),
+        ({"evaluate": {"shots": [5, 5]}}, "evaluate.shots: holds 5 more than once; give each once"),
+        ({"outer": {"steps": object()}}, "outer.steps: expected a whole number, at least 1; got <"),
+        ({"seed": {1: 2}}, "seed: expected a whole number, at least 0; got {1: 2}"),
+        ({"warmup": {"steps": 5000}}, "warmup.steps is 5000, more than outer.steps 1000"),
+    ],
+)
+def test_mistakes_in_python_read_like_those_of_the_command_line(settings, said):
+    for make in (lambda: RunConfig(**settings), lambda: RunConfig.model_validate(settings)):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        assert said in str(caught.value)
+        assert "pydantic" not in str(caught.value)
+        assert all(problem.startswith("RunConfig: ") for problem in caught.value.problems)
+
+
+def test_settings_that_are_no_mapping_are_refused_in_words():
+    with pytest.raises(ConfigError, match=r"RunConfig: expected settings by name; got \[1\]"):
+        RunConfig.model_validate([1])
+    with pytest.raises(ConfigError, match="JobConfig: seed: expected a whole number"):
+        JobConfig(seed="x")
+    with pytest.raises(ConfigError, match="RunConfig: seed: expected a whole number"):
+        RunConfig.model_validate_json('{"seed": "x"}')
+
+
+def test_lists_paths_and_numbers_of_numpy_are_taken_from_python():
+    run = RunConfig(
+        seed=np.int64(4),
+        inner={"lr": np.float32(0.5)},
+        evaluate={"shots": [1, np.int64(5)], "mix": np.array([0.0, 0.5])},
+        data={"path": Path("a") / "b", "cache_dir": Path("c"), "test_domains": ["greek"]},
+        outer={"init_from": Path("runs") / "x"},
+    )
+    assert (run.seed, run.inner.lr, run.evaluate.shots) == (4, 0.5, (1, 5))
+    assert (run.data.path, run.data.cache_dir, run.outer.init_from) == ("a/b", "c", "runs/x")
+    assert run.evaluate.mix == (0.0, 0.5)
+    assert run.data.test_domains == ("greek",)
+    assert EvaluateConfig(shots=[3]).shots == (3,)

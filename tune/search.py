@@ -19,8 +19,9 @@ from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.report.search_load import SEARCH
+from metagan.run_folder import RunFolder
 from metagan.words import counted
-from metagan.workflow.setup import check_leak, prepare
+from metagan.workflow.setup import check_leak, data_record, prepare
 from metagan.workflow.step_log import Reporter
 from tune.attempt import run_attempt
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
@@ -47,11 +48,14 @@ from tune.trial import SETTINGS
 BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
 SETTINGS_FILE = "search.yaml"
+DATA_FILE = "data.json"
 # What a resumed search may change: nothing that trials kept from before depend on.
 RESUMABLE = (
     *("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds"),
     *("tune.max_failures", "tune.reuse_processes"),
 )
+# Data may have moved where their hash says whether they are the same.
+_MOVABLE = ("data.path", "data.source")
 # Without boxes, off a terminal, too, and without a traceback of every trial that was lost.
 _OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
 # Seeds that no search trained with.
@@ -94,6 +98,7 @@ def search(
     Raises:
         ConfigError: If the space or a tracker cannot be used, or the settings are not those of the
             search to resume.
+        RunError: If its data are not.
         ClusterError: If no trial can ever fit, or all of them failed.
     """
     parameters = parse_search_space(config)
@@ -102,9 +107,12 @@ def search(
     if resumed:
         _check_same_search(config, out)
     out.mkdir(parents=True, exist_ok=True)
-    setup = prepare(config)
-    if leak := check_leak(setup, config.data):
+    known = resumed and (out / DATA_FILE).is_file()
+    setup = prepare(config, resumed=RunFolder(out) if known else None)
+    leak = check_leak(setup, config.data)
+    if leak is not None:
         reporter.print(f"LEAK: {leak}; what is measured on held-out classes is too good")
+    write_json(out / DATA_FILE, data_record(setup, leak))
     reporter.print(
         f"searching {', '.join(p.key for p in parameters)}: {config.tune.num_trials} trials of up "
         f"to {config.outer.steps} outer steps, by {config.tune.objective} on "
@@ -146,7 +154,9 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
     if not file.is_file():
         return  # Broken off before anything was tried.
     before = load_config(SearchJobConfig, file).config
-    if changed := changed_settings(before, config, RESUMABLE):
+    # A search of an earlier version has kept nothing to know its data by.
+    may_change = (*RESUMABLE, *(_MOVABLE if (out / DATA_FILE).is_file() else ()))
+    if changed := changed_settings(before, config, may_change):
         raise ConfigError(
             f"{out} was searched with other settings; resume with the same, or choose another "
             "--out:\n  " + "\n  ".join(changed)

@@ -9,7 +9,6 @@ An entry is one distribution, with a condition if it is to apply to some trials 
     seed: {grid: [0, 1, 2]}                          # each one with every sample of the others
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 from ray import tune as ray_tune
 
 from cluster.config import JobConfig
-from metagan.config import ConfigError, describe
+from metagan.config import ConfigError, describe, validated
 
 J = TypeVar("J", bound=JobConfig)
 
@@ -217,7 +216,7 @@ def with_sample(config: J, sample: Mapping[str, Any]) -> J:
         for name in path:
             section = section[name]
         section[last] = value
-    return type(config).model_validate_json(json.dumps(values))
+    return validated(type(config), values)
 
 
 def applied(

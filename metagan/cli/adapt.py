@@ -13,13 +13,20 @@ from metagan.cli.options import (
     whole,
 )
 from metagan.cli.outputs import check_out_folder
+from metagan.places import check_exists
 
 DESCRIPTION = """\
 Adapt a trained initialization to a domain it has never seen, from a handful of
 examples: the inner loop of training, started from the run's averaged weights.
 
-The support folder holds one sub-folder of pictures per class. The result is a
-folder that `metagan generate` draws from."""
+The support is one picture, a folder of pictures of one class, or a folder with
+one sub-folder per class. They are read as the run's own pictures were: where
+dark and bright were swapped there they are swapped here, and back again in what
+is generated; data.invert=true or false says otherwise. The result is a
+folder that `metagan generate` draws from.
+
+Settings of the inner loop can be set anew, such as inner.lr=1e-3; one that the
+run's weights cannot leave, or that adapting does not read, is an error."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -59,6 +66,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     # Mistakes are told before torch takes seconds to import.
     load_run(args, context)
     check_out_folder(args.out)
+    check_exists(args.support, "--support")
     from metagan.workflow.adapt import adapt_command
 
     return adapt_command(args, context)

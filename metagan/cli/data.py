@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Look at data before training on them. Read are folders domain/class/picture,
 Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ;
-data.source=auto finds out which."""
+data.source=auto, the default with a path, finds out which."""
 
 INSPECT = """\
 Say what is in a data set: domains, classes, samples per class, what was left
@@ -29,7 +29,7 @@ PATH, the data of the settings are inspected (built-in glyphs by default)."""
 PREPARE = """\
 Read a data set once, resize its pictures as data.image_size and data.channels
 say, and write Arrow files that every worker on a machine maps into memory
-together. Train on the result with data.path=OUT data.source=arrow."""
+together. Train on the result with data.path=OUT."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

@@ -16,7 +16,9 @@ from metagan.cli.options import (
     named_run,
 )
 from metagan.cli.outputs import check_out_file, check_writable
-from metagan.settings import SourceName
+from metagan.cli.train import check_data_there
+from metagan.places import check_exists, check_run
+from metagan.settings import RunConfig, SourceName
 
 DESCRIPTION = """\
 Adapt to domains that training never saw and say, with 95 % intervals over
@@ -25,7 +27,10 @@ better than classical augmentation does, and how good they look (KID, FID,
 precision, recall, density, coverage, diversity, copies).
 
 Every choice (how many steps, how many generated samples, or none at all) is
-made on validation domains; test domains are only measured."""
+made on validation domains; test domains are only measured.
+
+Settings of the evaluation, the inner loop and the cluster can be set anew, and
+data.path where the run's data have moved; any other is an error."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -77,10 +82,17 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.seeds is not None:
         args.overrides.append(f"evaluate.seeds={args.seeds}")
     # Mistakes are told before torch takes seconds to import.
-    load_run(args, context)
+    config: RunConfig = load_run(args, context).config
     check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.
     if args.out is not None:
         check_out_file(args.out)
+    if args.data is not None:
+        check_exists(args.data, "--data")
+        other = {"path": str(args.data), "source": args.source}
+        check_data_there(config.data.model_copy(update=other))
+    for name, folder in args.baseline or ():
+        check_run(folder, f"--baseline {name}:")
+    check_data_there(config.data, begun=True)
     from metagan.workflow.evaluate import evaluate_command
 
     return evaluate_command(args, context)

@@ -6,6 +6,7 @@ from pathlib import Path
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command
 from metagan.cli.outputs import check_out_file
+from metagan.places import check_run
 
 DESCRIPTION = """\
 Write a run's averaged initialization in a form that other programs read:
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Export; see `metagan.workflow.export`."""
     if args.out is not None:
         check_out_file(args.out)
+    check_run(args.run, "--run")
     from metagan.workflow.export import export_command
 
     return export_command(args, context)

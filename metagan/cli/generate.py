@@ -6,6 +6,7 @@ from pathlib import Path
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command, add_output, count, whole
 from metagan.cli.outputs import check_out_folder
+from metagan.places import check_adapted
 
 DESCRIPTION = """\
 Draw new samples from a GAN that `metagan adapt` has fitted, as picture files
@@ -44,6 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     """Generate; see `metagan.workflow.generate`."""
     check_out_folder(args.out)
+    check_adapted(args.adapted, "--adapted")
     from metagan.workflow.generate import generate_command
 
     return generate_command(args, context)

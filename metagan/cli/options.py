@@ -7,27 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
+from metagan.places import check_run
+from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.strict_yaml import format_value
+from metagan.trained import check_changes
 
 _SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*=.*", re.DOTALL)
 _DOTTED_SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+=.*", re.DOTALL)
-
-
-# What a trained run's weights fit and no other value.
-_NETWORK_SETTINGS = (
-    "data.image_size",
-    "data.channels",
-    "gan.conditioning",
-    "gan.family",
-    "gan.width",
-    "gan.discriminator_width",
-    "gan.latent_dim",
-    "gan.max_displacement",
-)
 
 
 class UsageError(ValueError):
@@ -177,25 +166,22 @@ def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[
     """The settings that the run in `args.run` was trained with, `args.overrides` over them.
 
     Raises:
-        ConfigError: If it is no run folder, with every problem found, or for an override that its
-            trained networks cannot follow.
+        ConfigError: If it is no run folder, with every problem found, or for an override that a
+            trained run cannot follow.
     """
+    try:
+        check_run(args.run, "--run")
+    except RunError as error:
+        raise ConfigError(str(error)) from None
     path = Path(args.run) / "config.yaml"
-    if not path.is_file():
-        raise ConfigError(
-            f"{args.run}: no run here (no config.yaml); train one with "
-            f"{command_line('train', '--run', args.run)}"
-        )
     loaded = load_config(context.config_model, path, [*first, *args.overrides])
-    own = load_config(context.config_model, path).config.model_dump()
-    asked = loaded.config.model_dump()
-    for section, name in (key.split(".") for key in _NETWORK_SETTINGS):
-        if asked[section][name] != own[section][name]:
-            raise ConfigError(
-                f"{COMMAND_LINE}: {section}.{name}: {args.run} was trained with "
-                f"{own[section][name]}, which its weights cannot leave; train another run for "
-                f"{asked[section][name]}"
-            )
+    check_changes(
+        load_config(context.config_model, path).config,
+        loaded.config,
+        run=args.run,
+        where=COMMAND_LINE,
+        use=getattr(args, "command", None),
+    )
     return loaded
 
 
@@ -210,7 +196,7 @@ def override(key: str, value: object) -> str:
 def load_data(
     args: argparse.Namespace, context: Context, path: str | None, overrides: Sequence[str]
 ) -> RunConfig:
-    """Settings for a command that reads data: a path beats the file's, its layout is looked at.
+    """Settings for a command that reads data: a path beats the file's.
 
     Args:
         args: Has `config`.
@@ -219,12 +205,7 @@ def load_data(
         overrides: The user's settings.
     """
     named = [] if path is None else [override("data.path", path)]
-    loaded = load_config(context.config_model, args.config, [*named, *overrides])
-    if path is not None and loaded.config.data.source == "glyphs":
-        # Glyphs are built in; a path says that something else is meant.
-        auto = [*named, *overrides, "data.source=auto"]
-        loaded = load_config(context.config_model, args.config, auto)
-    return loaded.config
+    return load_config(context.config_model, args.config, [*named, *overrides]).config
 
 
 def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:

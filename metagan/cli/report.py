@@ -6,6 +6,7 @@ from pathlib import Path
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command
 from metagan.cli.outputs import check_out_file
+from metagan.places import check_run
 
 DESCRIPTION = """\
 Write one HTML file about a run: its curves, samples before and after
@@ -37,6 +38,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Write the report; see `metagan.workflow.report`."""
     if args.out is not None:
         check_out_file(args.out)
+    if args.run is not None:
+        check_run(args.run, "--run")
     from metagan.workflow.report import report_command
 
     return report_command(args, context)

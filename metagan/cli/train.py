@@ -13,6 +13,9 @@ from metagan.cli.options import (
     count,
     load,
 )
+from metagan.places import check_run, what_it_is
+from metagan.run_folder import RunError
+from metagan.settings import DataConfig, RunConfig
 
 DESCRIPTION = """\
 Meta-learn one GAN initialization over the training domains.
@@ -23,7 +26,35 @@ By default Ray starts on this machine; cluster.address joins a running one.
 
 The run folder receives the resolved settings, metrics, samples and checkpoints.
 On the same kind of device the trained weights do not depend on the number of
-workers, nor on interruptions: --resume goes on exactly where the run stopped."""
+workers, nor on interruptions: --resume goes on exactly where the run stopped,
+also where data.path says that the same data have been moved to."""
+
+
+def check_inputs(config: RunConfig, *, begun: bool = False) -> None:
+    """Refuse data and a run to start from that are not there.
+
+    Args:
+        config: The run.
+        begun: The run has been on these data before.
+
+    Raises:
+        ValueError: With the setting, the path and what was most likely meant.
+    """
+    check_data_there(config.data, begun=begun)
+    if config.outer.init_from is not None:
+        check_run(config.outer.init_from, "outer.init_from")
+
+
+def check_data_there(data: DataConfig, *, begun: bool = False) -> None:
+    """Refuse data that are not there or that no source reads; see `check_inputs`."""
+    from metagan.dataset import DataError
+    from metagan.sources.registry import check_data
+
+    try:
+        check_data(data)
+    except DataError as error:
+        moved = "; if the data have moved, set data.path to where they are now" if begun else ""
+        raise DataError(f"{error}{moved}") from None
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -35,6 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         description=DESCRIPTION,
         examples=(
             "metagan train --run runs/glyphs outer.steps=500",
+            "metagan train --run runs/mine data.path=my_letters/",
             "metagan train -c configs/omniglot.yaml --workers 8 inner.lr=3e-3",
             "metagan train --run runs/glyphs --resume",
             "metagan train -c configs/omniglot.yaml --run runs/omniglot --resume auto",
@@ -76,7 +108,14 @@ def run(args: argparse.Namespace, context: Context) -> int:
         args.config = args.run / "config.yaml"
     if args.workers is not None:
         args.overrides.append(f"cluster.num_workers={args.workers}")
-    load(args, context)  # Mistakes in settings are told before torch takes seconds to import.
+    # Mistakes are told before torch takes seconds to import.
+    config: RunConfig = load(args, context).config
+    if args.resume is True and not there and config.checkpoint.storage is None:
+        raise RunError(
+            f"{args.run} is not a run, so there is nothing to resume: {what_it_is(args.run)}; "
+            "leave --resume out, or name the run's folder"
+        )
+    check_inputs(config, begun=there and bool(args.resume))
     from metagan.workflow.train import train_command
 
     return train_command(args, context)

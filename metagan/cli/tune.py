@@ -7,7 +7,8 @@ from typing import Any
 from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
-from metagan.cli.outputs import check_out_folder
+from metagan.cli.outputs import check_out_folder, folder_in_data
+from metagan.cli.train import check_inputs
 from metagan.config import load_config
 
 DESCRIPTION = """\
@@ -38,6 +39,7 @@ lists every setting of the section."""
 # Trials of seconds: to see everything work.
 SMOKE = (
     "data.source=glyphs",
+    "data.path=null",
     "data.image_size=20",
     "gan.width=8",
     "gan.discriminator_width=8",
@@ -100,6 +102,9 @@ def run(args: argparse.Namespace, context: Context) -> int:
         )
     if args.resume == "always" and not started:
         raise SearchExists(f"{out} is not a search, so there is nothing to resume")
+    check_inputs(config, begun=started)
+    if inside := folder_in_data(out, config.data):
+        context.console.print(f"note: --out {inside}")
     result = context.search(config, out, bool(args.resume), context.console)
     _show(result, context)
     from metagan.workflow.report import write_search_report

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunk_gradient import prefers_vmap
+from metagan.dataset import DataError
 from metagan.derivatives import autograd_gradient, functional_gradient
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.inner_loop import adapt
 from metagan.params import PLAYERS, GanParams, Params, detach, map_params
+from metagan.samples import warn
 from metagan.seeding import derive_seed, generator
 from metagan.settings import InnerConfig, TaskConfig
 
@@ -75,7 +77,14 @@ def adapt_to_target(
         steps: Inner steps, which may differ from those trained with.
         batch_size: Samples or pairs in a step.
         seed: Names every draw.
+
+    Raises:
+        DataError: If `support` is not that, or not what the networks are made for.
+        ValueError: If `steps` is negative or `batch_size` below 1.
     """
+    check_support(support, gan.sample_shape)
+    if steps < 0 or batch_size < 1:
+        raise ValueError(f"steps is {steps} and batch_size {batch_size}; at least 0 and 1 are due")
     if steps == 0:
         return AdaptedTarget(init.players, 0, support)
 
@@ -120,6 +129,40 @@ def adapt_to_target(
     return AdaptedTarget(GanParams(*joined), each, support)
 
 
+def check_support(support: Tensor, sample_shape: tuple[int, ...] | None) -> None:
+    """Refuse what is no support of these networks; one that is bright all over gets a warning.
+
+    Args:
+        support: To be (W, K, *sample_shape) floats in [-1, 1].
+        sample_shape: What the networks are made for; None: not known.
+
+    Raises:
+        DataError: With the fix.
+    """
+    fix = "; metagan.to_float makes it of uint8 pictures"
+    if not (isinstance(support, Tensor) and support.is_floating_point()):
+        kind = support.dtype if hasattr(support, "dtype") else type(support).__name__
+        raise DataError(f"support is {kind}; expected a tensor of floats in [-1, 1]{fix}")
+    shape = tuple(support.shape)
+    if len(shape) < 3 or 0 in shape or (sample_shape and shape[2:] != sample_shape):
+        last = sample_shape or ("C", "H", "W")
+        expected = ", ".join(str(size) for size in ("W", "K", *last))
+        hint = ""
+        if sample_shape and shape[2:] == (*sample_shape[1:], sample_shape[0]):
+            hint = "; the channels are last: use support.permute(0, 1, 4, 2, 3)"
+        raise DataError(
+            f"support has shape {shape}; expected ({expected}): W classes of K samples each{hint}"
+        )
+    low, high = (float(end) for end in torch.aminmax(support.detach()))
+    if not -1.001 <= low <= high <= 1.001:  # NaN is not, either.
+        raise DataError(f"support has values from {low:g} to {high:g}; expected [-1, 1]{fix}")
+    if low >= 0 and high > low:
+        warn(
+            "support has no value below 0, so that no pixel is darker than middle grey; if it is "
+            f"in [0, 1], scale it by 2 * support - 1{fix}"
+        )
+
+
 def _weights(params: GanParams) -> GanParams:
     """The players alone, detached: what was adapted has no use for learned rates any more."""
     return detach(params.players)
@@ -156,10 +199,17 @@ def generate_samples(
         samples, the R samples of each support sample stand together.
 
     Raises:
-        ValueError: If `best_of` is below 1.
+        ValueError: If a number is below 1, or `target` is something else.
     """
     if best_of < 1:
         raise ValueError(f"best_of is {best_of}; a sample is the best of at least 1")
+    if per_support < 1 or batch_size < 1:
+        raise ValueError(f"per_support is {per_support} and batch_size {batch_size}; at least 1")
+    if not isinstance(target, AdaptedTarget):
+        raise ValueError(
+            f"target is {type(target).__name__}; give what adapt_run or adapt_to_target returned, "
+            "or the `target` of what load_adapted returned"
+        )
     ways, shots = target.support.shape[:2]
     drawn = per_support * best_of
     rng = generator(seed, "generate")

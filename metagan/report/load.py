@@ -1,7 +1,6 @@
 """What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
 
 import json
-import shlex
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metagan.files import sha256_of
+from metagan.places import check_run
 from metagan.report.values import finite, pick, records
 from metagan.run_folder import RunError, RunFolder
 from metagan.strict_yaml import YamlError, parse_document
@@ -115,12 +115,8 @@ def load_run_files(path: Path) -> RunFiles:
     Raises:
         RunError: If there is no run in the folder.
     """
+    check_run(path)
     folder = RunFolder(path)
-    if not folder.exists():
-        raise RunError(
-            f"{path}: no run here (no config.yaml); "
-            f"train one with metagan train --run {shlex.quote(str(path))}"
-        )
     reader = _Reader(folder)
     evaluation = reader.mapping(EVALUATION)
     others = [

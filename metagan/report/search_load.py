@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.places import what_it_is
 from metagan.report.load import flat
 from metagan.report.values import finite, pick, records
 from metagan.run_folder import RunError
@@ -255,9 +256,10 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not file.is_file():
         if (path / "tune").is_dir():
             raise RunError(f"{path}: the search here has no {SEARCH} yet; go on with it by {again}")
-        raise RunError(
-            f"{path}: no search here (no {SEARCH}); make one with metagan tune --out {quoted}"
-        )
+        # A search is not to be made in a folder that is something else.
+        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
+        raise RunError(f"{path}: no search here (no {SEARCH}); {fix}")
     fix = f"write it again with {again}, which keeps finished trials"
     try:
         data = json.loads(file.read_text("utf-8"))

@@ -21,13 +21,7 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    LabelledPart,
-    a_few,
-    assemble_parts,
-    describe_origin,
-    listed,
-)
+from metagan.sources.collect import a_few, describe_origin, listed
 from metagan.sources.identity import (
     FileRole,
     file_roles,
@@ -37,6 +31,7 @@ from metagan.sources.identity import (
     take_split,
 )
 from metagan.sources.links import unfollowed_links
+from metagan.sources.parts import LabelledPart, assemble_parts
 from metagan.sources.tree import clean_name, file_sha256
 
 _MAX_BYTES: Final = 8 * 2**30

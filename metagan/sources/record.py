@@ -1,6 +1,6 @@
 """How the pictures of a run were read: what everything that takes or gives pictures goes by."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ class Reading:
         """Samples as their owner's own pictures look: dark and bright swapped back."""
         return 255 - samples if self.inverted else samples
 
-    def other_polarity(self, samples: NDArray[np.uint8]) -> str | None:
+    def other_polarity(self, samples: Sequence[NDArray[np.uint8]]) -> str | None:
         """A warning where samples are bright and the run's dark, or the other way round."""
         median = median_level(samples)
         if self.median is None or abs(median - self.median) <= _HALF:
@@ -65,7 +65,9 @@ class Reading:
         )
 
 
-def median_level(samples: NDArray[np.uint8]) -> int:
-    """The level in the middle of all pixels, 0 to 255."""
-    counts = np.bincount(np.ravel(samples), minlength=256)
+def median_level(arrays: Sequence[NDArray[np.uint8]]) -> int:
+    """The level in the middle of all pixels of some arrays, 0 to 255."""
+    counts = np.zeros(256, np.int64)
+    for array in arrays:
+        counts += np.bincount(np.ravel(array), minlength=256)
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))

@@ -64,6 +64,20 @@ def load_dataset(config: DataConfig) -> Dataset:
     return replace(dataset, notes=by_weight(notes))
 
 
+def check_data(config: DataConfig) -> None:
+    """Refuse data settings whose path is not there, or that no source reads; no picture is opened.
+
+    Raises:
+        DataError: With the path and the fix.
+    """
+    if config.source not in _NO_PATH_NEEDED:
+        path = _existing_path(config)
+        if config.source == "auto":
+            from metagan.sources.detect import detect_source
+
+            detect_source(path)
+
+
 def find_loader(name: str) -> Loader:
     """The `load` function of a source.
 

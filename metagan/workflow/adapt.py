@@ -1,7 +1,8 @@
 """Adapt a run's initialization to a user's own pictures, and keep the result as a folder."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.algorithms import inner_settings
+from metagan.algorithms import check_moves, inner_settings
 from metagan.checkpoint import (
     MANIFEST,
     CheckpointError,
@@ -28,7 +29,9 @@ from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_sam
 from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams
 from metagan.pictures import grid, png_bytes
+from metagan.places import ADAPTED, what_it_is
 from metagan.run_folder import RunError
+from metagan.samples import picture_classes
 from metagan.settings import GanConfig, RunConfig
 from metagan.sources.collect import Decoded, scale_deep, try_decode
 from metagan.sources.decode import is_picture
@@ -37,6 +40,7 @@ from metagan.sources.notes import by_weight
 from metagan.sources.record import Reading
 from metagan.sources.tree import TreeFile, read_below, read_tree
 from metagan.tasks import to_float, to_uint8
+from metagan.trained import check_changes
 from metagan.words import counted
 from metagan.workflow.setup import LoadedRun, load_run
 
@@ -64,7 +68,9 @@ class AdaptedGan:
         return 255 - samples if self.info.get("inverted") else samples
 
 
-def read_support(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_support(
+    path: str | os.PathLike[str], reading: Reading
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """A user's examples: one picture, a folder of one class, or a sub-folder for every class.
 
     Args:
@@ -79,8 +85,11 @@ def read_support(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], l
         DataError: If nothing could be read, a class is blank, pictures lie both at the top and in
             sub-folders, or two sub-folders have the same name.
     """
+    path = Path(path)
     if not path.exists():
         raise DataError(f"--support {path}: no such file or folder")
+    if not isinstance(reading, Reading):
+        raise ValueError(f"reading is {type(reading).__name__}; give the run's: run.reading")
     found: dict[str, list[Decoded]] = {}
     notes: list[str] = []
     folders: dict[str, set[tuple[str, ...]]] = {}
@@ -157,85 +166,134 @@ def _check_folders(path: Path, folders: Mapping[str, set[tuple[str, ...]]]) -> N
 
 
 def adapt_run(
-    run: LoadedRun, classes: Mapping[str, np.ndarray], *, steps: int, seed: int
+    run: LoadedRun,
+    classes: Mapping[str, np.ndarray],
+    *,
+    steps: int | None = None,
+    seed: int | None = None,
 ) -> AdaptedTarget:
     """Adapt to a user's classes; those with fewer pictures than others repeat some of theirs.
 
     Args:
         run: The trained run.
-        classes: {label: (n, C, H, W) uint8}.
-        steps: Inner steps.
-        seed: Names every draw.
+        classes: {label: (n, C, H, W) uint8}, such as `read_support` gives; for other pictures see
+            `metagan.samples.picture_classes`.
+        steps: Inner steps; None: see `default_steps`.
+        seed: Names every draw; None: the run's.
+
+    Raises:
+        DataError: If the pictures are not such as the run was trained on.
+        ConfigError: If `run.config` has been given settings that a trained run cannot follow.
+        ValueError: If `steps` is negative, or `run` is not what `load_run` returned.
     """
-    shots = max(len(pictures) for pictures in classes.values())
-    support = np.stack(
-        [pictures[np.arange(shots) % len(pictures)] for pictures in classes.values()]
-    )
+    _check_opened(run)
+    data, config = run.trained.data, run.config
+    pictures = picture_classes(classes, shape=(data.channels, data.image_size, data.image_size))
+    inner = inner_settings(config)
+    check_moves(inner, run.init)
+    shots = max(len(array) for array in pictures.values())
+    support = np.stack([array[np.arange(shots) % len(array)] for array in pictures.values()])
     return adapt_to_target(
-        run.gan,
+        replace(run.gan, config=config.gan),
         run.init,
         to_float(support),
-        inner=inner_settings(run.config),
-        task=run.config.task,
-        steps=steps,
-        batch_size=run.config.evaluate.adapt_batch_size,
-        seed=seed,
+        inner=inner,
+        task=config.task,
+        steps=default_steps(run) if steps is None else steps,
+        batch_size=config.evaluate.adapt_batch_size,
+        seed=config.seed if seed is None else seed,
     )
+
+
+def _check_opened(run: object) -> None:
+    """Refuse what is no opened run, or has been given settings that it cannot follow."""
+    if not isinstance(run, LoadedRun):
+        raise ValueError(f"run is {type(run).__name__}; give what metagan.load_run(folder) returns")
+    check_changes(run.trained, run.config, run=run.folder.path, where="run.config", use="adapt")
 
 
 def save_adapted(
-    out: Path, run: LoadedRun, target: AdaptedTarget, labels: list[str], *, steps: int, seed: int
+    out: str | os.PathLike[str],
+    run: LoadedRun,
+    target: AdaptedTarget,
+    labels: Iterable[str],
+    *,
+    steps: int | None = None,
+    seed: int | None = None,
 ) -> None:
     """Write the adapted GAN as a folder that appears whole.
 
+    Args:
+        out: The folder, which must be new.
+        run: The trained run.
+        target: What `adapt_run` made of it.
+        labels: The classes' names, in the order of the target's.
+        steps: What `adapt_run` was given, for the record; and the same for the seed.
+        seed: See `steps`.
+
     Raises:
         RunError: If `out` exists.
+        ValueError: If there are not as many labels as classes.
     """
-    if out.exists():
-        raise RunError(f"--out {out} exists already; choose another folder or remove it")
+    _check_opened(run)
+    folder, names = Path(out), [str(label) for label in labels]
+    if folder.exists():
+        raise RunError(f"--out {folder} exists already; choose another folder or remove it")
+    if isinstance(labels, str) or len(names) != len(target.support):
+        raise ValueError(
+            f"labels are {len(names)}, but the target has {len(target.support)} classes; give one "
+            "name each, as in list(classes)"
+        )
     info = {
-        "what": "adapted GAN",
+        "what": ADAPTED,
         "run": str(run.folder.path),
         "run_step": run.step,
-        "labels": labels,
+        "labels": names,
         "classes_each": target.classes_each,
-        "steps": steps,
-        "seed": seed,
+        "steps": default_steps(run) if steps is None else steps,
+        "seed": run.config.seed if seed is None else seed,
         "best_of": run.config.evaluate.best_of,
         "sample_shape": list(target.support.shape[2:]),
         "inverted": run.reading.inverted,
         "gan": run.config.gan.model_dump(mode="json"),
     }
     files = {WEIGHTS: named_tensors(target.params), SUPPORT: {"support": target.support}}
-    write_tensor_folder(out, files, info)
+    write_tensor_folder(folder, files, info)
 
 
-def load_adapted(path: Path) -> AdaptedGan:
+def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
     """Read what `save_adapted` wrote.
 
     Raises:
         CheckpointError: If it is not that, or damaged.
     """
-    info = read_manifest(path) if (path / MANIFEST).is_file() else {}
+    folder = Path(path)
+    info = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
     needed = {"gan", "sample_shape", "classes_each", "labels", "files"}
-    if info.get("what") != "adapted GAN" or not needed <= set(info):
-        raise CheckpointError(f"{path}: not the result of metagan adapt, or not all of it")
+    if info.get("what") != ADAPTED or not needed <= set(info):
+        raise CheckpointError(
+            f"{folder}: not the result of metagan adapt, or not all of it; {what_it_is(folder)}"
+        )
     gan, _ = build_gan(
         GanConfig.model_validate(info["gan"], strict=False), tuple(info["sample_shape"]), seed=0
     )
     players: dict[str, dict[str, Tensor]] = {player: {} for player in GanParams._fields}
-    for name, tensor in read_tensors(path, WEIGHTS).items():
+    for name, tensor in read_tensors(folder, WEIGHTS).items():
         player, _, weight = name.partition(".")
         players[player][weight] = tensor
-    support = read_tensors(path, SUPPORT)["support"]
+    support = read_tensors(folder, SUPPORT)["support"]
     target = AdaptedTarget(GanParams(**players), info["classes_each"], support)
     return AdaptedGan(gan, target, tuple(info["labels"]), info)
 
 
 def default_steps(run: LoadedRun) -> int:
-    """The number of adaptation steps that evaluation chose on validation, else the inner loop's."""
+    """The number of adaptation steps where none is given.
+
+    That is `inner.steps` if it was set anew for this use, else what evaluation chose on
+    validation, else the inner loop's.
+    """
     file = run.folder.path / "evaluation.json"
-    if file.is_file():
+    if run.config.inner.steps == run.trained.inner.steps and file.is_file():
         chosen = run.folder.read_json("evaluation.json").get("adapt_steps")
         if isinstance(chosen, int):
             return chosen
@@ -271,8 +329,7 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
         context.console.print(
             "dark and bright are swapped here, and swapped back in what is generated"
         )
-    everything = np.concatenate([array.ravel() for array in classes.values()])
-    if warning := reading.other_polarity(everything):
+    if warning := reading.other_polarity(list(classes.values())):
         context.console.warn(warning)
     target = adapt_run(run, classes, steps=steps, seed=seed)
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):

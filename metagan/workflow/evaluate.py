@@ -33,11 +33,12 @@ from metagan.files import write_json
 from metagan.params import GanParams
 from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
-from metagan.sources.record import Reading
 from metagan.sources.detect import detect_source
+from metagan.sources.record import Reading
 from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan
+from metagan.trained import check_changes
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
 from metagan.workflow.evaluation_tables import (
     HEADER,
@@ -102,10 +103,12 @@ def build_subject(
             have samples for `evaluate.shots`.
         RunError: If the run's data are not those that it was trained on, or a baseline was trained
             on classes that the run holds out.
+        ConfigError: If a setting differs that a trained run cannot follow.
     """
+    check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
     dataset = open_dataset(config.data)
     fingerprint = dataset.fingerprint()  # Hashes every sample.
-    check_same_data(run.folder, fingerprint)
+    check_same_data(run.folder, dataset, fingerprint)
     splits = splits_from_names(run.splits, dataset)
     if target is None:
         target = Target(dataset, splits.test, "test classes of the run")
@@ -128,7 +131,7 @@ def build_subject(
     for name, path in (baselines or {}).items():
         inits[name], inner[name] = load_start(
             path,
-            type(config),
+            config,
             untrained,
             setting=f"--baseline {name}",
             held_out=[dataset.classes[i].name for i in (*splits.validation, *splits.test)],
@@ -325,7 +328,7 @@ def _open_target(
     if data.white is None and set(reading.whites) == {"integers"}:
         changes["white"] = reading.whites["integers"]
     other = open_dataset(DataConfig.model_validate(data.model_copy(update=changes).model_dump()))
-    if warning := reading.other_polarity(other.samples):
+    if warning := reading.other_polarity([other.samples]):
         console.warn(warning)
     return Target(other, tuple(range(other.num_classes)), str(path), source)
 
@@ -338,6 +341,9 @@ def evaluate_command(args: argparse.Namespace, context: Context) -> int:
     target = None
     if args.data is not None:
         target = _open_target(args.data, args.source, loaded, run.reading, context.console)
+        # What was said of the target's pictures is not said of the run's own.
+        own = {name: getattr(run.trained.data, name) for name in ("invert", "white")}
+        config = config.model_copy(update={"data": config.data.model_copy(update=own)})
     subject = build_subject(
         run,
         config,

@@ -1,9 +1,10 @@
 """What every command needs first: data, splits, networks; and how to open a finished run."""
 
-import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from metagan.algorithms import inner_settings
 from metagan.checkpoint import (
@@ -16,15 +17,16 @@ from metagan.config import load_config
 from metagan.dataset import DataError, Dataset
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, map_params
+from metagan.places import check_run
 from metagan.probe import check_derivatives
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import DataConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
-from metagan.sources.record import Reading
+from metagan.sources.record import Reading, median_level
 from metagan.sources.repeats import Leak, Repeats, find_leak, find_repeats
-from metagan.strict_yaml import parse_document
 from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
 from metagan.train import WorkerSpec, build_run_gan
+from metagan.trained import other_networks
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,29 @@ class TrainSetup:
     spec: WorkerSpec
 
 
-def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = None) -> TrainSetup:
+def prepare(
+    config: RunConfig,
+    *,
+    splits: Mapping[str, Sequence[str]] | None = None,
+    resumed: RunFolder | None = None,
+) -> TrainSetup:
     """Open the data and build the networks.
 
     Args:
         config: The run.
         splits: Class names by split that the run stored; None draws them from the seed.
+        resumed: A run that is to go on, on the data that it was started on.
 
     Raises:
         DataError: If the data cannot be opened.
+        RunError: If they are other data than those of the resumed run.
         ValueError: If the networks have no weights that are to move, or lack a derivative that the
             algorithm takes.
     """
     dataset = open_dataset(config.data)
+    fingerprint = dataset.fingerprint()
+    if resumed is not None:
+        check_same_data(resumed, dataset, fingerprint)
     chosen = (
         make_splits(dataset, config.data, seed=config.seed)
         if splits is None
@@ -71,7 +83,7 @@ def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = N
     source = DatasetTasks(dataset, chosen, config.task)
     gan, layout, initial = build_run_gan(config, dataset.sample_shape)
     check_derivatives(gan, initial, config, dataset.sample_shape)
-    spec = WorkerSpec(config, chosen.names(dataset), dataset.fingerprint(), layout.sha256)
+    spec = WorkerSpec(config, chosen.names(dataset), fingerprint, layout.sha256)
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
 
 
@@ -113,6 +125,7 @@ class LoadedRun:
         step: Outer steps that it was trained for.
         splits: Class names by split.
         reading: How its pictures were read.
+        trained: The settings that it was trained with, whatever `config` has been replaced by.
     """
 
     folder: RunFolder
@@ -122,10 +135,11 @@ class LoadedRun:
     init: GanParams
     step: int
     splits: Mapping[str, Sequence[str]]
+    trained: RunConfig
     reading: Reading
 
 
-def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
+def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None) -> LoadedRun:
     """Open a run at its best checkpoint, see `load_best`.
 
     Args:
@@ -137,14 +151,11 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
         RunError: If it is no run or has no checkpoint.
         CheckpointError: If its checkpoint is damaged; the message names an intact one.
     """
-    folder = RunFolder(path)
-    if not folder.exists():
-        raise RunError(f"{path} is not a run (no config.yaml in it); train one with --run {path}")
-    config = (
-        _own_settings(folder.config_file)
-        if model is None
-        else load_config(model, folder.config_file).config
-    )
+    check_run(path)
+    folder = RunFolder(Path(path))
+    config = load_config(
+        RunConfig if model is None else model, folder.config_file, only_known=model is None
+    ).config
     shape = (config.data.channels, config.data.image_size, config.data.image_size)
     gan, layout, _ = build_run_gan(config, shape)
     checkpoint = load_best(folder.checkpoints, layout)
@@ -156,36 +167,88 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
     )
     splits = folder.read_json("splits.json")
     reading = Reading.of_run(config.data, folder.read_json("data.json"))
-    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits, reading)
+    return LoadedRun(
+        folder, config, gan, layout, init, checkpoint.state.step, splits, config, reading
+    )
 
 
-def _own_settings(file: Path) -> RunConfig:
-    sections = parse_document(file.read_text(encoding="utf-8")).data
-    known = {name: sections[name] for name in RunConfig.model_fields if name in sections}
-    return RunConfig.model_validate_json(json.dumps(known))
+def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
+    """What a run keeps about its data: to know them again, and how their pictures were read.
+
+    Args:
+        setup: Data and splits.
+        leak: What `check_leak` found.
+    """
+    dataset = setup.dataset
+    learned = [dataset.class_samples(index) for index in setup.splits.train]
+    return {
+        "sha256": setup.spec.dataset_sha256,
+        "sample_shape": list(dataset.sample_shape),
+        "samples": {record.name: dataset.count(i) for i, record in enumerate(dataset.classes)},
+        "notes": list(dataset.notes),
+        "left_out": list(setup.source.left_out),
+        "origin": dict(dataset.origin),
+        "leak": None if leak is None else leak.as_json(),
+        "median": median_level(learned),
+    }
 
 
-def check_same_data(folder: RunFolder, sha256: str) -> None:
-    """Refuse to go on with data that a run was not started on.
+def check_same_data(folder: RunFolder, dataset: Dataset, sha256: str) -> None:
+    """Refuse to go on with data that a run was not started on; where they are does not matter.
 
     Args:
         folder: The run.
-        sha256: `Dataset.fingerprint` of the data as they are now.
+        dataset: The data as they are now.
+        sha256: Its `Dataset.fingerprint`.
 
     Raises:
-        RunError: If they differ.
+        RunError: If they differ, with what differs.
     """
-    stored = str(folder.read_json("data.json")["sha256"])
+    record = folder.read_json("data.json")
+    stored = str(record["sha256"])
     if stored != sha256:
         raise RunError(
-            f"{folder.path} was started on other data (sha256 {stored[:12]}, now {sha256[:12]}); "
-            "point data.path at the same data"
+            f"{folder.path} was started on other data (sha256 {stored[:12]}, now {sha256[:12]}: "
+            f"{_what_changed(folder, record, dataset)}); point data.path at the same data"
         )
+
+
+def _what_changed(folder: RunFolder, record: Mapping[str, Any], dataset: Dataset) -> str:
+    """In which classes, numbers or sizes the data are not those of a run."""
+    now = {entry.name: dataset.count(i) for i, entry in enumerate(dataset.classes)}
+    counts = record.get("samples")
+    if isinstance(counts, Mapping):
+        before = dict(counts)
+    else:  # A run of an earlier version: the classes are known from its split alone.
+        splits = folder.read_json("splits.json")
+        before = {name: now.get(name, 0) for names in splits.values() for name in names}
+    shape = record.get("sample_shape")
+    parts = []
+    if shape is not None and list(shape) != list(dataset.sample_shape):
+        parts.append(f"samples of {tuple(shape)} before, {dataset.sample_shape} now")
+    for names, words in (
+        (sorted(before.keys() - now.keys()), "not there any more"),
+        (sorted(now.keys() - before.keys()), "new"),
+    ):
+        if names:
+            parts.append(f"{_some(names)} {'is' if len(names) == 1 else 'are'} {words}")
+    other = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
+    if other:
+        parts.append(
+            f"{other[0]} has {now[other[0]]} samples, {before[other[0]]} before"
+            + (f", and {len(other) - 1} more classes differ" if len(other) > 1 else "")
+        )
+    return "; ".join(parts) or "the same classes, but other pictures or names of splits"
+
+
+def _some(names: Sequence[str]) -> str:
+    """`class a`, or `3 classes, such as a`."""
+    return f"class {names[0]}" if len(names) == 1 else f"{len(names)} classes, such as {names[0]},"
 
 
 def load_start(
     path: Path,
-    model: type[RunConfig],
+    config: RunConfig,
     initial: GanParams,
     *,
     setting: str,
@@ -198,7 +261,7 @@ def load_start(
 
     Args:
         path: The other run.
-        model: The settings' type.
+        config: This run's settings.
         initial: What this run starts from by itself; the other's networks must be like these.
         setting: What asked for it, for messages.
         held_out: Names of the classes that this run chooses or measures on.
@@ -208,11 +271,13 @@ def load_start(
         CheckpointError: If that run's networks differ.
         RunError: If it was trained on a class that is held out here.
     """
-    loaded = load_run(path, model)
+    loaded = load_run(path)
+    differing = other_networks(config, loaded.config)
     both = [Layout.of(params.players).sha256 for params in (loaded.init, initial)]
-    if both[0] != both[1]:
+    if differing or both[0] != both[1]:
+        named = f" ({'; '.join(differing)})" if differing else ""
         raise CheckpointError(
-            f"{setting} {path}: its networks differ from this run's; use the same gan.* and "
+            f"{setting} {path}: its networks differ from this run's{named}; use the same gan.* and "
             "data.image_size, data.channels"
         )
     if loaded.folder.read_json("data.json")["sha256"] == dataset_sha256:

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import functools
-import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,22 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from metagan.algorithms import ALGORITHMS, inner_settings, outer_settings
+from metagan.algorithms import inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
 from metagan.cli.options import load
+from metagan.cli.outputs import folder_in_data
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
 from metagan.params import LEARNED_BESIDES
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
-from metagan.sources.inspect import domain_lines, inspect_dataset
-from metagan.sources.notes import first_notes
-from metagan.sources.repeats import Leak, Repeats, find_repeats
+from metagan.sources.repeats import find_repeats
 from metagan.storage import Pulled, RunStorage, StorageError
 from metagan.train import (
     ChunkWorker,
@@ -35,7 +32,7 @@ from metagan.train import (
     WorkerSpec,
     meta_train,
 )
-from metagan.words import counted
+from metagan.workflow.announcement import announce, tell_of_idle_workers
 from metagan.workflow.ending import (
     end_logged,
     kept_if_it_ends_early,
@@ -47,18 +44,26 @@ from metagan.workflow.setup import (
     TrainSetup,
     as_start,
     check_leak,
-    check_same_data,
+    data_record,
     load_start,
     prepare,
 )
 from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLog, rollback_step
 
-_DOMAINS_SHOWN = 8
-
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
-# Settings that a resumed run may change: they do not alter what was computed before.
-RESUMABLE = ("outer.steps", "checkpoint.", "evaluate.", "cluster.", "device", "data.cache_dir")
+# Settings that a resumed run may change: they do not alter what was computed before. Data may have
+# moved; their hash says whether they are the same.
+RESUMABLE = (
+    "outer.steps",
+    "checkpoint.",
+    "evaluate.",
+    "cluster.",
+    "device",
+    "data.cache_dir",
+    "data.path",
+    "data.source",
+)
 # The same where a rollback goes to a checkpoint: which ones there are decides what is computed.
 _RESUMABLE_WITH_ROLLBACKS = (
     *(key for key in RESUMABLE if key != "checkpoint."),
@@ -87,7 +92,7 @@ class TrainOutcome:
 
 def train_run(
     config: RunConfig,
-    run: Path,
+    run: str | os.PathLike[str],
     *,
     open_runner: OpenRunner,
     reporter: Reporter,
@@ -113,9 +118,16 @@ def train_run(
         RunError: If the folder cannot be used as asked.
         WriteError: If the disk does not take what the run writes.
         DivergedError: If too few episodes gave finite meta-gradients.
+        ValueError: If `config` is something else.
     """
     started = time.perf_counter()
-    folder = RunFolder(run)
+    if not isinstance(config, RunConfig):
+        raise ValueError(
+            f"config is {type(config).__name__}; make it with metagan.RunConfig.model_validate"
+        )
+    folder = RunFolder(Path(run))
+    if inside := folder_in_data(folder.path, config.data):
+        reporter.print(f"note: the run folder {inside}")
     if not resume:
         folder.check_new(alone=alone)
     with folder.lock(), nothing_left_of_a_failed_start(folder):
@@ -130,7 +142,7 @@ def train_run(
         if resume:
             check_same_run(folder, config)
             stored = folder.read_json("splits.json")
-        setup = prepare(config, splits=stored)
+        setup = prepare(config, splits=stored, resumed=folder if resume else None)
         repeats = find_repeats(setup.dataset)
         leak = check_leak(setup, config.data, repeats)
         learner = new_learner(config, setup)
@@ -145,17 +157,10 @@ def train_run(
             folder.create(
                 config_yaml=to_yaml(config),
                 splits=setup.spec.splits,
-                data={
-                    "sha256": setup.spec.dataset_sha256,
-                    "notes": list(setup.dataset.notes),
-                    "left_out": list(setup.source.left_out),
-                    "origin": dict(setup.dataset.origin),
-                    "leak": None if leak is None else leak.as_json(),
-                    "median": _median(setup),
-                },
+                data=data_record(setup, leak),
                 alone=alone,
             )
-        _announce(config, setup, learner, repeats, leak, reporter)
+        announce(config, setup, learner, repeats, leak, reporter)
         log = StepLog(
             folder,
             config,
@@ -177,7 +182,7 @@ def train_run(
                     kept_if_it_ends_early(log, learner, stop),
                 ):
                     runner.heed(stop.is_set)
-                    _tell_of_idle_workers(config, runner.num_workers, reporter)
+                    tell_of_idle_workers(config, runner.num_workers, reporter)
                     train = functools.partial(
                         meta_train,
                         learner,
@@ -195,7 +200,7 @@ def train_run(
     status: Literal["done", "interrupted"] = (
         "done" if learner.step >= config.outer.steps else "interrupted"
     )
-    return TrainOutcome(run, learner.step, status, time.perf_counter() - started)
+    return TrainOutcome(folder.path, learner.step, status, time.perf_counter() - started)
 
 
 def _open_storage(
@@ -236,7 +241,7 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
         held_out = setup.splits.names(setup.dataset)
         other, other_inner = load_start(
             Path(config.outer.init_from),
-            type(config),
+            config,
             setup.initial,
             setting="outer.init_from",
             held_out=[*held_out["validation"], *held_out["test"]],
@@ -260,7 +265,7 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
     Raises:
         RunError: With the settings that differ.
     """
-    before = load_config(type(config), folder.config_file).config
+    before = load_config(type(config), folder.config_file, only_known=True).config
     may_change = _RESUMABLE_WITH_ROLLBACKS if config.outer.rollbacks else RESUMABLE
     if changed := changed_settings(before, config, may_change):
         raise RunError(
@@ -289,7 +294,6 @@ def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> _Loaded
         RunError: If there are checkpoints and all are damaged.
         CheckpointError: If one cannot be read or used here, and so may be sound.
     """
-    check_same_data(folder, setup.spec.dataset_sha256)
     checkpoint, complaints = load_newest(folder.checkpoints, setup.layout)
     if checkpoint is not None:
         learner.load(checkpoint.state)
@@ -323,61 +327,6 @@ def _clear_the_way(
         if learner.step
         else "no checkpoint yet: starting from step 0"
     )
-
-
-def _median(setup: TrainSetup) -> int:
-    """The level in the middle of what is learned from."""
-    counts = np.zeros(256, np.int64)
-    for index in setup.splits.train:
-        counts += np.bincount(setup.dataset.class_samples(index).ravel(), minlength=256)
-    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-
-
-def _announce(
-    config: RunConfig,
-    setup: TrainSetup,
-    learner: MetaLearner,
-    repeats: Repeats,
-    leak: Leak | None,
-    reporter: Reporter,
-) -> None:
-    splits = setup.splits
-    reporter.print(
-        f"data: {counted(len(setup.dataset.domains), 'domain')}, {setup.dataset.num_classes} "
-        f"classes ({len(splits.train)} train, {len(splits.validation)} validation, "
-        f"{len(splits.test)} test), {len(setup.dataset.samples)} samples"
-    )
-    for line in domain_lines(inspect_dataset(setup.dataset, repeats), most=_DOMAINS_SHOWN):
-        reporter.print(f"  {line}")
-    if leak is not None:
-        reporter.print(f"  LEAK: {leak}; what is measured on held-out classes is too good")
-    for note in first_notes(setup.dataset.notes):
-        reporter.print(f"  note: {note}")
-    if setup.source.left_out:
-        reporter.print(
-            f"  {len(setup.source.left_out)} classes have fewer samples than task.shots + "
-            "task.num_query and are left out of episodes"
-        )
-    sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
-    besides = "".join(f", {sizes[part]} {part}" for part in LEARNED_BESIDES if part in sizes)
-    reporter.print(
-        f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {sizes['generator']} + "
-        f"{sizes['discriminator']} weights{besides}; algorithm: {config.algorithm.name}, "
-        f"{config.outer.steps - learner.step} outer steps to go"
-    )
-
-
-def _tell_of_idle_workers(config: RunConfig, num_workers: int, reporter: Reporter) -> None:
-    """Workers are given chunks, of which an outer step may have too few for all."""
-    size, outer = config.outer.episodes_per_chunk, config.outer
-    warming = config.warmup.episodes if config.warmup.steps else 0
-    chunks = math.ceil(max(outer.meta_batch_size, warming) / size) * (1 + outer.staleness)
-    if num_workers > chunks and not ALGORITHMS[config.algorithm.name].every_task:
-        reporter.print(
-            f"note: {num_workers} workers, but no more than {counted(chunks, 'chunk')} at a time "
-            f"(outer.meta_batch_size {outer.meta_batch_size}, outer.episodes_per_chunk {size}): "
-            f"{num_workers - chunks} of them stay idle"
-        )
 
 
 def train_command(args: argparse.Namespace, context: Context) -> int:

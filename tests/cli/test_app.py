@@ -327,14 +327,51 @@ def test_shortcuts_become_settings(monkeypatch, tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     line = f"train -c {tmp_path}/config.yaml --workers 7"
     run_cli(line.split(), make_test_context)
-    line = f"evaluate --run {tmp_path} --shots 5,10 --seeds 9 --baseline a=b"
+    line = f"evaluate --run {tmp_path} --shots 5,10 --seeds 9 --baseline a={tmp_path}"
     run_cli(line.split(), make_test_context)
     trained, evaluated = seen
     assert trained.run == Path("runs/config")
     assert trained.overrides == ["cluster.num_workers=7"]
     assert evaluated.overrides == ["evaluate.shots=[5, 10]", "evaluate.seeds=9"]
-    assert evaluated.baseline == [("a", Path("b"))]
+    assert evaluated.baseline == [("a", tmp_path)]
     assert (evaluated.source, evaluated.data) == ("auto", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train --run r data.path=nowhere", "data.path nowhere does not exist"),
+        ("train --run r data.path=note.txt", "no source reads this file"),
+        ("train --run r outer.init_from=leters", "nothing is there (did you mean letters?)"),
+        ("train --run letters --resume", "letters is not a run, so there is nothing to resume"),
+        ("train -c no.yaml", "no.yaml: no such file"),
+        ("tune --out s data.path=nowhere", "data.path nowhere does not exist"),
+        ("adapt --run run --support leters --out o", "did you mean letters?"),
+        ("evaluate --run run --data leters", "--data leters: no such file or folder"),
+        ("evaluate --run run --baseline a=letters", "--baseline a: letters: no run here"),
+        ("evaluate --run run data.path=nowhere", "data.path nowhere does not exist"),
+        ("generate --adapted letters --out o", "not the result of metagan adapt"),
+        ("export --run letters --format onnx", "no run here"),
+        ("report --run letters", "no run here"),
+    ],
+)
+def test_a_wrong_path_is_answered_before_anything_heavy_is_imported(line, said, tmp_path):
+    (tmp_path / "letters" / "latin" / "a").mkdir(parents=True)
+    (tmp_path / "letters" / "latin" / "a" / "0.png").write_bytes(b"x")
+    (tmp_path / "note.txt").write_text("x")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text("seed: 1\n")
+    code = (
+        "import sys, metagan.__main__ as program\n"
+        "sys.argv[1:] = sys.argv[1].split()\n"
+        "code = program.main()\n"
+        "print('LOADED', [m for m in ('torch', 'ray') if m in sys.modules], file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    done = metagan(line, code=code, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "LOADED []" in done.stderr
 
 
 def test_every_command_module_has_a_parser_and_a_run_function():

@@ -2,8 +2,12 @@
 
 import ast
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +142,40 @@ def test_the_settings_that_editors_read_are_valid_json() -> None:
 
     schema = json_schema(JobConfig)
     assert json.loads(json.dumps(schema, allow_nan=False))["$defs"].keys() >= {"ClusterConfig"}
+
+
+def test_an_editable_install_is_found_from_the_folder_that_holds_the_checkout(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("setuptools", minversion="77")
+    checkout = tmp_path / "metagan"
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, checkout / package, ignore=lambda *_: ["__pycache__"])
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, checkout)
+
+    def python(folder: Path, code: str) -> str:
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            cwd=folder,
+            env=kept,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+    build = "from setuptools.build_meta import build_editable; print(build_editable('..'))"
+    with zipfile.ZipFile(tmp_path / python(checkout, build)) as wheel:
+        [path_file] = [name for name in wheel.namelist() if name.endswith(".pth")]
+        wheel.extract(path_file, tmp_path / "site")
+    use = (
+        f"import site; site.addsitedir({str(tmp_path / 'site')!r}); import metagan, cluster, tune; "
+        "metagan.RunConfig(); print(metagan.__file__)"
+    )
+    assert python(tmp_path, use) == str(checkout / "metagan" / "__init__.py")
 
 
 def test_what_is_pinned_satisfies_what_is_declared() -> None:

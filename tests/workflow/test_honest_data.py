@@ -134,11 +134,11 @@ def test_a_run_remembers_the_level_in_the_middle_of_what_it_learnt(
     assert reading.median is not None
     assert reading.median > 127
     dark = np.zeros((3, 16, 16), np.uint8)
-    warning = reading.other_polarity(dark)
+    warning = reading.other_polarity([dark])
     assert warning is not None
     assert "mostly dark" in warning
     assert "add data.invert=false" in warning
-    assert reading.other_polarity(255 - dark) is None
+    assert reading.other_polarity([255 - dark]) is None
 
 
 def test_evaluating_on_other_pictures_reads_them_as_the_runs_own(

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,6 +50,28 @@ def test_a_start_with_other_networks_is_refused(trained: Path, bars_path: Path) 
     )
     with pytest.raises(CheckpointError, match=r"outer\.init_from .*its networks differ"):
         new_learner(config, prepare(config))
+
+
+@pytest.mark.parametrize(
+    ("gan", "said"),
+    [
+        ({"max_displacement": 0.2}, r"gan\.max_displacement is 0\.2, there 0\.35"),
+        ({"spectral_norm": True}, r"gan\.spectral_norm is true, there false"),
+        ({"num_labels": 9}, None),
+        ({"mode_seeking": 0.5}, None),
+    ],
+)
+def test_weights_of_equal_shape_under_other_settings_are_other_networks(
+    trained: Path, bars_path: Path, gan: dict[str, Any], said: str | None
+) -> None:
+    small = {"width": 4, "discriminator_width": 4, "latent_dim": 4}
+    config = bars_config(bars_path, gan={**small, **gan}, outer={**OUTER, "init_from": trained})
+    setup = prepare(config)
+    if said is None:
+        new_learner(config, setup)
+    else:
+        with pytest.raises(CheckpointError, match=said):
+            new_learner(config, setup)
 
 
 def test_a_start_that_was_trained_on_held_out_classes_is_refused(

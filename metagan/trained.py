@@ -1,0 +1,155 @@
+"""What may be set anew about a trained run when it is used: the one table of it.
+
+A run's settings say how it was trained. Adapting or evaluating reads some of them again, and only
+those can differ from the run's own. All others have become its weights, or were for training alone.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from metagan.config import ConfigError, flat_settings
+from metagan.settings import RunConfig
+from metagan.strict_yaml import format_value
+
+Use = Literal["adapt", "evaluate"]
+
+# Read again by the inner loop that adapts to a target, and by generating from what it gives.
+_INNER_LOOP = (
+    "seed",
+    "task.unit",
+    "gan.loss",
+    "gan.r1",
+    "gan.r2",
+    "gan.gradient_penalty",
+    "gan.penalty_every",
+    "gan.mode_seeking",
+    "gan.reconstruction",
+    "gan.augment",
+    "inner.steps",
+    "inner.lr",
+    "inner.discriminator_lr_scale",
+    "inner.optimizer",
+    "inner.discriminator_steps",
+    "inner.generator_steps",
+    "inner.proximal",
+    "inner.generator_moves",
+    "inner.discriminator_moves",
+    "evaluate.adapt_batch_size",
+    "evaluate.best_of",
+)
+
+READ_AGAIN: Mapping[Use, tuple[str, ...]] = {
+    "adapt": (*_INNER_LOOP, "data.invert", "data.white"),
+    "evaluate": (
+        *_INNER_LOOP,
+        # The same data at another place; their hash decides.
+        "data.path",
+        "data.source",
+        "data.cache_dir",
+        # How other data are read.
+        "data.invert",
+        "data.white",
+        "device",
+        "evaluate.",
+        "cluster.",
+    ),
+}
+"""By use, the settings that it reads; one that ends in a dot is a whole section."""
+
+# What the networks are built on, and what there is to learn besides their weights.
+_BUILT_ON = (
+    "data.image_size",
+    "data.channels",
+    "gan.conditioning",
+    "gan.num_labels",
+    "gan.family",
+    "gan.width",
+    "gan.discriminator_width",
+    "gan.latent_dim",
+    "gan.max_displacement",
+    "gan.spectral_norm",
+    "algorithm.name",
+    "inner.learn_rates",
+    "inner.rates_gain",
+    "inner.state",
+    "inner.state_count",
+    "inner.state_gain",
+)
+# Of these, what two runs must share for one to use the other's weights: not how they are learned.
+_NETWORKS = tuple(key for key in _BUILT_ON if key.startswith(("data.", "gan.")))
+# Those whose place another setting takes once a run is trained.
+_INSTEAD = {
+    "task.shots": "--support has the samples of metagan adapt, evaluate.shots those of evaluate",
+    "task.num_query": "evaluate.test_per_class is the number of test samples",
+    "task.ways": "evaluate.max_classes is the number of classes",
+    "inner.batch_size": "set evaluate.adapt_batch_size",
+}
+
+
+def check_changes(
+    trained: RunConfig, asked: RunConfig, *, run: object, where: str, use: Use | None = None
+) -> None:
+    """Refuse settings that a trained run cannot follow, or would not look at.
+
+    Args:
+        trained: What the run was trained with.
+        asked: The same, as it is to be used now.
+        run: The run folder, for messages.
+        where: Where `asked` was written, for messages.
+        use: What the run is used for; None: any use may read a setting.
+
+    Raises:
+        ConfigError: With every setting, both values and the fix.
+    """
+    own, now = flat_settings(trained), flat_settings(asked)
+    uses = READ_AGAIN if use is None else {use: READ_AGAIN[use]}
+    read = {key for keys in uses.values() for key in keys}
+    problems = []
+    for key, value in now.items():
+        before = own.get(key, value)
+        if value == before:
+            continue
+        values = f"{run} was trained with {format_value(before)}"
+        if key in (*_BUILT_ON, *_learned_with(trained)):
+            problems.append(
+                f"{where}: {key}: {values}, which its weights cannot leave; train another run for "
+                f"{format_value(value)}"
+            )
+        elif key not in read and f"{key.partition('.')[0]}." not in read:
+            what = "using a trained run" if use is None else f"metagan {use}"
+            instead = f"; {_INSTEAD[key]}" if key in _INSTEAD else ""
+            problems.append(
+                f"{where}: {key}: {values}, and {what} does not read it, so {format_value(value)} "
+                f"would change nothing; leave it out{instead}"
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
+def other_networks(ours: RunConfig, theirs: RunConfig) -> list[str]:
+    """Settings by which two runs' networks differ, with both values.
+
+    Equal shapes do not make equal networks: weights under another `gan.max_displacement` or
+    `gan.spectral_norm` are another generator or discriminator.
+    """
+    # What a network has no use for cannot tell it apart.
+    idle = {"gan.num_labels"} if ours.gan.conditioning != "label" else set()
+    idle |= {"gan.max_displacement"} if ours.gan.family != "flow" else set()
+    here, there = flat_settings(ours), flat_settings(theirs)
+    return [
+        f"{key} is {format_value(here[key])}, there {format_value(there[key])}"
+        for key in _NETWORKS
+        if here[key] != there[key] and key not in idle
+    ]
+
+
+def _learned_with(trained: RunConfig) -> Iterator[str]:
+    """What rates and moments fit, where the run has learned them."""
+    rates = trained.inner.learn_rates != "none" or trained.algorithm.name == "meta_sgd"
+    moments = trained.inner.state == "learned"
+    if rates or moments:
+        yield from ("inner.generator_moves", "inner.discriminator_moves")
+    if moments:
+        yield "inner.optimizer"
+    if trained.inner.learn_rates == "tensor_and_step":
+        yield "inner.steps"

@@ -1,0 +1,64 @@
+"""The first lines of a training: what is learned from, and by what."""
+
+import math
+
+from metagan.algorithms import ALGORITHMS
+from metagan.outer_loop import MetaLearner
+from metagan.params import LEARNED_BESIDES
+from metagan.settings import RunConfig
+from metagan.sources.inspect import domain_lines, inspect_dataset
+from metagan.sources.notes import first_notes
+from metagan.sources.repeats import Leak, Repeats
+from metagan.words import counted
+from metagan.workflow.setup import TrainSetup
+from metagan.workflow.step_log import Reporter
+
+_DOMAINS_SHOWN = 8
+
+
+def announce(
+    config: RunConfig,
+    setup: TrainSetup,
+    learner: MetaLearner,
+    repeats: Repeats,
+    leak: Leak | None,
+    reporter: Reporter,
+) -> None:
+    """Say what is trained on what: the data as they look, the heaviest notes, the networks."""
+    splits = setup.splits
+    reporter.print(
+        f"data: {counted(len(setup.dataset.domains), 'domain')}, {setup.dataset.num_classes} "
+        f"classes ({len(splits.train)} train, {len(splits.validation)} validation, "
+        f"{len(splits.test)} test), {len(setup.dataset.samples)} samples"
+    )
+    for line in domain_lines(inspect_dataset(setup.dataset, repeats), most=_DOMAINS_SHOWN):
+        reporter.print(f"  {line}")
+    if leak is not None:
+        reporter.print(f"  LEAK: {leak}; what is measured on held-out classes is too good")
+    for note in first_notes(setup.dataset.notes):
+        reporter.print(f"  note: {note}")
+    if setup.source.left_out:
+        reporter.print(
+            f"  {len(setup.source.left_out)} classes have fewer samples than task.shots + "
+            "task.num_query and are left out of episodes"
+        )
+    sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
+    besides = "".join(f", {sizes[part]} {part}" for part in LEARNED_BESIDES if part in sizes)
+    reporter.print(
+        f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {sizes['generator']} + "
+        f"{sizes['discriminator']} weights{besides}; algorithm: {config.algorithm.name}, "
+        f"{config.outer.steps - learner.step} outer steps to go"
+    )
+
+
+def tell_of_idle_workers(config: RunConfig, num_workers: int, reporter: Reporter) -> None:
+    """Workers are given chunks, of which an outer step may have too few for all."""
+    size, outer = config.outer.episodes_per_chunk, config.outer
+    warming = config.warmup.episodes if config.warmup.steps else 0
+    chunks = math.ceil(max(outer.meta_batch_size, warming) / size) * (1 + outer.staleness)
+    if num_workers > chunks and not ALGORITHMS[config.algorithm.name].every_task:
+        reporter.print(
+            f"note: {num_workers} workers, but no more than {counted(chunks, 'chunk')} at a time "
+            f"(outer.meta_batch_size {outer.meta_batch_size}, outer.episodes_per_chunk {size}): "
+            f"{num_workers - chunks} of them stay idle"
+        )
