@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import ray
 
+from cluster.addresses import check_port
 from cluster.config import ClusterConfig
-from cluster.connect import RaySession, _check_port, ray_session
+from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
 from tests.cluster.listening import is_loopback
@@ -98,9 +99,9 @@ def test_an_address_that_something_else_answers_at_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, answer: bytes | None, said: str
 ) -> None:
     """Ray itself tries for minutes, in which no signal reaches the driver."""
-    monkeypatch.setattr("cluster.connect._CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("cluster.addresses._CONNECT_TIMEOUT_S", 0.5)
     with contextmanager(listening)(answer) as address, pytest.raises(OSError, match=said):
-        _check_port(address)
+        check_port(address)
 
 
 @pytest.mark.parametrize(
