@@ -25,11 +25,14 @@ from tests.cluster.ray_for_tests import NUM_CPUS
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def run_python(code: str, *, timeout_s: float = 120, **environment: str) -> str:
+def run_python(
+    code: str, *, timeout_s: float = 120, cwd: Path | None = None, **environment: str
+) -> str:
     """Output of a script in a process of its own, whose Ray settings are only those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=cwd,
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **environment},
         capture_output=True,
         text=True,
@@ -249,6 +252,44 @@ with ray_session(ClusterConfig(num_workers=1)):
             RAY_health_check_timeout_ms="100",
         )
     assert printed == "alive\n"
+
+
+@pytest.mark.ray
+def test_workers_import_our_packages_from_a_folder_with_others_of_their_names(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os
+from metagan.own_packages import take_ours
+take_ours()
+import ray
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+
+@ray.remote(num_cpus=1)
+def files():
+    import wave
+    import cluster.config
+    import mine  # The user's own, which nothing else is called.
+    import tune.config
+    return [module.__file__ for module in (cluster.config, tune.config, wave, mine)]
+
+# As on a node of a cluster that keeps its state elsewhere.
+os.environ["RAY_REDIS_ADDRESS"] = "127.0.0.1:9"
+with ray_session(ClusterConfig(num_workers=1)):
+    print(*ray.get(files.remote(), timeout=60), sep="\\n")
+assert os.environ["RAY_REDIS_ADDRESS"] == "127.0.0.1:9"
+"""
+    for name in ("cluster.py", "tune.py", "wave.py"):
+        (tmp_path / name).write_text("raise ImportError(__file__)")
+    (tmp_path / "mine.py").touch()
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        printed = run_python(code, cwd=tmp_path, HOME=folder, RAY_TMPDIR=folder)
+    ours, tunes, wave, mine = map(Path, printed.splitlines())
+    assert ours == REPOSITORY / "cluster" / "config.py"
+    assert tunes == REPOSITORY / "tune" / "config.py"
+    assert not wave.is_relative_to(tmp_path)
+    assert mine == tmp_path / "mine.py"
 
 
 @pytest.mark.ray
