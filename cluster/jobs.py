@@ -231,6 +231,8 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
             f"what answers at {address} is no Ray dashboard ({in_short(error)}); its port is 8265 "
             f"by default{_through(address)}"
         )
+    running = re.search(r"Ray version (\S+) is running", text)
+    there = there or (running and running[1])
     differs = there is not None and there != ray.__version__
     versions = f" (its Ray is {there}, this machine's is {ray.__version__})" if differs else ""
     return f"{address}: {in_short(error)}{versions}"
