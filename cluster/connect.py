@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import ray
 from ray._private import client_mode_hook
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from cluster.addresses import RAY_ADDRESS, Named, check_port, host_and_port, ray_to_join
 from cluster.authentication import (
@@ -37,6 +38,8 @@ from cluster.worker_start import job_options, sent_by_value
 
 Answer = TypeVar("Answer")
 
+_LOG = logging.getLogger(__name__)
+
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
 # How long to wait before looking whether there still is anything to wait for.
 _LOOK_S = 1.0
@@ -53,7 +56,7 @@ _OF_OTHER_RAYS = (
     "RAY_external_storage_namespace",
     "RAY_ENABLE_GCS_LEADER_ELECTION",
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING",
-    "RAY_JOB_CONFIG_JSON_ENV_VAR",
+    RAY_JOB_CONFIG_JSON_ENV_VAR,
 )
 # Variables of Ray's that are told of where they matter, or change only what is written.
 _HARMLESS = ("RAY_ADDRESS", "RAY_AUTH_", "RAY_USAGE_STATS_", "RAY_CLIENT_MODE", "RAY_DEDUP_LOGS")
@@ -99,6 +102,8 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
         return
     _refuse_client_mode()
     named = ray_to_join(config.address, os.environ)
+    if named is not None and named.by == RAY_ADDRESS and not _in_a_ray_job():
+        _LOG.warning("running on the Ray at %s, which RAY_ADDRESS names", named.address)
     environment: dict[str, str | None] = {**(private_auth() if named is None else joining_auth())}
     if named is None:
         environment |= dict.fromkeys(_OF_OTHER_RAYS)
@@ -291,6 +296,11 @@ def set_here() -> str:
     """Ray's variables in this environment, any of which may be why it failed; by name alone."""
     names = sorted(n for n in os.environ if n.startswith("RAY_") and not n.startswith(_HARMLESS))
     return f" (Ray follows these variables of your environment: {', '.join(names)})" * bool(names)
+
+
+def _in_a_ray_job() -> bool:
+    """Whether Ray has set RAY_ADDRESS, to the cluster that this process's job was submitted to."""
+    return RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ
 
 
 def _refuse_client_mode() -> None:

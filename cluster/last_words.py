@@ -42,7 +42,7 @@ def explain_loss(error: RayError) -> str:
     text = str(error)
     not_ours = _NOT_OURS.search(text)
     if not_ours is not None:
-        return f"{explain(error)}; {_import_fix(not_ours[2])}"
+        return f"{explain(error)}; {_import_fix(not_ours[1])}"
     if isinstance(error, OutOfMemoryError) or "low on memory" in text:
         return f"{explain(error)}; out of memory: {_MEMORY_FIX}"
     if not isinstance(error, ActorDiedError) or "its worker process has died" not in text:
