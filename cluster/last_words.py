@@ -22,7 +22,7 @@ _MARKS = (":job_id:", ":actor_name:", ":task_name:")
 _CRASH = "Fatal Python error"
 # What a worker says that found no package of ours under its name, or another one.
 _NOT_OURS = re.compile(
-    r"^(\w*Error): .*\b(?:from|named) '(metagan|cluster|tune)\b.*$", re.MULTILINE
+    r"^\w*Error: .*(?:from|named|on <module) '(metagan|cluster|tune)\b.*$", re.MULTILINE
 )
 _MEMORY_FIX = "lower outer.episodes_per_chunk, inner.batch_size, gan.width or cluster.num_workers"
 
