@@ -107,8 +107,8 @@ def jobs_address(option: str | None, environment: Mapping[str, str]) -> Named:
 def host_and_port(address: str) -> str:
     """The host:port that `auto` means here: a Ray with a node on this machine.
 
-    Of several it is the one that this process's own job runs on, else the last that `ray start`
-    has started.
+    It is the one that this process's own job runs on, else the last that `ray start` has started,
+    else the only one that is not private to a run.
 
     Raises:
         ConnectionError: If no Ray runs here, or several do of which neither is the case.
@@ -116,10 +116,12 @@ def host_and_port(address: str) -> str:
     if address != "auto":
         return address
     services.find_gcs_addresses.cache_clear()  # type: ignore[attr-defined]
-    running = services.find_gcs_addresses()  # type: ignore[no-untyped-call]
+    running = set(services.find_gcs_addresses())  # type: ignore[no-untyped-call]
     for chosen in (os.environ.get(RAY_ADDRESS), services.find_bootstrap_address(None)):
         if chosen and chosen in running:
             return chosen
+    # Those that some run has started for itself alone.
+    running = {each for each in running if not each.startswith(("127.", "localhost:", "[::1]"))}
     if len(running) == 1:
         return str(next(iter(running)))
     if running:

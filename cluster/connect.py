@@ -102,8 +102,6 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
         return
     _refuse_client_mode()
     named = ray_to_join(config.address, os.environ)
-    if named is not None and named.by == RAY_ADDRESS and not _in_a_ray_job():
-        _LOG.warning("running on the Ray at %s, which RAY_ADDRESS names", named.address)
     environment: dict[str, str | None] = {**(private_auth() if named is None else joining_auth())}
     if named is None:
         environment |= dict.fromkeys(_OF_OTHER_RAYS)
@@ -114,7 +112,10 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
                     _start(config)
                 else:
                     _join(named)
-            yield RaySession(ray.get_runtime_context().gcs_address, started_here=named is None)
+            address = ray.get_runtime_context().gcs_address
+            if named is not None and named.by == RAY_ADDRESS and not _in_a_ray_job():
+                _LOG.warning("running on the Ray at %s, which RAY_ADDRESS names", address)
+            yield RaySession(address, started_here=named is None)
         finally:
             # Of a cluster that was joined this only lets go.
             ray.shutdown()

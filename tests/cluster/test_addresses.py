@@ -111,6 +111,10 @@ def test_a_variable_that_names_a_dead_ray_is_named_and_the_setting_is_not(
         ({OWN, "10.0.0.5:7000"}, "10.0.0.5:7000", OWN, OWN),
         ({OWN, "10.0.0.5:7000"}, "10.0.0.5:1", None, "several Rays run on this machine"),
         (set(), "10.0.0.5:1", None, "no Ray runs on this machine"),
+        # What a run has started for itself alone is nobody else's, unless `ray start` did.
+        ({"127.0.0.1:7000"}, None, None, "no Ray runs on this machine"),
+        ({OWN, "127.0.0.1:7000"}, None, None, OWN),
+        ({"127.0.0.1:7000"}, "127.0.0.1:7000", None, "127.0.0.1:7000"),
     ],
 )
 def test_auto_is_a_ray_of_this_machine_and_no_other(

@@ -19,6 +19,7 @@ from cluster.config import ClusterConfig
 from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
+from cluster.pool import WorkerPool
 from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
 
@@ -355,3 +356,17 @@ except ClusterError as error:
     (line,) = run_python(code, HOME=str(tmp_path), timeout_s=40, **environment).splitlines()
     assert said in line
     assert "b" * 64 not in line
+
+
+@pytest.mark.parametrize("died", ["", "ActorDiedError: it cannot be imported"])
+def test_too_few_workers_are_told_with_what_those_died_of_that_started(
+    died: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is free at that moment: it is not what keeps them away."""
+    monkeypatch.setattr("cluster.pool.describe_wait", lambda *_: "only 0 CPU are free")
+    pool = WorkerPool.__new__(WorkerPool)
+    pool._config, pool._died_at_start, pool._had_enough = ClusterConfig(), died, False
+    pool._few_since = pool._few_told = 0.0
+    with pytest.raises(ClusterError, match="no worker within") as caught:
+        pool._check_quorum(0, now=61.0)
+    assert str(caught.value).endswith(died or "only 0 CPU are free")
