@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ray._private import services
 
@@ -96,12 +97,19 @@ def jobs_address(option: str | None, environment: Mapping[str, str]) -> Named:
     address, example = named.address, "http://HOST:8265"
     if ADDRESS.fullmatch(address) and named.by != RAY_ADDRESS:
         address = f"http://{address}"
-    if not _JOBS.fullmatch(address):
+    if not _JOBS.fullmatch(address) or not _has_known_port(address):
         raise ClusterError(
             f"{named.by} is {named.address}, which is no address of a Ray dashboard, where jobs "
             f"are submitted; give --address {example} (or set {API_SERVER_ADDRESS} to it)"
         )
     return Named(address.rstrip("/"), named.by)
+
+
+def _has_known_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def host_and_port(address: str) -> str:

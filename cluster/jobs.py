@@ -217,6 +217,8 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
             f"what listens at {address} does not answer; is it a Ray dashboard's address, and the "
             f"cluster up (`ray status` there)?{_through(address)}"
         )
+    if isinstance(error.__context__, requests.exceptions.SSLError):
+        return f"{address}: the TLS connection failed: {in_short(error.__context__)}"
     if isinstance(error, ConnectionError | requests.exceptions.ConnectionError):
         own = urlsplit(address.split()[0]).port == _RAYS_OWN_PORT
         hint = f" ({_RAYS_OWN_PORT} is Ray's own port; the dashboard's is 8265)" if own else ""

@@ -37,6 +37,8 @@ _MIB = 1 << 20
 # Bytes of a zip for each file in it, besides its content and twice its name; rather too many.
 _PER_FILE = 256
 _MOST_NAMED = 3
+# A walk ends at so many files, or so many times what Ray takes: somebody's whole home folder.
+_MOST_FILES, _MOST_TIMES = 100_000, 20
 
 _LOG = logging.getLogger(__name__)
 _Rule = Callable[[Path], bool]
@@ -88,6 +90,7 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
     root = root.resolve()
     files: dict[Path, int] = {}
     folders: list[Path] = []
+    size = 0
     rules = [_get_excludes(root, [*get_runtime_env_default_excludes(), *EXCLUDED])]
     for path, entry in _walk(root, rules, [root.stat()]):
         relative = path.relative_to(root)
@@ -95,11 +98,14 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
             folders.append(relative)
         elif stat.S_ISREG(entry.st_mode):
             files[relative] = entry.st_size
+            size += entry.st_size
+            if len(files) > _MOST_FILES or size > _MOST_TIMES * GCS_STORAGE_MAX_SIZE:
+                break
         else:
             _LOG.warning("%s is no regular file, and is not sent", path)
     files |= {path: (root / path).stat().st_size for path in map(_normal, also)}
-    _check_names(root, files)
     _check_size(root, files)
+    _check_names(root, files)
     return Upload(root, files, folders)
 
 
@@ -159,7 +165,7 @@ def _check_names(root: Path, files: Mapping[Path, int]) -> None:
 
 def _check_size(root: Path, files: Mapping[Path, int]) -> None:
     size = sum(size + _PER_FILE + 2 * len(os.fsencode(path)) for path, size in files.items())
-    if size < GCS_STORAGE_MAX_SIZE:
+    if size < GCS_STORAGE_MAX_SIZE and len(files) <= _MOST_FILES:
         return
     tops: dict[str, int] = {}
     for path, each in files.items():
@@ -167,9 +173,9 @@ def _check_size(root: Path, files: Mapping[Path, int]) -> None:
     largest = sorted(tops, key=tops.__getitem__, reverse=True)[:_MOST_NAMED]
     named = ", ".join(f"{name} ({tops[name] / _MIB:,.0f} MiB)" for name in largest)
     raise UploadError(
-        f"{root} has {size / _MIB:,.0f} MiB to be sent, and Ray takes "
-        f"{GCS_STORAGE_MAX_SIZE / _MIB:,.0f}; the largest: {named}; keep them out with .gitignore "
-        "or .rayignore, and lay data on the cluster's nodes"
+        f"{root} has {len(files):,} files with {size / _MIB:,.0f} MiB to be sent, and Ray takes "
+        f"{GCS_STORAGE_MAX_SIZE / _MIB:,.0f} MiB; the largest: {named}; keep them out with "
+        ".gitignore or .rayignore, and lay data on the cluster's nodes"
     )
 
 

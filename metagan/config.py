@@ -310,6 +310,9 @@ class _Merge:
 
 def _read_document(path: Path) -> Document:
     """The mapping in a file; raises YamlError for anything else."""
+    if path.is_fifo() and not path.is_relative_to("/dev"):
+        # Opening it would wait for somebody who writes; the shell's own <(...) are in /dev.
+        raise YamlError(Problem(None, "is a pipe; name a file"))
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_FILE_BYTES + 1)

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -391,6 +392,13 @@ def test_one_mistake_is_one_error_also_where_other_settings_rest_on_it(
         file.write_text(text)
     [problem] = problems(file, *overrides, model=RunConfig)
     assert said in problem
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "run.yaml")
+    [problem] = problems(tmp_path / "run.yaml")
+    assert problem.endswith("is a pipe; name a file")
 
 
 def test_two_mistakes_are_two_errors():

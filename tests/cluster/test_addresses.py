@@ -221,6 +221,8 @@ def test_the_option_wins_over_the_variables(
     [
         ("auto", {}, "--address"),
         ("ray://h:10001", {}, "--address"),
+        ("http://h:82655", {}, "--address"),
+        ("h:port", {}, "--address"),
         # Ray would import the module.
         ("cluster://h", {}, "--address"),
         (None, {"RAY_API_SERVER_ADDRESS": "ray://h:10001"}, "RAY_API_SERVER_ADDRESS"),

@@ -118,11 +118,13 @@ def test_what_is_too_large_is_told_before_it_is_read(
             file.truncate(size << 20)
     with pytest.raises(UploadError) as caught:
         choose(tmp_path)
-    assert "has 7 MiB to be sent, and Ray takes 3; the largest: data (5 MiB), b.bin (2 MiB)" in str(
-        caught.value
-    )
+    told = str(caught.value)
+    assert "has 3 files with 7 MiB to be sent, and Ray takes 3 MiB; the largest: data (5" in told
     (tmp_path / ".rayignore").write_text("data\n")
     assert choose(tmp_path).files
+    monkeypatch.setattr("cluster.upload._MOST_FILES", 2)
+    with pytest.raises(UploadError, match="has 3 files with 2 MiB"):
+        choose(tmp_path)
 
 
 def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
