@@ -10,7 +10,9 @@ from metagan.settings import RunConfig
 
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _LABEL = re.compile(rf"(?:{_WORD}/)?{_WORD}=!?(?:{_WORD}|in\({_WORD}(?:,\s*{_WORD})*\))")
-_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+#: host:port
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_LARGEST_PORT = 65535
 
 
 def _known_labels(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,8 +75,8 @@ class ClusterConfig(Config):
     )
     address: str | None = Field(
         None,
-        description="null starts a Ray on this machine for this run; auto joins the one that runs "
-        "here; host:port joins that one.",
+        description="host:port joins the Ray there; auto joins the one that runs on this machine; "
+        "null starts one here for this run, or joins what RAY_ADDRESS names, as in a Ray job.",
     )
     chunk_timeout_s: float = Field(
         600.0,
@@ -150,14 +152,31 @@ class ClusterConfig(Config):
     @field_validator("address")
     @classmethod
     def _known_form(cls, value: str | None) -> str | None:
-        if value is None or value == "auto" or _HOST_AND_PORT.fullmatch(value):
-            return value
-        if value.startswith("ray://"):
-            raise ValueError(
-                f"is {value}; Ray Client (ray://) sends every parameter through one connection, "
-                "so run on the cluster instead (metagan submit) or give host:port"
-            )
-        raise ValueError(f"is {value!r}; expected null, auto or host:port")
+        problem = None if value is None else ray_address_problem(value)
+        if problem is not None:
+            raise ValueError(f"is {value!r}: {problem}; expected null, auto or host:port")
+        return value
+
+
+def ray_address_problem(address: str) -> str | None:
+    """Why no Ray can be joined by such an address, if so."""
+    if address == "auto":
+        return None
+    found = ADDRESS.fullmatch(address)
+    if found is not None:
+        known = 0 < int(found[2]) <= _LARGEST_PORT
+        return None if known else f"a port is at most {_LARGEST_PORT}, and at least 1"
+    if address.startswith("ray://"):
+        return (
+            "Ray Client (ray://) sends every parameter through one connection, so run on the "
+            "cluster instead (metagan submit)"
+        )
+    if address.startswith(("http://", "https://")):
+        return (
+            "that is a dashboard's address, where jobs are submitted (metagan submit --address), "
+            "and not Ray's own"
+        )
+    return "that is no address of a Ray"
 
 
 def selectors(labels: tuple[str, ...]) -> dict[str, str]:

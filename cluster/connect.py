@@ -1,10 +1,7 @@
 """A Ray to run on: the one of this process, a cluster that is joined, or a private one.
 
-Ray's token authentication is always set explicitly, because Ray 2.60 otherwise turns it on or off
-by what it finds in the user's home folder. A private Ray listens on the loopback interface only,
-and gets a token of its own that lives only in this process's environment and in that of its
-workers: its ports are open to other users of the machine, and whoever may talk to them may run
-code.
+A private Ray listens on the loopback interface only and is for this process alone
+(`cluster.authentication`). What the environment says of other Rays does not reach it.
 """
 
 import contextlib
@@ -12,9 +9,8 @@ import logging
 import math
 import os
 import queue
-import secrets
+import re
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,28 +18,48 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
-from ray import _raylet as raylet
-from ray._private import services
+from ray._private import client_mode_hook
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
+from cluster.addresses import RAY_ADDRESS, Named, check_port, host_and_port, ray_to_join
+from cluster.authentication import (
+    HOW_TO_GIVE_A_TOKEN,
+    explain_refusal,
+    joining_auth,
+    private_auth,
+    reread_environment,
+)
 from cluster.config import ClusterConfig
 from cluster.environment import environment_variables
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, in_short
 from cluster.loopback import is_on_loopback_only, on_loopback
 from cluster.process_groups import ray_in_groups_of_its_own
+from cluster.worker_start import job_options, sent_by_value
 
 Answer = TypeVar("Answer")
 
+_LOG = logging.getLogger(__name__)
+
 ZERO_COPY_TENSORS = "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"
-_AUTH_MODE, _AUTH_TOKEN, _AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-# What RAY_AUTH_MODE may be; nothing is as if it were not set.
-AUTH_MODES = ("", "token", "disabled")
-_CONNECT_TIMEOUT_S = 5.0
-_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-_HTTP2_SETTINGS = b"\4"
 # How long to wait before looking whether there still is anything to wait for.
 _LOOK_S = 1.0
 # Cores that workers of a Ray on this machine may reserve, whatever it has, and for each it has.
 _ALWAYS_ALLOWED, _WORKERS_PER_CORE = 8, 4
+# Variables that tell a node of a cluster what it is, in all processes there; a Ray of our own would
+# take them for its own, and keep its state in that cluster's database.
+_OF_OTHER_RAYS = (
+    RAY_ADDRESS,
+    "RAY_REDIS_ADDRESS",
+    "RAY_GCS_SERVER_PORT",
+    "RAY_gcs_storage",
+    "RAY_gcs_storage_path",
+    "RAY_external_storage_namespace",
+    "RAY_ENABLE_GCS_LEADER_ELECTION",
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING",
+    RAY_JOB_CONFIG_JSON_ENV_VAR,
+)
+# Variables of Ray's that are told of where they matter, or change only what is written.
+_HARMLESS = ("RAY_ADDRESS", "RAY_AUTH_", "RAY_USAGE_STATS_", "RAY_CLIENT_MODE", "RAY_DEDUP_LOGS")
 _PRIVATE_RAY = {
     # Ray would start a process per core in advance; workers with an environment of their own
     # cannot use those.
@@ -74,7 +90,7 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
 
     A Ray that this process has initialised already (a notebook, a test, a Tune trial) is used as
     it is. Otherwise `config.address` is joined, or, where that is None, what RAY_ADDRESS names,
-    as it does inside a Ray job. Otherwise a private Ray of just the size of `config` is started;
+    as inside a Ray job. Otherwise a private Ray of just the size of `config` is started;
     it keeps nothing in the home folder, reports no usage and has no dashboard.
 
     Raises:
@@ -84,16 +100,22 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
     if ray.is_initialized():
         yield RaySession(ray.get_runtime_context().gcs_address, started_here=False)
         return
-    address = config.address or os.environ.get("RAY_ADDRESS") or None
-    environment = _private_auth() if address is None else _joining_auth()
+    _refuse_client_mode()
+    named = ray_to_join(config.address, os.environ)
+    environment: dict[str, str | None] = {**(private_auth() if named is None else joining_auth())}
+    if named is None:
+        environment |= dict.fromkeys(_OF_OTHER_RAYS)
     with _ray_environment(environment):
         try:
-            with _kept_sigterm_handler():
-                if address is None:
+            with _kept_sigterm_handler(), sent_by_value():
+                if named is None:
                     _start(config)
                 else:
-                    _join(address)
-            yield RaySession(ray.get_runtime_context().gcs_address, started_here=address is None)
+                    _join(named)
+            address = ray.get_runtime_context().gcs_address
+            if named is not None and named.by == RAY_ADDRESS and not _in_a_ray_job():
+                _LOG.warning("running on the Ray at %s, which RAY_ADDRESS names", address)
+            yield RaySession(address, started_here=named is None)
         finally:
             # Of a cluster that was joined this only lets go.
             ray.shutdown()
@@ -192,13 +214,15 @@ def _start(config: ClusterConfig) -> None:
                 num_cpus=max(1, math.ceil(config.num_workers * config.cpus_per_worker)),
                 include_dashboard=False,
                 logging_level=logging.ERROR,
+                **job_options(),
                 _system_config=_PRIVATE_RAY,
             )
     # Where it takes too long, Ray raises a bare Exception.
     except Exception as error:
         raise ClusterError(
-            f"Ray did not start on this machine: {_first_line(error)}; check the load and the free "
+            f"Ray did not start on this machine: {in_short(error)}; check the load and the free "
             "space of /tmp and /dev/shm, or set RAY_TMPDIR to another folder with a short path"
+            f"{set_here()}"
         ) from error
 
 
@@ -220,83 +244,73 @@ def _check_cores(config: ClusterConfig) -> None:
         )
 
 
-def _join(address: str) -> None:
+def _join(named: Named) -> None:
     try:
-        address = _named(address)
-        _check_port(address)
+        address = host_and_port(named.address)
+        check_port(address)
         private = is_on_loopback_only(address)
         with on_loopback() if private else contextlib.nullcontext():
-            ray.init(address=address, logging_level=logging.ERROR)
-    except (RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
-        raise ClusterError(_explain_failed_join(address, error)) from error
+            ray.init(address=address, logging_level=logging.ERROR, **job_options())
+    # Of a cluster that answers oddly, Ray raises what it likes, a bare Exception among others.
+    except Exception as error:
+        raise ClusterError(_explain_failed_join(named, error)) from error
 
 
-def connection_to(address: str) -> socket.socket:
-    """Open for as long as its block; Ray itself would try a dead address for tens of seconds.
-
-    Args:
-        address: host:port; an IPv6 host in brackets.
-
-    Raises:
-        OSError: If nothing answers there in time.
-    """
-    host, _, port = address.rpartition(":")
-    return socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S)
-
-
-def _check_port(address: str) -> None:
-    """Ray tries a dead address for tens of seconds, and another program's for minutes.
-
-    Its control service speaks HTTP/2, where both sides begin with a settings frame (RFC 9113,
-    section 3.4).
-
-    Raises:
-        OSError: If nothing answers there, or something else.
-    """
-    _, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal():
-        return
-    with connection_to(address) as connection:
-        if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
-            return
-        connection.sendall(_HTTP2_PREFACE)
-        answer = connection.recv(4)
-    if answer[3:] != _HTTP2_SETTINGS:
-        raise OSError(
-            "what answers there is no Ray control service; is it Ray's own port, 6379 by default?"
-        )
-
-
-def _named(address: str) -> str:
-    """The host:port that Ray would take `auto` for, so that it can be looked at and told.
-
-    Raises:
-        ConnectionError: If no Ray runs here.
-    """
-    if address != "auto":
-        return address
-    found: str = services.get_ray_address_from_environment(address, None)
-    return found
-
-
-def _explain_failed_join(address: str, error: BaseException) -> str:
-    start = f"cannot join Ray at {address}: "
-    token = f"export {_AUTH_MODE}=token (and {_AUTH_TOKEN_PATH} if it is not in ~/.ray/auth_token)"
-    if "InvalidAuthToken" in f"{error} {error.__cause__}":
-        if os.environ.get(_AUTH_MODE) == "token":
-            return (
-                f"{start}it refuses your token; with {_AUTH_MODE}=token, set {_AUTH_TOKEN_PATH} to "
-                f"a file with the cluster's (or {_AUTH_TOKEN} to it)"
-            )
-        return f"{start}the cluster asks for a token: {token}"
+def _explain_failed_join(named: Named, error: BaseException) -> str:
+    start = f"cannot join Ray at {named}: "
+    refusal = explain_refusal(error)
+    if refusal is not None:
+        return f"{start}{refusal}"
+    mismatch = _version_mismatch(str(error))
+    if mismatch is not None:
+        return f"{start}{mismatch}{named.instead}"
     return (
-        f"{start}{_first_line(error)}; is `ray start` running there, and this a node of that "
-        f"cluster (else use `metagan submit`)? If it asks for a token, {token}"
+        f"{start}{in_short(error)}; is `ray start` running there, and this a node of that "
+        f"cluster (else use `metagan submit`)? If it asks for a token, {HOW_TO_GIVE_A_TOKEN}"
+        f"{named.instead}{set_here()}"
     )
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _version_mismatch(text: str) -> str | None:
+    """What to install where Ray says that a cluster has other versions than this process."""
+    if "ersion mismatch" not in text:
+        return None
+    there, _, here = text.partition("This process")
+    versions = [
+        tuple(re.findall(rf"{what}: (\S+)", part)[-1:] for what in ("Ray", "Python"))
+        for part in (there, here)
+    ]
+    (ray_there, python_there), (ray_here, python_here) = versions
+    if not (ray_there and python_there and ray_here and python_here):
+        return None
+    differ = [f"its Ray is {ray_there[0]}, this process has Ray {ray_here[0]}"]
+    fixes = [f"pip install 'ray[default,tune]=={ray_there[0]}'"]
+    if ray_there == ray_here:
+        differ, fixes = [], []
+    if python_there != python_here:
+        differ.append(f"its Python is {python_there[0]}, this process has {python_here[0]}")
+        fixes.append(f"run metagan with Python {python_there[0]}")
+    return f"{'; '.join(differ)}; {' and '.join(fixes)} here, or install what is here there"
+
+
+def set_here() -> str:
+    """Ray's variables in this environment, any of which may be why it failed; by name alone."""
+    names = sorted(n for n in os.environ if n.startswith("RAY_") and not n.startswith(_HARMLESS))
+    return f" (Ray follows these variables of your environment: {', '.join(names)})" * bool(names)
+
+
+def _in_a_ray_job() -> bool:
+    """Whether Ray has set RAY_ADDRESS, to the cluster that this process's job was submitted to."""
+    return RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ
+
+
+def _refuse_client_mode() -> None:
+    # Ray has read the variable, and changed it, when it was imported.
+    if client_mode_hook.is_client_mode_enabled_by_default:
+        raise ClusterError(
+            "RAY_CLIENT_MODE is 1: Ray Client would send every parameter through one connection; "
+            "unset it"
+        )
 
 
 def _refuse_zero_copy_tensors() -> None:
@@ -307,81 +321,27 @@ def _refuse_zero_copy_tensors() -> None:
         )
 
 
-def _private_auth() -> dict[str, str]:
-    """Authentication of a Ray of our own: by a fresh token, unless the user chose otherwise."""
-    chosen = _chosen_auth()
-    if chosen == "disabled" or (chosen is not None and _token_exists()):
-        return {}
-    return {_AUTH_MODE: "token", _AUTH_TOKEN: secrets.token_hex(32)}
+def joining_environment(*without: str) -> contextlib.AbstractContextManager[None]:
+    """Ray's authentication towards a cluster, inside the block, for what is not `ray_session`.
 
-
-def _chosen_auth() -> str | None:
-    """What the user set RAY_AUTH_MODE to, if to anything.
-
-    Raises:
-        ClusterError: For what is not a mode: Ray would take it for no authentication at all.
+    Args:
+        without: Variables that Ray does not see there.
     """
-    chosen = os.environ.get(_AUTH_MODE, "")
-    if chosen.lower() not in AUTH_MODES:
-        raise ClusterError(f"{_AUTH_MODE} is {chosen!r}; set it to token or disabled, or unset it")
-    return chosen.lower() or None
-
-
-def _joining_auth() -> dict[str, str]:
-    """Authentication towards a cluster: with the user's token where there is one.
-
-    Ray itself would leave the token out for an explicit address. A cluster without authentication
-    ignores it.
-    """
-    chosen = _chosen_auth()
-    if chosen == "disabled":
-        return {}
-    found = _token_exists()
-    return {} if chosen else {_AUTH_MODE: "token" if found else "disabled"}
-
-
-def joining_environment() -> contextlib.AbstractContextManager[None]:
-    """Ray's authentication towards a cluster, inside the block, for what is not `ray_session`."""
-    return _ray_environment(_joining_auth())
-
-
-def _token_exists() -> bool:
-    """Whether Ray finds a token in the environment or in the user's home folder.
-
-    Raises:
-        ClusterError: If the file that the user names cannot be read.
-    """
-    try:
-        return bool(_token_loader().has_token(ignore_auth_mode=True))
-    except ray.exceptions.AuthenticationError:
-        raise ClusterError(
-            f"{_AUTH_TOKEN_PATH} {os.environ.get(_AUTH_TOKEN_PATH)} cannot be read, or is empty; "
-            "set it to a file with the cluster's token, or unset it"
-        ) from None
+    return _ray_environment({**joining_auth(), **dict.fromkeys(without)})
 
 
 @contextlib.contextmanager
-def _ray_environment(values: Mapping[str, str]) -> Iterator[None]:
+def _ray_environment(values: Mapping[str, str | None]) -> Iterator[None]:
     """Environment variables for Ray inside the block.
 
-    Ray reads them once, at import, so it has to be told to look again; it does the same itself
-    when it turns authentication on.
+    Ray does the same itself when it turns authentication on.
     """
     try:
         with environment_variables(values):
-            _reread_environment()
+            reread_environment()
             yield
     finally:
-        _reread_environment()
-
-
-def _reread_environment() -> None:
-    raylet.Config.initialize("")  # type: ignore[attr-defined]
-    _token_loader().reset_cache()
-
-
-def _token_loader() -> Any:
-    return raylet.AuthenticationTokenLoader.instance()  # type: ignore[attr-defined]
+        reread_environment()
 
 
 @contextlib.contextmanager

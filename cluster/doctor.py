@@ -11,8 +11,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cluster.addresses import ray_to_join
+from cluster.authentication import AUTH_MODES
 from cluster.config import JobConfig
-from cluster.connect import AUTH_MODES, ZERO_COPY_TENSORS
+from cluster.connect import ZERO_COPY_TENSORS
 from cluster.doctor_nodes import (
     MIN_SHARED_BYTES,
     MORE_SHARED_MEMORY,
@@ -20,6 +22,7 @@ from cluster.doctor_nodes import (
     check_room,
     judge_storage,
 )
+from cluster.errors import ClusterError
 from cluster.probe import host_report, storage_error
 from metagan.cli.context import Finding
 from metagan.sources.cache import cache_roots
@@ -37,8 +40,14 @@ def diagnose(config: JobConfig, run_dir: Path) -> tuple[Finding, ...]:
         run_dir: Must be writable, or possible to create.
     """
     here = host_report()
-    # A run joins what RAY_ADDRESS names, too, as it does inside a Ray job.
-    address = config.cluster.address or os.environ.get("RAY_ADDRESS") or None
+    named, refused = None, []
+    try:
+        # A run joins what RAY_ADDRESS names, too, as it does inside a Ray job.
+        named = ray_to_join(config.cluster.address, os.environ)
+    except ClusterError as error:
+        text, _, fix = str(error).partition("; ")
+        refused = [Finding("problem", "cluster", text, fix)]
+    address = None if named is None else named.address
     cluster = config.cluster.model_copy(update={"address": address})
     config = config.model_copy(update={"cluster": cluster})
     findings = [
@@ -52,9 +61,11 @@ def diagnose(config: JobConfig, run_dir: Path) -> tuple[Finding, ...]:
     storage = config.checkpoint.storage
     if storage is not None:
         findings.append(judge_storage("storage", storage, storage_error(storage)))
-    if config.cluster.address is not None:
-        findings += check_cluster(config.cluster, here["versions"], storage=storage)
-    return tuple(findings)
+    if named is not None:
+        findings += check_cluster(
+            config.cluster, here["versions"], storage=storage, named_by=named.by
+        )
+    return (*findings, *refused)
 
 
 def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:

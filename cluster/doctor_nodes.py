@@ -2,14 +2,16 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cluster.addresses import Named, connection_to
 from cluster.config import ClusterConfig
-from cluster.connect import ZERO_COPY_TENSORS, connection_to
+from cluster.connect import ZERO_COPY_TENSORS
+from cluster.errors import in_short
 from cluster.resources import WorkerShape, allows, describe_shortage
 from metagan.cli.context import Finding
+from metagan.own_packages import module_command
 
 #: Less shared memory than this is too little for Ray.
 MIN_SHARED_BYTES = 1 << 30
@@ -27,6 +29,7 @@ def check_cluster(
     versions: Mapping[str, str | None],
     *,
     storage: str | None = None,
+    named_by: str = "cluster.address",
     timeout_s: float = _PROBE_TIMEOUT_S,
 ) -> Iterator[Finding]:
     """Join the cluster at `config.address` and hold every node against this machine.
@@ -35,18 +38,21 @@ def check_cluster(
         config: Names the address and what workers reserve.
         versions: Of this machine.
         storage: `checkpoint.storage`, which the driver must reach from wherever it runs.
+        named_by: The setting or environment variable that the address comes from.
         timeout_s: For joining and for all nodes together.
     """
     assert config.address is not None
+    named = Named(config.address, named_by)
     if config.address != "auto" and (refused := _refuses(config.address)):
         fix = "check the address, that ray status works there, and that no firewall closes the port"
-        yield Finding("problem", "cluster", f"{config.address} does not answer: {refused}", fix)
+        text = f"{named} does not answer: {refused}"
+        yield Finding("problem", "cluster", text, f"{fix}{named.instead}")
         return
     report = _probe(config.address, storage, timeout_s)
     if "error" in report:
         text, _, fix = " ".join(report["error"].split()).partition("; ")
-        text = text.rstrip(".")
-        yield Finding("problem", "cluster", text, fix)
+        text = text.rstrip(".").replace(config.address, str(named), 1)
+        yield Finding("problem", "cluster", text, f"{fix}{named.instead}")
         return
     for entry in report["nodes"]:
         yield _compare_node(entry, versions)
@@ -108,7 +114,7 @@ def _refuses(address: str) -> str | None:
 def _probe(address: str, storage: str | None, timeout_s: float) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "cluster.probe", address, *([storage] if storage else [])],
+            module_command("cluster.probe", address, *([storage] if storage else [])),
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -131,7 +137,7 @@ def _compare_node(entry: Mapping[str, Any], versions: Mapping[str, str | None]) 
     topic = f"node {entry['node']}"
     if "error" in entry:
         fix = "look at ray status and that node's /tmp/ray/session_latest/logs"
-        return Finding("problem", topic, f"does not answer: {_first_line(entry['error'])}", fix)
+        return Finding("problem", topic, f"does not answer: {in_short(entry['error'])}", fix)
     report = entry["report"]
     there: Mapping[str, str | None] = report["versions"]
     if report["zero_copy"].lower() not in ("", "0", "false"):
@@ -199,7 +205,3 @@ def check_room(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> I
     alone = config.model_copy(update={"num_workers": 1})
     fatal = describe_shortage(alone, nodes) is not None
     yield Finding("problem" if fatal else "warning", "cluster", text, fix)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "no reason given"

@@ -13,3 +13,19 @@ class ClusterError(RuntimeError):
     """
 
     exit_code: Final = 4
+
+
+def in_short(error: BaseException | str) -> str:
+    """An error of several lines in one: Ray puts a heading first, and what has happened below.
+
+    The first line and the last; of a traceback its last line alone.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return "no reason given" if isinstance(error, str) else type(error).__name__
+    first, last = lines[0], lines[-1]
+    if len(lines) == 1 or last in first:
+        return first
+    if first.startswith("Traceback"):
+        return last
+    return f"{first.rstrip(':.')}: {last}"

@@ -7,26 +7,34 @@ cluster, so that the submitting machine may go away.
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import secrets
 import shlex
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import aiohttp
+import ray
+import requests
+from ray import job_submission
 from ray.exceptions import AuthenticationError, RayError
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobStatus
 
+from cluster.addresses import API_SERVER_ADDRESS, RAY_ADDRESS, jobs_address
+from cluster.authentication import HOW_TO_GIVE_A_TOKEN
 from cluster.connect import joining_environment
 from cluster.environment import quieter
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, in_short
+from cluster.upload import UploadError, choose
 from metagan.jobs import JobRequest, JobState
 from metagan.words import agreeing
-
-# Besides what .gitignore names: never wanted on a cluster, and large.
-EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
-
 
 # How long a job that is stopped may take to end, for its outer step and a checkpoint; Ray's three
 # seconds are too few.
@@ -43,24 +51,51 @@ _OURS = {"program": "metagan"}
 _PATIENCE_S = 30.0
 
 
+# How long a dashboard may take to answer, seconds: to connect, and to a request; what is uploaded
+# is stored before it answers.
+_CONNECT_S, _ANSWER_S, _UPLOAD_S = 5.0, 60.0, 600.0
+_RAYS_OWN_PORT = 6379
+_ERRORS = (RayError, aiohttp.ClientError, RuntimeError, OSError, ValueError, KeyError, TypeError)
+
+
+class JobSubmissionClient(job_submission.JobSubmissionClient):
+    """Ray's client, which waits for ever for an answer by itself."""
+
+    def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
+        answer_s = _UPLOAD_S if method == "PUT" else _ANSWER_S
+        options.setdefault("timeout", (_CONNECT_S, answer_s))
+        return super()._do_request(method, endpoint, **options)
+
+
 class RayJobs:
     """The jobs of one cluster."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str | None) -> None:
         """Connects.
 
         Args:
-            address: Of the dashboard, http://host:port or host:port.
+            address: Of the dashboard, http://host:port or host:port; None: what
+                RAY_API_SERVER_ADDRESS or RAY_ADDRESS names, or else this machine's port 8265.
 
         Raises:
-            ClusterError: If nothing answers there, or it asks for another token.
+            ClusterError: If it is no such address, nothing answers there, or it asks for another
+                token.
         """
-        self.address = address if "://" in address else f"http://{address}"
+        self._named = jobs_address(address, os.environ)
+        self.address = self._named.address
         with self._explained():
             self._client = JobSubmissionClient(self.address)
 
     def submit(self, request: JobRequest) -> str:
-        """Start a job; returns its id, which no other job has."""
+        """Start a job; returns its id, which no other job has.
+
+        Raises:
+            UploadError: If the working folder cannot be sent, or lacks an input of the command.
+        """
+        upload = choose(request.working_dir, also=request.files)
+        for name, path in request.inputs.items():
+            if not upload.holds(path):
+                raise UploadError(_explain_missing(name, path, upload.root))
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job = f"{request.name}-{now}-{secrets.token_hex(2)}"
         options: dict[str, Any] = {}
@@ -68,20 +103,22 @@ class RayJobs:
             options["entrypoint_num_cpus"] = request.driver_cpus
         if request.driver_labels:
             options["entrypoint_label_selector"] = dict(request.driver_labels)
-        runtime_env: dict[str, Any] = {
-            "working_dir": str(request.working_dir),
-            "excludes": list(EXCLUDED),
-        }
-        # Read by the process of Ray's that watches over the job, which has its environment.
-        runtime_env["env_vars"] = {_STOP_WAIT: str(_STOP_WAIT_S), **request.environment}
-        with self._explained():
-            self._client.submit_job(
-                entrypoint=shlex.join([request.python, "-m", "metagan", *request.words]),
-                submission_id=job,
-                runtime_env=runtime_env,
-                metadata={**_OURS, "needs": _needs(request)},
-                **options,
-            )
+        with tempfile.TemporaryDirectory(prefix="metagan-") as folder:
+            package = Path(folder, "working_dir.zip")
+            upload.write(package)
+            runtime_env: dict[str, Any] = {
+                "working_dir": str(package),
+                # Read by Ray's process that watches over the job, which has its environment.
+                "env_vars": {_STOP_WAIT: str(_STOP_WAIT_S), **request.environment},
+            }
+            with self._explained():
+                self._client.submit_job(
+                    entrypoint=shlex.join([request.python, "-m", "metagan", *request.words]),
+                    submission_id=job,
+                    runtime_env=runtime_env,
+                    metadata={**_OURS, "needs": _needs(request)},
+                    **options,
+                )
         return job
 
     def states(self) -> list[JobState]:
@@ -145,31 +182,88 @@ class RayJobs:
     def _explained(self, job: str | None = None) -> Iterator[None]:
         """Ray's environment inside, and its errors in words that name the fix."""
         try:
-            with joining_environment(), quieter(_CHATTY, logging.WARNING):
+            # Ray would take these for the address, whatever it is given.
+            without = (API_SERVER_ADDRESS, RAY_ADDRESS)
+            with joining_environment(*without), quieter(_CHATTY, logging.WARNING):
                 yield
-        except (RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
-            raise ClusterError(_explain(self.address, job, error)) from error
+        # It may be anybody who answers, and anything.
+        except ClusterError:
+            raise
+        except _ERRORS as error:
+            there = getattr(getattr(self, "_client", None), "_server_ray_version", None)
+            raise ClusterError(_explain(str(self._named), job, error, there)) from error
 
 
-def _explain(address: str, job: str | None, error: BaseException) -> str:
+def _explain(address: str, job: str | None, error: BaseException, there: str | None = None) -> str:
+    """What is wrong, and the fix.
+
+    Args:
+        address: As it was named, and by what variable.
+        job: That was asked about.
+        error: Of Ray's client.
+        there: The cluster's version of Ray, if it is known.
+    """
     text = str(error)
     # A port or a job's id may look like a status code.
     code = re.search(r"status code (\d{3})\b", text)
     status = "" if code is None else code[1]
     if isinstance(error, AuthenticationError) or status in ("401", "403"):
         return (
-            f"{address} asks for a token that was not given or is another one: export "
-            "RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH if it is not in ~/.ray/auth_token)"
+            f"{address} asks for a token that was not given or is another one: "
+            f"{HOW_TO_GIVE_A_TOKEN}{_through(address)}"
         )
-    if isinstance(error, ConnectionError):
+    if isinstance(error, requests.exceptions.ReadTimeout):
         return (
-            f"nothing answers at {address}; is it a Ray dashboard's address, and is the tunnel "
-            "open (`ray dashboard ray_config.yaml`)?"
+            f"what listens at {address} does not answer; is it a Ray dashboard's address, and the "
+            f"cluster up (`ray status` there)?{_through(address)}"
+        )
+    if isinstance(error.__context__, requests.exceptions.SSLError):
+        return f"{address}: the TLS connection failed: {in_short(error.__context__)}"
+    if isinstance(error, ConnectionError | requests.exceptions.ConnectionError):
+        own = urlsplit(address.split()[0]).port == _RAYS_OWN_PORT
+        hint = f" ({_RAYS_OWN_PORT} is Ray's own port; the dashboard's is 8265)" if own else ""
+        return (
+            f"nothing answers at {address}; is it a Ray dashboard's address{hint}, and is the "
+            f"tunnel open (`ray dashboard ray_config.yaml`)?{_through(address)}"
         )
     if job is not None and (status == "404" or "does not exist" in text):
         return f"{address} has no job {job!r}; `metagan job list` names those it has"
-    first = next(iter(text.strip().splitlines()), type(error).__name__)
-    return f"{address}: {first}"
+    if isinstance(error, ValueError | KeyError | TypeError) and there is None:
+        return (
+            f"what answers at {address} is no Ray dashboard ({in_short(error)}); its port is 8265 "
+            f"by default{_through(address)}"
+        )
+    running = re.search(r"Ray version (\S+) is running", text)
+    there = there or (running and running[1])
+    differs = there is not None and there != ray.__version__
+    versions = f" (its Ray is {there}, this machine's is {ray.__version__})" if differs else ""
+    return f"{address}: {in_short(error)}{versions}"
+
+
+def _through(address: str) -> str:
+    """The proxy that requests to an address are sent through, by the environment."""
+    url = urlsplit(address.split()[0])
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or not url.hostname or proxy_bypass(url.hostname):
+        return ""
+    name = f"{url.scheme}_proxy" if url.scheme in proxies else "all_proxy"
+    return (
+        f"; it was asked through the proxy that {name} or {name.upper()} names: put "
+        f"{url.hostname} into no_proxy if it is reached without"
+    )
+
+
+def _explain_missing(name: str, path: Path, root: Path) -> str:
+    """Why an input of a command is not in its job's copy of the working folder, and the fix."""
+    if (root / path).exists() and not path.is_absolute() and ".." not in path.parts:
+        why = ".gitignore, .rayignore or metagan itself keeps it out of the upload"
+    else:
+        why = f"{root} does not hold it"
+    return (
+        f"{name} {path}: the job sees only its copy of the working folder, and {why}; give an "
+        "absolute path on the cluster's nodes, or a path that is uploaded"
+    )
 
 
 def _is_ours(details: Any) -> bool:
@@ -194,8 +288,8 @@ def _message(details: Any) -> str:
             "shows what is free, and Ray gives it up after 15 minutes "
             "(RAY_JOB_START_TIMEOUT_SECONDS of the head node)"
         )
-    lines = (details.message or "").partition(", last available logs")[0].strip().splitlines()
-    return lines[0] if lines else ""
+    said = (details.message or "").partition(", last available logs")[0]
+    return in_short(said) if said.strip() else ""
 
 
 def _state(details: Any) -> JobState:

@@ -12,11 +12,18 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayError
 
+from metagan import own_packages
+from metagan.version import tool_version
+
 _MOST_LINES, _MOST_CHARACTERS = 5, 1000
 _READ_BYTES = 16 * 1024
 # For Ray's own log monitor, at the beginning of every worker's log.
 _MARKS = (":job_id:", ":actor_name:", ":task_name:")
 _CRASH = "Fatal Python error"
+# What a worker says that found no package of ours under its name, or another one.
+_NOT_OURS = re.compile(
+    r"^\w*Error: .*(?:from|named|on <module) '(metagan|cluster|tune)\b.*$", re.MULTILINE
+)
 _MEMORY_FIX = "lower outer.episodes_per_chunk, inner.batch_size, gan.width or cluster.num_workers"
 
 
@@ -33,6 +40,9 @@ def explain_loss(error: RayError) -> str:
     The words are there if it ran on this machine, and neither its node nor the driver ended it.
     """
     text = str(error)
+    not_ours = _NOT_OURS.search(text)
+    if not_ours is not None:
+        return f"{explain(error)}; {_import_fix(not_ours[1])}"
     if isinstance(error, OutOfMemoryError) or "low on memory" in text:
         return f"{explain(error)}; out of memory: {_MEMORY_FIX}"
     if not isinstance(error, ActorDiedError) or "its worker process has died" not in text:
@@ -45,6 +55,16 @@ def explain_loss(error: RayError) -> str:
     # A crash or an exception that ended it says so.
     hint = "" if _CRASH in words else f"; perhaps out of memory (see dmesg): {_MEMORY_FIX}"
     return f"{explain(error)}{hint}{said}"
+
+
+def _import_fix(name: str) -> str:
+    """What to do where workers import something else under a name of ours, or nothing."""
+    install = f"install metagan {tool_version()} on every node (metagan doctor --address compares)"
+    files = [Path.cwd() / f"{name}.py", Path.cwd() / name / "__init__.py"]
+    for file in files:
+        if file.is_file() and not file.is_relative_to(Path(own_packages.ROOT, name)):
+            return f"it imports {file} in place of metagan's own {name}: rename that"
+    return f"a file or folder called {name} may hide metagan's own there; rename it, or {install}"
 
 
 def last_words(log: Path) -> str:

@@ -116,6 +116,8 @@ class WorkerPool:
         # Since when there have been too few of them, and when that was told last.
         self._few_since = self._few_told = time.monotonic()
         self._had_enough = False
+        # Why the last of those died that did before they were ready; "" once one was.
+        self._died_at_start = ""
         self.workers = [self._start(index) for index in range(config.num_workers)]
         # Those of nodes that are about to go, while they finish a chunk.
         self._leaving: list[Worker] = []
@@ -217,6 +219,9 @@ class WorkerPool:
         if waited < timeout_s and now - self._few_told < _TELL_S:
             return
         missing = describe_wait(self._config, setting)
+        if self._died_at_start:
+            # That is why there are too few, whatever is free at the moment.
+            missing = f"those that started died: {self._died_at_start}"
         up = f"{placed or 'no'} worker" + ("s" if placed > 1 else "")
         wanted = f" of cluster.min_workers {fewest}" if fewest > 1 else ""
         if waited >= timeout_s:
@@ -357,7 +362,7 @@ class WorkerPool:
         assert isinstance(answer, WorkerReady)
         worker.pings, worker.loads = None, None
         worker.pid, worker.ready = answer.pid, answer
-        worker.failed_starts = 0
+        worker.failed_starts, self._died_at_start = 0, ""
         self._likeness.check(worker.where, answer)
 
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
@@ -368,6 +373,7 @@ class WorkerPool:
             loss = replace(loss, preempted=loss.preempted or not worker.placed)
             self.replace(worker, loss, of_its_own=False)
             return
+        self._died_at_start = loss.reason
         if worker.failed_starts + 1 >= _START_ATTEMPTS:
             raise ClusterError(
                 f"worker {worker.index} did not start in {_START_ATTEMPTS} attempts, last: "

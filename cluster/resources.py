@@ -16,6 +16,8 @@ from cluster.errors import ClusterError
 
 # How long the cluster's head may take to say what there is.
 _ASK_S = 5.0
+# Variables with which a Ray of our own has other resources and labels than it is started with.
+_OVERRIDES = ("RAY_OVERRIDE_RESOURCES", "RAY_OVERRIDE_LABELS")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,10 @@ def check_room(config: ClusterConfig) -> None:
     if started_by_this_process():
         shortage = describe_shortage(config, node_resources(config))
         if shortage is not None:
-            raise ClusterError(shortage)
+            set_to = [name for name in _OVERRIDES if os.environ.get(name)]
+            names = " and ".join(set_to)
+            because = f" (your environment sets {names}: unset that)" if set_to else ""
+            raise ClusterError(f"{shortage}{because}")
 
 
 def describe_wait(config: ClusterConfig, setting: str) -> str:

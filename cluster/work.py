@@ -20,6 +20,7 @@ from cluster.backup import StepTimes
 from cluster.config import ClusterConfig
 from cluster.connect import in_time, ray_session, wait_for_some
 from cluster.errors import ClusterError
+from cluster.last_words import explain_loss
 from cluster.remote import fetch, put
 from cluster.resources import (
     check_room,
@@ -203,11 +204,13 @@ def _fetch(ref: Any) -> Any:
     try:
         return fetch(ref)
     except RayTaskError as error:
+        if "failed to import on the worker" in str(error.cause):
+            raise ClusterError(f"no worker can compute: {explain_loss(error)}") from error
         # Only what the item itself raised: Ray's own text holds the whole remote traceback.
         raise error.cause from None
     except RayError as error:
         raise ClusterError(
-            f"an evaluation task was lost {_RETRIES + 1} times ({type(error).__name__}); if memory "
+            f"an evaluation task was lost {_RETRIES + 1} times ({explain_loss(error)}); if memory "
             "ran out, lower cluster.num_workers or evaluate.max_classes"
         ) from error
 

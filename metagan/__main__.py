@@ -1,30 +1,42 @@
 """The command `metagan`: the one place where the mathematics and the cluster meet.
 
-Ray and torch are imported by what needs them, so that help and mistakes in settings come at once.
+Ray and torch are imported by what needs them, so that help and mistakes in settings come at once;
+everything else by `main`, after it has taken our own packages.
 """
 
-import signal
+from __future__ import annotations
+
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from cluster.config import JobConfig
-from metagan.cli.app import run_cli
-from metagan.cli.console import Console
-from metagan.cli.context import Context, Finding
-from tune.config import SearchJobConfig
+from metagan.own_packages import ForeignPackageError, take_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import FrameType
+
+    from cluster.config import JobConfig
+    from metagan.cli.console import Console
+    from metagan.cli.context import Context, Finding
     from metagan.evaluate.evaluation import WorkMap
     from metagan.jobs import Jobs
     from metagan.train import EpisodeRunner, WorkerSpec
+    from tune.config import SearchJobConfig
 
 
 def main() -> int:
     """Run the command line of this process; returns the exit code."""
+    try:
+        take_ours()
+    except ForeignPackageError as error:
+        print(f"metagan: error: {error}", file=sys.stderr)
+        return error.exit_code
+    import signal
+
+    from metagan.cli.app import run_cli
+
     # Commands that can do better (train) have a handler of their own.
     signal.signal(signal.SIGTERM, _interrupt)
     return run_cli(sys.argv[1:], make_context)
@@ -36,6 +48,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 def make_context(console: Console) -> Context:
     """What every command is given: the complete settings, and what it needs of Ray."""
+    from cluster.config import JobConfig
+    from metagan.cli.context import Context
+    from tune.config import SearchJobConfig
+
     return Context(
         config_model=JobConfig,
         open_runner=_open_runner,
@@ -50,13 +66,13 @@ def make_context(console: Console) -> Context:
     )
 
 
-def _open_runner(config: JobConfig, spec: "WorkerSpec") -> "AbstractContextManager[EpisodeRunner]":
+def _open_runner(config: JobConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
     from cluster.opening import open_runner
 
     return open_runner(spec, config.cluster)
 
 
-def _open_map(config: JobConfig) -> "AbstractContextManager[WorkMap]":
+def _open_map(config: JobConfig) -> AbstractContextManager[WorkMap]:
     from cluster.work import open_map
 
     return open_map(config.cluster)
@@ -78,7 +94,7 @@ def _diagnose(config: JobConfig, run_dir: Path) -> Sequence[Finding]:
     return diagnose(config, run_dir)
 
 
-def _jobs(address: str) -> "Jobs":
+def _jobs(address: str | None) -> Jobs:
     from cluster.jobs import RayJobs
 
     return RayJobs(address)

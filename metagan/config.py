@@ -38,6 +38,7 @@ from metagan.strict_yaml import (
     format_value,
     parse_document,
     parse_scalar,
+    text_problem,
 )
 
 COMMAND_LINE = "command line"
@@ -319,6 +320,8 @@ class _Merge:
         error = detail["ctx"]["error"]
         if place and kind is not None and section_of(kind.annotation) is None:
             return [f"{self.origin(place) or self._source}: {dotted(place)}: {error}"]
+        if self.problems:
+            return []  # What settings say together may follow from one that was refused already.
         several = error.problems if isinstance(error, ConfigError) else (str(error),)
         return [self._explain_disagreement(text) for text in several]
 
@@ -374,6 +377,9 @@ class _Merge:
 
 def _read_document(path: Path) -> Document:
     """The mapping in a file; raises YamlError for anything else."""
+    if path.is_fifo() and not path.is_relative_to("/dev"):
+        # Opening it would wait for somebody who writes; the shell's own <(...) are in /dev.
+        raise YamlError(Problem(None, "is a pipe; name a file"))
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_FILE_BYTES + 1)
@@ -394,6 +400,8 @@ def _read_document(path: Path) -> Document:
         raise YamlError(Problem(line, "is not UTF-8 text; save it as UTF-8")) from None
     document = parse_document(text)
     if document.data is None:
+        if document.problems:
+            raise YamlError(*document.problems)
         raise YamlError(Problem(None, "is empty; give it settings or leave the file out"))
     if not isinstance(document.data, dict):
         kind = "a list" if isinstance(document.data, list) else "a single value"
@@ -402,10 +410,9 @@ def _read_document(path: Path) -> Document:
 
 
 def _parse_override(text: str, kind: FieldInfo | None) -> Any:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise YamlError(Problem(None, "the value is not UTF-8 text")) from None
+    problem = text_problem(text)
+    if problem is not None:
+        raise YamlError(Problem(None, problem))
     # A path may look like anything (123, a: b, #c): only quotes and null mean something in it.
     if kind is not None and str in alternatives(kind.annotation) and text[0] not in "'\"":
         return None if text in ("null", "~") else text

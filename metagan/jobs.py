@@ -14,6 +14,9 @@ class JobRequest:
         words: A metagan command line, without the program's name.
         name: Start of the job's id.
         working_dir: Folder that is uploaded; the command runs in a copy of it.
+        files: Files in it, relative to it, that are uploaded whatever .gitignore says.
+        inputs: Paths relative to it that the command reads, by what names them; they have to be
+            among what is uploaded.
         driver_cpus: Cores reserved for the command itself; 0: it runs on the head node.
         driver_labels: Labels that its node must have, {key: selector}.
         python: Interpreter on the cluster.
@@ -27,6 +30,8 @@ class JobRequest:
     driver_cpus: float
     driver_labels: Mapping[str, str]
     python: str
+    files: Sequence[Path] = ()
+    inputs: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -54,10 +59,20 @@ class JobState:
 
 
 class Jobs(Protocol):
-    """The jobs of one cluster."""
+    """The jobs of one cluster.
+
+    Attributes:
+        address: Of its dashboard.
+    """
+
+    address: str
 
     def submit(self, request: JobRequest) -> str:
-        """Start a job; returns its id, which no other job has."""
+        """Start a job; returns its id, which no other job has.
+
+        Raises:
+            ValueError: If the folder cannot be uploaded, or lacks an input.
+        """
 
     def states(self) -> list[JobState]:
         """Every job that metagan submitted, the newest first."""

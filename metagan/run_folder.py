@@ -91,7 +91,8 @@ class RunFolder:
             "splits.json": json_bytes(dict(splits)),
             "data.json": json_bytes(dict(data)),
             "environment.json": json_bytes(environment()),
-            "command.txt": (shlex.join(sys.argv) + "\n").encode(),
+            # A path that is not UTF-8 text is written as the bytes that it is.
+            "command.txt": os.fsencode(shlex.join(sys.argv) + "\n"),
         }
         for name in _FILES:
             self._write(self.path / name, contents[name])

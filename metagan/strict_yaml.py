@@ -7,6 +7,7 @@ aliases: a file of settings needs none of them, and they are how YAML files run 
 without bound. Every key's line is kept, so later errors can name it.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -127,6 +128,20 @@ def _format_text(text: str) -> str:
     return '"' + _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted) + '"'
 
 
+def text_problem(text: str) -> str | None:
+    """What is wrong with the characters of a text, if anything.
+
+    Python keeps a byte of a path or argument that is not UTF-8 as a half of a surrogate pair.
+    """
+    halves = re.findall("[\ud800-\udfff]", text)
+    if not halves:
+        return None
+    if all("\udc80" <= half <= "\udcff" for half in halves):
+        written = os.fsencode(text).decode("utf-8", "backslashreplace")
+        return f"the value is not UTF-8 text ({written}); rename the file or folder"
+    return "half of a surrogate pair is not a character; write \\UXXXXXXXX"
+
+
 class _Reader:
     """Recursive descent over PyYAML's events; collects problems instead of stopping at one."""
 
@@ -205,21 +220,24 @@ class _Reader:
                 self._lines[place] = _line(key_event)
         return result
 
-    def _sequence(self, path: Location) -> list[Any]:
+    def _sequence(self, path: Location) -> Any:
         result: list[Any] = []
+        refused = False
         for event in self._events:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
             place = (*path, len(result))
             self._lines[place] = _line(event)
             value = self._value(event, place)
-            if value is not _REFUSED:
-                result.append(value)
-        return result
+            refused = refused or value is _REFUSED
+            result.append(value)
+        # Without one of its items it might be refused for that, too.
+        return _REFUSED if refused else result
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        if re.search("[\ud800-\udfff]", event.value):
-            self._note(event, "half of a surrogate pair is not a character; write \\UXXXXXXXX")
+        problem = text_problem(event.value)
+        if problem is not None:
+            self._note(event, problem)
             return _REFUSED
         if event.style is not None:
             return str(event.value)

@@ -6,7 +6,7 @@ and never what.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -29,6 +29,7 @@ from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import DatasetTasks, EpisodeKey, meta_batch, splits_from_names
 from metagan.traced import Tracer
+from metagan.version import versions
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class WorkerSpec:
         splits: Class names by split, as the run stores them.
         dataset_sha256: What the data must hash to, so that no node trains on other data.
         layout_sha256: What the architecture must hash to.
+        made_by: Versions of what the driver computes with.
     """
 
     config: RunConfig
     splits: Mapping[str, Sequence[str]]
     dataset_sha256: str
     layout_sha256: str
+    made_by: str = field(default_factory=versions)
 
 
 Upcoming = tuple[Vector, Sequence[ChunkKey]]
@@ -120,7 +123,10 @@ class ChunkWorker:
         self._gan, self._layout, _ = build_run_gan(spec.config, dataset.sample_shape)
         self._gan.to(device)
         if self._layout.sha256 != spec.layout_sha256:
-            raise ValueError("the worker's networks differ from the driver's; install one version")
+            raise ValueError(
+                f"the worker's networks differ from the driver's: the worker has {versions()}, the "
+                f"driver {spec.made_by}; install one version on all nodes"
+            )
 
     def arithmetic(self) -> str:
         """By which rounding its device computes; see `metagan.arithmetic`."""

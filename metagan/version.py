@@ -11,3 +11,8 @@ def tool_version() -> str:
         return importlib.metadata.version("metagan")
     except importlib.metadata.PackageNotFoundError:
         return UNKNOWN
+
+
+def versions() -> str:
+    """This package's and torch's, for messages."""
+    return f"metagan {tool_version()} with torch {importlib.metadata.version('torch')}"

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -368,3 +369,38 @@ def test_the_schema_is_json_and_refuses_unknown_keys():
     schema = json.loads(json.dumps(json_schema(RunConfig)))
     assert schema["additionalProperties"] is False
     assert schema["$defs"]["InnerConfig"]["properties"]["lr"]["exclusiveMinimum"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "said"),
+    [
+        # A path in bytes of another encoding than UTF-8, as the shell gives it.
+        (None, ["data.source=auto", "data.path=caf\udce9"], r"data.path: the value is not UTF-8"),
+        (None, ["data.source=auto", 'data.path="caf\\udce9"'], r"not UTF-8 text (caf\xe9); rename"),
+        ('data: {source: auto, path: "\\udce9"}\n', [], r"config.yaml:1: the value is not UTF-8"),
+        ('evaluate: {shots: ["\\ud800"]}\n', [], "config.yaml:1: half of a surrogate pair"),
+        ('"\\ud800"\n', [], "config.yaml:1: half of a surrogate pair"),
+        ("data: {test_domains: [!tag a]}\n", [], "config.yaml:1: tags such as"),
+    ],
+)
+def test_one_mistake_is_one_error_also_where_other_settings_rest_on_it(
+    tmp_path, text, overrides, said
+):
+    file = None
+    if text is not None:
+        file = tmp_path / "config.yaml"
+        file.write_text(text)
+    [problem] = problems(file, *overrides, model=RunConfig)
+    assert said in problem
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "run.yaml")
+    [problem] = problems(tmp_path / "run.yaml")
+    assert problem.endswith("is a pipe; name a file")
+
+
+def test_two_mistakes_are_two_errors():
+    found = problems(None, "data.path=caf\udce9", "inner.lr=-1", model=RunConfig)
+    assert ["data.path" in problem for problem in found] == [True, False]

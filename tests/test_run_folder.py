@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,16 @@ def test_a_second_run_in_a_folder_is_refused(tmp_path: Path) -> None:
     folder = start(tmp_path / "run")
     with pytest.raises(RunError, match="--resume"):
         folder.check_new()
+
+
+@pytest.mark.parametrize("argument", ["caf\udce9", "café", "two words", ""])
+def test_the_command_of_a_run_is_kept_as_the_bytes_that_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["metagan", "train", argument])
+    start(tmp_path / "run")
+    written = os.fsdecode((tmp_path / "run" / "command.txt").read_bytes())
+    assert shlex.split(written) == ["metagan", "train", argument]
 
 
 def test_a_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ class Context:
         threads_per_worker: Threads that a worker computes with under these settings.
         diagnose: Looks for what would stop a run with these settings (of `config_model`) and this
             run folder; where the settings name a Ray address, on every node there, too.
-        jobs: The jobs of the cluster whose dashboard has this address; see `cluster.jobs`.
+        jobs: The jobs of the cluster whose dashboard has this address, or, for None, the one that
+            the environment names; see `cluster.jobs`.
         search_model: The complete settings of a search, with those that it starts from.
         search: (settings of `search_model`, folder, whether to resume, console) -> what a search
             found; see `tune.search`.
@@ -71,7 +72,7 @@ class Context:
     session: Callable[[Any], AbstractContextManager[object]]
     threads_per_worker: Callable[[Any], int]
     diagnose: Callable[[Any, Path], Sequence[Finding]]
-    jobs: Callable[[str], Jobs]
+    jobs: Callable[[str | None], Jobs]
     search_model: type[RunConfig]
     search: Callable[[Any, Path, bool, Console], Mapping[str, Any]]
     console: Console

@@ -1,16 +1,20 @@
 """`metagan job`: what was submitted to a cluster."""
 
 import argparse
+import shutil
 
 from metagan.cli.context import EXIT_INTERRUPTED, Context
 from metagan.cli.options import Parser, add_command
 from metagan.cli.submit import add_address, follow, tell_end
+from metagan.jobs import Jobs
 
 DESCRIPTION = """\
 Look at and stop what `metagan submit` has started on a cluster.
 `metagan status ID` and `metagan stop ID` are short for two of these."""
 
 _JOB = "metagan-20261126-091500-1f3a"
+# Characters of a command that are always shown.
+_LEAST_ROOM = 24
 # What can be done, in a line, and an example of it.
 ACTIONS = {
     "list": ("every job, the newest first", "metagan job list --address http://localhost:8265"),
@@ -49,12 +53,35 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
             action.add_argument("--follow", action="store_true", help="go on until the job ends")
 
 
+def _list(jobs: Jobs, context: Context) -> None:
+    """A line per job that fits into the terminal; `job status` has the whole command."""
+    rows = [[s.job, s.status, _minute(s.started), _words(s.command)] for s in jobs.states()]
+    if not rows:
+        context.console.print(f"no jobs of metagan at {jobs.address}")
+        return
+    header = ("job", "status", "started (UTC)", "command")
+    taken = sum(max(len(row[i]) for row in (*rows, header)) + 2 for i in range(3))
+    room = max(_LEAST_ROOM, shutil.get_terminal_size().columns - taken)
+    for row in rows:
+        if len(row[3]) > room:
+            row[3] = f"{row[3][: room - 3].rstrip()}..."
+    context.console.table(rows, header=header)
+
+
+def _minute(started: str | None) -> str:
+    return "-" if started is None else started[:16].replace("T", " ")
+
+
+def _words(command: str) -> str:
+    """A command without the interpreter, on one line."""
+    return " ".join(command.partition(" -m metagan ")[2].split()) or command
+
+
 def run(args: argparse.Namespace, context: Context) -> int:
     """Do it."""
     jobs = context.jobs(args.address)
     if args.action == "list":
-        rows = [[s.job, s.status, s.started or "-", s.command] for s in jobs.states()]
-        context.console.table(rows, header=("job", "status", "started", "command"))
+        _list(jobs, context)
         return 0
     if args.action == "logs":
         if not args.follow:

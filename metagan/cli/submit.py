@@ -3,22 +3,24 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
-from metagan.cli.options import Parser, UsageError, add_command, load, sort_extras
+from metagan.cli.options import Parser, UsageError, add_command, is_setting, load, sort_extras
 from metagan.cli.tune import search_settings
 from metagan.jobs import JobRequest, Jobs, JobState
+from metagan.settings import RunConfig
 
 DESCRIPTION = """\
 Run a metagan command on a cluster, as a Ray job, and follow its output.
 
-The working folder is uploaded (without what .gitignore names, runs, .venv and
-.git), and the command runs in a copy of it: give paths of settings files
-relative to it, and data and run folders as they are called on the cluster.
-Mistakes in the command and its settings are told before anything is sent.
+The working folder is uploaded (without what .gitignore and .rayignore name,
+runs, .venv and .git), and the command runs in a copy of it: give paths of
+settings files relative to it, and data and run folders as they are called on
+the cluster. The file of -c is always sent. Mistakes in the command and its
+settings, and files that would be missing there, are told before anything is.
 
 The job goes on when this command is interrupted; see `metagan job`. Exits with
 the job's own code."""
@@ -35,6 +37,15 @@ REMOTE = (
     "data",
     "doctor",
 )
+# Options of commands that name what is read.
+_READ = {
+    "adapt": ("run", "support"),
+    "generate": ("adapted",),
+    "evaluate": ("run", "data"),
+    "report": ("run", "search"),
+    "export": ("run",),
+    "data": ("path",),
+}
 # What Ray, its dashboard's pages and file names take.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -88,20 +99,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--no-follow", action="store_true", help="only print the job's id")
 
 
-def add_address(parser: Parser, default: str = "http://127.0.0.1:8265") -> None:
+def add_address(parser: Parser, default: str | None = None) -> None:
     """The option that names the cluster."""
     parser.add_argument(
         "--address",
         default=default,
         metavar="URL",
-        help="the cluster's dashboard; default: http://127.0.0.1:8265, where `ray dashboard` "
-        "opens a tunnel",
+        help="the cluster's dashboard; default: what RAY_API_SERVER_ADDRESS names, else "
+        "http://127.0.0.1:8265, where `ray dashboard` opens a tunnel",
     )
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Check the command, submit it, follow it."""
-    check_words(args.words, args.working_dir, context)
+    files, inputs = check_words(args.words, args.working_dir, context)
     labels = dict(args.driver_label)
     request = JobRequest(
         words=args.words,
@@ -110,6 +121,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
         driver_cpus=args.driver_cpus or (1.0 if labels else 0.0),
         driver_labels=labels,
         python=args.python,
+        files=files,
+        inputs=inputs,
         environment=dict(args.env),
     )
     jobs = context.jobs(args.address)
@@ -119,11 +132,11 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.no_follow:
         context.console.print(job)
         return 0
-    context.console.print(f"submitted {job} to {args.address}")
+    context.console.print(f"submitted {job} to {jobs.address}")
     try:
         state = follow(jobs, job, context)
     except KeyboardInterrupt:
-        where = ("--address", args.address)
+        where = ("--address", jobs.address)
         logs = command_line("job", "logs", job, "--follow", *where)
         context.console.print(
             f"the job goes on; {logs}, or {command_line('job', 'stop', job, *where)}"
@@ -146,8 +159,14 @@ def tell_end(state: JobState, context: Context) -> int:
     return EXIT_INTERRUPTED if state.status == "stopped" else state.exit_code or EXIT_RESOURCES
 
 
-def check_words(words: Sequence[str], working_dir: Path, context: Context) -> None:
+def check_words(
+    words: Sequence[str], working_dir: Path, context: Context
+) -> tuple[Sequence[Path], Mapping[str, Path]]:
     """Find mistakes in a command line here, not minutes later on the cluster.
+
+    Returns:
+        Settings files that have to be sent, and what else of the working folder the command reads,
+        by what names it; all of them relative to the folder.
 
     Raises:
         UsageError: If it is no command that can run there, or a file would be missing there.
@@ -168,19 +187,60 @@ def check_words(words: Sequence[str], working_dir: Path, context: Context) -> No
     inner, extras = parser.parse_known_args(words)
     sort_extras(parser, inner, extras)
     config: Path | None = getattr(inner, "config", None)
+    files = []
     if config is not None:
-        if config.is_absolute() or not (working_dir / config).is_file():
+        if not _is_inside(config) or not (working_dir / config).is_file():
             raise UsageError(
                 f"-c {config}: the job sees only --working-dir {working_dir}; name a file in it, "
                 "relative to it"
             )
+        files.append(config)
         inner.config = working_dir / config
+    inputs = dict(_inputs(inner))
     if words[0] == "train":
-        load(inner, context)
+        inputs |= _check_data(load(inner, context).config)
         _check_kept("--run", inner.run, context)
     elif words[0] == "tune":
-        search_settings(inner, context)
+        inputs |= _check_data(search_settings(inner, context))
         _check_kept("--out", inner.out, context)
+    elif words[0] == "doctor":
+        load(inner, context)
+    return files, {name: path for name, path in inputs.items() if not _is_elsewhere(path)}
+
+
+def _inputs(inner: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    """Files and folders that a command reads, by the option that names them."""
+    for option in _READ.get(inner.command, ()):
+        path = getattr(inner, option, None)
+        if path is not None and not is_setting(str(path)):
+            yield (option.upper() if option == "path" else f"--{option}"), Path(path)
+    for name, path in getattr(inner, "baseline", None) or ():
+        yield f"--baseline {name}", path
+
+
+def _check_data(config: RunConfig) -> dict[str, Path]:
+    """The data among the inputs.
+
+    Raises:
+        UsageError: If the settings name data that they do not read.
+    """
+    if config.data.path is None:
+        return {}
+    if config.data.source == "glyphs":
+        raise UsageError(
+            f"data.path is {config.data.path}, but data.source glyphs reads no files; set "
+            "data.source (or data.source auto) to use that path"
+        )
+    return {"data.path": Path(config.data.path)}
+
+
+def _is_inside(path: Path) -> bool:
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _is_elsewhere(path: Path) -> bool:
+    """Whether a path means the same on the cluster, wherever the command runs there."""
+    return path.is_absolute() or str(path).startswith("~") or ":/" in str(path)
 
 
 def _check_kept(option: str, folder: Path | None, context: Context) -> None:

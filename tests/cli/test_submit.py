@@ -1,6 +1,8 @@
 """What `metagan submit` and `metagan job` refuse before they ask a cluster anything."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,11 @@ STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
         ("submit -- train inner.lr=-1", "inner.lr"),
         ("submit -- train -c missing.yaml", "name a file in it"),
         ("submit -- train -c {folder}/run.yaml", "name a file in it, relative to it"),
+        ("submit -- train -c ../run.yaml", "name a file in it, relative to it"),
+        ("submit -- train -c pipe", "name a file in it"),
+        ("submit -- train data.path=/data", "data.source glyphs reads no files"),
+        ("submit -- tune data.path=/data", "data.source glyphs reads no files"),
+        ("submit -- doctor inner.lr=-1", "inner.lr"),
         ("submit --working-dir {folder}/none -- train", "none is not a folder"),
         ("submit --driver-label role -- train", "'role' is not KEY=VALUE"),
         ("submit --env 1KEY=hidden -- train", "is no name of an environment variable"),
@@ -41,6 +48,7 @@ STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
 )
 def test_mistakes_are_told_before_anything_is_sent(line, expected, tmp_path, capsys):
     (tmp_path / "run.yaml").write_text("seed: 1\n")
+    os.mkfifo(tmp_path / "pipe")
     words = line.format(folder=tmp_path).split()
     if words[0] == "submit" and "--working-dir" not in words:
         words[1:1] = ["--working-dir", str(tmp_path)]
@@ -147,3 +155,103 @@ def test_a_job_is_looked_at_and_stopped_in_fewer_words(word, method, capsys):
         assert run_cli(line.split(), context) == 0
         assert asked.pop() == (method, "run-7", "http://h:1")
         assert "run-7: running" in capsys.readouterr().out
+
+
+class Kept:
+    """Jobs that keep what they are asked for."""
+
+    def __init__(self, address, states=()):
+        self.address = address or "http://127.0.0.1:8265"
+        self.asked_of = address
+        self.given = states
+        self.requests = []
+
+    def submit(self, request):
+        self.requests.append(request)
+        return "job-1"
+
+    def states(self):
+        return list(self.given)
+
+
+def submitted(tmp_path, *words, options=()):
+    """The request for a command in a folder, and the jobs that were asked."""
+    made = []
+
+    def context(console):
+        return replace(
+            make_test_context(console), jobs=lambda address: made.append(Kept(address)) or made[0]
+        )
+
+    line = ["submit", "--working-dir", str(tmp_path), "--no-follow", *options, "--", *words]
+    assert run_cli(line, context) == 0
+    return made[0].requests[0], made[0]
+
+
+def test_the_settings_that_are_checked_are_those_that_are_sent(tmp_path):
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "run.yaml").write_text("data: {source: auto, path: letters}\n")
+    (tmp_path / ".gitignore").write_text("local/\n")
+    words = ("train", "-c", "local/run.yaml", "--run", "/shared/mine")
+    request, _ = submitted(tmp_path, *words)
+    assert request.words == list(words)
+    assert request.files == [Path("local/run.yaml")]
+    assert request.inputs == {"data.path": Path("letters")}
+
+
+@pytest.mark.parametrize(
+    ("line", "inputs"),
+    [
+        (
+            "evaluate --run runs/a --baseline b=runs/b",
+            {"--run": "runs/a", "--baseline b": "runs/b"},
+        ),
+        ("adapt --run /runs/a --support new --out out", {"--support": "new"}),
+        ("generate --adapted adapted --out out", {"--adapted": "adapted"}),
+        ("report --search runs/s", {"--search": "runs/s"}),
+        ("data inspect letters", {"PATH": "letters"}),
+        ("data inspect data.image_size=16", {}),
+        ("train --run /a data.source=auto data.path=letters", {"data.path": "letters"}),
+        ("train --run /a data.source=auto data.path=~/letters", {}),
+        ("train --run /a data.source=auto data.path=/letters", {}),
+        ("train --run /a --resume auto", {}),
+    ],
+)
+def test_what_a_command_reads_of_the_folder_is_asked_for(line, inputs, tmp_path):
+    request, _ = submitted(tmp_path, *line.split())
+    assert {name: str(path) for name, path in request.inputs.items()} == inputs
+
+
+def test_the_option_names_the_cluster_and_without_it_the_environment_may(tmp_path):
+    _, jobs = submitted(tmp_path, "doctor", options=("--address", "http://h:1"))
+    assert jobs.asked_of == "http://h:1"
+    _, jobs = submitted(tmp_path, "doctor")
+    assert jobs.asked_of is None
+
+
+def test_jobs_are_a_table_that_fits_into_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    long = (
+        "/opt/python3.11/bin/python -m metagan train -c configs/omniglot.yaml --run /shared/runs/x"
+    )
+    states = [
+        replace(STATE, job=f"metagan-20261126-09150{n}-1f3a", status=status, command=command)
+        for n, (status, command) in enumerate([("running", f"{long} a=1\nb=2"), ("failed", "x")])
+    ]
+    states[0] = replace(states[0], started="2026-11-26T09:15:07.123000+00:00")
+
+    def table(found):
+        jobs = Kept("http://h:1", found)
+        assert (
+            run_cli(["job", "list"], lambda c: replace(make_test_context(c), jobs=lambda _: jobs))
+            == 0
+        )
+        return capsys.readouterr().out.splitlines()
+
+    header, first, second = table(states)
+    assert header.split() == ["job", "status", "started", "(UTC)", "command"]
+    assert "2026-11-26 09:15  train -c configs/" in first
+    assert first.endswith("...")
+    assert max(map(len, (header, first, second))) <= 100
+    assert second.split() == [states[1].job, "failed", "-", "x"]
+    assert table([]) == ["no jobs of metagan at http://h:1"]

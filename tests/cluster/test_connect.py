@@ -14,21 +14,26 @@ from pathlib import Path
 import pytest
 import ray
 
+from cluster.addresses import check_port
 from cluster.config import ClusterConfig
-from cluster.connect import RaySession, _check_port, ray_session
+from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
+from cluster.pool import WorkerPool
 from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def run_python(code: str, *, timeout_s: float = 120, **environment: str) -> str:
+def run_python(
+    code: str, *, timeout_s: float = 120, cwd: Path | None = None, **environment: str
+) -> str:
     """Output of a script in a process of its own, whose Ray settings are only those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=cwd,
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **environment},
         capture_output=True,
         text=True,
@@ -98,9 +103,9 @@ def test_an_address_that_something_else_answers_at_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, answer: bytes | None, said: str
 ) -> None:
     """Ray itself tries for minutes, in which no signal reaches the driver."""
-    monkeypatch.setattr("cluster.connect._CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("cluster.addresses._CONNECT_TIMEOUT_S", 0.5)
     with contextmanager(listening)(answer) as address, pytest.raises(OSError, match=said):
-        _check_port(address)
+        check_port(address)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +256,44 @@ with ray_session(ClusterConfig(num_workers=1)):
 
 
 @pytest.mark.ray
+def test_workers_import_our_packages_from_a_folder_with_others_of_their_names(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os
+from metagan.own_packages import take_ours
+take_ours()
+import ray
+from cluster.config import ClusterConfig
+from cluster.connect import ray_session
+
+@ray.remote(num_cpus=1)
+def files():
+    import wave
+    import cluster.config
+    import mine  # The user's own, which nothing else is called.
+    import tune.config
+    return [module.__file__ for module in (cluster.config, tune.config, wave, mine)]
+
+# As on a node of a cluster that keeps its state elsewhere.
+os.environ["RAY_REDIS_ADDRESS"] = "127.0.0.1:9"
+with ray_session(ClusterConfig(num_workers=1)):
+    print(*ray.get(files.remote(), timeout=60), sep="\\n")
+assert os.environ["RAY_REDIS_ADDRESS"] == "127.0.0.1:9"
+"""
+    for name in ("cluster.py", "tune.py", "wave.py"):
+        (tmp_path / name).write_text("raise ImportError(__file__)")
+    (tmp_path / "mine.py").touch()
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        printed = run_python(code, cwd=tmp_path, HOME=folder, RAY_TMPDIR=folder)
+    ours, tunes, wave, mine = map(Path, printed.splitlines())
+    assert ours == REPOSITORY / "cluster" / "config.py"
+    assert tunes == REPOSITORY / "tune" / "config.py"
+    assert not wave.is_relative_to(tmp_path)
+    assert mine == tmp_path / "mine.py"
+
+
+@pytest.mark.ray
 def test_a_ray_of_this_process_is_used_as_it_is(local_ray: RaySession) -> None:
     with ray_session(ClusterConfig(num_workers=99, address="127.0.0.1:9")) as session:
         assert session == RaySession(local_ray.address, started_here=False)
@@ -313,3 +356,17 @@ except ClusterError as error:
     (line,) = run_python(code, HOME=str(tmp_path), timeout_s=40, **environment).splitlines()
     assert said in line
     assert "b" * 64 not in line
+
+
+@pytest.mark.parametrize("died", ["", "ActorDiedError: it cannot be imported"])
+def test_too_few_workers_are_told_with_what_those_died_of_that_started(
+    died: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is free at that moment: it is not what keeps them away."""
+    monkeypatch.setattr("cluster.pool.describe_wait", lambda *_: "only 0 CPU are free")
+    pool = WorkerPool.__new__(WorkerPool)
+    pool._config, pool._died_at_start, pool._had_enough = ClusterConfig(), died, False
+    pool._few_since = pool._few_told = 0.0
+    with pytest.raises(ClusterError, match="no worker within") as caught:
+        pool._check_quorum(0, now=61.0)
+    assert str(caught.value).endswith(died or "only 0 CPU are free")

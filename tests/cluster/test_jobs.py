@@ -145,6 +145,10 @@ def test_a_training_run_is_submitted_followed_and_looked_at(
     work = tmp_path / "work"
     work.mkdir()
     (work / "tiny.yaml").write_text("outer: {steps: 2}\n")
+    # The settings are sent all the same, and files with names of ours hide nothing.
+    (work / ".gitignore").write_text("*.yaml\n")
+    for name in ("cluster.py", "tune.py"):
+        (work / name).write_text("raise ImportError(__file__)\n")
     submit = f"submit --python {sys.executable} --working-dir {work} --name tiny --driver-cpus 0.5"
     train = ["--", "train", "-c", "tiny.yaml", *TINY, f"data.path={data}"]
     run = tmp_path / "run"

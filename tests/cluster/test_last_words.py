@@ -9,6 +9,7 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RaySystemError
 from cluster.errors import ClusterError
 from cluster.last_words import explain, explain_loss, last_words
 from cluster.opening import open_ray_runner
+from metagan.version import tool_version
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker
 from tests.cluster.runs import chunks_of, settings, start_vector
@@ -67,3 +68,58 @@ def test_memory_is_named_where_ray_says_so_and_not_where_a_node_has_gone() -> No
     assert explain_loss(gone) == explain(gone)
     other = RaySystemError("the link is down")
     assert explain_loss(other) == explain(other)
+
+
+# What Ray 2.60 says, shortened.
+IMPORT_FAILED = """The actor died because of an error raised in its creation task, ray::Episode
+RuntimeError: The actor with name EpisodeWorker failed to import on the worker. This may be because
+needed library dependencies are not installed in the worker environment:
+
+ray::EpisodeWorker.__init__() (pid=17569, ip=192.0.2.2, actor_id=ff84089eebe9)
+                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+{fact}"""
+
+
+class Told(ActorDiedError):
+    def __init__(self, fact: str) -> None:
+        super().__init__()
+        self.text = IMPORT_FAILED.format(fact=fact)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("fact", "name"),
+    [
+        (
+            "ModuleNotFoundError: No module named 'cluster.worker'; 'cluster' is not a package",
+            "cluster",
+        ),
+        ("ModuleNotFoundError: No module named 'metagan'", "metagan"),
+        (
+            "ImportError: cannot import name 'Runner' from 'tune.trial' (/data/tune/trial.py)",
+            "tune",
+        ),
+        (
+            "AttributeError: Can't get attribute 'X' on <module 'metagan.train' from '/x.py'>",
+            "metagan",
+        ),
+    ],
+)
+def test_a_worker_that_finds_another_package_under_a_name_of_ours_says_so(
+    fact: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = explain_loss(Told(fact))
+    assert told.startswith(f"Told: {fact}; ")
+    assert f"a file or folder called {name} may hide metagan's own there" in told
+    assert f"install metagan {tool_version()} on every node" in told
+    (tmp_path / f"{name}.py").touch()
+    told = explain_loss(Told(fact))
+    assert f"it imports {tmp_path / name}.py in place of metagan's own {name}: rename that" in told
+
+
+def test_other_imports_that_fail_in_a_worker_are_told_as_they_are() -> None:
+    fact = "ModuleNotFoundError: No module named 'torch'"
+    assert explain_loss(Told(fact)) == f"Told: {fact}"

@@ -1,0 +1,187 @@
+"""What a job is sent of the working folder: a zip of what .gitignore and .rayignore leave.
+
+Ray's own packer would follow links in circles, wait for ever at a pipe, and find out after packing
+that it has packed too much. What is left out is decided by its own reading of those files.
+"""
+
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+from ray._private.ray_constants import (
+    RAY_RUNTIME_ENV_IGNORE_GITIGNORE,
+    get_runtime_env_default_excludes,
+)
+from ray._private.runtime_env.packaging import (
+    GCS_STORAGE_MAX_SIZE,
+    _get_excludes,
+    get_excludes_from_ignore_files,
+)
+
+from metagan import own_packages
+
+# Besides what .gitignore names: never wanted on a cluster, and large.
+EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
+# What Python, Ray and this program import in a job, where the working folder comes first.
+_IMPORTED = frozenset(sys.stdlib_module_names) | {
+    *("ray", "torch", "numpy", "pyarrow", "pydantic", "yaml", "safetensors", "xxhash", "PIL"),
+    *("matplotlib", "sklearn", "scipy", "packaging", "rich", "tensorboardX", "google", "grpc"),
+    *("requests", "aiohttp", "msgpack", "psutil", "filelock", "jsonschema", "click", "colorama"),
+}
+_MIB = 1 << 20
+# Bytes of a zip for each file in it, besides its content and twice its name; rather too many.
+_PER_FILE = 256
+_MOST_NAMED = 3
+# A walk ends at so many files, or so many times what Ray takes: somebody's whole home folder.
+_MOST_FILES, _MOST_TIMES = 100_000, 20
+
+_LOG = logging.getLogger(__name__)
+_Rule = Callable[[Path], bool]
+
+
+class UploadError(ValueError):
+    """The working folder cannot be sent as it is; the message names the file and the fix."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The files that a job is sent.
+
+    Attributes:
+        root: The working folder.
+        files: Below it, with their sizes in bytes.
+        folders: Empty ones.
+    """
+
+    root: Path
+    files: Mapping[Path, int]
+    folders: Sequence[Path] = ()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file, or something in a folder, is sent; both relative to the root."""
+        wanted = Path(os.path.normpath(path))
+        return any(
+            wanted == each or wanted in each.parents for each in (*self.files, *self.folders)
+        )
+
+    def write(self, file: Path) -> None:
+        """The zip that Ray unpacks for the job; the same files always give the same bytes."""
+        with ZipFile(file, "w", strict_timestamps=False) as archive:
+            for path in sorted((*self.files, *self.folders)):
+                archive.write(self.root / path, path)
+
+
+def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
+    """What is sent of a folder.
+
+    Args:
+        root: The working folder.
+        also: Files in it, relative to it, that are sent whatever the rules say.
+
+    Raises:
+        UploadError: If it is more than Ray takes, cannot be read, or would hide a module from the
+            job.
+    """
+    root = root.resolve()
+    files: dict[Path, int] = {}
+    folders: list[Path] = []
+    size = 0
+    rules = [_get_excludes(root, [*get_runtime_env_default_excludes(), *EXCLUDED])]
+    for path, entry in _walk(root, rules, [root.stat()]):
+        relative = path.relative_to(root)
+        if stat.S_ISDIR(entry.st_mode):
+            folders.append(relative)
+        elif stat.S_ISREG(entry.st_mode):
+            files[relative] = entry.st_size
+            size += entry.st_size
+            if len(files) > _MOST_FILES or size > _MOST_TIMES * GCS_STORAGE_MAX_SIZE:
+                break
+        else:
+            _LOG.warning("%s is no regular file, and is not sent", path)
+    files |= {path: (root / path).stat().st_size for path in map(_normal, also)}
+    _check_size(root, files)
+    _check_names(root, files)
+    return Upload(root, files, folders)
+
+
+def _walk(
+    folder: Path, rules: list[_Rule], above: list[os.stat_result]
+) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is in a folder, and in those in it; of folders the empty ones."""
+    try:
+        rules = [*rules, *get_excludes_from_ignore_files(folder, _reads_gitignore(), _LOG)]
+        entries = sorted(folder.iterdir())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its rules are not UTF-8 text"
+        raise UploadError(
+            f"{folder} cannot be sent: {reason}; change that, or keep it out with .rayignore"
+        ) from None
+    for path in entries:
+        if any(excludes(path) for excludes in rules):
+            continue
+        try:
+            entry = path.stat()
+        except OSError:
+            continue  # A link to nowhere, or in a circle.
+        if not stat.S_ISDIR(entry.st_mode):
+            yield path, entry
+        elif any(os.path.samestat(entry, parent) for parent in above):
+            _LOG.warning("%s leads back to a folder that it is in, and is not followed", path)
+        elif not any(path.iterdir()):
+            yield path, entry
+        else:
+            yield from _walk(path, rules, [*above, entry])
+
+
+def _check_names(root: Path, files: Mapping[Path, int]) -> None:
+    for path in files:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise UploadError(
+                f"the name of {os.fsencode(root / path)!r} is not UTF-8 text; rename it, or keep "
+                "it out with .rayignore"
+            ) from None
+        if not os.access(root / path, os.R_OK):
+            raise UploadError(
+                f"{root / path} cannot be read; change that, or keep it out with .rayignore"
+            )
+    ours = all(Path(name, "__init__.py") in files for name in own_packages.NAMES)
+    hidden = _IMPORTED if ours else {*_IMPORTED, "metagan"}
+    for path in files:
+        name = path.parts[0] if path.parts[1:] == ("__init__.py",) else path.stem
+        importable = path.suffix == ".py" and (len(path.parts) == 1 or path.name == "__init__.py")
+        if importable and len(path.parts) <= 2 and name in hidden:
+            raise UploadError(
+                f"{root / path} would be imported in the job in place of the module {name!r}; "
+                "rename it, or keep it out with .rayignore"
+            )
+
+
+def _check_size(root: Path, files: Mapping[Path, int]) -> None:
+    size = sum(size + _PER_FILE + 2 * len(os.fsencode(path)) for path, size in files.items())
+    if size < GCS_STORAGE_MAX_SIZE and len(files) <= _MOST_FILES:
+        return
+    tops: dict[str, int] = {}
+    for path, each in files.items():
+        tops[path.parts[0]] = tops.get(path.parts[0], 0) + each
+    largest = sorted(tops, key=tops.__getitem__, reverse=True)[:_MOST_NAMED]
+    named = ", ".join(f"{name} ({tops[name] / _MIB:,.0f} MiB)" for name in largest)
+    raise UploadError(
+        f"{root} has {len(files):,} files with {size / _MIB:,.0f} MiB to be sent, and Ray takes "
+        f"{GCS_STORAGE_MAX_SIZE / _MIB:,.0f} MiB; the largest: {named}; keep them out with "
+        ".gitignore or .rayignore, and lay data on the cluster's nodes"
+    )
+
+
+def _reads_gitignore() -> bool:
+    return os.environ.get(RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1"
+
+
+def _normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))

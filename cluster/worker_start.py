@@ -1,0 +1,86 @@
+"""How a worker's process of Ray's begins: with our packages, whatever lies in its folders.
+
+Ray gives workers the folders of the driver's script and the one it was started in, before all
+others, and a job's uploaded folder; a `cluster.py` there would be imported in place of ours.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ray import cloudpickle
+from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray.job_config import JobConfig
+
+from metagan import own_packages
+
+_HOOK = "worker_process_setup_hook"
+
+
+class _LeftAlone(list[str]):
+    """Folders that Ray cannot add to: it would put the driver's before all others in workers."""
+
+    def extend(self, _: Iterable[str], /) -> None:
+        """Nothing; `_start_of` adds them behind all others."""
+
+
+def job_options() -> dict[str, Any]:
+    """Arguments of `ray.init` for workers that import our packages under their names."""
+    config = JobConfig()
+    config._py_driver_sys_path = _LeftAlone()
+    options: dict[str, Any] = {"job_config": config}
+    if not _job_has_a_hook():
+        options["runtime_env"] = {_HOOK: _start_of(own_packages.ROOT, _folders_of_the_driver())}
+    return options
+
+
+@contextlib.contextmanager
+def sent_by_value() -> Iterator[None]:
+    """What workers begin with is sent as code inside of the block, since they import it nowhere."""
+    module = sys.modules[__name__]
+    for each in (module, own_packages):
+        cloudpickle.register_pickle_by_value(each)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        for each in (module, own_packages):
+            cloudpickle.unregister_pickle_by_value(each)  # type: ignore[no-untyped-call]
+
+
+def _start_of(root: str, folders: list[str]) -> Callable[[], None]:
+    """What a worker does first.
+
+    Args:
+        root: Where our packages are on the driver's machine, and perhaps on the worker's.
+        folders: To search for other modules of the driver's, after all others.
+    """
+    claim, hide_nothing = own_packages.claim, own_packages.hide_nothing
+
+    def start_with_our_packages() -> None:
+        import sys
+
+        claim(root)
+        sys.path.extend(folder for folder in folders if folder not in sys.path)
+        hide_nothing()
+
+    return start_with_our_packages
+
+
+def _folders_of_the_driver() -> list[str]:
+    """Where a driver's own modules are, such as a notebook's beside it."""
+    script = os.path.dirname(os.path.realpath(sys.argv[0]))
+    return [*[script] * (script in sys.path), os.path.abspath(os.curdir)]
+
+
+def _job_has_a_hook() -> bool:
+    """Whether the Ray job that this process belongs to gives its workers something to do first."""
+    text = os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR)
+    if not text:
+        return False
+    runtime_env = json.loads(text).get("runtime_env") or {}
+    variables = runtime_env.get("env_vars") or {}
+    return _HOOK in runtime_env or WORKER_PROCESS_SETUP_HOOK_ENV_VAR in variables
