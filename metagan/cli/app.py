@@ -155,14 +155,18 @@ def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -
 
 
 class _ToConsole(logging.Handler):
-    """Lines of our own log as ordinary lines and warnings."""
+    """Lines of our own log as ordinary lines and warnings, each once."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
+        if text in self._said:  # A driver and a worker in one process open the same data.
+            return
+        self._said.add(text)
         if record.levelno > logging.INFO:
             self._console.warn(text)
         else:

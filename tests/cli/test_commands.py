@@ -238,3 +238,20 @@ def test_what_the_user_writes_wins_over_a_commands_own_settings():
 def test_any_path_passes_through_an_override_unchanged(path):
     loaded = load_config(JobConfig, None, [override("data.path", Path(path))])
     assert loaded.config.data.path == path
+
+
+def test_what_sources_log_reaches_the_user_once(tmp_path, capsys):
+    import logging
+
+    from metagan.cli.app import _logged_to
+    from metagan.cli.console import Console
+
+    log = logging.getLogger("metagan.sources.cache")
+    with Console() as console, _logged_to(console):
+        for _ in range(2):
+            log.info("using data prepared on %s", "Monday")
+        log.warning("a cache cannot be used")
+    said = capsys.readouterr()
+    assert said.out == "using data prepared on Monday\n"
+    assert said.err == "metagan: warning: a cache cannot be used\n"
+    assert not log.isEnabledFor(logging.INFO)
