@@ -123,6 +123,7 @@ def test_a_split_beside_other_folders_is_refused():
         *each("{d}/{c}", d=["latin", "greek", "test"], c="ab")
     )
     assert "val_2" in refused("cat", "dog", "val_2")
+    assert "test is called like a part of a split" in refused("cat", "dog", "test/unknown")
 
 
 def test_words_that_need_not_be_splits_are_noted():
