@@ -34,6 +34,15 @@ class DataConfig(Config):
     image_size: int = Field(28, ge=16, le=64, description="Pictures are resized to this, pixels.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     invert: bool = Field(False, description="Swap dark and bright; ink should be bright.")
+    white: float | None = Field(
+        None,
+        gt=0,
+        description="Value that is white in pictures of more than 8 bits; default: what their "
+        "files say, else by the largest value of the whole data set.",
+    )
+    allow_leaks: bool = Field(
+        False, description="Train although some pictures are on both sides of the split."
+    )
     split_by: Literal["published", "domain", "class"] = Field(
         "published",
         description="What is held out: the publisher's own split where there is one (else whole "

@@ -69,6 +69,10 @@ class Splits:
         classes: tuple[int, ...] = getattr(self, split)
         return classes
 
+    def sides(self) -> dict[str, tuple[int, ...]]:
+        """The classes of every split, by its name."""
+        return {split: self.of(split) for split in SPLITS}
+
     def names(self, dataset: Dataset) -> dict[str, list[str]]:
         """Class names by split, as a run stores them."""
         return {split: [dataset.classes[i].name for i in self.of(split)] for split in SPLITS}

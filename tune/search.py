@@ -20,7 +20,7 @@ from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.report.search_load import SEARCH
 from metagan.words import counted
-from metagan.workflow.setup import prepare
+from metagan.workflow.setup import check_leak, prepare
 from metagan.workflow.step_log import Reporter
 from tune.attempt import run_attempt
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
@@ -103,6 +103,8 @@ def search(
         _check_same_search(config, out)
     out.mkdir(parents=True, exist_ok=True)
     setup = prepare(config)
+    if leak := check_leak(setup, config.data):
+        reporter.print(f"LEAK: {leak}; what is measured on held-out classes is too good")
     reporter.print(
         f"searching {', '.join(p.key for p in parameters)}: {config.tune.num_trials} trials of up "
         f"to {config.outer.steps} outer steps, by {config.tune.objective} on "

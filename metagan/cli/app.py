@@ -1,11 +1,13 @@
 """From arguments to an exit code: dispatch to a command, and one way to say what went wrong."""
 
 import argparse
+import contextlib
 import difflib
 import importlib
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from metagan.cli.console import Console
@@ -147,9 +149,38 @@ def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -
         parser.print_help(sys.stderr)
         return EXIT_USAGE
     sort_extras(parser, args, extras)
-    with Console(log_format=getattr(args, "log_format", "auto")) as console:
+    with Console(log_format=getattr(args, "log_format", "auto")) as console, _logged_to(console):
         code: int = _module(args.command).run(args, make_context(console))
     return code
+
+
+class _ToConsole(logging.Handler):
+    """Lines of our own log as ordinary lines and warnings."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno > logging.INFO:
+            self._console.warn(text)
+        else:
+            self._console.print(text)
+
+
+@contextlib.contextmanager
+def _logged_to(console: Console) -> Iterator[None]:
+    """What sources log (which prepared data is used, for whom one waits) reaches the user."""
+    log, handler = logging.getLogger("metagan.sources"), _ToConsole(console)
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _module(command: str) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from metagan.config import Config, list_settings
 from metagan.report.commands import evaluate_command, repeat_command, report_command_text
+from metagan.report.headline import leak_sentence
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.load import RunFiles
 from metagan.report.tables import Column, Row, table
@@ -23,7 +24,8 @@ _COLUMNS = (
 
 def data_section(run: RunFiles) -> list[Child]:
     """What the source left out and why, and where the data came from."""
-    notes = [str(note) for note in _listed(run.data, "notes")]
+    notes = [leak_sentence(run.data).strip(), *(str(n) for n in _listed(run.data, "notes"))]
+    notes = [note for note in notes if note]
     left_out = [str(name) for name in _listed(run.data, "left_out")]
     parts: list[Child] = []
     if notes:
@@ -46,7 +48,7 @@ def data_section(run: RunFiles) -> list[Child]:
         rows = [
             Row([str(key), shorten(_plain(value), 400)])
             for key, value in sorted(origin.items())
-            if value not in ({}, [], "", None)
+            if value not in ({}, [], "", None) and key != "pictures"
         ]
         parts.append(
             el(

@@ -152,7 +152,19 @@ def headline(data: Data | None) -> str:
     found = at_reference(data)
     if not found:
         return "The evaluation holds no accuracies of a from-scratch classifier to report."
-    return sentence(found[0])
+    return f"{leak_sentence(data)}{sentence(found[0])}"
+
+
+def leak_sentence(data: Data) -> str:
+    """A warning before the result where training saw what is measured; else nothing."""
+    samples = finite(pick(data, "leak", "samples"))
+    if not samples:
+        return ""
+    are = "picture is" if samples == 1 else "pictures are"
+    return (
+        f"Leak: {samples:.0f} {are} on both sides of the split, so that the numbers here are too "
+        "good. "
+    )
 
 
 def sentence(found: Comparison) -> str:

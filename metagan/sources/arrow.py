@@ -27,7 +27,7 @@ from metagan.version import tool_version
 
 SHARD_NAME: Final = "samples.arrow"
 MANIFEST_NAME: Final = "manifest.json"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _FORMAT: Final = "metagan prepared data"
 _BLOCK_BYTES: Final = 8 * 2**20
 

@@ -1,12 +1,11 @@
 """Data that is read once per machine: the first process prepares it, all others map it.
 
-An entry's name is a hash of everything that shapes the samples (source, settings, sizes and times
-of the input files), so entries are never updated, only added, and a change of the inputs is a new
-entry. Old ones can be deleted at any time, even while they are mapped.
+An entry's name is a hash of everything that shapes the samples (source, settings, sizes, inodes and
+times of the input files), so entries are never updated, only added, and a change of the inputs is a
+new entry. Old ones can be deleted at any time, even while they are mapped.
 """
 
 import contextlib
-import csv
 import fcntl
 import hashlib
 import importlib.metadata
@@ -18,6 +17,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,6 +26,7 @@ from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources import arrow, glyphs
 from metagan.sources.detect import detect_source
+from metagan.sources.manifest import listed_files
 from metagan.sources.registry import load_dataset
 
 LOCK_TIMEOUT_S: Final = 3600.0
@@ -35,12 +36,12 @@ _REMIND_S: Final = 30.0
 _SOURCE_VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "glyphs": glyphs.VERSION,
-        "omniglot": 1,
-        "image_folder": 1,
-        "manifest": 1,
-        "parquet": 1,
-        "idx": 1,
-        "npz": 1,
+        "omniglot": 2,
+        "image_folder": 2,
+        "manifest": 2,
+        "parquet": 2,
+        "idx": 2,
+        "npz": 2,
     }
 )
 """Raise a source's number when it turns the same files into other samples."""
@@ -48,7 +49,7 @@ _SOURCE_VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 # Everything else in the data settings is taken to shape the samples, new settings included.
 _SHAPES_NO_SAMPLE: Final = frozenset(
     {"source", "path", "cache_dir", "split_by", "validation_fraction", "test_fraction"}
-    | {"validation_domains", "test_domains"}
+    | {"validation_domains", "test_domains", "allow_leaks"}
 )
 _GLYPHS_ONLY: Final = frozenset({"drawings_per_class", "max_classes_per_domain"})
 _SELF_CONTAINED: Final = frozenset(
@@ -82,6 +83,7 @@ def open_dataset(config: DataConfig, *, lock_timeout_s: float = LOCK_TIMEOUT_S) 
     for root in filter(_is_trusted, roots):
         dataset = _open_entry(root / name)
         if dataset is not None:
+            _LOG.info("using data prepared on %s: %s", _made_on(root / name), root / name)
             return dataset
     for root in roots:
         with contextlib.ExitStack() as stack:
@@ -154,13 +156,17 @@ def _entry_name(config: DataConfig, source: str) -> str:
 
 
 def _file_state(root: Path, path: Path) -> list[str | int]:
-    """Name, size and time of a file; a broken link or unreadable file is part of the state too."""
+    """What changes when a file's content does; a broken link or unreadable file is a state too.
+
+    Size and time of writing alone are kept by `cp -p`, rsync, unzip and tar, and pictures of some
+    formats all have one size. The time of the last change of the inode cannot be set back.
+    """
     name = os.fsencode(os.path.relpath(path, root)).hex()
     try:
         status = path.stat()
     except OSError:
         return [name, "unreadable"]
-    return [name, status.st_size, status.st_mtime_ns]
+    return [name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _input_files(root: Path, source: str, *, skip: Collection[Path]) -> Iterable[Path]:
@@ -168,7 +174,7 @@ def _input_files(root: Path, source: str, *, skip: Collection[Path]) -> Iterable
     if root.is_dir():
         return _files_below(root, skip)
     if source == "manifest":
-        return [root, *_listed_files(root)]
+        return [root, *listed_files(root)]
     if root.suffix.lower() in _SELF_CONTAINED and source != "idx":
         return [root]
     # An idx file's labels lie beside it.
@@ -182,23 +188,6 @@ def _files_below(root: Path, skip: Collection[Path]) -> Iterator[Path]:
             yield Path(folder) / name
 
 
-def _listed_files(manifest: Path) -> list[Path]:
-    """The files that a list of pictures names; whatever else is wrong with it, its reader says."""
-    names: list[Any] = []
-    with manifest.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        if manifest.suffix.lower() == ".jsonl":
-            for line in file:
-                with contextlib.suppress(ValueError, AttributeError, RecursionError):
-                    names.append(json.loads(line).get("file_name"))
-        else:
-            with contextlib.suppress(csv.Error):
-                names.extend(row.get("file_name") for row in csv.DictReader(file))
-    return [
-        manifest.parent / name
-        for name in sorted({name for name in names if isinstance(name, str) and "\0" not in name})
-    ]
-
-
 def _open_entry(entry: Path) -> Dataset | None:
     """A complete and intact entry, mapped; otherwise None, with a warning if it is damaged."""
     if not entry.is_dir():
@@ -208,6 +197,12 @@ def _open_entry(entry: Path) -> Dataset | None:
     except DataError as error:
         _LOG.warning("prepared data in the cache cannot be used and is made again: %s", error)
         return None
+
+
+def _made_on(entry: Path) -> str:
+    """When an entry was made, in local time."""
+    made = datetime.fromtimestamp((entry / arrow.MANIFEST_NAME).stat().st_mtime).astimezone()
+    return made.isoformat(sep=" ", timespec="minutes")
 
 
 def _open_or_build(config: DataConfig, source: str, entry: Path) -> Dataset:

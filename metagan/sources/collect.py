@@ -5,7 +5,7 @@ Shapes: N samples, C channels, H x W pixels.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +14,21 @@ from numpy.typing import NDArray
 
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
-from metagan.sources.decode import decode_image, resize_pixels
+from metagan.sources.decode import Traits, array_traits, decode_image, resize_pixels
+from metagan.sources.depth import (
+    Deep,
+    Given,
+    Levels,
+    Whites,
+    choose_whites,
+    levels_of,
+    scale_array,
+)
+from metagan.sources.looks import count_traits
+from metagan.sources.record import Reading
 from metagan.sources.split_words import canonical_split as canonical_split
 from metagan.sources.tree import clean_name
+from metagan.words import counted
 
 _MAX_LISTED: Final = 20
 
@@ -26,14 +38,16 @@ class Decoded:
     """A picture that was read, or the reason why there is none.
 
     Attributes:
-        pixels: (C, H, W) uint8; None where it could not be read.
+        pixels: (C, H, W) uint8, or a deep picture; None where it could not be read.
         size: Width and height as stored, pixels; None where it could not be read.
         problem: Why it could not be read.
+        traits: What else its file holds.
     """
 
-    pixels: Samples | None = None
+    pixels: Samples | Deep | None = None
     size: tuple[int, int] | None = None
     problem: str = ""
+    traits: Traits = field(default_factory=Traits)
 
 
 @dataclass(frozen=True)
@@ -61,40 +75,80 @@ class LabelledPart:
 
     Attributes:
         name: File and array, for messages.
-        images: (N, H, W) or (N, H, W, C) uint8.
+        domain: Name of the domain that its classes belong to.
+        images: (N, H, W) or (N, H, W, C), as stored: bool, whole numbers or floats.
         labels: The N class names.
+        split: The publisher's split that it is, or None.
     """
 
     name: str
-    images: NDArray[np.uint8]
+    domain: str
+    images: NDArray[Any]
     labels: Sequence[str]
+    split: str | None = None
 
 
 def try_decode(
-    content: bytes | None, problem: str, name: str, config: DataConfig, *, invert: bool
+    content: bytes | None, problem: str, name: str, config: DataConfig | Reading, *, invert: bool
 ) -> Decoded:
     """The picture of a file that was read; else the reason why there is none."""
     if content is None:
         return Decoded(problem=problem)
     try:
-        pixels, size = decode_image(
+        picture = decode_image(
             content, name, image_size=config.image_size, channels=config.channels, invert=invert
         )
     except DataError as error:
         return Decoded(problem=str(error).removeprefix(f"{name}: "))
-    return Decoded(pixels, size)
+    return Decoded(picture.pixels, picture.size, traits=picture.traits)
+
+
+def scale_deep(
+    pictures: Sequence[Samples | Deep], given: Given, where: str
+) -> tuple[list[Samples], dict[str, float], list[str]]:
+    """Bring deep pictures to 8 bits, all by the same white.
+
+    Args:
+        pictures: All pictures of a data set, deep ones among them.
+        given: `data.white`, or the whites that a run's own pictures were read by.
+        where: The path, for messages.
+
+    Returns:
+        The pictures, (C, H, W) uint8; the whites that were used, by "integers" and "floats"; notes.
+
+    Raises:
+        DataError: If a value is larger than white.
+    """
+    whites = _whites((p.levels for p in pictures if isinstance(p, Deep)), given, where)
+    scaled = [p.scaled(whites.of(p.levels)) if isinstance(p, Deep) else p for p in pictures]
+    return scaled, whites.known(), list(whites.notes)
 
 
 def describe_origin(
-    source: str, path: Path, config: DataConfig, *, sha256: Mapping[str, str] | None = None
+    source: str,
+    path: Path,
+    config: DataConfig,
+    *,
+    sha256: Mapping[str, str] | None = None,
+    inverted: bool | None = None,
 ) -> dict[str, Any]:
-    """What `Dataset.origin` says of a file source: the files and the settings that shaped it."""
+    """What `Dataset.origin` says of a file source: the files and what was done to their pictures.
+
+    Args:
+        source: Its name.
+        path: What was read.
+        config: The settings that shaped it.
+        sha256: Of files that are read as a whole.
+        inverted: Whether dark and bright were swapped; None: where `data.invert` says so.
+    """
     return {
         "source": source,
         "path": str(path),
         "image_size": config.image_size,
         "channels": config.channels,
         "invert": config.invert,
+        "inverted": config.invert if inverted is None else inverted,
+        "white": config.white,
         "sha256": dict(sha256 or {}),
     }
 
@@ -122,70 +176,198 @@ def assemble(
     Raises:
         DataError: If there is no sample at all, or a class without a readable one.
     """
-    pixels: dict[tuple[str, str], list[Samples]] = defaultdict(list)
+    found: dict[tuple[str, str], list[Decoded]] = defaultdict(list)
     splits: dict[tuple[str, str], set[str | None]] = defaultdict(set)
     problems: dict[tuple[str, str], list[str]] = defaultdict(list)
-    sizes: Counter[tuple[int, int]] = Counter()
     for sample in samples:
         key = (sample.domain, sample.label)
         splits[key].add(sample.split)
-        if sample.picture.pixels is None or sample.picture.size is None:
+        if sample.picture.pixels is None:
             problems[key].append(f"{sample.name}: {sample.picture.problem}")
         else:
-            pixels[key].append(sample.picture.pixels)
-            sizes[sample.picture.size] += 1
+            found[key].append(sample.picture)
+    path = str(origin["path"])
     for key in problems:
-        if key not in pixels:
+        if key not in found:
             raise DataError(
-                f"{origin['path']}: class {'/'.join(key)} has no readable sample "
+                f"{path}: class {'/'.join(key)} has no readable sample "
                 f"({'; '.join(problems[key][:3])}); repair the files or remove the class"
             )
-    if not pixels:
-        raise DataError(f"{origin['path']}: no samples found")
+    if not found:
+        raise DataError(f"{path}: no samples found")
     kept, split_notes = _class_splits(splits, class_splits)
     left_out = [line for key in sorted(problems) for line in problems[key]]
-    records = {ClassRecord(*key, split=kept.get(key)): items for key, items in pixels.items()}
-    _check_names(records, str(origin["path"]))
+    pictures = [picture for items in found.values() for picture in items]
+    scaled, whites, depth_notes = scale_deep(
+        [p.pixels for p in pictures if p.pixels is not None], origin.get("white"), path
+    )
+    in_order = iter(scaled)
+    records = {
+        ClassRecord(*key, split=kept.get(key)): [next(in_order) for _ in items]
+        for key, items in found.items()
+    }
+    _check_names(records, path)
     return Dataset.from_classes(
         records,
-        notes=[*notes, *split_notes, *listed(left_out, "left out")],
-        origin={**origin, "sizes": describe_sizes(sizes)},
+        notes=[*notes, *split_notes, *depth_notes, *listed(left_out, "left out")],
+        origin={
+            **origin,
+            "white": whites,
+            "sizes": describe_sizes(Counter(p.size for p in pictures if p.size is not None)),
+            "pictures": count_traits(
+                (domain, picture.traits)
+                for (domain, _), items in found.items()
+                for picture in items
+            ),
+        },
     )
 
 
 def assemble_parts(
-    parts: Sequence[LabelledPart], *, domain: str, config: DataConfig, origin: Mapping[str, Any]
+    parts: Iterable[LabelledPart], *, config: DataConfig, origin: Mapping[str, Any]
 ) -> Dataset:
-    """One domain from labelled arrays; a class that is in several parts is one class.
+    """Classes from labelled arrays; a class that is in several parts of a domain is one class.
+
+    The published split is kept where every class lies in one part, and dropped, with a note, where
+    the parts divide the samples of a class.
+
+    Args:
+        parts: Read one after the other, so that only one is held in its stored size.
+        config: How pictures are resized.
+        origin: See `describe_origin`.
 
     Raises:
         DataError: If a part's pictures cannot be used, or there are none.
     """
-    by_label: dict[str, list[Samples]] = defaultdict(list)
+    splits: dict[tuple[str, str], set[str | None]] = defaultdict(set)
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
     sizes: Counter[tuple[int, int]] = Counter()
+    traits: list[tuple[str, Traits]] = []
+    read: list[_ReadPart] = []
     for part in parts:
-        pixels = resize_pixels(
-            part.images,
-            part.name,
-            image_size=config.image_size,
-            channels=config.channels,
-            invert=config.invert,
+        read.append(_read_part(part, config))
+        if part.images.ndim > 2:
+            sizes[part.images.shape[2], part.images.shape[1]] += len(part.images)
+        traits += [(part.domain, found) for found in array_traits(part.images)]
+        for label in set(part.labels):
+            splits[part.domain, label].add(part.split)
+            names[part.domain, label].append(part.name)
+    path = str(origin["path"])
+    if not splits:
+        raise DataError(f"{path}: no samples found")
+    whites = _whites_by_file(read, config.white, path)
+    pixels: dict[tuple[str, str], list[Samples]] = defaultdict(list)
+    for kept_part in read:
+        resized = kept_part.resized(whites[kept_part.file], config)
+        labels = np.asarray(kept_part.labels)
+        for label in sorted(set(kept_part.labels)):
+            pixels[kept_part.domain, label].append(resized[labels == label])
+    divided = [key for key, found in splits.items() if len(found) > 1]
+    merged = list(dict.fromkeys(name for key in divided for name in names[key]))
+    kept: dict[tuple[str, str], str | None] = {}
+    notes = list(dict.fromkeys(note for found in whites.values() for note in found.notes))
+    if merged:
+        notes.append(
+            "splits: parts merged, as every class is the unit that is held out: "
+            f"{a_few(merged, most=_MAX_LISTED)}"
         )
-        sizes[part.images.shape[2], part.images.shape[1]] += len(part.images)
-        labels = np.asarray(part.labels)
-        for label in sorted(set(part.labels)):
-            by_label[label].append(pixels[labels == label])
-    if not by_label:
-        raise DataError(f"{origin['path']}: no samples found")
-    notes = []
-    if len(parts) > 1:
-        names = ", ".join(part.name for part in parts)
-        notes.append(f"parts merged, as every class is the unit that is held out: {names}")
+    elif len({split for found in splits.values() for split in found}) > 1:
+        kept, split_notes = _kept_splits(splits)
+        notes += split_notes
     records = {
-        ClassRecord(domain, label): np.concatenate(chunks) for label, chunks in by_label.items()
+        ClassRecord(*key, split=kept.get(key)): np.concatenate(chunks)
+        for key, chunks in pixels.items()
     }
-    sized = {**origin, "sizes": describe_sizes(sizes)}
-    return Dataset.from_classes(records, notes=notes, origin=sized)
+    _check_names(records, path)
+    looked_at = {
+        **origin,
+        "white": _common(whites.values()),
+        "sizes": describe_sizes(sizes),
+        "pictures": count_traits(traits),
+    }
+    return Dataset.from_classes(records, notes=notes, origin=looked_at)
+
+
+@dataclass(frozen=True)
+class _ReadPart:
+    """A part of which only what is needed is kept.
+
+    Attributes:
+        name, domain, labels: Those of the part.
+        images: Resized, (N, C, H, W) uint8; as stored where they are deeper than 8 bits.
+        levels: Of deep pictures; None for others.
+    """
+
+    name: str
+    domain: str
+    labels: Sequence[str]
+    images: NDArray[Any]
+    levels: Levels | None
+
+    @property
+    def file(self) -> str:
+        """The file that it is a part of."""
+        return self.name.rpartition(":")[0] or self.name
+
+    def resized(self, whites: Whites, config: DataConfig) -> NDArray[np.uint8]:
+        """The pictures, (N, C, H, W)."""
+        if self.levels is None:
+            return self.images
+        return _resized(scale_array(self.images, whites.of(self.levels)), self.name, config)
+
+
+def _read_part(part: LabelledPart, config: DataConfig) -> _ReadPart:
+    images, levels = part.images, None
+    if images.dtype == np.bool_:
+        images = images * np.uint8(255)
+    if images.dtype == np.uint8:
+        images = _resized(images, part.name, config)
+    else:
+        levels = levels_of(images, part.name)
+    return _ReadPart(part.name, part.domain, part.labels, images, levels)
+
+
+def _resized(images: NDArray[np.uint8], name: str, config: DataConfig) -> NDArray[np.uint8]:
+    return resize_pixels(
+        images,
+        name,
+        image_size=config.image_size,
+        channels=config.channels,
+        invert=config.invert,
+    )
+
+
+def _whites_by_file(read: Sequence[_ReadPart], given: Given, path: str) -> dict[str, Whites]:
+    """The whites of each file: one for the whole numbers of all, one for the floats of each.
+
+    Whether floats run over 0..1 or 0..255 is a habit of the program that wrote the file.
+    """
+    deep = [(part.file, part.levels) for part in read if part.levels is not None]
+    whole = _whites((levels for _, levels in deep if not levels.real), given, path)
+    found = {}
+    for file in dict.fromkeys(part.file for part in read):
+        floats = (levels for name, levels in deep if levels.real and name == file)
+        found[file] = replace(_whites(floats, given, path), integers=whole.integers)
+        found[file] = replace(found[file], notes=(*whole.notes, *found[file].notes))
+    return found
+
+
+def _common(whites: Iterable[Whites]) -> dict[str, float]:
+    """The whites on which all files agree."""
+    known = [found.known() for found in whites]
+    return {
+        name: white
+        for name, white in known[0].items()
+        if all(other.get(name, white) == white for other in known)
+    }
+
+
+def _whites(levels: Iterable[Levels], given: Given, path: str) -> Whites:
+    """The whites of a data set; an error names the path, too."""
+    try:
+        return choose_whites(levels, given)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def describe_sizes(sizes: Mapping[tuple[int, int], int], *, most: int = 3) -> str:
@@ -242,11 +424,27 @@ def _class_splits(
     parts = sorted({split or "none" for found in splits.values() for split in found})
     if parts == ["none"]:
         return {}, []
-    if any(len(found) > 1 for found in splits.values()):
-        return {}, [f"published split ({', '.join(parts)}) is inside classes: its parts are merged"]
+    divided = ["/".join(key) for key, found in splits.items() if len(found) > 1]
+    if divided:
+        return {}, [
+            f"splits: published split ({', '.join(parts)}) is inside classes: its parts are merged "
+            f"({len(divided)} of {counted(len(splits), 'class', 'classes')} in several parts, such "
+            f"as {clean_name(divided[0])})"
+        ]
     if len(parts) == 1 and not one_is_enough:
-        return {}, [f"only the published part {parts[0]} is here: it is used as a whole"]
-    return {key: next(iter(found)) for key, found in splits.items()}, []
+        return {}, [f"splits: only the published part {parts[0]} is here: it is used as a whole"]
+    return _kept_splits(splits)
+
+
+def _kept_splits(
+    splits: Mapping[tuple[str, str], set[str | None]],
+) -> tuple[dict[tuple[str, str], str | None], list[str]]:
+    """The one split of each class; and a note on classes that have none, though others do."""
+    kept = {key: next(iter(found)) for key, found in splits.items()}
+    without = ["/".join(key) for key, split in kept.items() if split is None]
+    if not without:
+        return kept, []
+    return kept, [f"splits: classes in no published split are trained on: {a_few(without)}"]
 
 
 def _check_names(records: Iterable[ClassRecord], path: str) -> None:

@@ -1,7 +1,8 @@
 """Encoded pictures and raw arrays to the one form that a data set holds.
 
 The result is always (C, H, W) uint8 with H = W = the wanted size. A picture that is not square is
-squeezed to the square, never cropped: what tells two classes apart may lie at the border.
+squeezed to the square, never cropped: what tells two classes apart may lie at the border. Pictures
+deeper than 8 bits are scaled once all are known, see `metagan.sources.depth`.
 
 Shapes: C channels, H x W pixels, N samples.
 """
@@ -10,13 +11,15 @@ import io
 import struct
 import warnings
 import zlib
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from metagan.dataset import DataError
+from metagan.sources.depth import Deep, levels_of
 
 # A phone's largest photographs have 50 million pixels; one at this cap takes 200 MB to decode.
 MAX_PIXELS: Final = 64_000_000
@@ -40,7 +43,12 @@ _DECODER_ERRORS: Final = (
     zlib.error,
     Image.DecompressionBombError,
 )
-_EXIF_ORIENTATION: Final = 0x0112
+# Tags of TIFF and EXIF.
+_ORIENTATION: Final = 0x0112
+_BITS_PER_SAMPLE: Final = 258
+_PHOTOMETRIC: Final = 262
+_LARGEST_VALUES: Final = (281, 341)  # MaxSampleValue, SMaxSampleValue
+_SAMPLE_FORMAT: Final = 339
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,6 +58,45 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Levels of 255. A scan of a grey page is tinted by less; a picture with less contrast is blank.
+_TINT: Final = 16
+LEAST_CONTRAST: Final = 4
+_LOOKED_AT: Final = 256
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a picture's file holds beyond the pixels that are kept.
+
+    Attributes:
+        colour: Its channels differ.
+        transparent: Some of its pixels are.
+        deep: It has more than 8 bits a channel.
+        narrowed: It is deep and was read by the upper 8 bits alone, which Pillow does to colour
+            pictures: the largest value found there; None where all bits were read.
+        hidden: It is blank over its background, though its file holds a drawing.
+    """
+
+    colour: bool = False
+    transparent: bool = False
+    deep: bool = False
+    narrowed: int | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        pixels: (C, H, W) uint8, or a deep picture that still has to be scaled.
+        size: Width and height as stored, pixels.
+        traits: What else its file holds.
+    """
+
+    pixels: NDArray[np.uint8] | Deep
+    size: tuple[int, int]
+    traits: Traits
 
 
 def is_picture(file_name: str) -> bool:
@@ -65,14 +112,13 @@ def decode_image(
     channels: int,
     invert: bool = False,
     max_pixels: int = MAX_PIXELS,
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """One encoded picture as pixels, and the size that it has in the file.
+) -> Picture:
+    """Decode one picture.
 
-    The camera's orientation (EXIF) is applied; palettes, CMYK and 1-bit pictures are expanded;
-    16-bit grey is scaled, not clipped. Transparent pixels become background, which is dark in the
-    result: black, or white where `invert` turns it dark afterwards. Of a phone's multi-picture
-    JPEG the first picture is used; animations and several pages are refused, as no single frame is
-    known to be the sample.
+    The camera's orientation (EXIF, TIFF) is applied; palettes, CMYK and 1-bit pictures are
+    expanded. Transparent pixels become background, which is dark in the result: black, or white
+    where `invert` turns it dark afterwards. Of a phone's multi-picture JPEG the first picture is
+    used; animations and several pages are refused, as no single frame is known to be the sample.
 
     Args:
         encoded: The file's bytes: PNG, JPEG, GIF, BMP, PPM, TIFF or WebP, whatever its ending.
@@ -81,9 +127,6 @@ def decode_image(
         channels: 1 for grey, 3 for colour.
         invert: Swap dark and bright.
         max_pixels: Larger pictures are refused before they are decoded.
-
-    Returns:
-        (channels, image_size, image_size) uint8; width and height as stored.
 
     Raises:
         DataError: If the bytes are not one still picture within the cap; the message has `name`.
@@ -97,47 +140,16 @@ def decode_image(
             with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
                 _check_header(image, name, max_pixels)
                 stored = image.size
-                flat = _flatten(image, name, channels, 255 if invert else 0, image_size)
+                pixels, traits = _read(image, encoded, name, channels, invert, image_size)
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not a picture in a format that is read here") from error
+        raise DataError(f"{name}: {_unidentified(encoded)}") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: more than {max_pixels} pixels, refused") from error
     except _DECODER_ERRORS as error:
         raise DataError(f"{name}: damaged or truncated picture ({error})") from error
-    return _finish(flat, image_size, invert), stored
-
-
-def pixels_to_uint8(pixels: NDArray[Any], name: str, *, unit_range: bool = True) -> NDArray[Any]:
-    """Raw pixel values on the scale 0..255, in uint8.
-
-    Args:
-        pixels: Any shape; bool, uint8, uint16 (scaled from 0..65535), another integer type with
-            values 0..255, or floats.
-        name: File and array, for messages.
-        unit_range: Floats run over 0..1; otherwise over 0..255.
-
-    Raises:
-        DataError: If values are outside the range, not finite, or not numbers.
-    """
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if pixels.dtype.kind not in "iuf":
-        raise DataError(f"{name}: pixels are {pixels.dtype}; numbers are needed")
-    if pixels.size and not np.isfinite(pixels).all():
-        raise DataError(f"{name}: pixels hold NaN or infinity; repair or drop those pictures")
-    top = 1.0 if pixels.dtype.kind == "f" and unit_range else 255.0
-    if pixels.size and (pixels.min() < 0 or pixels.max() > top):
-        raise DataError(
-            f"{name}: pixels run over {pixels.min()}..{pixels.max()}; "
-            "0..255 (integers or floats) or 0..1 (floats) is read"
-        )
-    return np.rint(pixels * (255.0 / top)).astype(np.uint8)
+    return Picture(pixels, stored, traits)
 
 
 def resize_pixels(
@@ -172,9 +184,23 @@ def resize_pixels(
     result = np.empty((len(images), channels, image_size, image_size), np.uint8)
     for index, pixels in enumerate(images):
         image = Image.fromarray(np.ascontiguousarray(pixels))
-        flat = _flatten(image, name, channels, 255 if invert else 0, image_size)
+        flat, _ = _flatten(image, channels, 255 if invert else 0)
         result[index] = _finish(flat, image_size, invert)
     return result
+
+
+def array_traits(images: NDArray[Any]) -> list[Traits]:
+    """What raw pictures hold, one by one: (N, H, W) or (N, H, W, C), as stored."""
+    wide = images.dtype.kind != "b" and images.dtype.itemsize > 1
+    found = []
+    for picture in images:
+        coloured = picture.ndim == 3 and picture.shape[-1] in (3, 4)
+        # Compared with white in 255: the tint of a deep picture counts in its own scale.
+        top = max(float(picture.max()) if picture.size else 0.0, 1.0) if wide else 255.0
+        spread = np.ptp(picture[..., :3], axis=-1).max() if coloured and picture.size else 0
+        clear = coloured and picture.shape[-1] == 4 and picture[..., 3].min() < top
+        found.append(Traits(bool(spread > _TINT / 255 * top), bool(clear), wide))
+    return found
 
 
 def _check_header(image: Image.Image, name: str, max_pixels: int) -> None:
@@ -189,38 +215,186 @@ def _check_header(image: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
-def _flatten(
-    image: Image.Image, name: str, channels: int, background: int, image_size: int
-) -> Image.Image:
-    """The picture upright, opaque and 8-bit, in mode L or RGB."""
-    turn = _TURNS.get(_orientation(image))
+@dataclass(frozen=True)
+class _Depth:
+    """What a file's header says of its depth.
+
+    Attributes:
+        deep: More than 8 bits a channel.
+        white: The value that is white; None where the header does not say.
+        hint: The largest value that samples can have; None where the header does not say.
+        white_is_zero: The values count from white to black, and Pillow leaves them so.
+    """
+
+    deep: bool
+    white: float | None = None
+    hint: float | None = None
+    white_is_zero: bool = False
+
+
+def _read(
+    image: Image.Image, encoded: bytes, name: str, channels: int, invert: bool, image_size: int
+) -> tuple[NDArray[np.uint8] | Deep, Traits]:
+    """An opened picture upright and in the wanted size."""
+    depth = _depth_of(image, encoded)  # Loading forgets some of it.
     # JPEG can be decoded at a fraction of its size; four times the target loses nothing visible.
     image.draft(None, (4 * image_size, 4 * image_size))
     image.load()
+    # Asked for after loading: Pillow turns a TIFF while it loads, and then drops the tag.
+    turn = _TURNS.get(_orientation(image))
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(pixels_to_uint8(_deep_pixels(image), name))
+        return _read_deep(image, depth, name, channels, invert, image_size, turn)
+    flat, traits = _flatten(image, channels, 255 if invert else 0)
+    if depth.deep:
+        # Where the header names the largest value, Pillow has scaled by it.
+        narrowed = None if depth.white else max(int(high) for _, high in _extrema(flat))
+        traits = replace(traits, deep=True, narrowed=narrowed)
+    return _finish(flat if turn is None else flat.transpose(turn), image_size, invert), traits
+
+
+def _flatten(image: Image.Image, channels: int, background: int) -> tuple[Image.Image, Traits]:
+    """A picture of 8 bits as it lies on the background, in mode L or RGB."""
+    transparent = hidden = False
     if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        transparent = _extrema(layers)[3][0] < 255
         opaque = Image.new("RGBA", image.size, (background, background, background, 255))
-        opaque.alpha_composite(image.convert("RGBA"))
+        opaque.alpha_composite(layers)
+        hidden = _is_blank(opaque.convert("RGB")) and not _is_blank(layers)
         image = opaque
     if image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
-    image = image.convert("L" if channels == 1 else "RGB")
-    return image if turn is None else image.transpose(turn)
+    colour = image.mode == "RGB" and _is_coloured(image)
+    return image.convert("L" if channels == 1 else "RGB"), Traits(
+        colour, transparent, hidden=hidden
+    )
 
 
-def _deep_pixels(image: Image.Image) -> NDArray[Any]:
-    """Values of a picture deeper than 8 bits, (H, W): uint16, or float32 as stored."""
-    pixels = np.asarray(image)
-    if pixels.dtype.kind in "iu" and pixels.size and 0 <= pixels.min() <= pixels.max() <= 65535:
-        return pixels.astype(np.uint16)
-    return pixels
+def _extrema(image: Image.Image) -> list[tuple[float, float]]:
+    """Smallest and largest value of every channel."""
+    found: Any = image.getextrema()
+    return list(found) if isinstance(found[0], tuple) else [found]
+
+
+def _is_blank(image: Image.Image) -> bool:
+    """Whether no channel has any contrast."""
+    return all(high - low < LEAST_CONTRAST for low, high in _extrema(image))
+
+
+def _is_coloured(image: Image.Image) -> bool:
+    """Whether the channels of an RGB picture differ; a large one is looked at by sampling."""
+    if max(image.size) > _LOOKED_AT:
+        width, height = (min(side, _LOOKED_AT) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.NEAREST)
+    return bool(np.ptp(np.asarray(image), axis=-1).max() > _TINT)
+
+
+def _read_deep(
+    image: Image.Image,
+    depth: _Depth,
+    name: str,
+    channels: int,
+    invert: bool,
+    image_size: int,
+    turn: Image.Transpose | None,
+) -> tuple[Deep, Traits]:
+    """A grey picture of more than 8 bits, its values kept."""
+    stored = np.asarray(image)
+    levels = levels_of(stored, name, white=depth.white, hint=depth.hint)
+    values = stored.astype(np.float32)
+    key = image.info.get("transparency")
+    opacity = (stored != key).astype(np.float32) if isinstance(key, int) else None
+    transparent = opacity is not None and not opacity.all()
+
+    def fitted(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        picture = Image.fromarray(plane)
+        picture = picture if turn is None else picture.transpose(turn)
+        if picture.size != (image_size, image_size):
+            picture = picture.resize((image_size, image_size), Image.Resampling.LANCZOS)
+        return np.array(picture, np.float32)
+
+    deep = Deep(
+        fitted(values if opacity is None else values * opacity),
+        fitted(opacity) if opacity is not None and transparent else None,
+        levels,
+        depth.white_is_zero,
+        channels,
+        invert,
+    )
+    return deep, Traits(transparent=transparent, deep=True)
+
+
+def _depth_of(image: Image.Image, encoded: bytes) -> _Depth:
+    """What the header of an opened picture says of its depth."""
+    tiles: Any = getattr(image, "tile", None)
+    args = tiles[0].args if tiles else ()
+    if image.format == "PPM":
+        # The decoders that are given the largest value scale by it, to 65535 or to 255.
+        scaled = args[1] if isinstance(args, tuple) else 65535 if image.mode == "I" else 255
+        white = None if scaled == 65535 else 65535.0
+        return _Depth(scaled > 255, white if scaled > 255 else None)
+    if image.format == "TIFF":
+        tags: Any = getattr(image, "tag_v2", {})
+        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+        largest = [tags[tag] for tag in _LARGEST_VALUES if tag in tags]
+        values = [v for tag in largest for v in (tag if isinstance(tag, tuple) else (tag,))]
+        numbers = [float(v) for v in values if isinstance(v, (int, float)) and v > 0]
+        return _Depth(
+            bits > 8,
+            float(2**bits - 1) if 8 < bits < 16 else None,
+            _hint(max(numbers, default=0)),
+            tags.get(_PHOTOMETRIC) == 0,
+        )
+    if image.format == "PNG":
+        rawmode = args if isinstance(args, str) else args[0] if args else ""
+        return _Depth(";16" in str(rawmode), hint=_hint(2 ** _significant_bits(encoded) - 1))
+    return _Depth(False)
+
+
+def _hint(largest: float) -> float | None:
+    """A largest value that tells more than the container does."""
+    return float(largest) if 0 < largest < 65535 else None
+
+
+def _significant_bits(encoded: bytes) -> int:
+    """The largest number in a PNG's sBIT chunk, 0 without one: the bits that were measured."""
+    place = 8
+    while place + 8 <= len(encoded):
+        length, kind = struct.unpack(">I4s", encoded[place : place + 8])
+        if kind == b"sBIT":
+            return max(encoded[place + 8 : place + 8 + length][:4], default=0)
+        if kind in (b"IDAT", b"IEND"):
+            break
+        place += 12 + length
+    return 0
+
+
+def _unidentified(encoded: bytes) -> str:
+    """Why Pillow has no reader for a file."""
+    if encoded[:4] not in (b"II*\0", b"MM\0*"):
+        return "not a picture in a format that is read here"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tags = TiffImagePlugin.ImageFileDirectory_v2(encoded[:8])
+            stream = io.BytesIO(encoded)
+            stream.seek(tags.next)
+            tags.load(stream)
+        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+        kinds = {1: "whole numbers", 2: "signed whole numbers", 3: "floats"}
+        kind = kinds.get(max(tags.get(_SAMPLE_FORMAT, (1,))), "another kind of number")
+    except _DECODER_ERRORS:
+        return "damaged or truncated picture (TIFF)"
+    return (
+        f"a TIFF of {bits}-bit {kind}, which Pillow does not read in this layout; save it with 8 "
+        "or 16 bits, or as 32-bit floats"
+    )
 
 
 def _orientation(image: Image.Image) -> int:
     """The camera's orientation, 1 (upright) where there is none that can be read."""
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        return int(image.getexif().get(_ORIENTATION, 1))
     except _DECODER_ERRORS:
         return 1
 

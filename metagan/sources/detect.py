@@ -16,6 +16,9 @@ _BY_ENDING = {
     ".parquet": "parquet",
 }
 
+# Hubs keep tables in data/ or <configuration>/<split>/, and a revision in a cache below both.
+_TABLE_FOLDERS = ("", "*/", "*/*/", "snapshots/*/*/")
+
 
 def detect_source(path: Path) -> str:
     """Which source reads a path, by its name and what lies in it; no picture is opened.
@@ -48,7 +51,8 @@ def _detect_folder(path: Path) -> str:
 def _layouts(path: Path) -> Iterator[tuple[str, str]]:
     """The sources that could read a folder, and what speaks for each."""
     from metagan.sources.idx import idx_image_files
-    from metagan.sources.manifest import find_manifest
+    from metagan.sources.manifest import manifest_files
+    from metagan.sources.npz import npz_files
     from metagan.sources.omniglot import omniglot_archives, split_of_part
 
     others = False
@@ -65,12 +69,16 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
     if idx_files := idx_image_files(path):
         yield "idx", f"idx files ({idx_files[0].name})"
         others = True
-    if arrays := sorted(path.glob("*.npz")):
-        yield "npz", f"npz files ({arrays[0].name})"
+    # One level down, beside pictures, an npz file is something that somebody keeps there.
+    arrays = sorted(path.glob("*.npz")) or (
+        [] if _folder_of_pictures(path, claimed) else npz_files(path)
+    )
+    if arrays:
+        yield "npz", f"npz files ({arrays[0].relative_to(path)})"
         others = True
-    manifest = find_manifest(path)
+    manifest = manifest_files(path)
     if manifest:
-        yield "manifest", f"a list of pictures ({manifest.name})"
+        yield "manifest", f"a list of pictures ({manifest[0].relative_to(path)})"
     if tables := _tables(path):
         yield "parquet", f"parquet files ({tables[0].relative_to(path)})"
         others = True
@@ -81,12 +89,12 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
 
 def _tables(path: Path) -> list[Path]:
     """Parquet files in a folder, and below: hubs keep them in data/ or <configuration>/<split>/."""
-    from metagan.sources.own_folders import is_generated_table
+    from metagan.sources.parquet import is_generated
     from metagan.sources.tree import is_clutter
 
-    files = [file for above in ("", "*/", "*/*/") for file in path.glob(f"{above}*.parquet")]
+    files = [file for above in _TABLE_FOLDERS for file in path.glob(f"{above}*.parquet")]
     files = sorted(file for file in files if not is_clutter(file.relative_to(path).parts))
-    return [file for file in files if not is_generated_table(file)]
+    return [file for file in files if not is_generated(file)]
 
 
 def _folder_of_pictures(path: Path, claimed: Collection[str]) -> Path | None:

@@ -64,6 +64,7 @@ def load(config: DataConfig) -> Dataset:
             "image_size": config.image_size,
             "channels": config.channels,
             "invert": config.invert,
+            "inverted": config.invert,
             "drawings_per_class": config.drawings_per_class,
             "max_classes_per_domain": config.max_classes_per_domain,
         },

@@ -1,7 +1,6 @@
 """What a data set holds, as numbers, as text for a terminal, and as one picture."""
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from metagan.dataset import DataError, Dataset
 from metagan.pictures import write_png
-from metagan.words import counted
+from metagan.sources.looks import DomainLooks, look_at
+from metagan.sources.notes import by_weight
+from metagan.sources.repeats import Repeats, find_repeats
+from metagan.words import agreeing, counted
 
 # C channels, H x W pixels.
 
 _MAX_EXAMPLES = 5
+_MAX_LABELS = 5
+_MAX_DOMAINS = 100
 _MIN_WIDTH = 20
 _SPLITS = ("train", "validation", "test")
 
@@ -31,6 +35,8 @@ class DomainSummary:
         num_samples: How many samples all of them have.
         smallest, median, largest: Samples per class.
         splits: Publisher's split to number of classes; without the classes that have none.
+        labels: Names of its first classes.
+        looks: How its pictures look.
     """
 
     name: str
@@ -40,6 +46,8 @@ class DomainSummary:
     median: float
     largest: int
     splits: tuple[tuple[str, int], ...]
+    labels: tuple[str, ...]
+    looks: DomainLooks
 
 
 @dataclass(frozen=True)
@@ -84,21 +92,28 @@ class DatasetSummary:
     duplicates: DuplicateSummary
 
 
-def inspect_dataset(dataset: Dataset) -> DatasetSummary:
-    """Count what a data set holds; reads every sample once."""
+def inspect_dataset(dataset: Dataset, repeats: Repeats | None = None) -> DatasetSummary:
+    """Look at all of a data set; reads every sample.
+
+    Args:
+        dataset: The data.
+        repeats: Its samples of equal content, where they have been found already.
+    """
+    repeats = find_repeats(dataset) if repeats is None else repeats
+    looks = look_at(dataset, repeats)
     return DatasetSummary(
         kind=dataset.kind,
         sample_shape=dataset.sample_shape,
         num_samples=len(dataset.samples),
         num_classes=dataset.num_classes,
-        domains=tuple(_summarize(dataset, domain) for domain in dataset.domains),
+        domains=tuple(_summarize(dataset, domain, looks[domain]) for domain in dataset.domains),
         sizes=str(dataset.origin.get("sizes", "")),
-        notes=dataset.notes,
-        duplicates=_find_duplicates(dataset),
+        notes=by_weight(dataset.notes),
+        duplicates=_count_duplicates(dataset, repeats),
     )
 
 
-def _summarize(dataset: Dataset, domain: str) -> DomainSummary:
+def _summarize(dataset: Dataset, domain: str, looks: DomainLooks) -> DomainSummary:
     indices = dataset.classes_of(domain)
     counts = np.array([dataset.count(index) for index in indices])
     splits = Counter(dataset.classes[index].split for index in indices)
@@ -110,28 +125,69 @@ def _summarize(dataset: Dataset, domain: str) -> DomainSummary:
         median=float(np.median(counts)),
         largest=int(counts.max()),
         splits=tuple((split, splits[split]) for split in _SPLITS if splits[split]),
+        labels=tuple(dataset.classes[index].label for index in indices[:_MAX_LABELS]),
+        looks=looks,
     )
 
 
-def _find_duplicates(dataset: Dataset) -> DuplicateSummary:
-    owners: defaultdict[bytes, list[int]] = defaultdict(list)
-    for index in range(dataset.num_classes):
-        for sample in dataset.class_samples(index):
-            content = hashlib.blake2b(np.ascontiguousarray(sample).data, digest_size=16)
-            owners[content.digest()].append(index)
-    repeated = [classes for classes in owners.values() if len(classes) > 1]
-    shared = [sorted(set(classes)) for classes in repeated if len(set(classes)) > 1]
-    leaks = [c for c in shared if len({dataset.classes[i].split for i in c}) > 1]
+def _count_duplicates(dataset: Dataset, repeats: Repeats) -> DuplicateSummary:
+    shared = repeats.across_classes
+    leaks = repeats.across([record.split for record in dataset.classes])
     pairs = dict.fromkeys(
         (dataset.classes[classes[0]].name, dataset.classes[classes[1]].name)
         for classes in (*leaks, *shared)
     )
     return DuplicateSummary(
-        within_class=sum(len(classes) - len(set(classes)) for classes in repeated),
+        within_class=sum(repeats.within_class.values()),
         across_classes=len(shared),
         across_splits=len(leaks),
         examples=tuple(pairs)[:_MAX_EXAMPLES],
     )
+
+
+def domain_lines(summary: DatasetSummary, *, most: int) -> list[str]:
+    """A line per domain: some classes, levels, and what share of its pictures is out of the usual.
+
+    Args:
+        summary: The data set.
+        most: So many domains at most; a line says how many more there are.
+    """
+    lines = [
+        f"{_printable(domain.name)}: {counted(domain.num_classes, 'class', 'classes')} "
+        f"({_labels(domain)}), {counted(domain.num_samples, 'sample')}, {_looks(domain.looks)}"
+        for domain in summary.domains[:most]
+    ]
+    if left := len(summary.domains) - len(lines):
+        lines.append(f"and {counted(left, 'more domain')}: metagan data inspect")
+    return lines
+
+
+def _labels(domain: DomainSummary) -> str:
+    named = [_printable(label) for label in domain.labels]
+    left = domain.num_classes - len(named)
+    return ", ".join([*named, f"{left} more"] if left else named)
+
+
+def _looks(looks: DomainLooks) -> str:
+    """`levels 0..255, median 12; 30 % colour`."""
+    shares = {
+        "in colour": looks.colour,
+        "blank": looks.blank,
+        "transparent": looks.transparent,
+        "above 8 bits": looks.deep,
+        "duplicate": looks.duplicates,
+    }
+    told = [f"{_percent(n, looks.pictures)} {what}" for what, n in shares.items() if n]
+    levels = f"levels {looks.darkest}..{looks.brightest}, median {looks.median}"
+    return "; ".join([levels, *told])
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share that never rounds to none or all."""
+    share = 100 * part / whole
+    if part and share < 1:
+        return "under 1 %"
+    return f"{share:.0f} %" if part == whole or share < 99.5 else "over 99 %"
 
 
 def format_summary(summary: DatasetSummary, width: int = 80) -> str:
@@ -147,11 +203,14 @@ def format_summary(summary: DatasetSummary, width: int = 80) -> str:
         f"{counted(len(summary.domains), 'domain')}",
         "",
         *_table(summary.domains, width),
+        "",
+        *(line for text in domain_lines(summary, most=_MAX_DOMAINS) for line in _wrap(text, width)),
     ]
     # Sources count duplicates too; here they are counted afresh, with examples.
-    notes = [note for note in summary.notes if not note.startswith(("leak:", "duplicates:"))]
+    notes = [note for note in summary.notes if "byte-identical" not in note]
     sizes = [f"sizes as stored: {summary.sizes}"] if summary.sizes else []
-    remarks = [*sizes, *_duplicate_lines(summary.duplicates), *notes]
+    counted_here = _duplicate_lines(summary.duplicates)
+    remarks = [*by_weight([*counted_here, *notes]), *sizes]
     if remarks:
         lines += ["", *(line for remark in remarks for line in _wrap(remark, width))]
     return "\n".join(_cut(line, width).rstrip() for line in lines) + "\n"
@@ -194,14 +253,18 @@ def _duplicate_lines(duplicates: DuplicateSummary) -> list[str]:
     lines = []
     if duplicates.across_splits:
         lines.append(
-            f"LEAK: {duplicates.across_splits} pictures are in classes on different sides of the "
+            f"leak: {duplicates.across_splits} pictures are in classes on different sides of the "
             "published split"
         )
     if duplicates.across_classes:
         examples = ", ".join(f"{first} = {second}" for first, second in duplicates.examples)
-        lines.append(f"{duplicates.across_classes} pictures are in several classes: {examples}")
+        number = counted(duplicates.across_classes, "picture")
+        are = agreeing(duplicates.across_classes, "is", "are")
+        lines.append(f"labels: {number} {are} in several classes: {examples}")
     if duplicates.within_class:
-        lines.append(f"{duplicates.within_class} samples repeat another one of their class")
+        number = counted(duplicates.within_class, "sample")
+        repeat = agreeing(duplicates.within_class, "repeats", "repeat")
+        lines.append(f"duplicates: {number} {repeat} another one of their class")
     return lines
 
 

@@ -3,13 +3,14 @@
 File names are relative to the list's folder and must stay below it.
 """
 
-import csv
-import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
@@ -22,17 +23,22 @@ from metagan.sources.collect import (
     listed,
     try_decode,
 )
+from metagan.sources.identity import shown_below
+from metagan.sources.links import hub_blob
+from metagan.sources.names import TableNames, strip_invisible, whole_number
+from metagan.sources.table_text import read_records
 from metagan.sources.tree import clean_name, file_sha256, leaves_root, read_below
+from metagan.words import counted
 
 MANIFEST_NAMES: Final = ("metadata.csv", "metadata.jsonl", "manifest.csv", "manifest.jsonl")
 _REQUIRED: Final = ("file_name", "domain", "label")
-_MAX_BYTES: Final = 2 * 2**30
 
 
 @dataclass(frozen=True)
 class _Row:
-    line: int
-    file_name: str
+    line: str
+    file: Path
+    shown: str
     domain: str
     label: str
     split: str | None
@@ -41,130 +47,180 @@ class _Row:
 def load(config: DataConfig) -> Dataset:
     """Read the pictures that a manifest lists.
 
-    `data.path` is the manifest (.csv or .jsonl), or a folder that holds one under a usual name.
-    A picture listed twice in one class counts once; unreadable ones are named in the notes.
+    `data.path` is the manifest (.csv or .jsonl), or a folder that holds one under a usual name, or
+    one in each of its split folders. A picture listed twice in one class counts once; unreadable
+    ones are named in the notes.
 
     Raises:
         DataError: If the manifest is malformed (the message has the line), a file name leaves its
             folder, or a class has no readable picture.
     """
     given = Path(config.path or "").expanduser()
-    path = find_manifest(given) if given.is_dir() else given
-    if path is None:
-        raise DataError(f"{given}: holds no manifest ({', '.join(MANIFEST_NAMES)})")
+    manifests = _chosen_manifests(given)
+    names = TableNames()
     samples: list[Sample] = []
-    first_lines: dict[tuple[str, str, str], int] = {}
+    first: dict[tuple[str, str, str], _Row] = {}
     repeated: list[str] = []
-    for row in _rows(path):
-        key = (row.domain, row.label, row.file_name)
-        if key in first_lines:
-            repeated.append(f"line {row.line} repeats {row.file_name} of line {first_lines[key]}")
-            continue
-        first_lines[key] = row.line
-        samples.append(_read_sample(path, row, config))
+    leaks: list[str] = []
+    for manifest in manifests:
+        for row in _rows(manifest, given, names):
+            key = (row.domain, row.label, os.path.realpath(row.file))
+            if key in first:
+                text = f"{row.line} repeats {row.shown} of {first[key].line}"
+                repeated.append(text)
+                if row.split != first[key].split:
+                    leaks.append(f"{text} in another split")
+                continue
+            first[key] = row
+            samples.append(_read_sample(manifest, row, config))
     if not samples:
-        raise DataError(f"{path}: lists no pictures")
+        raise DataError(f"{given}: lists no pictures")
+    sha256 = {shown_below(manifest, given): file_sha256(manifest) for manifest in manifests}
+    path = given if len(manifests) > 1 else manifests[0]
     return assemble(
         samples,
-        origin=describe_origin("manifest", path, config, sha256={path.name: file_sha256(path)}),
-        notes=listed(repeated, "left out"),
+        origin=describe_origin("manifest", path, config, sha256=sha256),
+        notes=[
+            *listed(leaks, "leak", most=1),
+            *names.notes(),
+            *_two_labels(first),
+            *listed(repeated, "left out"),
+        ],
     )
 
 
 def find_manifest(folder: Path) -> Path | None:
-    """The manifest in a folder, or None."""
-    return next((folder / name for name in MANIFEST_NAMES if (folder / name).is_file()), None)
+    """The manifest that lies in a folder itself, or None."""
+    return next(iter(_manifests_in(folder)), None)
 
 
-def _read_sample(path: Path, row: _Row, config: DataConfig) -> Sample:
+def manifest_files(path: Path) -> list[Path]:
+    """The manifest itself, or those in a folder and its split folders, such as `train/`."""
+    if not path.is_dir():
+        return [path]
+    inner = sorted(entry for entry in path.iterdir() if canonical_split(entry.name))
+    return [
+        manifest
+        for folder in (path, *(entry for entry in inner if entry.is_dir()))
+        for manifest in _manifests_in(folder)
+    ]
+
+
+def listed_files(manifest: Path) -> list[Path]:
+    """The pictures that a manifest lists; whatever is wrong with it, `load` says."""
+    files: set[Path] = set()
+    try:
+        for _, record in read_records(manifest, _REQUIRED):
+            name = record.get("file_name")
+            if isinstance(name, str):
+                with contextlib.suppress(DataError):
+                    files.add(_find_file("", manifest.parent, name))
+    except (DataError, OSError):
+        pass
+    return sorted(files)
+
+
+def _manifests_in(folder: Path) -> list[Path]:
+    return [folder / name for name in MANIFEST_NAMES if (folder / name).is_file()]
+
+
+def _chosen_manifests(given: Path) -> list[Path]:
+    """The manifests to read: one, or one of every split folder."""
+    found = manifest_files(given)
+    if not found:
+        raise DataError(f"{given}: holds no manifest ({', '.join(MANIFEST_NAMES)})")
+    folders = {manifest.parent for manifest in found}
+    if len(folders) < len(found) or (given in folders and len(folders) > 1):
+        raise DataError(
+            f"{given}: holds {a_few([shown_below(file, given) for file in found])}; name the "
+            f"one that is meant, such as data.path={found[0]}, or remove the others"
+        )
+    return found
+
+
+def _two_labels(rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    """A note on pictures that are listed in more than one class."""
+    classes: dict[str, list[str]] = defaultdict(list)
+    for domain, label, file in rows:
+        classes[file].append(f"{domain}/{label}")
+    several = [(file, found) for file, found in classes.items() if len(found) > 1]
+    if not several:
+        return []
+    file, found = several[0]
+    return [
+        f"labels: {counted(len(several), 'picture')} {'is' if len(several) == 1 else 'are'} listed "
+        f"in more than one class, such as {clean_name(Path(file).name)} in {a_few(found)}"
+    ]
+
+
+def _read_sample(manifest: Path, row: _Row, config: DataConfig) -> Sample:
     content, problem = None, ""
     try:
-        content = read_below(path.parent, path.parent / row.file_name)
+        blob = hub_blob(row.file)
+        content = read_below(blob.parent, blob) if blob else read_below(manifest.parent, row.file)
     except DataError as error:
         problem = str(error)
-    name = f"line {row.line}, {clean_name(row.file_name)}"
+    name = f"{row.line}, {row.shown}"
     picture = try_decode(content, problem, name, config, invert=config.invert)
     return Sample(row.domain, row.label, name, picture, row.split)
 
 
-def _rows(path: Path) -> Iterator[_Row]:
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".jsonl"):
-        raise DataError(f"{path}: a manifest ends in .csv or .jsonl")
-    text = _read_text(path)
-    for line, record in _csv_records(path, text) if suffix == ".csv" else _json_records(path, text):
-        yield _check_row(f"{path}, line {line}", line, record)
-
-
-def _read_text(path: Path) -> str:
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise DataError(f"{path}: {size} bytes, more than {_MAX_BYTES}; split the manifest")
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8; save the manifest as UTF-8") from error
-
-
-def _csv_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in _REQUIRED if name not in header]
-        if missing:
+def _rows(manifest: Path, given: Path, names: TableNames) -> Iterator[_Row]:
+    in_split_folder = given.is_dir() and manifest.parent != given
+    split = canonical_split(manifest.parent.name) if in_split_folder else None
+    for number, record in read_records(manifest, _REQUIRED):
+        line = f"line {number}"
+        row = _check_row(f"{manifest}, {line}", manifest.parent, record, names)
+        if split and row.split not in (None, split):
             raise DataError(
-                f"{path}, line 1: no column {', '.join(missing)}; columns are {a_few(header)}; "
-                f"needed are {', '.join(_REQUIRED)} and perhaps split"
+                f"{manifest}, {line}: split {record['split']!r}, but the folder is called "
+                f"{manifest.parent.name}"
             )
-        twice = [name for name, times in Counter(header).items() if times > 1]
-        if twice:
-            raise DataError(f"{path}, line 1: columns are there twice: {a_few(twice)}")
-        for fields in reader:
-            if not fields:
-                continue
-            if len(fields) != len(header):
-                raise DataError(
-                    f"{path}, line {reader.line_num}: {len(fields)} fields, "
-                    f"but the header has {len(header)}"
-                )
-            yield reader.line_num, dict(zip(header, fields, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+        shown_line = f"{shown_below(manifest, given)}, {line}" if in_split_folder else line
+        yield replace(row, line=shown_line, split=row.split or split)
 
 
-def _json_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    # Not splitlines(): it also breaks at characters that JSON allows inside strings.
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            continue
-        try:
-            record = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {line}: not JSON ({error})") from error
-        if not isinstance(record, dict):
-            raise DataError(f"{path}, line {line}: one object per line is needed, got {record!r}")
-        yield line, record
+def _check_row(where: str, folder: Path, record: Mapping[str, Any], names: TableNames) -> _Row:
+    file_name, domain, label = (_value_of(where, name, record) for name in _REQUIRED)
+    given = record.get("split")
+    given = None if isinstance(given, str) and not strip_invisible(given) else given
+    split = None if given is None else canonical_split(strip_invisible(str(given)))
+    if given is not None and split is None:
+        raise DataError(f"{where}: split {given!r}; use train, validation or test")
+    file = _find_file(where, folder, str(file_name))
+    domain_name = names.domain(domain)
+    shown = clean_name(os.path.relpath(file, folder))
+    return _Row(where, file, shown, domain_name, names.label(domain_name, label), split)
 
 
-def _check_row(where: str, line: int, record: dict[str, Any]) -> _Row:
-    values = {name: _text_of(where, name, record.get(name)) for name in _REQUIRED}
-    file_name = values["file_name"]
-    if leaves_root(file_name):
+def _value_of(where: str, name: str, record: Mapping[str, Any]) -> str | int:
+    """A name that was given as text or as a whole number."""
+    if name not in record:
+        raise DataError(
+            f"{where}: no {name}; there are {a_few(list(record))}; needed are "
+            f"{', '.join(_REQUIRED)} and perhaps split"
+        )
+    value = whole_number(record[name])
+    is_name = isinstance(value, (str, int)) and not isinstance(value, bool)
+    if not is_name or not strip_invisible(str(value)):
+        raise DataError(f"{where}: {name} is {value!r}; a name is needed")
+    return cast("str | int", value)
+
+
+def _find_file(where: str, folder: Path, file_name: str) -> Path:
+    """The file that a name means: as it stands, else without spaces around it, with slashes."""
+    plain = strip_invisible(file_name)
+    if any("\ud800" <= char <= "\udfff" for char in file_name):
+        raise DataError(f"{where}: file_name {file_name!r} holds half a character; no file has it")
+    if leaves_root(file_name) or leaves_root(plain):
         raise DataError(
             f"{where}: file_name {file_name!r} leaves the manifest's folder; "
-            "give a path below it, without '..'"
+            f"give a path below {folder}, without '..'"
         )
-    given = record.get("split")
-    split = None if given in (None, "") else canonical_split(str(given))
-    if given not in (None, "") and split is None:
-        raise DataError(f"{where}: split {given!r}; use train, validation or test")
-    return _Row(line, file_name, clean_name(values["domain"]), clean_name(values["label"]), split)
-
-
-def _text_of(where: str, name: str, value: Any) -> str:
-    """A name that was given as text or as a whole number."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise DataError(f"{where}: {name} is {value!r}; a name is needed")
-    return str(value)
+    if os.path.lexists(folder / file_name):
+        return folder / file_name
+    slashed = (plain, file_name.replace("\\", "/"), plain.replace("\\", "/"))
+    composed = [unicodedata.normalize("NFC", name) for name in slashed]
+    decomposed = [unicodedata.normalize("NFD", name) for name in slashed]
+    spellings = dict.fromkeys((*slashed, *composed, *decomposed))
+    return folder / next((name for name in spellings if os.path.lexists(folder / name)), plain)

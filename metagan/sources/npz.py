@@ -1,141 +1,279 @@
-"""Arrays in an .npz, as MedMNIST publishes them: train_images, train_labels, val_..., test_...
+"""Arrays in .npz files, as MedMNIST publishes them: train_images, train_labels, val_..., test_...
 
-Plain `images` and `labels` are read too. Nothing is ever unpickled.
+Other usual names are read too: images and labels, x_train and y_train, X and y. Nothing is ever
+unpickled.
 
 Shapes: N pictures of H x W pixels with C channels.
 """
 
-import lzma
-import struct
-import zipfile
-import zlib
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import LabelledPart, a_few, assemble_parts, describe_origin
-from metagan.sources.decode import pixels_to_uint8
-from metagan.sources.tree import clean_name, file_sha256
+from metagan.sources.collect import (
+    LabelledPart,
+    a_few,
+    assemble_parts,
+    canonical_split,
+    describe_origin,
+    listed,
+)
+from metagan.sources.identity import (
+    FileRole,
+    file_roles,
+    parts_below,
+    root_name,
+    shown_below,
+    split_word_notes,
+)
+from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
+from metagan.sources.names import TableNames, strip_invisible
+from metagan.sources.npz_arrays import array_names, read_arrays
+from metagan.sources.tree import file_sha256
 
-_PREFIXES: Final = ("", "train_", "val_", "test_")
-_MAX_BYTES: Final = 8 * 2**30
+_IMAGES: Final = frozenset({"images", "image", "imgs", "x", "data"})
+_LABELS: Final = frozenset({"labels", "label", "y", "targets", "target"})
+_USUAL: Final = frozenset({"images", "labels"})
+_SPLIT_ORDER: Final = (None, "train", "validation", "test")
+_MAX_ARRAYS_SHOWN: Final = 20
+_SIZED: Final = re.compile(r"(?P<base>.+)_(?P<size>\d+)")
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    shown: str
+    role: FileRole
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The names of the two arrays of one part, and the split that they name."""
+
+    images: str
+    labels: str
+    split: str | None
 
 
 def load(config: DataConfig) -> Dataset:
-    """Read pictures and labels; the file's stem is the domain, the label values are the classes.
+    """Read pictures and labels; a file is a domain, and the label values are its classes.
 
-    Pictures are (n, H, W) or (n, H, W, C); labels (n,) or (n, 1), whole numbers or text. All parts
-    hold every class, so they are merged. Floats are read over 0..1, or over 0..255 where any part
-    goes above 1.
+    `data.path` is a file or a folder of them; files called like a split are the parts of one
+    domain. Pictures are (n, H, W) or (n, H, W, C); labels (n,) or (n, 1), whole numbers or text.
+    Arrays of more than 8 bits are scaled by one white for all, see `metagan.sources.depth`.
 
     Raises:
         DataError: If arrays are missing, do not fit each other, hold objects, NaN or values out
-            of range, or the file is damaged.
+            of range, two files are one set in two sizes, or a file is damaged.
     """
-    path = Path(config.path or "").expanduser()
-    arrays = _read_arrays(path)
-    prefixes = [prefix for prefix in _PREFIXES if f"{prefix}images" in arrays]
-    if not prefixes:
-        raise DataError(
-            f"{path}: no array images or train_images; arrays are {a_few(sorted(arrays))}"
-        )
-    images = {prefix: arrays[f"{prefix}images"] for prefix in prefixes}
-    unit_range = not any(part.dtype.kind == "f" and (part > 1).any() for part in images.values())
-    parts = []
-    for prefix, part in images.items():
-        name = f"{path.name}:{prefix}images"
-        if part.ndim < 3:
-            raise DataError(f"{name}: shape {part.shape}; (n, H, W) or (n, H, W, C) is read")
-        labels = _labels(path, arrays, prefix, len(part))
-        pixels = pixels_to_uint8(part, name, unit_range=unit_range)
-        if len(pixels):
-            parts.append(LabelledPart(name, pixels, labels))
-    return assemble_parts(
-        parts,
-        domain=clean_name(path.stem),
+    path = hub_revision(Path(config.path or "").expanduser())
+    paths = npz_files(path)
+    links = unfollowed_links(_named_npz(path), path) if path.is_dir() else []
+    if not paths:
+        only = f"only links ({'; '.join(links[:3])})" if links else "no .npz file"
+        raise DataError(f"{path}: holds {only}")
+    root = root_name(path)
+    roles = file_roles([parts_below(file, path) for file in paths], root)
+    files = [
+        _File(file, shown_below(file, path), role) for file, role in zip(paths, roles, strict=True)
+    ]
+    names = TableNames()
+    sha256 = {file.shown: file_sha256(file.path) for file in files}
+    dataset = assemble_parts(
+        _parts(files, names),
         config=config,
-        origin=describe_origin("npz", path, config, sha256={path.name: file_sha256(path)}),
+        origin=describe_origin("npz", path, config, sha256=sha256),
     )
+    notes = (
+        *listed(links, "files left out"),
+        *split_word_notes(roles, root),
+        *names.notes(),
+    )
+    return replace(dataset, notes=(*notes, *dataset.notes))
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays whose names say that they are pictures or labels; the rest only by name."""
-    wanted = {f"{prefix}{kind}" for prefix in _PREFIXES for kind in ("images", "labels")}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            total = sum(info.file_size for name, info in infos.items() if name in wanted)
-            if total > _MAX_BYTES:
-                raise DataError(f"{path}: {total} bytes unpacked, more than {_MAX_BYTES}")
-            empty = np.empty(0)
-            return {
-                name: _read_array(archive, info, f"{path}:{name}") if name in wanted else empty
-                for name, info in infos.items()
-            }
-    except (
-        OSError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        SyntaxError,
-        struct.error,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-    ) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not npz, or damaged ({error})") from error
+def npz_files(path: Path) -> list[Path]:
+    """The file itself, or the .npz files of a folder and of the folders in it, sorted.
+
+    Links are followed where they are those of the hub's cache.
+    """
+    if not path.is_dir():
+        return [path]
+    return [file for file in _named_npz(path) if not file.is_symlink() or hub_blob(file)]
 
 
-def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> NDArray[Any]:
-    """One array; its header is held against its size before anything is allocated."""
-    with archive.open(info) as stream:
-        version = npy_format.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise DataError(f"{name}: npy version {version} is not read")
-        read_header = (
-            npy_format.read_array_header_1_0
-            if version == (1, 0)
-            else npy_format.read_array_header_2_0
+def _named_npz(folder: Path) -> list[Path]:
+    """Files and links with the ending in a folder and one level below, and links to folders."""
+    found = []
+    for above, folders, names in os.walk(folder):
+        inner = [] if Path(above) != folder else folders
+        folders[:] = [name for name in inner if not name.startswith(".")]
+        visible = [name for name in names if not name.startswith(".")]
+        found += [Path(above, name) for name in visible if name.lower().endswith(".npz")]
+        found += [Path(above, name) for name in folders if Path(above, name).is_symlink()]
+    return sorted(found)
+
+
+def _parts(files: Sequence[_File], names: TableNames) -> Iterator[LabelledPart]:
+    """The parts of every file, one file after the other: only one is in memory as it is stored."""
+    first_of: dict[str, tuple[str, NDArray[Any]]] = {}
+    contents: dict[Path, bytes] = {}
+    for file in files:
+        pairs = _pairs(file.path, array_names(file.path))
+        arrays = read_arrays(file.path, [name for p in pairs for name in (p.images, p.labels)])
+        images = [arrays[pair.images] for pair in pairs]
+        digest = hashlib.sha256()
+        for pair, part in zip(pairs, images, strict=True):
+            name = f"{file.shown}:{pair.images}"
+            if part.ndim < 3:
+                raise DataError(
+                    f"{name}: shape {part.shape}; (n, H, W) or (n, H, W, C) is read; reshape it"
+                )
+            labels = _labels(file.path, pair.labels, arrays[pair.labels], len(part))
+            digest.update(labels.tobytes())
+            _check_kind(file, pair.labels, labels, first_of)
+            if len(part):
+                classes = [names.label(file.role.domain, label) for label in labels.tolist()]
+                split = pair.split or file.role.split
+                yield LabelledPart(name, file.role.domain, part, classes, split)
+        if not any(len(part) for part in images):
+            raise DataError(f"{file.path}: no samples found")
+        contents[file.path] = digest.digest()
+        _refuse_two_sizes(file.path, contents, {part.shape[1] for part in images})
+
+
+def _check_kind(
+    file: _File,
+    name: str,
+    labels: NDArray[Any],
+    first_of: dict[str, tuple[str, NDArray[Any]]],
+) -> None:
+    """Refuse numbers and text as labels of one domain; `first_of` holds its first labels."""
+    other, others = first_of.setdefault(file.role.domain, (f"{file.shown}:{name}", labels))
+    if (labels.dtype.kind == "U") != (others.dtype.kind == "U"):
+        raise DataError(
+            f"{file.path}: {name} is {labels.dtype}, but {other} is {others.dtype}, and both are "
+            f"labels of the domain {file.role.domain}; write them alike"
         )
-        shape, fortran_order, dtype = read_header(stream)
-        if dtype.hasobject or dtype.kind not in "biufUS":
-            raise DataError(
-                f"{name}: holds {dtype}, which would have to be unpickled or is no number or "
-                "text; save it again as a plain array"
+
+
+def _refuse_two_sizes(file: Path, contents: dict[Path, bytes], heights: set[int]) -> None:
+    """Refuse a set that is there in two sizes: its pictures would be in two domains, a leak.
+
+    MedMNIST publishes `bloodmnist.npz`, `bloodmnist_64.npz` and so on.
+    """
+    sized = _SIZED.fullmatch(file.stem)
+    base = file.with_stem(sized["base"]) if sized else None
+    if sized and base in contents and contents[base] == contents[file]:
+        if int(sized["size"]) not in heights:
+            return
+        raise DataError(
+            f"{file}: the same set as {base.name}, in another size, which would put the same "
+            "pictures into two domains; move one of the two files out of the folder"
+        )
+
+
+def _pairs(path: Path, arrays: Sequence[str]) -> list[_Pair]:
+    """The arrays of pictures and of labels by their names, with or without a split's word."""
+    images: dict[str | None, list[str]] = {}
+    labels: dict[str | None, list[str]] = {}
+    for name in arrays:
+        words = _words(name)
+        splits = [split for word in words if (split := canonical_split(word))]
+        kinds = [word for word in words if word in _IMAGES | _LABELS]
+        if len(kinds) == 1 and len(splits) <= 1 and len(words) == 1 + len(splits):
+            slots = images if kinds[0] in _IMAGES else labels
+            slots.setdefault(splits[0] if splits else None, []).append(name)
+    most = _MAX_ARRAYS_SHOWN if len(arrays) <= _MAX_ARRAYS_SHOWN else _MAX_ARRAYS_SHOWN // 4
+    shown = f"arrays are {a_few(sorted(arrays), most=most)}"
+    pairs = []
+    for split in (split for split in _SPLIT_ORDER if split in images):
+        wanted = f"{split}_labels" if split else "labels"
+        if split not in labels:
+            raise DataError(f"{path}: has {images[split][0]} but no {wanted}; {shown}")
+        pairs.append(
+            _Pair(
+                _the_one(path, images[split], "images", shown),
+                _the_one(path, labels[split], "labels", shown),
+                split,
             )
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        content = stream.read(min(size, info.file_size) + 1)
-    if len(content) != size:
-        raise DataError(f"{name}: shape {shape} of {dtype} is {size} bytes, not those of the file")
-    order: Any = "F" if fortran_order else "C"
-    return np.frombuffer(content, dtype).reshape(shape, order=order)
+        )
+    if not pairs:
+        raise DataError(
+            f"{path}: no array images or train_images, with labels or train_labels; {shown}"
+        )
+    return pairs
 
 
-def _labels(path: Path, arrays: dict[str, NDArray[Any]], prefix: str, count: int) -> list[str]:
-    """One class name per picture."""
-    key = f"{prefix}labels"
-    if key not in arrays:
-        raise DataError(f"{path}: has {prefix}images but no {key}")
-    labels = arrays[key]
+def _words(name: str) -> list[str]:
+    return re.split(r"[-_. ]+", name.lower())
+
+
+def _the_one(path: Path, names: Sequence[str], kind: str, shown: str) -> str:
+    """The one name, or the one of several that is called in the usual way."""
+    usual = [name for name in names if _USUAL & set(_words(name))]
+    found = usual or names
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: {a_few(found)} may all be the {kind}; call the right one {kind}; {shown}"
+        )
+    return found[0]
+
+
+def _labels(path: Path, name: str, labels: NDArray[Any], count: int) -> NDArray[Any]:
+    """One label for every picture, (n,), whole numbers or text."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
         raise DataError(
-            f"{path}: {key} has shape {labels.shape}; one label for each of {count} pictures is "
-            "needed, (n,) or (n, 1)"
+            f"{path}: {name} has shape {labels.shape}; one label for each of {count} pictures is "
+            f"needed, (n,) or (n, 1){_one_hot_hint(name, labels, count)}"
         )
-    if labels.dtype.kind not in "biuU":
-        raise DataError(f"{path}: {key} is {labels.dtype}; whole numbers or text are read")
-    if labels.dtype.kind == "i" and count and labels.min() < 0:
-        raise DataError(f"{path}: {key} has the negative label {labels.min()}; drop those rows")
-    if labels.dtype.kind == "b":
-        labels = labels.astype(np.uint8)
-    return [clean_name(str(label)) for label in labels]
+    kind = labels.dtype.kind
+    if kind == "S":
+        try:
+            return np.char.decode(labels, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: {name} holds text that is not UTF-8") from error
+    if kind not in "biufU":
+        raise DataError(f"{path}: {name} is {labels.dtype}; whole numbers or text are read")
+    if kind == "f":
+        odd = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))]
+        if len(odd):
+            raise DataError(
+                f"{path}: {name} is {labels.dtype} and holds {odd[0]}; whole numbers or text are "
+                "read"
+            )
+        labels = labels.astype(np.int64)
+    if kind in "if" and count and labels.min() < 0:
+        raise DataError(f"{path}: {name} has the negative label {labels.min()}; drop those rows")
+    if kind == "U":
+        _check_texts(f"{path}: {name}", labels)
+    return labels.astype(np.uint8) if kind == "b" else labels
+
+
+def _check_texts(name: str, labels: NDArray[Any]) -> None:
+    try:
+        texts = labels.tolist()
+    except ValueError as error:
+        raise DataError(f"{name} holds what is no text ({error})") from error
+    if not all(map(strip_invisible, texts)):
+        raise DataError(f"{name} holds an empty label; a name is needed")
+
+
+def _one_hot_hint(name: str, labels: NDArray[Any], count: int) -> str:
+    """What to do with labels that have a column for every class."""
+    if labels.ndim != 2 or len(labels) != count or labels.dtype.kind not in "biuf":
+        return ""
+    if ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():
+        return f"; they are one-hot: save {name}.argmax(axis=1)"
+    return "; a picture with several labels is in no single class: leave this file out of the data"

@@ -74,7 +74,7 @@ def load(config: DataConfig) -> Dataset:
     sha256 = {root.name: file_sha256(root) for root in roots if root.is_file()}
     return assemble(
         samples,
-        origin=describe_origin("omniglot", path, config, sha256=sha256),
+        origin=describe_origin("omniglot", path, config, sha256=sha256, inverted=not config.invert),
         notes=notes,
         class_splits=True,
     )

@@ -5,9 +5,8 @@ must not be trained on its own output, and a run inside its own data must not ch
 """
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +14,6 @@ from metagan.sources.collect import a_few
 from metagan.sources.tree import Parts
 
 GENERATED: Final = "generated pictures"
-_TAIL_BYTES: Final = 4 * 2**20
-# In a parquet footer: the key, the value's length, and the value up to the entry.
-_GENERATED_ENTRY: Final = re.compile(rb'metagan\x18.{1,5}?\{[^}]*"generated"\s*:\s*true', re.DOTALL)
 
 
 def own_kind(files: Collection[str], folders: Collection[str]) -> str:
@@ -81,23 +77,3 @@ def skipped_notes(skipped: Mapping[str, str]) -> list[str]:
         return []
     named = [f"{name} ({kind})" for name, kind in skipped.items()]
     return [f"skipped: metagan itself wrote {a_few(named, most=10)}"]
-
-
-def is_generated_table(file: Path) -> bool:
-    """Whether a parquet file says that `metagan generate` wrote it; nothing in it is decoded."""
-    try:
-        with file.open("rb") as stream:
-            stream.seek(max(stream.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
-            return _GENERATED_ENTRY.search(stream.read()) is not None
-    except OSError:
-        return False
-
-
-def drop_generated(path: Path, files: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The tables to read, and notes: generated ones are read only if they are `path` itself."""
-    if path.is_file():
-        generated = f"generated: {path.name} holds {GENERATED} of metagan, not originals"
-        return list(files), [generated] if is_generated_table(path) else []
-    skipped = [file for file in files if is_generated_table(file)]
-    named = {str(file.relative_to(path)): GENERATED for file in skipped}
-    return [file for file in files if file not in skipped], skipped_notes(named)

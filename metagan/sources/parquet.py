@@ -8,9 +8,11 @@ opened.
 
 import base64
 import json
+import math
 import os
-import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,81 +27,198 @@ from metagan.sources.collect import (
     assemble,
     canonical_split,
     describe_origin,
+    listed,
     try_decode,
 )
-from metagan.sources.own_folders import drop_generated
+from metagan.sources.identity import (
+    FileRole,
+    file_roles,
+    parts_below,
+    root_name,
+    shown_below,
+    split_word_notes,
+)
+from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
+from metagan.sources.names import TableNames, strip_invisible, table_name, whole_number
 from metagan.sources.tree import ReadLimits, clean_name, file_sha256
 
 _ROWS_AT_ONCE: Final = 256
 _MAX_ROW_GROUP_BYTES: Final = 8 * 2**30
 _MAX_FOOTER_BYTES: Final = 512 * 2**20
 _EXTENSION_KEY: Final = b"ARROW:extension:name"
-_SHARD: Final = re.compile(r"-\d{3,}-of-\d{3,}$")
+_MAX_COLUMNS_SHOWN: Final = 20
+_TEXT: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_BINARY: Final = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One file, as far as its schema tells.
+
+    Attributes:
+        file: The file.
+        shown: Its path below the data folder.
+        role: Domain and split that its path stands for.
+        columns: The columns to read.
+        value_names: By column, the names of its numbers; without columns that have none.
+        label_type: The type of the labels, in words.
+    """
+
+    file: Path
+    shown: str
+    role: FileRole
+    columns: Sequence[str]
+    value_names: Mapping[str, Sequence[str]]
+    label_type: str
 
 
 def load(config: DataConfig) -> Dataset:
     """Read one parquet file, or every one below a folder.
 
-    Without a `domain` column a file's stem is the domain; in a name such as
-    `train-00000-of-00002.parquet` the counter is dropped, and where only a split is left it is the
-    split and the folder's name is the domain.
+    Without a `domain` column a file's path below the folder is the domain, without split names and
+    shard counters: `blood/train-00000-of-00002.parquet` is the training part of blood. Where
+    nothing else is left the folder's name is the domain.
 
     Raises:
-        DataError: If a file is damaged, has an extension type, lacks `image` or `label`, or a
-            class has no readable picture.
+        DataError: If a file is damaged, has an extension type, lacks `image` or `label`, the files
+            of a domain number their classes differently, or a class has no readable picture.
     """
-    path = Path(config.path or "").expanduser()
-    files, notes = drop_generated(path, parquet_files(path))
-    if not files:
-        raise DataError("; ".join([f"{path}: holds no .parquet file", *notes]))
-    samples = [sample for file in files for sample in _read_file(file, path, config)]
+    path = hub_revision(Path(config.path or "").expanduser())
+    files, notes = _chosen_files(path)
+    shown = [shown_below(file, path) for file in files]
+    root = root_name(path)
+    roles = file_roles([parts_below(file, path) for file in files], root)
+    names = TableNames()
+    samples: list[Sample] = []
+    seen: dict[str, list[_Table]] = {}
+    for file, name, role in zip(files, shown, roles, strict=True):
+        rows = list(_read_file(file, name, role, names, seen, config))
+        if not rows and role.domain not in {other.domain for other in roles if other is not role}:
+            notes.append(f"domains left out: {role.domain}, as {name} holds no rows")
+        samples += rows
     if not samples:
         raise DataError(f"{path}: the parquet files hold no rows")
-    sha256 = {str(file.relative_to(path) if path.is_dir() else file.name): file for file in files}
     origin = describe_origin(
-        "parquet", path, config, sha256={name: file_sha256(file) for name, file in sha256.items()}
+        "parquet",
+        path,
+        config,
+        sha256={name: file_sha256(file) for name, file in zip(shown, files, strict=True)},
     )
-    return assemble(samples, origin=origin, notes=notes)
+    words = split_word_notes(roles, root)
+    return assemble(samples, origin=origin, notes=[*notes, *words, *names.notes()])
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all parquet files below a folder, sorted; links are not followed."""
+    """The file itself, or all parquet files below a folder, sorted.
+
+    Links are followed where they are those of the hub's cache.
+    """
     if not path.is_dir():
         return [path]
+    return [file for file in _named_parquet(path) if not file.is_symlink() or hub_blob(file)]
+
+
+def _named_parquet(folder: Path) -> list[Path]:
+    """Every file or link below a folder that has the ending, and links to folders; sorted."""
     found = []
-    for folder, _, names in os.walk(path):
-        found += [Path(folder, name) for name in names if name.lower().endswith(".parquet")]
-    return sorted(file for file in found if file.is_file() and not file.is_symlink())
+    for above, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = [name for name in names if not name.startswith(".")]
+        found += [Path(above, name) for name in visible if name.lower().endswith(".parquet")]
+        found += [Path(above, name) for name in folders if Path(above, name).is_symlink()]
+    return sorted(file for file in found if file.is_file() or file.is_symlink())
 
 
-def _read_file(file: Path, root: Path, config: DataConfig) -> Iterator[Sample]:
-    domain, split = _names_of(file, root)
+def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
+    """The files to read, and notes on those that are not real data or not followed."""
+    if not path.is_dir():
+        note = "generated: its pictures were made by metagan generate, they are no real data"
+        return [path], [note] if is_generated(path) else []
+    files = parquet_files(path)
+    unfollowed = unfollowed_links(_named_parquet(path), path)
+    if not files and unfollowed:
+        raise DataError(
+            f"{path}: holds only links ({'; '.join(unfollowed[:3])}); give data.path the folder "
+            "that they lead to, or copy the files"
+        )
+    if not files:
+        raise DataError(f"{path}: holds no .parquet file")
+    real = [file for file in files if not is_generated(file)]
+    if not real:
+        raise DataError(
+            f"{path}: all parquet files in it were made by metagan generate; to read one as data, "
+            f"name it: data.path={files[0]}"
+        )
+    made = [f"{shown_below(file, path)}: made by metagan generate" for file in files]
+    left_out = [line for file, line in zip(files, made, strict=True) if file not in real]
+    return real, listed([*unfollowed, *left_out], "files left out")
+
+
+def is_generated(file: Path) -> bool:
+    """Whether the file's metadata say that `metagan generate` wrote it."""
+    try:
+        _refuse_extensions(file)
+        text = (pq.read_metadata(file).metadata or {}).get(b"metagan", b"{}")
+        record = json.loads(text)
+    except (DataError, pa.ArrowException, OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and bool(record.get("generated"))
+
+
+def _read_file(
+    file: Path,
+    shown: str,
+    role: FileRole,
+    names: TableNames,
+    seen: dict[str, list[_Table]],
+    config: DataConfig,
+) -> Iterator[Sample]:
+    """The samples of a file; `seen` holds the files that every domain has had so far."""
     try:
         _refuse_extensions(file)
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             _check_sizes(file, parquet.metadata)
-            schema = parquet.schema_arrow
-            columns = _check_columns(file, schema)
-            label_names = _label_names(file, schema)
+            table = _describe(file, shown, role, parquet.schema_arrow)
             row = 0
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            checked: set[str] = set()
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=table.columns):
                 for record in batch.to_pylist():
-                    yield _read_row(
-                        f"{file.name}, row {row}", record, label_names, domain, split, config
-                    )
+                    sample = _read_row(f"{shown}, row {row}", record, table, names, config)
+                    if sample.domain not in checked:
+                        _check_labels(seen.setdefault(sample.domain, []), table, sample.domain)
+                        checked.add(sample.domain)
+                    yield sample
                     row += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: not parquet, or damaged ({error})") from error
 
 
-def _names_of(file: Path, root: Path) -> tuple[str, str | None]:
-    """Domain and split that a file's name stands for, where no column gives them."""
-    stem = _SHARD.sub("", file.stem)
-    split = canonical_split(stem)
-    if split is None:
-        return clean_name(stem), None
-    folder = root if root.is_dir() else root.parent
-    return clean_name(folder.resolve().name) or clean_name(stem), split
+def _check_labels(seen: list[_Table], table: _Table, domain: str) -> None:
+    """Add a file to those of its domain, unless they mean different classes by the same label.
+
+    Files of different splits may name different classes: then the split is one of classes.
+    """
+    for other in seen:
+        ours, theirs = table.value_names.get("label"), other.value_names.get("label")
+        alike = ours is None or theirs is None or ours == theirs
+        divided = table.role.split != other.role.split and not {*(ours or ())} & {*(theirs or ())}
+        if table.label_type != other.label_type or not (alike or divided):
+            raise DataError(
+                f"{table.file}: its labels are {_labels_in_words(table)}, those of {other.shown} "
+                f"{_labels_in_words(other)}, and both files are of the domain {domain}; put them "
+                "in folders of their own to read two domains, or write their labels alike"
+            )
+    seen.append(table)
+
+
+def _labels_in_words(table: _Table) -> str:
+    names = table.value_names.get("label")
+    return f"numbers named {a_few(names)}" if names is not None else table.label_type
 
 
 def _refuse_extensions(file: Path) -> None:
@@ -142,38 +261,65 @@ def _check_sizes(file: Path, metadata: Any) -> None:
             )
 
 
+def _describe(file: Path, shown: str, role: FileRole, schema: Any) -> _Table:
+    """What a file's schema tells, or an error that lists its columns."""
+    columns = _check_columns(file, schema)
+    names = {column: _value_names(file, schema, column) for column in columns[1:]}
+    named = {column: found for column, found in names.items() if found is not None}
+    label = _value_type(schema.field("label").type)
+    words = "text" if _is_text(label) or "label" in named else "numbers without names"
+    return _Table(file, shown, role, columns, named, words)
+
+
 def _check_columns(file: Path, schema: Any) -> list[str]:
     """The columns to read, or an error that lists those that there are."""
     names = list(schema.names)
+    there = a_few([f"{field.name} ({field.type})" for field in schema], most=_MAX_COLUMNS_SHOWN)
     for needed in ("image", "label"):
         if names.count(needed) != 1:
-            there = a_few([f"{field.name} ({field.type})" for field in schema])
-            raise DataError(f"{file}: needs one column {needed!r}; columns are {there}")
-    image, label = schema.field("image").type, schema.field("label").type
+            raise DataError(
+                f"{file}: needs one column {needed!r}; columns are {there}; write the file again "
+                f"with the column that is meant called {needed!r}"
+            )
+    optional = [name for name in ("domain", "split") if name in names]
+    twice = [name for name in optional if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{file}: columns are there twice: {a_few(twice)}; columns are {there}")
+    image = _value_type(schema.field("image").type)
     if pa.types.is_struct(image):
         fields = {image.field(i).name: image.field(i).type for i in range(image.num_fields)}
-        image = fields.get("bytes", image)
-    if not (pa.types.is_binary(image) or pa.types.is_large_binary(image)):
+        image = _value_type(fields.get("bytes", image))
+    if not any(is_kind(image) for is_kind in _BINARY):
         raise DataError(
             f"{file}: column 'image' is {schema.field('image').type}; "
             "binary, or a struct with binary 'bytes', is read"
         )
-    value = label.value_type if pa.types.is_dictionary(label) else label
-    if not (
-        pa.types.is_integer(value) or pa.types.is_string(value) or pa.types.is_large_string(value)
-    ):
-        raise DataError(f"{file}: column 'label' is {label}; text or whole numbers are read")
-    return ["image", "label", *(name for name in ("domain", "split") if names.count(name) == 1)]
+    for name in ("label", *optional):
+        kind = schema.field(name).type
+        value = _value_type(kind)
+        numbers = pa.types.is_integer(value) or pa.types.is_floating(value)
+        empty = name != "label" and pa.types.is_null(value)
+        if not (numbers or empty or _is_text(value)):
+            raise DataError(f"{file}: column {name!r} is {kind}; text or whole numbers are read")
+    return ["image", "label", *optional]
 
 
-def _label_names(file: Path, schema: Any) -> Sequence[str] | None:
-    """Names of numbered labels from the `huggingface` metadata, None where there are none."""
+def _value_type(kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: Any) -> bool:
+    return any(is_kind(kind) for is_kind in _TEXT)
+
+
+def _value_names(file: Path, schema: Any, column: str) -> Sequence[str] | None:
+    """Names of a column's numbers from the `huggingface` metadata, None where there are none."""
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
         return None
     try:
         info: Any = json.loads(text)
-        for key in ("info", "features", "label"):
+        for key in ("info", "features", column):
             info = info.get(key, {}) if isinstance(info, dict) else {}
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: damaged 'huggingface' metadata ({error})") from error
@@ -181,25 +327,28 @@ def _label_names(file: Path, schema: Any) -> Sequence[str] | None:
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{file}: 'huggingface' metadata names the labels {names!r}")
+        raise DataError(f"{file}: 'huggingface' metadata names the {column}s {names!r}")
+    twice = [name for name, times in Counter(map(table_name, names)).items() if times > 1]
+    if twice:
+        raise DataError(
+            f"{file}: 'huggingface' metadata gives two {column}s the name {a_few(twice)}; "
+            "give every number a name of its own"
+        )
     return names
 
 
 def _read_row(
-    name: str,
-    record: Mapping[str, Any],
-    label_names: Sequence[str] | None,
-    domain: str,
-    split: str | None,
-    config: DataConfig,
+    name: str, record: Mapping[str, Any], table: _Table, names: TableNames, config: DataConfig
 ) -> Sample:
-    label = _label_of(name, record["label"], label_names)
+    domain, split = table.role.domain, table.role.split
     if "domain" in record:
-        domain = _name_of(name, "domain", record["domain"])
-    if record.get("split") is not None:
-        split = canonical_split(str(record["split"]))
+        domain = names.domain(_value_of(name, "domain", record, table))
+    label = names.label(domain, _value_of(name, "label", record, table))
+    if record.get("split") not in (None, ""):
+        given = _value_of(name, "split", record, table)
+        split = canonical_split(strip_invisible(str(given)))
         if split is None:
-            raise DataError(f"{name}: split {record['split']!r}; use train, validation or test")
+            raise DataError(f"{name}: split {given!r}; use train, validation or test")
     image = record["image"]
     shown, problem = name, "no picture in the row"
     if isinstance(image, dict):
@@ -215,15 +364,21 @@ def _read_row(
     return Sample(domain, label, shown, picture, split)
 
 
-def _label_of(name: str, value: Any, label_names: Sequence[str] | None) -> str:
-    if isinstance(value, int) and label_names is not None:
-        if not 0 <= value < len(label_names):
-            raise DataError(f"{name}: label {value}, but {len(label_names)} labels have names")
-        value = label_names[value]
-    return _name_of(name, "label", value)
-
-
-def _name_of(name: str, column: str, value: Any) -> str:
-    if value is None or not str(value).strip():
+def _value_of(name: str, column: str, record: Mapping[str, Any], table: _Table) -> str | int:
+    """The text or whole number of a row's column; a number's name where the file has names."""
+    value = whole_number(record[column])
+    value_names = table.value_names.get(column)
+    if isinstance(value, int) and value_names is not None:
+        if not 0 <= value < len(value_names):
+            raise DataError(
+                f"{name}: {column} {value}, but {len(value_names)} {column}s have names"
+            )
+        value = value_names[value]
+    if isinstance(value, float) and not math.isnan(value):
+        raise DataError(
+            f"{table.file}: column {column!r} is double and holds {value} ({name}); text or whole "
+            "numbers are read"
+        )
+    if not isinstance(value, (str, int)) or not strip_invisible(str(value)):
         raise DataError(f"{name}: {column} is {value!r}; a name is needed")
-    return clean_name(str(value))
+    return value

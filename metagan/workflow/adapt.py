@@ -1,7 +1,7 @@
 """Adapt a run's initialization to a user's own pictures, and keep the result as a folder."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,24 @@ from metagan.checkpoint import (
 from metagan.cli.console import command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
-from metagan.dataset import DataError
+from metagan.config import COMMAND_LINE
+from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
 from metagan.gan import GanPair, build_gan
 from metagan.params import GanParams
 from metagan.pictures import grid, png_bytes
 from metagan.run_folder import RunError
-from metagan.settings import DataConfig, GanConfig, RunConfig
-from metagan.sources.decode import decode_image, is_picture
-from metagan.sources.tree import read_tree
+from metagan.settings import GanConfig, RunConfig
+from metagan.sources.collect import Decoded, scale_deep, try_decode
+from metagan.sources.decode import is_picture
+from metagan.sources.looks import check_looks, count_traits
+from metagan.sources.notes import by_weight
+from metagan.sources.record import Reading
+from metagan.sources.tree import TreeFile, read_below, read_tree
 from metagan.tasks import to_float, to_uint8
 from metagan.words import counted
 from metagan.workflow.setup import LoadedRun, load_run
 
-# Sources whose pictures are known to be ink, 255, on 0.
-BRIGHT_INK = ("glyphs", "omniglot")
 WEIGHTS, SUPPORT = "adapted.safetensors", "support.safetensors"
 
 
@@ -56,52 +59,88 @@ class AdaptedGan:
     labels: tuple[str, ...]
     info: Mapping[str, Any]
 
+    def given_back(self, samples: np.ndarray) -> np.ndarray:
+        """Samples as the pictures look that were adapted to: dark and bright swapped back."""
+        return 255 - samples if self.info.get("inverted") else samples
 
-def read_support(path: Path, config: DataConfig) -> tuple[dict[str, np.ndarray], list[str]]:
-    """A user's examples: a folder of pictures is one class, sub-folders are one class each.
+
+def read_support(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], list[str]]:
+    """A user's examples: one picture, a folder of one class, or a sub-folder for every class.
 
     Args:
-        path: Folder or archive.
-        config: Decides size and channels.
+        path: Picture, folder or archive.
+        reading: How the run's own pictures were read: `LoadedRun.reading`.
 
     Returns:
-        {class name: (n, C, H, W) uint8} and what could not be read, one line each.
+        {class name: (n, C, H, W) uint8}, and notes on what could not be read and what came out
+        other than it may look, one line each.
 
     Raises:
-        DataError: If nothing could be read, pictures lie both at the top and in sub-folders, or
-            two sub-folders have the same name.
+        DataError: If nothing could be read, a class is blank, pictures lie both at the top and in
+            sub-folders, or two sub-folders have the same name.
     """
     if not path.exists():
-        raise DataError(f"--support {path}: no such folder")
-    classes: dict[str, list[np.ndarray]] = {}
-    unread: list[str] = []
+        raise DataError(f"--support {path}: no such file or folder")
+    found: dict[str, list[Decoded]] = {}
+    notes: list[str] = []
     folders: dict[str, set[tuple[str, ...]]] = {}
-    for file in read_tree(path, is_picture):
+    for file in _support_files(path):
         if file.content is None:
             if file.is_empty_folder:
-                unread.append(f"{file.name}: an empty folder")
+                notes.append(f"left out: {file.name}: an empty folder")
             if file.problem:
-                unread.append(f"{file.name}: {file.problem}")
+                notes.append(f"left out: {file.name}: {file.problem}")
             continue
         label = file.parts[-2] if len(file.parts) > 1 else path.resolve().stem
         folders.setdefault(label, set()).add(file.parts[:-1])
-        try:
-            picture, _ = decode_image(
-                file.content,
-                file.name,
-                image_size=config.image_size,
-                channels=config.channels,
-                invert=config.invert,
-            )
-        except DataError as error:
-            unread.append(str(error))
-            continue
-        classes.setdefault(label, []).append(picture)
-    if not classes:
-        detail = f" ({unread[0]})" if unread else ""
+        picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
+        if picture.pixels is None:
+            notes.append(f"left out: {file.name}: {picture.problem}")
+        else:
+            found.setdefault(label, []).append(picture)
+    if not found:
+        detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
         raise DataError(f"--support {path}: no readable pictures in it{detail}")
     _check_folders(path, folders)
-    return {label: np.stack(pictures) for label, pictures in sorted(classes.items())}, unread
+    classes, look_notes = _as_samples(path, found, reading)
+    return classes, [*look_notes, *notes]
+
+
+def _support_files(path: Path) -> Iterator[TreeFile]:
+    """The picture itself, or the files of a folder or archive."""
+    if path.is_file() and is_picture(path.name):
+        yield TreeFile((path.name,), read_below(path.parent, path))
+    else:
+        yield from read_tree(path, is_picture)
+
+
+def _as_samples(
+    path: Path, found: Mapping[str, Sequence[Decoded]], reading: Reading
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The pictures of every class as samples, and notes on how they look."""
+    where = f"--support {path}"
+    pictures = [picture for label in sorted(found) for picture in found[label]]
+    scaled, _, notes = scale_deep(
+        [p.pixels for p in pictures if p.pixels is not None], reading.whites, where
+    )
+    in_order = iter(scaled)
+    dataset = Dataset.from_classes(
+        {
+            ClassRecord("support", label): [next(in_order) for _ in found[label]]
+            for label in sorted(found)
+        },
+        origin={
+            "path": where,
+            "inverted": reading.inverted,
+            "pictures": count_traits(("support", picture.traits) for picture in pictures),
+        },
+    )
+    notes += check_looks(dataset)
+    classes = {
+        record.label: np.array(dataset.class_samples(index))
+        for index, record in enumerate(dataset.classes)
+    }
+    return classes, list(by_weight(notes))
 
 
 def _check_folders(path: Path, folders: Mapping[str, set[tuple[str, ...]]]) -> None:
@@ -164,6 +203,7 @@ def save_adapted(
         "seed": seed,
         "best_of": run.config.evaluate.best_of,
         "sample_shape": list(target.support.shape[2:]),
+        "inverted": run.reading.inverted,
         "gan": run.config.gan.model_dump(mode="json"),
     }
     files = {WEIGHTS: named_tensors(target.params), SUPPORT: {"support": target.support}}
@@ -202,19 +242,22 @@ def default_steps(run: LoadedRun) -> int:
     return run.config.inner.steps
 
 
-def _mostly_bright(classes: Mapping[str, np.ndarray]) -> bool:
-    """Whether more than half of all pixels are in the upper half."""
-    return bool(np.median(np.concatenate([array.ravel() for array in classes.values()])) > 127)
-
-
 def adapt_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan adapt`."""
-    settings: RunConfig = load_run_settings(args, context).config
-    classes, unread = read_support(args.support, settings.data)
-    for line in unread:
-        context.console.print(f"left out: {line}")
+    loaded = load_run_settings(args, context)
+    settings: RunConfig = loaded.config
     run = load_run(args.run, context.config_model)
-    run = replace(run, config=settings, gan=replace(run.gan, config=settings.gan))
+    reading = run.reading
+    if loaded.provenance["data.invert"] == COMMAND_LINE:
+        # What is said of these pictures, whatever was done to the run's own.
+        reading = replace(reading, inverted=settings.data.invert)
+    if loaded.provenance["data.white"] == COMMAND_LINE and settings.data.white is not None:
+        white = settings.data.white
+        reading = replace(reading, whites={"integers": white, "floats": white})
+    run = replace(run, config=settings, gan=replace(run.gan, config=settings.gan), reading=reading)
+    classes, notes = read_support(args.support, reading)
+    for note in notes:
+        context.console.print(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
     sizes = sorted({len(pictures) for pictures in classes.values()})
@@ -224,11 +267,13 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
         f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} pictures each, "
         f"{steps} inner steps"
     )
-    if run.config.data.source in BRIGHT_INK and _mostly_bright(classes):
-        context.console.warn(
-            "these pictures are mostly bright, but the run learnt bright ink on a dark ground; if "
-            "yours is dark ink on paper, add data.invert=true"
+    if reading.inverted:
+        context.console.print(
+            "dark and bright are swapped here, and swapped back in what is generated"
         )
+    everything = np.concatenate([array.ravel() for array in classes.values()])
+    if warning := reading.other_polarity(everything):
+        context.console.warn(warning)
     target = adapt_run(run, classes, steps=steps, seed=seed)
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
         raise DataError(
@@ -243,7 +288,10 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
         best_of=settings.evaluate.best_of,
     )
     rows = [
-        [to_uint8(target.support[way][:8]), to_uint8(preview[way][:8])]
+        [
+            reading.given_back(to_uint8(target.support[way][:8])),
+            reading.given_back(to_uint8(preview[way][:8])),
+        ]
         for way in range(min(len(classes), 12))
     ]
     (args.out / "preview.png").write_bytes(png_bytes(grid(rows)))

@@ -59,6 +59,7 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
             )
             picks = np.linspace(0, generated.shape[1] - 1, GENERATED_SHOWN).astype(int)
             columns.append(to_uint8(generated[:, picks]))
+        columns = [run.reading.given_back(column) for column in columns]
         file = f"{number:02d}.png"
         write_png(folder / file, grid([[c[row] for c in columns] for row in range(len(chosen))]))
         index.append(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.cli.console import command_line
+from metagan.cli.console import Console, command_line
 from metagan.cli.context import Context
 from metagan.cli.options import load_run as load_run_settings
+from metagan.config import COMMAND_LINE, Loaded
 from metagan.dataset import DataError, Dataset
 from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.downstream import KINDS, draw_target
@@ -30,8 +31,11 @@ from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.files import write_json
 from metagan.params import GanParams
-from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
+from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
+from metagan.sources.record import Reading
+from metagan.sources.detect import detect_source
+from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
@@ -171,6 +175,9 @@ def evaluate(
     """
     started = time.perf_counter()
     config = subject.config
+    leak = leak_of(run, subject)
+    if leak is not None:
+        reporter.print(f"LEAK: {leak}; the numbers below are too good")
     work = KeptResults(work, subject, run.folder.path / ITEMS_FOLDER, tell=reporter.print)
     choices, table = _choose(subject, work, reporter)
     tests = _test(subject, choices, work, reporter)
@@ -181,6 +188,7 @@ def evaluate(
         "run": str(run.folder.path),
         "run_step": run.step,
         "target": subject.target_name,
+        "leak": None if leak is None else leak.as_json(),
         "num_test_classes": min(len(subject.test_classes), config.evaluate.max_classes),
         "evaluate": config.evaluate.model_dump(mode="json"),
         "downstream": tables["scratch"],
@@ -198,6 +206,16 @@ def evaluate(
         },
         "wall_s": time.perf_counter() - started,
     }
+
+
+def leak_of(run: LoadedRun, subject: Subject) -> Leak | None:
+    """What training, or the choices on validation, saw of what is measured."""
+    dataset = subject.validation
+    sides = splits_from_names(run.splits, dataset).sides()
+    if not subject.is_foreign:
+        return find_leak(dataset, find_repeats(dataset), sides)
+    sides.pop("test")
+    return find_leak_into(dataset, sides, subject.test)
 
 
 def _choose(
@@ -294,15 +312,32 @@ def _tell_own_checks(result: Mapping[str, Any], reporter: Reporter) -> None:
         reporter.print("1 shot leaves nothing to check the choices on; they are of other data")
 
 
+def _open_target(
+    path: Path, source: str, loaded: Loaded[Any], reading: Reading, console: Console
+) -> Target:
+    """Other data to measure on, read as the run's own pictures were unless told otherwise."""
+    data: DataConfig = loaded.config.data
+    changes: dict[str, Any] = {"path": str(path), "source": source}
+    resolved = detect_source(path) if source == "auto" and path.exists() else source
+    # Omniglot's files and prepared data have one polarity, whatever the run's have.
+    if loaded.provenance["data.invert"] != COMMAND_LINE and resolved not in ("omniglot", "arrow"):
+        changes["invert"] = reading.inverted
+    if data.white is None and set(reading.whites) == {"integers"}:
+        changes["white"] = reading.whites["integers"]
+    other = open_dataset(DataConfig.model_validate(data.model_copy(update=changes).model_dump()))
+    if warning := reading.other_polarity(other.samples):
+        console.warn(warning)
+    return Target(other, tuple(range(other.num_classes)), str(path), source)
+
+
 def evaluate_command(args: argparse.Namespace, context: Context) -> int:
     """`metagan evaluate`."""
-    config: RunConfig = load_run_settings(args, context).config
+    loaded = load_run_settings(args, context)
+    config: RunConfig = loaded.config
     run = load_run(args.run, context.config_model)
     target = None
     if args.data is not None:
-        data = config.data.model_copy(update={"path": str(args.data), "source": args.source})
-        other = open_dataset(type(config.data).model_validate(data.model_dump()))
-        target = Target(other, tuple(range(other.num_classes)), str(args.data), args.source)
+        target = _open_target(args.data, args.source, loaded, run.reading, context.console)
     subject = build_subject(
         run,
         config,

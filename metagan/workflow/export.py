@@ -28,6 +28,7 @@ def export_safetensors(run: LoadedRun) -> bytes:
         "gan": json.dumps(run.config.gan.model_dump(mode="json")),
         "sample_shape": json.dumps(_sample_shape(run)),
         "step": str(run.step),
+        "inverted": json.dumps(run.reading.inverted),
     }
     return save(named_tensors(run.init), metadata=metadata)
 
@@ -103,6 +104,11 @@ def export_command(args: argparse.Namespace, context: Context) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, EXPORTERS[args.format](run))
     context.console.print(f"wrote {out} ({out.stat().st_size} bytes)")
+    if run.reading.inverted:
+        context.console.print(
+            "the network reads and draws pictures with dark and bright swapped: give it -x, and "
+            "swap what it draws back"
+        )
     if args.format == "torch-export":
         context.console.print("a .pt2 file holds code: load only files that you trust")
     return 0

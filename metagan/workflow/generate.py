@@ -22,7 +22,8 @@ from metagan.workflow.adapt import AdaptedGan, load_adapted
 def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> Pictures:
     """`num` pictures of every class, (W, num, C, H, W'), spread evenly over the support.
 
-    Each is the best of `best_of` by the discriminator's score.
+    They look like the pictures that were adapted to: where dark and bright were swapped on the way
+    in, they are swapped back. Each is the best of `best_of` by the discriminator's score.
     """
     shots = adapted.target.support.shape[1]
     per_support = -(-num // shots)
@@ -32,7 +33,7 @@ def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int 
     # Every support sample in turn, so that a small `num` does not continue only the first.
     by_support = samples.reshape(len(samples), shots, per_support, *samples.shape[2:])
     spread = by_support.transpose(1, 2).flatten(1, 2)
-    return to_uint8(spread[:, :num])
+    return adapted.given_back(to_uint8(spread[:, :num]))
 
 
 def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: int) -> None:
@@ -60,7 +61,7 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
                 rows.append({"image": {"bytes": encoded, "path": relative}, "label": index})
         (staging / "samples.parquet").write_bytes(_table(rows, adapted.labels, seed))
         shown = [
-            [to_uint8(adapted.target.support[i][:5]), pictures[i][:12]]
+            [adapted.given_back(to_uint8(adapted.target.support[i][:5])), pictures[i][:12]]
             for i in range(min(len(adapted.labels), 40))
         ]
         (staging / "grid.png").write_bytes(png_bytes(grid(shown)))
@@ -99,5 +100,6 @@ def generate_command(args: argparse.Namespace, context: Context) -> int:
         f"wrote {counted(args.num, 'picture')} of each of "
         f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} "
         "(a folder per class, grid.png, samples.parquet)"
+        + ("; dark and bright as in your pictures" if adapted.info.get("inverted") else "")
     )
     return 0

@@ -11,6 +11,7 @@ from metagan.params import GanParams
 from metagan.pictures import Pictures, grid
 from metagan.seeding import derive_seed
 from metagan.settings import RunConfig
+from metagan.sources.record import Reading
 from metagan.tasks import to_float, to_uint8
 from metagan.workflow.setup import TrainSetup
 
@@ -66,6 +67,8 @@ def preview(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | 
         picks = np.linspace(0, generated.shape[1] - 1, NUM_GENERATED).astype(int)
         shown = generated[:, picks]
         columns.append(to_uint8(shown))
+    reading = Reading.of_run(config.data, {"origin": setup.dataset.origin})
+    columns = [reading.given_back(column) for column in columns]
     rows = [[column[row] for column in columns] for row in range(len(chosen))]
     return Preview(grid(rows), _spread(shown, support))
 

@@ -13,13 +13,15 @@ from metagan.checkpoint import (
     read_tensors,
 )
 from metagan.config import load_config
-from metagan.dataset import Dataset
+from metagan.dataset import DataError, Dataset
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, map_params
 from metagan.probe import check_derivatives
 from metagan.run_folder import RunError, RunFolder
-from metagan.settings import InnerConfig, RunConfig
+from metagan.settings import DataConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
+from metagan.sources.record import Reading
+from metagan.sources.repeats import Leak, Repeats, find_leak, find_repeats
 from metagan.strict_yaml import parse_document
 from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
 from metagan.train import WorkerSpec, build_run_gan
@@ -73,6 +75,31 @@ def prepare(config: RunConfig, *, splits: Mapping[str, Sequence[str]] | None = N
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
 
 
+def check_leak(
+    setup: TrainSetup, config: DataConfig, repeats: Repeats | None = None
+) -> Leak | None:
+    """Pictures on several sides of the split, where `data.allow_leaks` lets them be.
+
+    Args:
+        setup: Data and splits.
+        config: The data settings.
+        repeats: Samples of equal content, where they have been found already.
+
+    Raises:
+        DataError: If there is a leak and it is not allowed.
+    """
+    repeats = find_repeats(setup.dataset) if repeats is None else repeats
+    leak = find_leak(setup.dataset, repeats, setup.splits.sides())
+    if leak is None or config.allow_leaks:
+        return leak
+    others = "".join(f"\n  {first} = {second}" for first, second in leak.examples)
+    raise DataError(
+        f"leak: {leak}; what is measured would be too good. Remove the copies, put both classes on "
+        "one side (data.test_domains, data.split_by), or set data.allow_leaks=true to train all "
+        f"the same; classes with copies are:{others}"
+    )
+
+
 @dataclass(frozen=True)
 class LoadedRun:
     """A trained run, opened for use.
@@ -85,6 +112,7 @@ class LoadedRun:
         init: The averaged initialization of its best checkpoint.
         step: Outer steps that it was trained for.
         splits: Class names by split.
+        reading: How its pictures were read.
     """
 
     folder: RunFolder
@@ -94,6 +122,7 @@ class LoadedRun:
     init: GanParams
     step: int
     splits: Mapping[str, Sequence[str]]
+    reading: Reading
 
 
 def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
@@ -126,7 +155,8 @@ def load_run(path: Path, model: type[RunConfig] | None = None) -> LoadedRun:
         read_tensors(checkpoint.path, file), layout, file=str(checkpoint.path / file)
     )
     splits = folder.read_json("splits.json")
-    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits)
+    reading = Reading.of_run(config.data, folder.read_json("data.json"))
+    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits, reading)
 
 
 def _own_settings(file: Path) -> RunConfig:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from metagan.algorithms import ALGORITHMS, inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.cli.console import command_line
@@ -22,6 +24,9 @@ from metagan.outer_loop import MetaLearner
 from metagan.params import LEARNED_BESIDES
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
+from metagan.sources.inspect import domain_lines, inspect_dataset
+from metagan.sources.notes import first_notes
+from metagan.sources.repeats import Leak, Repeats, find_repeats
 from metagan.storage import Pulled, RunStorage, StorageError
 from metagan.train import (
     ChunkWorker,
@@ -38,8 +43,17 @@ from metagan.workflow.ending import (
     stop_signals,
 )
 from metagan.workflow.rollback import with_rollbacks
-from metagan.workflow.setup import TrainSetup, as_start, check_same_data, load_start, prepare
+from metagan.workflow.setup import (
+    TrainSetup,
+    as_start,
+    check_leak,
+    check_same_data,
+    load_start,
+    prepare,
+)
 from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLog, rollback_step
+
+_DOMAINS_SHOWN = 8
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
@@ -117,6 +131,8 @@ def train_run(
             check_same_run(folder, config)
             stored = folder.read_json("splits.json")
         setup = prepare(config, splits=stored)
+        repeats = find_repeats(setup.dataset)
+        leak = check_leak(setup, config.data, repeats)
         learner = new_learner(config, setup)
         start = learner.state()
         loaded = _load(folder, learner, setup) if resume else _Loaded()
@@ -134,10 +150,12 @@ def train_run(
                     "notes": list(setup.dataset.notes),
                     "left_out": list(setup.source.left_out),
                     "origin": dict(setup.dataset.origin),
+                    "leak": None if leak is None else leak.as_json(),
+                    "median": _median(setup),
                 },
                 alone=alone,
             )
-        _announce(config, setup, learner, reporter)
+        _announce(config, setup, learner, repeats, leak, reporter)
         log = StepLog(
             folder,
             config,
@@ -307,8 +325,21 @@ def _clear_the_way(
     )
 
 
+def _median(setup: TrainSetup) -> int:
+    """The level in the middle of what is learned from."""
+    counts = np.zeros(256, np.int64)
+    for index in setup.splits.train:
+        counts += np.bincount(setup.dataset.class_samples(index).ravel(), minlength=256)
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+
+
 def _announce(
-    config: RunConfig, setup: TrainSetup, learner: MetaLearner, reporter: Reporter
+    config: RunConfig,
+    setup: TrainSetup,
+    learner: MetaLearner,
+    repeats: Repeats,
+    leak: Leak | None,
+    reporter: Reporter,
 ) -> None:
     splits = setup.splits
     reporter.print(
@@ -316,7 +347,11 @@ def _announce(
         f"classes ({len(splits.train)} train, {len(splits.validation)} validation, "
         f"{len(splits.test)} test), {len(setup.dataset.samples)} samples"
     )
-    for note in setup.dataset.notes[:5]:
+    for line in domain_lines(inspect_dataset(setup.dataset, repeats), most=_DOMAINS_SHOWN):
+        reporter.print(f"  {line}")
+    if leak is not None:
+        reporter.print(f"  LEAK: {leak}; what is measured on held-out classes is too good")
+    for note in first_notes(setup.dataset.notes):
         reporter.print(f"  note: {note}")
     if setup.source.left_out:
         reporter.print(

@@ -54,3 +54,14 @@ def three_forms(root: Path) -> list[Path]:
 def settings(path, source="auto", **changes):
     """Settings of the data section for tests, 16 pixels."""
     return DataConfig(source=source, path=str(path), **{"image_size": 16, **changes})
+
+
+def seeds_of(dataset, most=100):
+    """{(domain, label, split): seeds}, of pictures made by `noise(seed, 16)`; others are None."""
+    known = {noise(seed, 16).tobytes(): seed for seed in range(most)}
+    return {
+        (record.domain, record.label, record.split): [
+            known.get(sample[0].tobytes()) for sample in dataset.class_samples(index)
+        ]
+        for index, record in enumerate(dataset.classes)
+    }

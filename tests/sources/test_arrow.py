@@ -130,8 +130,8 @@ def test_a_missing_file_is_named(prepared):
 
 
 def test_a_newer_schema_says_which_version_is_read(prepared):
-    _edit_manifest(prepared, rehash=True, schema_version=2)
-    with pytest.raises(DataError, match="expected schema version 1, found 2"):
+    _edit_manifest(prepared, rehash=True, schema_version=3)
+    with pytest.raises(DataError, match="expected schema version 2, found 3"):
         arrow.load(_config(prepared))
 
 

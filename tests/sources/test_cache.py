@@ -122,6 +122,44 @@ def test_a_change_of_the_input_is_seen(config, pictures, loads, change):
     assert changed.count(0) == {"touch": 3, "add": 4, "remove": 2}[change]
 
 
+@pytest.mark.parametrize("how", ["written over", "another file moved there", "swapped"])
+def test_other_content_of_the_same_size_and_time_is_seen(config, pictures, loads, how):
+    def state(file):
+        return file.stat().st_size, file.stat().st_mtime_ns
+
+    first, second = (pictures / "north" / "a" / f"{i}.pgm" for i in "12")
+    for value, file in ((40, first), (90, second)):
+        file.write_bytes(b"P5 16 16 255\n" + bytes(range(value, value + 128)) * 2)
+        os.utime(file, ns=(10**15, 10**15))
+    before, was = open_dataset(config).fingerprint(), state(first)
+    content = first.read_bytes()
+    if how == "written over":
+        first.write_bytes(content[:13] + bytes(range(256)))
+    elif how == "another file moved there":
+        other = pictures.parent / "other.pgm"
+        other.write_bytes(content[:13] + bytes(range(256)))
+        os.utime(other, ns=(10**15, 10**15))
+        other.replace(first)
+    else:
+        aside = pictures / "aside"
+        first.rename(aside)
+        second.rename(first)
+        aside.rename(second)
+    os.utime(first, ns=(10**15, 10**15))
+    assert state(first) == was
+    assert open_dataset(config).fingerprint() != before
+    assert len(loads) == 2
+
+
+def test_the_log_names_the_entry_that_is_used_and_since_when(config, caplog):
+    caplog.set_level(logging.INFO)
+    open_dataset(config)
+    assert "using data prepared on" not in caplog.text
+    open_dataset(config)
+    assert "using data prepared on 20" in caplog.text
+    assert str(_entries(config)[0]) in caplog.text
+
+
 def test_a_changed_picture_in_a_listed_file_is_seen(pictures, config, loads):
     listing = pictures / "list.csv"
     rows = [f"{domain}/a/0.png,{domain},a" for domain in ("north", "south")]

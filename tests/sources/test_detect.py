@@ -131,9 +131,9 @@ def test_a_generated_table_is_read_only_by_its_own_name_and_with_a_note(tmp_path
     fake = table(tmp_path / "fake.parquet", generated=True)
     data = load_dataset(settings(tmp_path))
     assert set(data.origin["sha256"]) == {"real.parquet"}
-    assert "skipped: metagan itself wrote fake.parquet (generated pictures)" in data.notes
+    assert "files left out: fake.parquet: made by metagan generate" in data.notes
     [note] = [n for n in load_dataset(settings(fake)).notes if n.startswith("generated: ")]
-    assert "not originals" in note
+    assert "no real data" in note
     (tmp_path / "real.parquet").unlink()
     with pytest.raises(DataError, match=r"skipped: metagan itself wrote fake\.parquet"):
         load_dataset(settings(tmp_path, "parquet"))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from metagan.dataset import ClassRecord, DataError, Dataset
-from metagan.sources.inspect import DomainSummary, contact_sheet, format_summary, inspect_dataset
+from metagan.sources.inspect import contact_sheet, domain_lines, format_summary, inspect_dataset
 
 
 def _noise(count: int, seed: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def dataset() -> Dataset:
             ClassRecord("north", "b", "train"): b,
             ClassRecord("south", "c", "test"): c,
         },
-        notes=["1 file unreadable: x.png", "leak: as the source counted it"],
+        notes=["1 file unreadable: x.png", "leak: 1 sample is byte-identical in two classes"],
     )
 
 
@@ -33,10 +33,11 @@ def test_counts_per_domain_are_exact(dataset):
     summary = inspect_dataset(dataset)
     assert (summary.num_samples, summary.num_classes) == (10, 3)
     assert summary.sample_shape == (1, 8, 8)
-    assert summary.domains == (
-        DomainSummary("north", 2, 7, 2, 3.5, 5, (("train", 2),)),
-        DomainSummary("south", 1, 3, 3, 3.0, 3, (("test", 1),)),
-    )
+    north, south = summary.domains
+    assert (north.name, north.num_classes, north.num_samples) == ("north", 2, 7)
+    assert (north.smallest, north.median, north.largest) == (2, 3.5, 5)
+    assert (north.splits, north.labels) == ((("train", 2),), ("a", "b"))
+    assert (south.num_samples, south.splits, south.labels) == (3, (("test", 1),), ("c",))
 
 
 def test_identical_samples_are_counted_and_named(dataset):
@@ -50,7 +51,7 @@ def test_identical_samples_are_counted_and_named(dataset):
 def test_the_text_has_every_number_and_every_note_once(dataset):
     text = format_summary(inspect_dataset(dataset), 100)
     assert "10 samples of 1 x 8 x 8 (image)" in text
-    north = next(line for line in text.splitlines() if line.startswith("north"))
+    north = next(line for line in text.splitlines() if line.startswith("north "))
     assert north.split("  ")[-1].strip() == "2 train"
     assert "2 / 3.5 / 5" in north
     assert "north/a = south/c" in text
@@ -63,6 +64,27 @@ def test_the_sizes_of_the_files_are_told_where_they_are_known(dataset):
     known = dataclasses.replace(dataset, origin={"sizes": "105 x 105 (9), 28 x 28 (1)"})
     text = format_summary(inspect_dataset(known), 60)
     assert "- sizes as stored: 105 x 105 (9), 28 x 28 (1)\n" in text
+
+
+def test_every_domain_tells_its_classes_levels_and_what_is_out_of_the_usual():
+    pictures = np.zeros((200, 1, 8, 8), np.uint8)
+    pictures[:, 0, 0, :2] = np.arange(200)[:, None] + [1, 40]
+    pictures[199] = 7  # blank
+    pictures[198] = pictures[0]
+    dataset = Dataset.from_classes(
+        {
+            ClassRecord("north", letter): pictures[i * 25 :][:25]
+            for i, letter in enumerate("abcdefgh")
+        },
+        origin={"pictures": {"north": {"pictures": 200, "colour": 150, "deep": 1}}},
+    )
+    assert domain_lines(inspect_dataset(dataset), most=5) == [
+        "north: 8 classes (a, b, c, d, e, 3 more), 200 samples, levels 0..237, median 0; 75 % in "
+        "colour; under 1 % blank; under 1 % above 8 bits"
+    ]
+    several = Dataset.from_classes({ClassRecord(name, "a"): pictures[:3] for name in "pqr"})
+    *_, last = domain_lines(inspect_dataset(several), most=2)
+    assert last == "and 1 more domain: metagan data inspect"
 
 
 @pytest.mark.parametrize("width", [1, 20, 33, 80, 200])

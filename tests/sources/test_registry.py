@@ -10,7 +10,8 @@ import pytest
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.settings import DataConfig, SourceName
-from metagan.sources.registry import SOURCES, duplicate_notes, find_loader, load_dataset
+from metagan.sources.registry import SOURCES, find_loader, load_dataset
+from metagan.sources.repeats import duplicate_notes
 from tests.sources.pictures import png, settings, write
 
 
@@ -90,7 +91,7 @@ def test_clean_data_has_no_such_notes():
 def test_load_dataset_adds_the_leak_to_the_notes(tmp_path):
     files = {"train/latin/a/1.png": png(1), "test/runes/a/1.png": png(1)}
     data = load_dataset(settings(write(tmp_path, files), "image_folder"))
-    assert sum(note.startswith("leak: 1 samples") for note in data.notes) == 1
+    assert sum(note.startswith("leak: 1 sample is") for note in data.notes) == 1
 
 
 def test_domains_that_look_like_parts_of_one_data_set_come_first(tmp_path):

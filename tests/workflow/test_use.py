@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -19,7 +18,8 @@ from metagan.cli.app import run_cli
 from metagan.config import ConfigError
 from metagan.dataset import DataError
 from metagan.run_folder import RunError
-from metagan.settings import DataConfig, RunConfig
+from metagan.settings import RunConfig
+from metagan.sources.record import Reading
 from metagan.workflow.adapt import adapt_run, load_adapted, read_support, save_adapted
 from metagan.workflow.export import export_onnx, export_safetensors, export_torch
 from metagan.workflow.generate import generate_pictures, write_samples
@@ -27,7 +27,7 @@ from metagan.workflow.setup import load_run
 from tests.helpers import bars
 from tests.workflow.conftest import bars_config, local_context, run_training
 
-DATA = DataConfig(image_size=16)
+DATA = Reading(image_size=16, channels=1)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_an_empty_folder_of_the_support_is_listed(pictures: Path) -> None:
     (pictures / "ku").mkdir()
     classes, unread = read_support(pictures, DATA)
     assert set(classes) == {"ka", "ki"}
-    assert "ku: an empty folder" in unread
+    assert "left out: ku: an empty folder" in unread
 
 
 def test_a_folder_of_pictures_is_one_class(pictures: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_folder_of_pictures_is_one_class(pictures: Path) -> None:
 def test_support_without_pictures_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no readable pictures"):
         read_support(tmp_path, DATA)
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         read_support(tmp_path / "none", DATA)
 
 
@@ -123,6 +123,12 @@ def test_adapt_on_the_command_line_follows_its_settings(
     assert 10 * (slow - still).abs().mean() < (fast - still).abs().mean()
 
 
+def dark_on_white(pictures: Path) -> None:
+    """Turn a user's pictures over."""
+    for file in pictures.rglob("[0-9].png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+
+
 @pytest.mark.parametrize(("invert", "warned"), [("false", True), ("true", False)])
 def test_dark_ink_for_a_run_of_bright_ink_is_noticed(
     tmp_path: Path,
@@ -132,17 +138,99 @@ def test_dark_ink_for_a_run_of_bright_ink_is_noticed(
     invert: str,
     warned: bool,
 ) -> None:
-    for file in pictures.rglob("[0-9].png"):
-        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
-    run = tmp_path / "run"
-    shutil.copytree(trained, run)
-    text = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(
-        re.sub(r"source: arrow\n.*path:.*\n", "source: glyphs\n", text)
-    )
-    line = ["adapt", "--run", str(run), "--support", str(pictures), "--out", str(tmp_path / "o")]
+    dark_on_white(pictures)
+    line = [
+        "adapt",
+        "--run",
+        str(trained),
+        "--support",
+        str(pictures),
+        "--out",
+        str(tmp_path / "o"),
+    ]
     assert run_cli([*line, "--steps", "0", f"data.invert={invert}"], local_context) == 0
     assert ("add data.invert=true" in capsys.readouterr().err) == warned
+
+
+@pytest.fixture(scope="module")
+def inverted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on prepared data whose dark ink was turned bright when it was prepared."""
+    folder = tmp_path_factory.mktemp("inverted")
+    data = bars()
+    for index, record in enumerate(data.classes):
+        for number, sample in enumerate(data.class_samples(index)):
+            file = folder / "dark" / record.domain / record.label / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(255 - sample[0]).save(file)
+    prepared = ["data", "prepare", str(folder / "dark"), str(folder / "prepared")]
+    shape = ["data.image_size=16", "data.channels=1"]
+    assert run_cli([*prepared, *shape, "data.invert=true"], local_context) == 0
+    config = bars_config(folder / "prepared")
+    run_training(config, folder / "run")
+    return folder
+
+
+def test_pictures_are_read_as_the_runs_own_were_and_given_back_as_they_came(
+    tmp_path: Path, inverted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = load_run(inverted / "run", RunConfig)
+    assert run.reading.inverted
+    domain = next(path for path in sorted((inverted / "dark").iterdir()))
+    line = ["adapt", "--run", str(inverted / "run"), "--support", str(domain), "--steps", "0"]
+    assert run_cli([*line, "--out", str(tmp_path / "a")], local_context) == 0
+    said = capsys.readouterr()
+    assert "swapped back in what is generated" in said.out
+    assert "data.invert" not in said.err
+    adapted = load_adapted(tmp_path / "a")
+    assert float(adapted.target.support.median()) < -0.5  # bright ink on dark, as it was learned
+    drawn = generate_pictures(adapted, num=3, seed=0)
+    assert np.median(drawn) > 127  # dark ink on white, as it was given
+    preview = np.asarray(Image.open(tmp_path / "a" / "preview.png"))
+    assert np.median(preview) > 127
+    # Read back by the settings of the run's own pictures, samples are what the network drew.
+    write_samples(tmp_path / "s", adapted, drawn, seed=0)
+    label = adapted.labels[0]
+    again, _ = read_support(tmp_path / "s" / label, run.reading)
+    assert np.array_equal(again[label][0], 255 - drawn[0, 0])
+
+
+def test_the_polarity_of_a_support_can_be_said_and_a_mistake_is_noticed(
+    tmp_path: Path, inverted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    domain = next(path for path in sorted((inverted / "dark").iterdir()))
+    line = ["adapt", "--run", str(inverted / "run"), "--support", str(domain), "--steps", "0"]
+    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.invert=false"], local_context) == 0
+    said = capsys.readouterr()
+    assert "mostly bright" in said.err
+    assert "add data.invert=true" in said.err
+    assert not load_adapted(tmp_path / "a").info["inverted"]
+
+
+def test_previews_and_pictures_of_adaptation_look_like_the_runs_own_files(inverted: Path) -> None:
+    sheets = sorted((inverted / "run" / "samples").glob("*.png"))
+    assert sheets
+    assert np.median(np.asarray(Image.open(sheets[-1]))) > 127
+
+
+def test_one_picture_is_a_support(pictures: Path) -> None:
+    classes, notes = read_support(pictures / "ki" / "0.png", DATA)
+    assert {label: array.shape for label, array in classes.items()} == {"0": (1, 1, 16, 16)}
+    assert notes == []
+
+
+def test_a_blank_support_is_refused_and_deep_pictures_are_scaled_as_the_runs_were(
+    tmp_path: Path,
+) -> None:
+    Image.fromarray(np.full((16, 16), 30, np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"--support .*a\.png.*is blank"):
+        read_support(tmp_path / "a.png", DATA)
+    values = (np.arange(256).reshape(16, 16) * 4).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "b.png")
+    (pixels,) = read_support(tmp_path / "b.png", DATA)[0].values()
+    assert pixels.max() == 254
+    twelve = Reading(16, 1, whites={"integers": 4095.0})
+    (pixels,) = read_support(tmp_path / "b.png", twelve)[0].values()
+    assert pixels.max() == round(1020 / 4095 * 255)
 
 
 def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(

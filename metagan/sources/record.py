@@ -1,0 +1,71 @@
+"""How the pictures of a run were read: what everything that takes or gives pictures goes by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metagan.settings import DataConfig
+
+_HALF = 127
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures become samples, and how the run's own came out.
+
+    Attributes:
+        image_size: Height and width of a sample, pixels.
+        channels: 1 for grey, 3 for colour.
+        inverted: Dark and bright are swapped on the way in, and back on the way out.
+        whites: The value that is white in pictures of more than 8 bits, by "integers" and
+            "floats"; empty where there were none.
+        median: The level in the middle of the run's training samples, 0 to 255; None if unknown.
+    """
+
+    image_size: int
+    channels: int
+    inverted: bool = False
+    whites: Mapping[str, float] = field(default_factory=dict)
+    median: int | None = None
+
+    @classmethod
+    def of_run(cls, config: DataConfig, data: Mapping[str, Any]) -> "Reading":
+        """The record of a run.
+
+        Args:
+            config: The run's data settings.
+            data: Its data.json.
+        """
+        origin = data.get("origin", {})
+        return cls(
+            config.image_size,
+            config.channels,
+            bool(origin.get("inverted", False)),
+            dict(origin.get("white") or {}),
+            data.get("median"),
+        )
+
+    def given_back(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Samples as their owner's own pictures look: dark and bright swapped back."""
+        return 255 - samples if self.inverted else samples
+
+    def other_polarity(self, samples: NDArray[np.uint8]) -> str | None:
+        """A warning where samples are bright and the run's dark, or the other way round."""
+        median = median_level(samples)
+        if self.median is None or abs(median - self.median) <= _HALF:
+            return None
+        theirs, own = ("bright", "dark") if median > self.median else ("dark", "bright")
+        return (
+            f"these pictures are mostly {theirs} (median level {median} of 255), those that the "
+            f"run learnt from mostly {own} (median {self.median}); if they are drawn the other way "
+            f"round, add data.invert={str(not self.inverted).lower()}"
+        )
+
+
+def median_level(samples: NDArray[np.uint8]) -> int:
+    """The level in the middle of all pixels, 0 to 255."""
+    counts = np.bincount(np.ravel(samples), minlength=256)
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))

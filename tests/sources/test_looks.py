@@ -1,0 +1,182 @@
+"""What pictures lose on the way is told, or refused where nothing is left."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metagan.dataset import ClassRecord, DataError, Dataset
+from metagan.sources.looks import blank_samples, check_looks, count_traits
+from metagan.sources.notes import by_weight, first_notes
+from metagan.sources.registry import load_dataset
+from metagan.sources.repeats import find_leak, find_leak_into, find_repeats
+from tests.sources.pictures import encode, noise, settings, write
+
+
+def load(folder, **changes):
+    return load_dataset(settings(folder, "image_folder", **changes))
+
+
+def ink(seed, colour=(0, 0, 0)):
+    """Ink of one colour on a transparent ground."""
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[..., :3] = colour
+    pixels[..., 3] = noise(seed, 16)
+    return encode(pixels)
+
+
+def of_classes(**pixels):
+    """A data set; a class's name is its domain and label, one letter each."""
+    return Dataset.from_classes(
+        {ClassRecord(name[0], name[1:]): np.asarray(values) for name, values in pixels.items()}
+    )
+
+
+def test_dark_ink_on_a_transparent_ground_is_refused_with_the_setting_that_shows_it(tmp_path):
+    write(tmp_path / "d", {f"{label}/{i}.png": ink(i) for label in "ab" for i in range(3)})
+    with pytest.raises(DataError, match=r"class d/a is blank, all 3 pictures.*data\.invert=true"):
+        load(tmp_path / "d")
+    data = load(tmp_path / "d", invert=True)
+    assert np.array_equal(data.samples[0, 0], noise(0, 16))
+
+
+def test_a_blank_class_is_refused_and_a_few_blank_pictures_are_counted(tmp_path):
+    files = {f"a/{i}.png": encode(noise(i)) for i in range(5)}
+    write(tmp_path / "d", files | {"a/9.png": encode(np.full((9, 9), 200, np.uint8))})
+    assert any(n.startswith("blank: 1 of 6 pictures") for n in load(tmp_path / "d").notes)
+    write(tmp_path / "d", {"b/1.png": encode(np.full((9, 9), 201, np.uint8))})
+    with pytest.raises(DataError, match=r"class d/b is blank, all 1 picture of it"):
+        load(tmp_path / "d")
+
+
+def test_mostly_blank_data_is_refused(tmp_path):
+    blank = {
+        f"{label}/{i}.png": encode(np.full((9, 9), i, np.uint8)) for label in "ab" for i in "12"
+    }
+    write(tmp_path / "d", {"a/0.png": encode(noise(1)), "b/0.png": encode(noise(2))} | blank)
+    with pytest.raises(DataError, match=r"4 of 6 pictures are blank"):
+        load(tmp_path / "d")
+
+
+def test_blank_arrays_are_refused_as_files_are(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.full((4, 16, 16), 9, np.uint8), labels=[0, 0, 1, 1])
+    with pytest.raises(DataError, match=r"class a/0 is blank"):
+        load_dataset(settings(tmp_path / "a.npz"))
+
+
+def test_contrast_is_looked_for_in_every_channel_and_colour_alone_is_none():
+    flat_red = np.zeros((1, 3, 4, 4), np.uint8)
+    flat_red[:, 0] = 255
+    blue_stroke = flat_red.copy()
+    blue_stroke[0, 2, 1] = 90
+    assert blank_samples(of_classes(ab=flat_red, ac=blue_stroke)).tolist() == [True, False]
+
+
+def test_colour_that_is_read_as_grey_is_counted(tmp_path):
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[4:9, 4:9, 0] = 255
+    write(
+        tmp_path / "d",
+        {
+            "a/1.png": encode(red),
+            "a/2.png": encode(noise(3)),
+            "a/3.jpg": encode(Image.fromarray(noise(4)).convert("RGB"), "JPEG"),
+            "a/4.png": encode(Image.fromarray(red).convert("P")),
+        },
+    )
+    grey = load(tmp_path / "d")
+    assert "colour: 2 of 4 pictures are in colour and read as grey; data.channels=3 keeps it" in (
+        grey.notes
+    )
+    assert not [n for n in load(tmp_path / "d", channels=3).notes if n.startswith("colour")]
+
+
+def test_a_small_coloured_mark_on_a_large_picture_counts_and_a_yellowed_scan_does_not(tmp_path):
+    scan = np.repeat(noise(1, 64)[..., None] // 2 + 100, 3, axis=2)
+    scan[..., 2] -= 10
+    marked = np.full((400, 400, 3), 255, np.uint8)
+    marked[100:110, 100:110] = (255, 0, 0)
+    write(tmp_path / "d", {"a/1.png": encode(scan), "a/2.png": encode(marked)})
+    assert load(tmp_path / "d").origin["pictures"]["d"]["colour"] == 1
+
+
+def test_colour_arrays_are_counted_too(tmp_path):
+    images = np.repeat(noise(1, 16)[None, ..., None], 3, axis=3).repeat(2, axis=0)
+    images[1, 3, 3] = (255, 0, 0)
+    np.savez(tmp_path / "a.npz", images=images, labels=[0, 0])
+    notes = load_dataset(settings(tmp_path / "a.npz")).notes
+    assert any(note.startswith("colour: 1 of 2 pictures") for note in notes)
+
+
+def test_a_set_that_uses_an_eighth_of_the_scale_is_told(tmp_path):
+    write(tmp_path / "d", {f"a/{i}.png": encode(noise(i) // 10) for i in range(2)})
+    assert any(
+        n.startswith("dim: the brightest pixel of all pictures is 2")
+        for n in load(tmp_path / "d").notes
+    )
+    inverted = load(tmp_path / "d", invert=True)
+    assert any(note.startswith("dim: the brightest") for note in inverted.notes)
+
+
+def test_traits_are_counted_by_domain(tmp_path):
+    write(tmp_path / "d", {"north/a/1.png": ink(1, (255,) * 3), "south/a/1.png": encode(noise(1))})
+    found = load(tmp_path / "d").origin["pictures"]
+    assert (found["north"]["transparent"], found["south"]["transparent"]) == (1, 0)
+    assert (found["north"]["pictures"], found["north"]["deep"]) == (1, 0)
+    assert count_traits([]) == {}
+
+
+def test_notes_come_by_weight_and_the_heaviest_kind_is_never_cut():
+    notes = [
+        "left out: a.png: empty",
+        "duplicates: 3",
+        "leak: x",
+        "labels: y",
+        "domains left out: z",
+    ]
+    assert [note.partition(":")[0] for note in by_weight(notes)] == [
+        "leak", "domains left out", "labels", "duplicates", "left out",
+    ]  # fmt: skip
+    many = [f"leak: {i}" for i in range(7)] + ["left out: a"]
+    assert first_notes(many) == [*many[:7], "and 1 more: metagan data inspect"]
+    assert first_notes(notes, most=2)[-1] == "and 3 more: metagan data inspect"
+    assert first_notes([]) == []
+
+
+def test_repeats_are_found_whatever_their_order():
+    pictures = np.stack([noise(seed, 8)[None] for seed in range(6)])
+    data = of_classes(xa=pictures[[0, 1, 0]], xb=pictures[[2, 0, 3]], yc=pictures[[3, 4, 5]])
+    repeats = find_repeats(data)
+    assert repeats.groups == ((0, 0, 1), (1, 2))
+    assert [repeats.within_class[i] for i in range(3)] == [1, 0, 0]
+    assert repeats.across([None, None, None]) == []
+    assert repeats.across(["train", "train", "test"]) == [(1, 2)]
+
+
+def test_a_leak_is_found_in_the_runs_own_split_and_in_other_data():
+    pictures = np.stack([noise(seed, 8)[None] for seed in range(6)])
+    data = of_classes(xa=pictures[[0, 1]], xb=pictures[[2, 3]], yc=pictures[[3, 4]])
+    repeats = find_repeats(data)
+    assert find_leak(data, repeats, {"train": [0], "test": [1, 2]}) is None
+    leak = find_leak(data, repeats, {"train": [0, 1], "test": [2]})
+    assert leak.as_json() == {"samples": 1, "examples": [["x/b (train)", "y/c (test)"]]}
+    assert str(leak).startswith("1 picture is on both sides of the split")
+    assert find_leak(data, repeats, {"train": [0], "validation": [2], "test": [1]}).examples == (
+        ("y/c (validation)", "x/b (test)"),
+    )
+    other = of_classes(tq=pictures[[1, 5]])
+    assert find_leak_into(data, {"train": [0, 1]}, other).examples == (
+        ("x/a (train)", "t/q (target)"),
+    )
+    assert find_leak_into(data, {"train": [1]}, other) is None
+
+
+def test_pictures_that_hide_their_drawing_are_told_from_blank_files():
+    with Image.open(io.BytesIO(ink(1))) as image:
+        assert image.mode == "RGBA"
+    hidden = Dataset.from_classes(
+        {ClassRecord("d", "a"): np.stack([noise(1, 8)[None], np.zeros((1, 8, 8), np.uint8)])},
+        origin={"pictures": {"d": {"pictures": 2, "hidden": 1}}},
+    )
+    assert "data.invert=true" in check_looks(hidden)[0]

@@ -1,0 +1,155 @@
+"""What was done to a run's pictures, and what its data hide, reaches whoever uses it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metagan.cli.app import run_cli
+from metagan.dataset import DataError, Dataset
+from metagan.report.headline import headline
+from metagan.run_folder import RunFolder
+from metagan.settings import RunConfig
+from metagan.workflow.evaluate import Target, build_subject, leak_of
+from metagan.workflow.setup import load_run, prepare
+from tests.helpers import bars, tiny_config
+from tests.workflow.conftest import Quiet, local_context, run_training
+
+
+def write_pictures(folder: Path, data: Dataset, *, turned: bool = False) -> Path:
+    """A data set as folders of PNG, dark on white if `turned`."""
+    for index, record in enumerate(data.classes):
+        for number, sample in enumerate(data.class_samples(index)):
+            file = folder / record.domain / record.label / f"{number:02d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(255 - sample[0] if turned else sample[0]).save(file)
+    return folder
+
+
+def folder_config(path: Path, cache: Path, **data: object) -> RunConfig:
+    files = {"source": "image_folder", "path": str(path), "cache_dir": str(cache)}
+    return tiny_config(data={**files, "image_size": 16, **data})
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "data", bars())
+
+
+def domains(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir())
+
+
+def test_a_copy_of_a_training_domain_is_not_trained_on_silently(
+    tmp_path: Path, pictures: Path
+) -> None:
+    first = domains(pictures)[0]
+    shutil.copytree(pictures / first, pictures / f"{first} - Copy")
+    data = {"test_domains": (f"{first} - Copy",)}
+    config = folder_config(pictures, tmp_path / "cache", **data)
+    with pytest.raises(
+        DataError, match=r"leak: \d+ pictures are on both sides.*data\.allow_leaks=true"
+    ) as e:
+        run_training(config, tmp_path / "run")
+    assert f"{first}/" in str(e.value)
+    assert " - Copy/" in str(e.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_allowed_leak_is_told_stored_and_stands_in_the_headline(
+    tmp_path: Path, pictures: Path
+) -> None:
+    first = domains(pictures)[0]
+    shutil.copytree(pictures / first, pictures / f"{first} - Copy")
+    data = {"test_domains": (f"{first} - Copy",), "allow_leaks": True}
+    told = run_training(folder_config(pictures, tmp_path / "cache", **data), tmp_path / "run")
+    assert any(line.strip().startswith("LEAK: ") for line in told.lines)
+    stored = RunFolder(tmp_path / "run").read_json("data.json")["leak"]
+    assert stored["samples"] == sum(1 for _ in (pictures / first).rglob("*.png"))
+    assert stored["examples"][0][1].startswith(f"{first} - Copy/")
+    evaluated = {"leak": stored, "downstream": {}}
+    assert headline(evaluated).startswith("The evaluation holds no accuracies")
+    row = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    evaluated["downstream"] = {"5": {"none": row, "generated": row, "generated_minus_none": row}}
+    assert headline(evaluated).startswith(f"Leak: {stored['samples']} pictures are on both")
+
+
+def test_a_leak_within_one_split_is_none(tmp_path: Path, pictures: Path) -> None:
+    config = folder_config(pictures, tmp_path / "cache")
+    splits = prepare(config).spec.splits
+    first, second = splits["train"][:2]
+    shutil.copy(pictures / first / "00.png", pictures / second / "99.png")
+    run_training(config, tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_json("data.json")["leak"] is None
+
+
+def test_a_target_that_training_saw_is_told_when_it_is_evaluated(
+    tmp_path: Path, pictures: Path
+) -> None:
+    config = folder_config(pictures, tmp_path / "cache")
+    run_training(config, tmp_path / "run")
+    run = load_run(tmp_path / "run", RunConfig)
+    other = write_pictures(tmp_path / "other", bars(2, drawings=12))
+    copied = run.splits["train"][0]
+    there = other / domains(other)[0]
+    for number in range(3):
+        file = there / domains(there)[0] / f"9{number}.png"
+        shutil.copy(pictures / copied / f"{number:02d}.png", file)
+    few = {"shots": (1,), "test_per_class": 2, "source_steps": 2, "seeds": 2, "validation_seeds": 2}
+    evaluation = type(config.evaluate).model_validate({**few, "adapt_steps": (0,)}, strict=False)
+    settings = config.model_copy(update={"evaluate": evaluation})
+    data = prepare(folder_config(other, tmp_path / "cache", split_by="class")).dataset
+    target = Target(data, tuple(range(data.num_classes)), str(other), "auto")
+    subject = build_subject(run, settings, reporter=Quiet(), target=target)
+    leak = leak_of(run, subject)
+    assert leak is not None
+    assert leak.samples >= 3
+    assert leak.examples[0][1].endswith("(target)")
+    assert leak_of(run, build_subject(run, settings, reporter=Quiet())) is None
+
+
+def test_training_begins_with_how_every_domain_looks_and_the_heaviest_notes(
+    tmp_path: Path, pictures: Path
+) -> None:
+    first, second = domains(pictures)[:2]
+    (pictures / first / "empty").mkdir()
+    for number in range(8):
+        (pictures / second / domains(pictures / second)[0] / f"z{number}.png").write_bytes(b"x")
+    lines = run_training(folder_config(pictures, tmp_path / "cache"), tmp_path / "run").lines
+    looks = [line for line in lines if "levels 0..255" in line]
+    assert [line.strip().partition(":")[0] for line in looks] == domains(pictures)
+    notes = [line for line in lines if "note: " in line]
+    assert "folders without pictures" in notes[0]
+    assert notes[-1].strip() == "note: and 4 more: metagan data inspect"
+
+
+def test_a_run_remembers_the_level_in_the_middle_of_what_it_learnt(
+    tmp_path: Path, pictures: Path
+) -> None:
+    run_training(folder_config(pictures, tmp_path / "c", invert=True), tmp_path / "run")
+    reading = load_run(tmp_path / "run").reading
+    assert reading.inverted
+    assert reading.median is not None
+    assert reading.median > 127
+    dark = np.zeros((3, 16, 16), np.uint8)
+    warning = reading.other_polarity(dark)
+    assert warning is not None
+    assert "mostly dark" in warning
+    assert "add data.invert=false" in warning
+    assert reading.other_polarity(255 - dark) is None
+
+
+def test_evaluating_on_other_pictures_reads_them_as_the_runs_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = write_pictures(tmp_path / "data", bars(), turned=True)
+    config = folder_config(pictures, tmp_path / "cache", invert=True)
+    run_training(config, tmp_path / "run")
+    other = write_pictures(tmp_path / "other", bars(2), turned=True)
+    line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
+    assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
+    assert "add data.invert" not in capsys.readouterr().err
+    assert run_cli([*line, "data.invert=false"], local_context) == 2
+    assert "mostly bright" in capsys.readouterr().err
