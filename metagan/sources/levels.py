@@ -148,7 +148,8 @@ def _names_nothing(folders: Sequence[Parts], levels: Sequence[int]) -> bool:
     """Whether the lowest level says nothing: `images` or the like, or the same name everywhere."""
     names = {folder[levels[-1]] for folder in folders}
     if all(map(is_container, names)):
-        return True
+        # Two in one folder are told apart by something, such as jpg/ and png/.
+        return len({folder[: levels[-1]] for folder in folders}) == len(folders)
     if len(names) > 1 or is_plain_split(next(iter(names))):
         return False
     # In one part of a split there may be a single class; the same one in each of several domains
