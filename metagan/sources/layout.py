@@ -181,7 +181,7 @@ def _check_names(places: Collection[Place], root: str, lists: Sequence[str]) -> 
                 "put the pictures of every class into a folder "
                 f"(train/{domain}/<class>/){labels_in(lists)}"
             )
-        odd += [f"{domain}/{name}" for name in found if name in plain or is_container(name)]
+        odd += [f"{domain}/{name}" for name in sorted(found) if name in plain or is_container(name)]
     notes = []
     if odd:
         notes.append(f"labels: classes called like a split or a folder of all: {a_few(odd)}")
