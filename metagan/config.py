@@ -31,19 +31,18 @@ from metagan.config_fields import (
     wrong_value,
 )
 from metagan.strict_yaml import (
-    Document,
     Location,
     Problem,
     YamlError,
     format_value,
     parse_document,
     parse_scalar,
+    read_document,
     text_problem,
 )
 
 COMMAND_LINE = "command line"
 DEFAULT = "default"
-_MAX_FILE_BYTES = 256 * 1024
 
 
 class Config(BaseModel):
@@ -254,7 +253,7 @@ class _Merge:
 
     def read_file(self, path: Path) -> None:
         try:
-            document = _read_document(path)
+            document = read_document(path)
         except YamlError as error:
             # Nothing else is worth saying about a file that cannot be read.
             raise ConfigError(
@@ -373,40 +372,6 @@ class _Merge:
             (known_one for known_one in known if known_one.key == dotted(place)), known[0]
         )
         return f"{example.key}={example.default}"
-
-
-def _read_document(path: Path) -> Document:
-    """The mapping in a file; raises YamlError for anything else."""
-    if path.is_fifo() and not path.is_relative_to("/dev"):
-        # Opening it would wait for somebody who writes; the shell's own <(...) are in /dev.
-        raise YamlError(Problem(None, "is a pipe; name a file"))
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise YamlError(Problem(None, "no such file")) from None
-    except IsADirectoryError:
-        raise YamlError(Problem(None, "is a folder; name the YAML file in it")) from None
-    except (OSError, ValueError) as error:
-        raise YamlError(Problem(None, f"cannot be read: {error}")) from None
-    if len(raw) > _MAX_FILE_BYTES:
-        raise YamlError(
-            Problem(None, f"is larger than {_MAX_FILE_BYTES // 1024} KiB; is it a settings file?")
-        )
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise YamlError(Problem(line, "is not UTF-8 text; save it as UTF-8")) from None
-    document = parse_document(text)
-    if document.data is None:
-        if document.problems:
-            raise YamlError(*document.problems)
-        raise YamlError(Problem(None, "is empty; give it settings or leave the file out"))
-    if not isinstance(document.data, dict):
-        kind = "a list" if isinstance(document.data, list) else "a single value"
-        raise YamlError(Problem(1, f"holds {kind}; write settings as `key: value`"))
-    return document
 
 
 def _parse_override(text: str, kind: FieldInfo | None) -> Any:

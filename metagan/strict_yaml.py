@@ -11,11 +11,13 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 _MAX_DEPTH = 16
+_MAX_FILE_BYTES = 256 * 1024
 _MAX_DIGITS = 18
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -67,6 +69,40 @@ class Document:
     data: Any
     lines: dict[Location, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+
+
+def read_document(path: Path) -> Document:
+    """The mapping in a file; raises YamlError for anything else."""
+    if path.is_fifo() and not path.is_relative_to("/dev"):
+        # Opening it would wait for somebody who writes; the shell's own <(...) are in /dev.
+        raise YamlError(Problem(None, "is a pipe; name a file"))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise YamlError(Problem(None, "no such file")) from None
+    except IsADirectoryError:
+        raise YamlError(Problem(None, "is a folder; name the YAML file in it")) from None
+    except (OSError, ValueError) as error:
+        raise YamlError(Problem(None, f"cannot be read: {error}")) from None
+    if len(raw) > _MAX_FILE_BYTES:
+        raise YamlError(
+            Problem(None, f"is larger than {_MAX_FILE_BYTES // 1024} KiB; is it a settings file?")
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise YamlError(Problem(line, "is not UTF-8 text; save it as UTF-8")) from None
+    document = parse_document(text)
+    if document.data is None:
+        if document.problems:
+            raise YamlError(*document.problems)
+        raise YamlError(Problem(None, "is empty; give it settings or leave the file out"))
+    if not isinstance(document.data, dict):
+        kind = "a list" if isinstance(document.data, list) else "a single value"
+        raise YamlError(Problem(1, f"holds {kind}; write settings as `key: value`"))
+    return document
 
 
 def parse_document(text: str) -> Document:

@@ -27,6 +27,7 @@ from metagan.settings import DataConfig
 from metagan.sources import arrow, glyphs
 from metagan.sources.detect import detect_source
 from metagan.sources.manifest import listed_files
+from metagan.sources.own_folders import own_kind_of
 from metagan.sources.registry import load_dataset
 
 LOCK_TIMEOUT_S: Final = 3600.0
@@ -182,8 +183,10 @@ def _input_files(root: Path, source: str, *, skip: Collection[Path]) -> Iterable
 
 
 def _files_below(root: Path, skip: Collection[Path]) -> Iterator[Path]:
+    """Every file below a folder except caches and what metagan wrote, which no source reads."""
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if Path(folder, name) not in skip)
+        inner = (Path(folder, name) for name in sorted(folders))
+        folders[:] = [path.name for path in inner if path not in skip and not own_kind_of(path)]
         for name in sorted(names):
             yield Path(folder) / name
 

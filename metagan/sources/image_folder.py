@@ -26,10 +26,12 @@ from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
 from metagan.sources.layout import Layout, find_layout
 from metagan.sources.own_folders import skipped_notes
+from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import (
     ARCHIVE_SUFFIXES,
     Parts,
     TreeFile,
+    clean_name,
     file_sha256,
     read_tree,
     tree_name,
@@ -63,7 +65,7 @@ def load(config: DataConfig) -> Dataset:
     for parts, _ in contents.pictures:
         folders[parts[:-1]].append(parts[-1])
     lists = ["/".join(parts) for parts in contents.others if parts[-1].lower().endswith(_LISTS)]
-    layout = find_layout(folders, str(root), tree_name(root), lists=sorted(lists))
+    layout = find_layout(folders, str(root), _root_name(root), lists=sorted(lists))
     refuse_lost(root, contents, layout.places, layout.class_depth)
     notes = [*layout.notes, *contents_notes(contents, layout.places)]
     notes += [note for archive in archives for note in _name_notes(archive)]
@@ -76,6 +78,13 @@ def load(config: DataConfig) -> Dataset:
         origin=describe_origin("image_folder", root, config, sha256=sha256),
         notes=notes,
     )
+
+
+def _root_name(root: Path) -> str:
+    """The name of the only domain: that of the root, or of the folder around a split's part."""
+    name = tree_name(root)
+    above = clean_name(root.resolve().parent.name)
+    return above if canonical_split(name) and above else name
 
 
 def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:
@@ -93,6 +102,8 @@ def _nothing_found(root: Path, contents: TreeContents) -> str:
     names = ["/".join(parts) for parts in contents.others]
     text = f"{root}: no pictures found ({', '.join(sorted(PICTURE_SUFFIXES))})"
     named = [name for name in names if name.lower().endswith((*ARCHIVE_SUFFIXES, ".npz"))]
+    if named and root.is_file():
+        return f"{text}; archives inside an archive are not opened: unpack it and give the folder"
     if named:
         return f"{text}; to read an archive, give it itself: data.path={root / named[0]}"
     kinds = [("/".join(parts), kind) for parts, kind in contents.others.items() if kind]

@@ -5,7 +5,7 @@ from typing import Final
 
 # A note begins with one of these words and a colon; those of one row weigh the same.
 _BY_WEIGHT: Final = (
-    ("leak",),
+    ("leak", "leak by construction"),
     ("domains left out", "classes left out", "files left out", "folders without pictures"),
     ("labels", "splits", "domains", "generated", "orientation", "skipped"),
     ("blank", "depth", "dim", "colour"),

@@ -22,7 +22,8 @@ _CLUTTER: Final = frozenset(
         *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\\r", "__pycache__"),
         *("@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "@__thumb", "@tmp"),
         *("lost+found", "$recycle.bin", "recycler", "system volume information"),
-        *("network trash folder", "temporary items"),
+        *("network trash folder", "temporary items", "recycled", "found.000", "~snapshot"),
+        *("dfsrprivate", "@synoresource"),
     }
 )
 # Enough to tell a DICOM file, whose mark is at byte 128.

@@ -240,7 +240,7 @@ def test_any_path_passes_through_an_override_unchanged(path):
     assert loaded.config.data.path == path
 
 
-def test_what_sources_log_reaches_the_user_once(tmp_path, capsys):
+def test_what_sources_log_reaches_the_user_once(capsys):
     import logging
 
     from metagan.cli.app import _logged_to

@@ -160,6 +160,16 @@ def test_the_log_names_the_entry_that_is_used_and_since_when(config, caplog):
     assert str(_entries(config)[0]) in caplog.text
 
 
+def test_a_run_inside_its_own_data_makes_no_new_entry(config, pictures, loads):
+    open_dataset(config)
+    (pictures / "run" / "checkpoints").mkdir(parents=True)
+    (pictures / "run" / "config.yaml").write_text("seed: 0\n")
+    open_dataset(config)
+    (pictures / "run" / "checkpoints" / "step-1").mkdir()
+    open_dataset(config)
+    assert len(loads) == 1
+
+
 def test_a_changed_picture_in_a_listed_file_is_seen(pictures, config, loads):
     listing = pictures / "list.csv"
     rows = [f"{domain}/a/0.png,{domain},a" for domain in ("north", "south")]

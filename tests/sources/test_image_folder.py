@@ -370,6 +370,24 @@ def test_a_folder_of_archives_is_read_as_if_they_were_unpacked(tmp_path):
     assert set(data.origin["sha256"]) == {"latin.zip", "greek.tar.gz"}
 
 
+def test_archives_inside_the_folders_of_domains_are_classes(tmp_path):
+    root = write(tmp_path / "t", {"latin/README.md": b"", "greek/README.md": b""})
+    for number, name in enumerate(FOUR):
+        pack_zip(root / f"{name}.zip", {f"{name[-1]}/1.png": png(number)})
+    assert names(load_from(root)) == sorted(FOUR)
+
+
+def test_archives_inside_an_archive_are_not_opened(tmp_path):
+    inner = pack_zip(tmp_path / "inner.zip", tree(*FOUR)).read_bytes()
+    with pytest.raises(DataError, match="archives inside an archive are not opened"):
+        load_from(pack_zip(tmp_path / "outer.zip", {"latin.zip": inner, "greek.zip": inner}))
+
+
+def test_one_part_of_a_split_is_called_like_the_folder_around_it(tmp_path):
+    root = write(tmp_path / "signs", tree("train/a", "train/b", "test/a", "test/b"))
+    assert names(load_from(root / "train")) == ["signs/a", "signs/b"]
+
+
 def test_a_folder_of_one_archive_for_each_class_is_one_domain(tmp_path):
     root = write(tmp_path / "signs", {"README.md": b""})
     for number in range(3):

@@ -74,6 +74,12 @@ def test_classes_of_one_domain_that_are_called_like_splits_are_refused():
     assert "parts of a split" in refused(*each("{c}/{s}", c=["c0", "c1"], s=["train", "test"]))
 
 
+def test_two_folders_of_formats_are_two_classes_with_a_note():
+    shown, notes = read(*each("{d}/{c}", d=["sharp", "blurred"], c=["jpg", "png"]))
+    assert shown["sharp/jpg"] == "sharp/jpg"
+    assert "sharp/jpg, sharp/png" in notes
+
+
 def test_a_folder_of_images_alone_is_no_class():
     message = refused("images", lists=["labels.csv"])
     assert "the folder images is no class" in message
@@ -123,6 +129,7 @@ def test_a_split_beside_other_folders_is_refused():
         *each("{d}/{c}", d=["latin", "greek", "test"], c="ab")
     )
     assert "val_2" in refused("cat", "dog", "val_2")
+    assert "test is called like a part of a split" in refused("cat", "dog", "test/unknown")
 
 
 def test_words_that_need_not_be_splits_are_noted():
