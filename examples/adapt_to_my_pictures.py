@@ -4,12 +4,13 @@ python examples/adapt_to_my_pictures.py runs/demo my_pictures/ out.png
 """
 
 import sys
-from pathlib import Path
 
 import metagan as mg
 
-run = mg.load_run(Path(sys.argv[1]))
-support = mg.read_support(Path(sys.argv[2]), run.reading)[0]
+run = mg.load_run(sys.argv[1])
+support = mg.read_support(sys.argv[2], run.reading)[0]
 target = mg.adapt_run(run, support, steps=run.config.inner.steps, seed=0)
 samples = mg.generate_samples(run.gan, target, per_support=8, seed=0)
-mg.write_png(Path(sys.argv[3]), mg.grid([[mg.to_uint8(row[:16])] for row in samples]))
+# Where the run reads dark ink on white as bright on dark, what it draws is swapped back.
+rows = [[run.reading.given_back(mg.to_uint8(row[:16]))] for row in samples]
+mg.write_png(sys.argv[3], mg.grid(rows))
