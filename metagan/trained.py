@@ -25,7 +25,6 @@ _INNER_LOOP = (
     "gan.mode_seeking",
     "gan.reconstruction",
     "gan.augment",
-    "inner.steps",
     "inner.lr",
     "inner.discriminator_lr_scale",
     "inner.optimizer",
@@ -39,7 +38,7 @@ _INNER_LOOP = (
 )
 
 READ_AGAIN: Mapping[Use, tuple[str, ...]] = {
-    "adapt": (*_INNER_LOOP, "data.invert"),
+    "adapt": (*_INNER_LOOP, "inner.steps", "data.invert"),
     "evaluate": (
         *_INNER_LOOP,
         # The same data at another place; their hash decides.
@@ -76,9 +75,10 @@ _BUILT_ON = (
 _NETWORKS = tuple(key for key in _BUILT_ON if key.startswith(("data.", "gan.")))
 # Those whose place another setting takes once a run is trained.
 _INSTEAD = {
-    "task.shots": "--support has the samples of metagan adapt, evaluate.shots those of evaluate",
+    "task.shots": "evaluate.shots is the number of samples that metagan evaluate adapts to",
     "task.num_query": "evaluate.test_per_class is the number of test samples",
     "task.ways": "evaluate.max_classes is the number of classes",
+    "inner.steps": "set evaluate.adapt_steps",
     "inner.batch_size": "set evaluate.adapt_batch_size",
     "data.invert": "metagan data prepare --help tells how to invert other data",
 }

@@ -169,8 +169,9 @@ def test_what_belongs_to_another_door_is_refused_by_name(
         metagan.generate_samples(run.gan, target, per_support=0, seed=0)
     with pytest.raises(ValueError, match="labels are 1, but the target has 2 classes"):
         metagan.save_adapted(tmp_path / "b", run, target, ["ka"])
-    with pytest.raises(ValueError, match="steps is -1"):
-        metagan.adapt_run(run, CLASSES, steps=-1)
+    for steps in (-1, 2.5, "2"):
+        with pytest.raises(ValueError, match=f"steps is {steps!r}; expected a whole number"):
+            metagan.adapt_run(run, CLASSES, steps=steps)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="it looks like a run"):
         metagan.load_adapted(trained)
     with pytest.raises(RunError, match=r"no run here.*it looks like an adapted GAN"):
