@@ -8,8 +8,8 @@ from pathlib import Path
 
 import metagan as mg
 
-run = mg.load_run(Path(sys.argv[1]))
+run = mg.load_run(sys.argv[1])
 support = mg.read_support(Path(sys.argv[2]), run.config.data)[0]
-target = mg.adapt_run(run, support, steps=run.config.inner.steps, seed=0)
+target = mg.adapt_run(run, support)
 samples = mg.generate_samples(run.gan, target, per_support=8, seed=0)
-mg.write_png(Path(sys.argv[3]), mg.grid([[mg.to_uint8(row[:16])] for row in samples]))
+mg.write_png(sys.argv[3], mg.grid([[mg.to_uint8(row[:16])] for row in samples]))

@@ -152,6 +152,12 @@ def test_a_data_set_of_something_else_is_refused_with_the_fix(classes, said):
         Dataset.from_classes(classes)
 
 
+def test_a_data_set_that_is_put_together_by_hand_holds_bytes_of_pictures():
+    for samples in (UNIT, BYTES[0]):
+        with pytest.raises(DataError, match=r"pictures are uint8 of \(N, C, H, W\)"):
+            Dataset(samples, np.array([0, 1]), (ClassRecord("d", "a"),))
+
+
 def test_arrays_of_one_picture_are_brought_to_bytes_by_all_of_them():
     [dark, bright] = in_bytes([BYTES * 0.0, BYTES.astype(float)], "x")
     assert dark.max() == 0
