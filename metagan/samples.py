@@ -130,7 +130,8 @@ def warn(text: str) -> None:
 
 def _frames_of_ours() -> int:
     frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("metagan."):
+    ours = ("metagan.", "contextlib")
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(ours):
         frame, depth = frame.f_back, depth + 1
     return depth
 

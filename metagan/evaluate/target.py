@@ -166,7 +166,9 @@ def check_support(support: Tensor, sample_shape: tuple[int, ...] | None) -> None
     low, high = (float(end) for end in torch.aminmax(support.detach()))
     if not -1.001 <= low <= high <= 1.001:  # NaN is not, either.
         raise DataError(f"support has values from {low:g} to {high:g}; expected [-1, 1]{fix}")
-    if low >= 0 and high > low:
+    levels = (support.detach() + 1) * 127.5
+    # Of bytes, however bright, all levels are whole.
+    if low >= 0 and (levels - levels.round()).abs().max() > 0.01:
         warn(
             "support has no value below 0, so that no pixel is darker than middle grey; if it is "
             f"in [0, 1], scale it by 2 * support - 1{fix}"

@@ -143,9 +143,12 @@ def adapt_to(run: LoadedRun, support: Any) -> AdaptedTarget:
 
 def test_a_support_of_unit_floats_is_noticed(run: LoadedRun) -> None:
     pictures = torch.from_numpy(CLASSES["ka"] / np.float32(255))[None]
-    with pytest.warns(UserWarning, match=r"scale it by 2 \* support - 1"):
+    with pytest.warns(UserWarning, match=r"scale it by 2 \* support - 1") as caught:
         adapt_to(run, pictures)
+    assert caught[0].filename == __file__
     adapt_to(run, 2 * pictures - 1)
+    # Bright pictures are no mistake.
+    adapt_to(run, metagan.to_float(CLASSES["ka"] // 2 + 128)[None])
 
 
 def test_what_belongs_to_another_door_is_refused_by_name(
