@@ -71,7 +71,9 @@ _BUILT_ON = (
     "inner.state_count",
     "inner.state_gain",
 )
-# Of these, what two runs must share for one to use the other's weights: not how they are learned.
+# What shapes the samples that it was trained on.
+_OF_ITS_DATA = ("data.invert", "data.drawings_per_class", "data.max_classes_per_domain")
+# What two runs must share for one to use the other's weights; how they are learned may differ.
 _NETWORKS = tuple(key for key in _BUILT_ON if key.startswith(("data.", "gan.")))
 # Those whose place another setting takes once a run is trained.
 _INSTEAD = {
@@ -80,7 +82,7 @@ _INSTEAD = {
     "task.ways": "evaluate.max_classes is the number of classes",
     "inner.steps": "set evaluate.adapt_steps",
     "inner.batch_size": "set evaluate.adapt_batch_size",
-    "data.invert": "metagan data prepare --help tells how to invert other data",
+    "data.invert": "to invert the data of --data, see metagan data prepare --help",
 }
 
 
@@ -108,14 +110,16 @@ def check_changes(
         if value == before:
             continue
         values = f"{run} was trained with {format_value(before)}"
-        if key in (*_BUILT_ON, *_learned_with(trained)):
+        of_its_data = key in _OF_ITS_DATA and key not in read
+        instead = f"; {_INSTEAD[key]}" if key in _INSTEAD else ""
+        if of_its_data or key in (*_BUILT_ON, *_learned_with(trained)):
+            what = "data" if of_its_data else "weights"
             problems.append(
-                f"{where}: {key}: {values}, which its weights cannot leave; train another run for "
-                f"{format_value(value)}"
+                f"{where}: {key}: {values}, which its {what} cannot leave; train another run for "
+                f"{format_value(value)}{instead}"
             )
         elif key not in read and f"{key.partition('.')[0]}." not in read:
             what = "using a trained run" if use is None else f"metagan {use}"
-            instead = f"; {_INSTEAD[key]}" if key in _INSTEAD else ""
             problems.append(
                 f"{where}: {key}: {values}, and {what} does not read it, so {format_value(value)} "
                 f"would change nothing; leave it out{instead}"
