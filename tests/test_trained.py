@@ -112,7 +112,7 @@ def test_what_weights_rates_and_moments_were_learned_with_stays(of_the_run, aske
 
 def test_other_data_by_a_setting_are_refused_where_the_data_are_read():
     asked = load_config(JobConfig, None, ["data.invert=true"]).config
-    with pytest.raises(ConfigError, match="which its data cannot leave.*metagan data prepare"):
+    with pytest.raises(ConfigError, match=r"which its data cannot leave.*metagan data prepare"):
         check_changes(JobConfig(), asked, run="r", where="here", use="evaluate")
     check_changes(JobConfig(), asked, run="r", where="here", use="adapt")
 
