@@ -61,9 +61,12 @@ def _start_of(root: str, folders: list[str]) -> Callable[[], None]:
     claim, hide_nothing = own_packages.claim, own_packages.hide_nothing
 
     def start_with_our_packages() -> None:
+        import contextlib
         import sys
 
-        claim(root)
+        # Whoever needs them will say what is wrong with them; Ray would start worker after worker.
+        with contextlib.suppress(Exception):
+            claim(root)
         sys.path.extend(folder for folder in folders if folder not in sys.path)
         hide_nothing()
 
