@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ray import cloudpickle
+from ray._private import ray_constants
 from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.job_config import JobConfig
@@ -36,6 +37,22 @@ def job_options() -> dict[str, Any]:
     if not _job_has_a_hook():
         options["runtime_env"] = {_HOOK: _start_of(own_packages.ROOT, _folders_of_the_driver())}
     return options
+
+
+@contextlib.contextmanager
+def in_the_drivers_environment() -> Iterator[None]:
+    """A Ray that is started inside of the block uses the Python of this process, as it is.
+
+    Under `uv run`, Ray would pack the working folder for its workers, with all that lies in it; on
+    one machine they need no copy.
+    """
+    constants: Any = ray_constants
+    before = constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV
+    constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
+    try:
+        yield
+    finally:
+        constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = before
 
 
 @contextlib.contextmanager
