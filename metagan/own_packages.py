@@ -94,7 +94,7 @@ def hide_nothing() -> None:
     sys.path[:] = [*kept, *[here] * (len(kept) < len(sys.path))]
 
 
-def module_command(name: str, *words: str) -> "list[str]":
+def module_command(name: str, *words: str) -> list[str]:
     """A command line that runs one of our modules in a process of its own, `python -m` of ours."""
     start = (
         "import runpy, sys; own = runpy.run_path(sys.argv[1]); name = sys.argv[2]; "

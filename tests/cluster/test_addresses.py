@@ -222,6 +222,8 @@ def test_the_option_wins_over_the_variables(
         ("auto", {}, "--address"),
         ("ray://h:10001", {}, "--address"),
         ("http://h:82655", {}, "--address"),
+        # As of --address "$UNSET".
+        ("", {"RAY_ADDRESS": DASHBOARD}, "--address"),
         ("h:port", {}, "--address"),
         # Ray would import the module.
         ("cluster://h", {}, "--address"),
