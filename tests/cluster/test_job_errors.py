@@ -6,6 +6,7 @@ import pytest
 import ray
 from ray.job_submission import JobStatus
 
+from cluster.errors import in_short
 from cluster.jobs import _explain, _message
 
 
@@ -51,3 +52,19 @@ def test_the_servers_error_is_told_with_both_versions_where_they_differ() -> Non
         f"(its Ray is 2.9.0, this machine's is {ray.__version__})"
     )
     assert "its Ray" not in _explain("http://h:1", None, error, ray.__version__)
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("one line", "one line"),
+        ("A heading:\n\n  some advice\n  the fact.\n", "A heading: the fact."),
+        ("the fact is here\nfact", "the fact is here"),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 3", "KeyError: 3"),
+        ("\x1b[36mray::f()\x1b[39m failed\n", "ray::f() failed"),
+        ("", "no reason given"),
+    ],
+)
+def test_several_lines_are_told_in_one(text: str, short: str) -> None:
+    assert in_short(text) == short
+    assert in_short(RuntimeError(text)) == (short if text else "RuntimeError")
