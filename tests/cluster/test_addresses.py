@@ -222,6 +222,8 @@ def test_the_option_wins_over_the_variables(
         ("auto", {}, "--address"),
         ("ray://h:10001", {}, "--address"),
         ("http://h:82655", {}, "--address"),
+        # As of --address "$UNSET".
+        ("", {"RAY_ADDRESS": DASHBOARD}, "--address"),
         ("h:port", {}, "--address"),
         # Ray would import the module.
         ("cluster://h", {}, "--address"),
@@ -310,6 +312,18 @@ def test_what_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
     with contextmanager(listening)(None) as there, pytest.raises(ClusterError) as caught:
         RayJobs(there)
     assert f"what listens at http://{there} does not answer" in str(caught.value)
+
+
+def test_what_speaks_no_http_is_told() -> None:
+    # As Ray's control service begins its answer.
+    with (
+        contextmanager(listening)(b"\0\0\6\4\0\0\0\0\0\r\n") as there,
+        pytest.raises(ClusterError) as caught,
+    ):
+        RayJobs(there)
+    assert f"what answers at http://{there} is no Ray dashboard; is it Ray's own" in str(
+        caught.value
+    )
 
 
 def test_rays_own_port_is_told_from_the_dashboards() -> None:

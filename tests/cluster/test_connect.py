@@ -20,6 +20,7 @@ from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
 from cluster.pool import WorkerPool
+from cluster.worker_start import in_the_drivers_environment
 from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
 
@@ -178,6 +179,7 @@ import numpy as np
 import ray
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
+from cluster.worker_start import in_the_drivers_environment
 from tests.cluster.listening import descendants, listening
 
 @ray.remote(num_cpus=1)
@@ -370,3 +372,17 @@ def test_too_few_workers_are_told_with_what_those_died_of_that_started(
     with pytest.raises(ClusterError, match="no worker within") as caught:
         pool._check_quorum(0, now=61.0)
     assert str(caught.value).endswith(died or "only 0 CPU are free")
+
+
+def test_a_private_ray_packs_no_folder_under_uv_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "ray._private.runtime_env.uv_runtime_env_hook._get_uv_run_cmdline", lambda: ["uv", "run"]
+    )
+    packed: list[object] = []
+    monkeypatch.setattr("ray._private.runtime_env.uv_runtime_env_hook.hook", packed.append)
+    modify = ray._private.worker._maybe_modify_runtime_env
+    with in_the_drivers_environment():
+        assert modify({"env_vars": {}}, False) == {"env_vars": {}}
+    assert packed == []
+    modify({}, False)
+    assert packed == [{}]
