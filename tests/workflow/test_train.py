@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from metagan.checkpoint import CheckpointError
 from metagan.cli.app import run_cli
@@ -21,24 +20,10 @@ from metagan.train import ChunkWorker
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
 from tests.helpers import tree
+from tests.runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2}
-
-
-def tensors(run: Path) -> dict[str, torch.Tensor]:
-    newest = run / "checkpoints" / (run / "checkpoints" / "LATEST").read_text().strip()
-    return {
-        f"{file.stem}.{name}": tensor
-        for file in sorted(newest.glob("*.safetensors"))
-        for name, tensor in load_file(file).items()
-    }
-
-
-def assert_equal_runs(first: Path, second: Path) -> None:
-    a, b = tensors(first), tensors(second)
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_run_folder_is_complete(trained: Path) -> None:
