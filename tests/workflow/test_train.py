@@ -86,6 +86,19 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(
     assert_equal_runs(tmp_path / "straight", tmp_path / "hurt")
 
 
+def test_a_run_that_a_signal_ended_is_not_taken_for_one_of_other_bits(
+    tmp_path: Path, bars_path: Path
+) -> None:
+    """Whoever runs the tests under `timeout`, say, may stop one of their runs and nothing else."""
+    config = bars_config(bars_path, outer={**OUTER, "steps": 3}, checkpoint={"every_steps": 1})
+
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(AssertionError, match=r"stopped at outer step 1 of 3: .*SIGTERM"):
+        run_training(config, tmp_path / "run", on_checkpoint=interrupt)
+
+
 def bits_events(run: Path) -> list[dict[str, object]]:
     file = run / "failures.jsonl"
     events = map(json.loads, file.read_text().splitlines() if file.exists() else [])
