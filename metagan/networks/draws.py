@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from metagan.seeding import derive_seed
 
 
-class DrawsFrom(TorchDispatchMode):
+class DrawsFrom(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside the block, what this thread draws from torch comes from the seed with this name.
 
     Layers draw their weights from torch's global generator. To seed that is not enough: another
@@ -17,7 +17,7 @@ class DrawsFrom(TorchDispatchMode):
     """
 
     def __init__(self, seed: int, *names: str | int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._generator = torch.Generator().manual_seed(derive_seed(seed, *names))
 
     def __torch_dispatch__(

@@ -68,9 +68,12 @@ def test_a_process_that_has_computed_much_computes_what_a_new_one_does(
     tmp_path: Path, repeats: int
 ) -> None:
     sections: list[dict[str, object]] = [
-        {},
-        {"algorithm": {"name": "fomaml"}, "inner": {"steps": 1, "optimizer": "adam"}},
-        {"gan": {"family": "dcgan", "width": 4, "discriminator_width": 4, "latent_dim": 4}},
+        {"inner": {"steps": 1, "batch_size": 2}},
+        {
+            "algorithm": {"name": "fomaml"},
+            "inner": {"steps": 1, "batch_size": 2, "optimizer": "adam"},
+            "outer": {"steps": 3, "meta_batch_size": 2, "episodes_per_chunk": 1},
+        },
     ]
     runs = [bars_run(tmp_path / "bars", **each) for each in sections]
     vectors = [run.layout.flatten(run.initial).numpy() for run in runs]
