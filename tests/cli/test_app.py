@@ -27,7 +27,7 @@ def metagan(*arguments, environment=None, code=None, **options):
         env={**kept, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         **options,
     )
@@ -224,7 +224,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
     ) as process:
         process.stdout.close()
         err = process.stderr.read()
-        assert process.wait(timeout=60) == EXIT_CLOSED_PIPE
+        assert process.wait(timeout=240) == EXIT_CLOSED_PIPE
     assert err == b""
 
 
@@ -249,7 +249,7 @@ def test_home_may_be_unset_and_the_folder_read_only(tmp_path):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

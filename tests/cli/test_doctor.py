@@ -207,7 +207,7 @@ def test_a_closed_port_is_seen_at_once():
     [finding] = check_cluster(ClusterConfig(address=f"127.0.0.1:{port}"), {})
     assert finding.level == "problem"
     assert "does not answer" in finding.text
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
 
 
 def test_a_port_that_is_not_rays_is_given_up_in_time():
@@ -339,7 +339,7 @@ def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, m
             differing, _, short = check_cluster(three, other)
         finally:
             head.stdin.close()
-            head.wait(timeout=60)
+            head.wait(timeout=240)
     assert (node.level, stored.level, room.level) == ("ok", "ok", "ok")
     assert gpus.level == "problem"
     assert f"Ray has {seen + 1} GPUs there, but torch sees {seen}" in gpus.text

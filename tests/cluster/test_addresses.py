@@ -309,7 +309,7 @@ def test_another_program_that_answers_is_told(status: int, value: object, said: 
 
 def test_what_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.jobs._ANSWER_S", 0.2)
-    with contextmanager(listening)(None) as there, pytest.raises(ClusterError) as caught:
+    with listening(None) as there, pytest.raises(ClusterError) as caught:
         RayJobs(there)
     assert f"what listens at http://{there} does not answer" in str(caught.value)
 
@@ -317,7 +317,7 @@ def test_what_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
 def test_what_speaks_no_http_is_told() -> None:
     # As Ray's control service begins its answer.
     with (
-        contextmanager(listening)(b"\0\0\6\4\0\0\0\0\0\r\n") as there,
+        listening(b"\0\0\6\4\0\0\0\0\0\r\n") as there,
         pytest.raises(ClusterError) as caught,
     ):
         RayJobs(there)
