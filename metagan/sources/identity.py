@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from metagan.dataset import DataError
-from metagan.sources.collect import a_few, canonical_split
-from metagan.sources.tree import clean_name
+from metagan.sources.names import a_few, clean_name
+from metagan.sources.split_words import canonical_split
 from metagan.words import counted
 
 # `-00000-of-00002`, with a hash behind it in the hub's older files.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import a_few, describe_origin, listed
+from metagan.sources.collect import describe_origin
 from metagan.sources.identity import (
     FileRole,
     file_roles,
@@ -31,8 +31,10 @@ from metagan.sources.identity import (
     take_split,
 )
 from metagan.sources.links import unfollowed_links
+from metagan.sources.names import a_few, clean_name
+from metagan.sources.notes import listed
 from metagan.sources.parts import LabelledPart, assemble_parts
-from metagan.sources.tree import clean_name, file_sha256
+from metagan.sources.tree import file_sha256
 
 _MAX_BYTES: Final = 8 * 2**30
 _IMAGES_MAGIC: Final = 2051

@@ -13,25 +13,27 @@ from typing import Final
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.archives import zip_name_notes
-from metagan.sources.collect import Sample, assemble, describe_origin, endings, listed
+from metagan.sources.collect import Sample, assemble, describe_origin
 from metagan.sources.contents import (
     TreeContents,
     archives_beside,
     check_own_root,
     contents_notes,
+    endings,
     read_contents,
     refuse_lost,
 )
 from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
 from metagan.sources.layout import Layout, find_layout
+from metagan.sources.names import clean_name
+from metagan.sources.notes import listed
 from metagan.sources.own_folders import skipped_notes
 from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import (
     ARCHIVE_SUFFIXES,
     Parts,
     TreeFile,
-    clean_name,
     file_sha256,
     read_tree,
     tree_name,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from metagan.dataset import DataError
-from metagan.sources.collect import a_few
+from metagan.sources.names import a_few
 from metagan.sources.split_words import SplitName, is_fold, names_of_parts, split_name
 from metagan.sources.tree import Parts
 

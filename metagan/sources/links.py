@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from metagan.dataset import DataError
-from metagan.sources.tree import clean_name
+from metagan.sources.names import clean_name
 
 
 def hub_blob(file: Path) -> Path | None:

@@ -14,20 +14,14 @@ from typing import Any, Final, cast
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    Sample,
-    a_few,
-    assemble,
-    canonical_split,
-    describe_origin,
-    listed,
-    try_decode,
-)
+from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
 from metagan.sources.identity import shown_below
 from metagan.sources.links import hub_blob
-from metagan.sources.names import TableNames, strip_invisible, whole_number
+from metagan.sources.names import TableNames, a_few, clean_name, strip_invisible, whole_number
+from metagan.sources.notes import listed
+from metagan.sources.split_words import canonical_split
 from metagan.sources.table_text import read_records
-from metagan.sources.tree import clean_name, file_sha256, leaves_root, read_below
+from metagan.sources.tree import file_sha256, leaves_root, read_below
 from metagan.words import counted
 
 MANIFEST_NAMES: Final = ("metadata.csv", "metadata.jsonl", "manifest.csv", "manifest.jsonl")

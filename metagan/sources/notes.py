@@ -14,6 +14,8 @@ _BY_WEIGHT: Final = (
 )
 _UNKNOWN: Final = 2
 
+MAX_LISTED: Final = 20
+
 
 def weight(note: str) -> int:
     """The rank of a note, 0 the heaviest: leaks, whole classes, labels, looks, files."""
@@ -37,4 +39,12 @@ def first_notes(notes: Sequence[str], *, most: int = 5) -> list[str]:
     shown = list(ordered[: max(most, heaviest)])
     if left := len(ordered) - len(shown):
         shown.append(f"and {left} more: metagan data inspect")
+    return shown
+
+
+def listed(lines: Sequence[str], what: str, *, most: int = MAX_LISTED) -> list[str]:
+    """The first lines, each prefixed with what they are, and how many more there are."""
+    shown = [f"{what}: {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"{what}: {len(lines) - most} more")
     return shown

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import a_few, canonical_split, describe_origin, listed
+from metagan.sources.collect import describe_origin
 from metagan.sources.identity import (
     FileRole,
     file_roles,
@@ -29,9 +29,11 @@ from metagan.sources.identity import (
     split_word_notes,
 )
 from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
-from metagan.sources.names import TableNames, strip_invisible
+from metagan.sources.names import TableNames, a_few, strip_invisible
+from metagan.sources.notes import listed
 from metagan.sources.npz_arrays import array_names, read_arrays
 from metagan.sources.parts import LabelledPart, assemble_parts
+from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import file_sha256
 
 _IMAGES: Final = frozenset({"images", "image", "imgs", "x", "data"})

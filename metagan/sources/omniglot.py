@@ -12,7 +12,7 @@ from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import Sample, a_few, assemble, describe_origin, listed
+from metagan.sources.collect import Sample, assemble, describe_origin
 from metagan.sources.contents import (
     TreeContents,
     check_own_root,
@@ -21,7 +21,9 @@ from metagan.sources.contents import (
     refuse_lost,
 )
 from metagan.sources.decode import is_picture
-from metagan.sources.tree import Parts, file_sha256, read_tree, tree_name
+from metagan.sources.names import a_few
+from metagan.sources.notes import listed
+from metagan.sources.tree import Parts, file_sha256, read_tree, tree_name, with_parents
 
 _BACKGROUND: Final = "images_background"
 _EVALUATION: Final = "images_evaluation"
@@ -113,7 +115,7 @@ def _places(root: Path, contents: TreeContents) -> tuple[dict[Parts, Parts], lis
             loose.append(parts)
         else:
             folders[parts] = parts[: top + 2]
-    filled = {folder[:end] for folder in folders.values() for end in range(len(folder) + 1)}
+    filled = with_parents(folders.values())
     lost = sorted({"/".join(parts[:-1]) for parts in loose if parts[:-1] not in filled})
     if folders and lost:
         raise DataError(

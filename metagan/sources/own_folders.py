@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from metagan.sources.collect import a_few
+from metagan.sources.names import a_few
 from metagan.sources.tree import Parts
 
 GENERATED: Final = "generated pictures"

@@ -21,15 +21,7 @@ import pyarrow.parquet as pq
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    Sample,
-    a_few,
-    assemble,
-    canonical_split,
-    describe_origin,
-    listed,
-    try_decode,
-)
+from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
 from metagan.sources.identity import (
     FileRole,
     file_roles,
@@ -39,8 +31,17 @@ from metagan.sources.identity import (
     split_word_notes,
 )
 from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
-from metagan.sources.names import TableNames, strip_invisible, table_name, whole_number
-from metagan.sources.tree import ReadLimits, clean_name, file_sha256
+from metagan.sources.names import (
+    TableNames,
+    a_few,
+    clean_name,
+    strip_invisible,
+    table_name,
+    whole_number,
+)
+from metagan.sources.notes import listed
+from metagan.sources.split_words import canonical_split
+from metagan.sources.tree import ReadLimits, file_sha256
 
 _ROWS_AT_ONCE: Final = 256
 _MAX_ROW_GROUP_BYTES: Final = 8 * 2**30

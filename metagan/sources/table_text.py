@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from metagan.dataset import DataError
-from metagan.sources.collect import a_few
-from metagan.sources.names import strip_invisible
+from metagan.sources.names import a_few, strip_invisible
 
 _MAX_BYTES: Final = 2 * 2**30
 _DELIMITERS: Final = (",", ";", "\t", "|")

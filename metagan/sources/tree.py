@@ -3,13 +3,13 @@
 import hashlib
 import os
 import stat
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from metagan.dataset import DataError
+from metagan.sources.names import clean_name
 
 Parts = tuple[str, ...]
 """A path below the root, readable (see `clean_name`)."""
@@ -117,13 +117,15 @@ def tree_name(root: Path) -> str:
     return clean_name(name)
 
 
-def clean_name(name: str) -> str:
-    r"""A name that can be printed and compared: composed Unicode, other bytes as `\xNN`."""
-    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    composed = unicodedata.normalize("NFC", readable)
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed
-    )
+def with_parents(folders: Iterable[Parts]) -> set[Parts]:
+    """Some folders and all above them; () is the root."""
+    return {folder[:end] for folder in folders for end in range(len(folder) + 1)}
+
+
+def first_outside(folder: Parts, known: Collection[Parts]) -> Parts | None:
+    """The uppermost of a folder and those above it that is not known; None if all are."""
+    ends = range(1, len(folder) + 1)
+    return next((folder[:end] for end in ends if folder[:end] not in known), None)
 
 
 def leaves_root(relative: str) -> bool:

@@ -7,7 +7,8 @@ import zipfile
 import pytest
 
 from metagan.dataset import DataError
-from metagan.sources.tree import ReadLimits, clean_name, leaves_root, read_tree, tree_name
+from metagan.sources.names import clean_name
+from metagan.sources.tree import ReadLimits, leaves_root, read_tree, tree_name
 from tests.sources.pictures import write
 
 
