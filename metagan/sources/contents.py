@@ -125,9 +125,8 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
         )
     filled = with_parents(places)
     without = [*contents.empty, *(parts[:-1] for parts in contents.others)]
-    if bare := sorted(
-        {"/".join(top) for parts in without if (top := first_outside(parts, filled))}
-    ):
+    tops = (first_outside(parts, filled) for parts in without)
+    if bare := sorted({"/".join(top) for top in tops if top}):
         notes.append(f"folders without pictures: {a_few(bare, most=10)}")
     named = (("/".join(parts), kind) for parts, kind in contents.others.items() if kind)
     notes += format_notes(named)

@@ -25,11 +25,10 @@ from metagan.sources.contents import (
 )
 from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
+from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
-from metagan.sources.names import clean_name
 from metagan.sources.notes import listed
 from metagan.sources.own_folders import skipped_notes
-from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import (
     ARCHIVE_SUFFIXES,
     Parts,
@@ -67,7 +66,7 @@ def load(config: DataConfig) -> Dataset:
     for parts, _ in contents.pictures:
         folders[parts[:-1]].append(parts[-1])
     lists = ["/".join(parts) for parts in contents.others if parts[-1].lower().endswith(_LISTS)]
-    layout = find_layout(folders, str(root), _root_name(root), lists=sorted(lists))
+    layout = find_layout(folders, str(root), root_name(root), lists=sorted(lists))
     refuse_lost(root, contents, layout.places, layout.class_depth)
     notes = [*layout.notes, *contents_notes(contents, layout.places)]
     notes += [note for archive in archives for note in _name_notes(archive)]
@@ -80,13 +79,6 @@ def load(config: DataConfig) -> Dataset:
         origin=describe_origin("image_folder", root, config, sha256=sha256),
         notes=notes,
     )
-
-
-def _root_name(root: Path) -> str:
-    """The name of the only domain: that of the root, or of the folder around a split's part."""
-    name = tree_name(root)
-    above = clean_name(root.resolve().parent.name)
-    return above if canonical_split(name) and above else name
 
 
 def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:

@@ -20,13 +20,12 @@ from metagan.sources.levels import (
     Place,
     Plan,
     is_container,
-    is_plain_split,
     labels_in,
     make_plan,
     usual_depth,
 )
 from metagan.sources.names import a_few, look_alikes
-from metagan.sources.split_words import is_fold, names_of_parts, split_name
+from metagan.sources.split_words import check_mixed, doubtful_notes, is_plain_split, names_of_parts
 from metagan.sources.tree import Parts, first_outside, with_parents
 from metagan.words import counted
 
@@ -78,27 +77,12 @@ def find_layout(
     if plan.split is None:
         first = plan.label if plan.domain is None else plan.domain
         top = {folder[first] for folder in places}
-        _check_mixed(top, root, notes, are_domains=plan.domain is not None)
+        check_mixed(top, root)
+        notes += doubtful_notes(top, "classes" if plan.domain is None else "domains")
     loose = _check_lost(folders, places, plan, root)
     notes += _check_deeper(places, plan, root)
     notes += _check_names(places.values(), root, lists)
     return Layout(places, loose, plan.label + 1, notes)
-
-
-def _check_mixed(names: Collection[str], root: str, notes: list[str], *, are_domains: bool) -> None:
-    """Refuse folders of a split beside others; note names that only look like such."""
-    plain = sorted(filter(is_plain_split, names))
-    if plain:
-        others = sorted(set(names) - set(plain))
-        raise DataError(
-            f"{root}: {a_few(plain)} is called like a part of a split, but {a_few(others)} beside "
-            "it is not; put all others below folders of the split as well (train/, test/), take "
-            f"{plain[0]} away, or give it another name if it is no split"
-        )
-    doubtful = sorted(name for name in names if split_name(name) or is_fold(name))
-    if doubtful:
-        what = "domains" if are_domains else "classes"
-        notes.append(f"splits: folders read as {what} with a split's word: {a_few(doubtful)}")
 
 
 def _check_lost(
@@ -196,7 +180,8 @@ def _check_names(places: Collection[Place], root: str, lists: Sequence[str]) -> 
         for domain, found in sorted(labels.items())
         for group in look_alikes(name for name in found if len(name) > 1)
     ]
-    alike += [" and ".join(f"{name}/..." for name in group) for group in look_alikes(labels)]
+    domains = look_alikes(name for name in labels if len(name) > 1)
+    alike += [" and ".join(f"{name}/..." for name in group) for group in domains]
     if alike:
         notes.append(
             "labels: names that differ in case, spaces or zeros alone, one class or domain each: "

@@ -26,7 +26,6 @@ from metagan.sources.identity import (
     parts_below,
     root_name,
     shown_below,
-    split_word_notes,
 )
 from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
 from metagan.sources.names import TableNames, a_few, strip_invisible
@@ -78,7 +77,7 @@ def load(config: DataConfig) -> Dataset:
         only = f"only links ({'; '.join(links[:3])})" if links else "no .npz file"
         raise DataError(f"{path}: holds {only}")
     root = root_name(path)
-    roles = file_roles([parts_below(file, path) for file in paths], root)
+    roles, role_notes = file_roles([parts_below(file, path) for file in paths], root)
     files = [
         _File(file, shown_below(file, path), role) for file, role in zip(paths, roles, strict=True)
     ]
@@ -91,7 +90,7 @@ def load(config: DataConfig) -> Dataset:
     )
     notes = (
         *listed(links, "files left out"),
-        *split_word_notes(roles, root),
+        *role_notes,
         *names.notes(),
     )
     return replace(dataset, notes=(*notes, *dataset.notes))

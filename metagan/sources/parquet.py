@@ -28,7 +28,6 @@ from metagan.sources.identity import (
     parts_below,
     root_name,
     shown_below,
-    split_word_notes,
 )
 from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
 from metagan.sources.names import (
@@ -93,7 +92,7 @@ def load(config: DataConfig) -> Dataset:
     files, notes = _chosen_files(path)
     shown = [shown_below(file, path) for file in files]
     root = root_name(path)
-    roles = file_roles([parts_below(file, path) for file in files], root)
+    roles, role_notes = file_roles([parts_below(file, path) for file in files], root)
     names = TableNames()
     samples: list[Sample] = []
     seen: dict[str, list[_Table]] = {}
@@ -110,8 +109,7 @@ def load(config: DataConfig) -> Dataset:
         config,
         sha256={name: file_sha256(file) for name, file in zip(shown, files, strict=True)},
     )
-    words = split_word_notes(roles, root)
-    return assemble(samples, origin=origin, notes=[*notes, *words, *names.notes()])
+    return assemble(samples, origin=origin, notes=[*notes, *role_notes, *names.notes()])
 
 
 def parquet_files(path: Path) -> list[Path]:

@@ -3,12 +3,16 @@
 import pytest
 
 from metagan.dataset import DataError
-from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes
+from metagan.sources.identity import file_roles, root_name
 
 
 def roles(*paths):
-    found = file_roles([tuple(path.split("/")) for path in paths], "root")
+    found, _ = file_roles([tuple(path.split("/")) for path in paths], "root")
     return [(role.domain, role.split) for role in found]
+
+
+def notes_on(*paths, root="root"):
+    return file_roles([tuple(path.split("/")) for path in paths], root)[1]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +78,9 @@ def test_a_path_with_two_splits_is_refused():
 
 
 def test_domains_that_hold_a_splits_word_are_noted_unless_the_user_named_the_folder_so():
-    roles = [FileRole(name) for name in ("latin", "blood-train", "a/skin-test", "my-test")]
-    (note,) = split_word_notes(roles, "my-test")
-    assert note.startswith("domains: read as 2 domains, although ")
-    assert ": a/skin-test, blood-train;" in note
-    assert split_word_notes([FileRole("contest"), FileRole("trainers")], "root") == []
+    (note,) = notes_on("latin", "blood-train", "a/skin-test", "0000", root="my-test")
+    assert note.startswith("splits: read as domains with a split's word: a/skin-test, blood-train;")
+    assert notes_on("contest", "trainers") == []
 
 
 @pytest.mark.parametrize(

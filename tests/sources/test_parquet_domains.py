@@ -246,7 +246,7 @@ def test_a_domain_without_rows_and_a_name_that_holds_a_splits_word_are_noted(tmp
     data = read(tmp_path)
     assert data.domains == ("crash-test", "latin")
     assert data.notes[0] == "domains left out: greek, as greek.parquet holds no rows"
-    assert data.notes[1].startswith("domains: read as 1 domain, although ")
+    assert data.notes[1].startswith("splits: read as domains with a split's word: ")
 
 
 def in_hub_cache(root, name="datasets--me--letters", revision="0a" * 20):

@@ -50,7 +50,9 @@ def test_other_words_are_no_splits(word):
 
 def test_what_a_name_says_besides_its_split_is_kept():
     assert split_name("trainA").rest == "A"
-    assert split_name("val2017").rest == "2017"
+    assert split_name("val2017").rest == ""
+    assert split_name("2017_val").rest == "2017"
+    assert split_name("old_latin-train_2").rest == "old_latin"
     assert split_name("Old-Latin.test").rest == "Old-Latin"
 
 
