@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from metagan.dataset import DataError
+from metagan.sources.links import real_path
 from metagan.sources.names import a_few, clean_name
 from metagan.sources.split_words import (
     SplitName,
@@ -106,7 +107,7 @@ def root_name(path: Path) -> str:
     are, too. A revision in the hub's cache is called like its data set.
     """
     is_named = path.is_dir() or path.name.lower().endswith(ARCHIVE_SUFFIXES)
-    start = path.resolve() if is_named else path.absolute().parent.resolve()
+    start = real_path(path) if is_named else path.absolute().parent.resolve()
     passed_over = _PLACES if is_named else _PLACES | _CONTAINERS
     for place in (start, *start.parents):
         if _HUB_REVISION.fullmatch(place.name) and place.parent.name == "snapshots":

@@ -27,6 +27,7 @@ from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
 from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
+from metagan.sources.links import hub_revision, leads_out
 from metagan.sources.notes import listed
 from metagan.sources.own_folders import skipped_notes
 from metagan.sources.tree import (
@@ -51,11 +52,11 @@ def load(config: DataConfig) -> Dataset:
             readable picture, a whole folder of pictures would be left out, or the archive is
             damaged or unsafe.
     """
-    root = Path(config.path or "").expanduser()
+    root = hub_revision(Path(config.path or "").expanduser())
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
     check_own_root(root, contents)
-    packed = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
+    packed = _packed_beside(root, contents)
     if not contents.pictures and len(packed) > 1:
         archives = packed
         inner = (file for archive in archives for file in _unpacked(root, archive))
@@ -79,6 +80,12 @@ def load(config: DataConfig) -> Dataset:
         origin=describe_origin("image_folder", root, config, sha256=sha256),
         notes=notes,
     )
+
+
+def _packed_beside(root: Path, contents: TreeContents) -> list[Path]:
+    """The archives in a folder that may be opened: no links out of it."""
+    found = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
+    return [archive for archive in found if not leads_out(archive, root)]
 
 
 def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:

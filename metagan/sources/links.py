@@ -1,6 +1,9 @@
-"""Links: only those of the Hugging Face hub's cache lead out of the data folder and are followed.
+"""Links: those inside the data folder and those of the Hugging Face hub's cache are data.
 
 The cache keeps `<repository>/snapshots/<revision>/<file>` as links to `<repository>/blobs/<hash>`.
+Pictures are read through both kinds, as the name of a link's folder is their class. Of Parquet, npz
+and idx files only the hub's links are followed: what others inside the folder lead to is read where
+it lies, and would be two domains. Nothing is read through links that lead elsewhere.
 """
 
 import os
@@ -21,6 +24,16 @@ def hub_blob(file: Path) -> Path | None:
         if folder.name == "snapshots":
             return target if target.parent == folder.parent / "blobs" and target.is_file() else None
     return None
+
+
+def real_path(path: Path) -> Path:
+    """A path without links, but those of the hub's cache, as a blob's name says nothing."""
+    return path.parent.resolve() / path.name if hub_blob(path) else path.resolve()
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path below a root leads out of it by links; those of the hub's cache do not."""
+    return not path.resolve().is_relative_to(root.resolve()) and hub_blob(path) is None
 
 
 def hub_revision(path: Path) -> Path:

@@ -22,6 +22,10 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _MAX_COLUMNS_SHOWN: Final = 20
 
 
+class ColumnsMissing(DataError):
+    """A list that has not the columns of a list of pictures: perhaps it is another list."""
+
+
 def read_records(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and values by column of every row; columns of a CSV are in lower case.
 
@@ -30,6 +34,7 @@ def read_records(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[
         needed: Columns that must be there; by them the delimiter of a CSV is found.
 
     Raises:
+        ColumnsMissing: If a CSV has not all that are needed.
         DataError: If the file is neither, or malformed; the message has the line.
     """
     suffix = path.suffix.lower()
@@ -97,7 +102,7 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
     where = f"{path}, line {1 + skipped}"
     if missing:
         shown = a_few([name or "(no name)" for name in header], most=_MAX_COLUMNS_SHOWN)
-        raise DataError(
+        raise ColumnsMissing(
             f"{where}: no column {', '.join(missing)}; columns are {shown}; needed are "
             f"{', '.join(needed)} and perhaps split; rename or add columns (where there is one "
             "domain, all rows give the same)"

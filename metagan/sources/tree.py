@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from metagan.dataset import DataError
+from metagan.sources.links import hub_blob, leads_out, real_path
 from metagan.sources.names import clean_name
 
 Parts = tuple[str, ...]
@@ -84,8 +85,8 @@ def read_tree(
     """Every file below a folder or inside an archive, except hidden files and system clutter.
 
     Folders with nothing in them are given as well. Links are followed where they stay below `root`
-    or inside the archive; others, and loops, are reported as files with a problem. A tar comes in
-    its own order, the others sorted.
+    or inside the archive, or are the hub's (see `metagan.sources.links`); others, and loops, are
+    reported as files with a problem. A tar comes in its own order, the others sorted.
 
     Args:
         root: A folder, or a file with one of `ARCHIVE_SUFFIXES`.
@@ -110,7 +111,7 @@ def read_tree(
 
 def tree_name(root: Path) -> str:
     """The name of a folder or archive without the archive's ending."""
-    name = root.resolve().name
+    name = real_path(root).name
     for suffix in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True):
         if root.is_file() and name.lower().endswith(suffix) and len(name) > len(suffix):
             return clean_name(name[: -len(suffix)])
@@ -137,7 +138,7 @@ def leaves_root(relative: str) -> bool:
 
 
 def read_below(root: Path, path: Path, *, limits: ReadLimits | None = None) -> bytes:
-    """The bytes of a file that must lie below `root`, links resolved.
+    """The bytes of a file that must lie below `root`, links resolved, or in the hub's cache.
 
     Raises:
         DataError: If it lies elsewhere, is missing, no regular file, too large or unreadable; the
@@ -146,7 +147,7 @@ def read_below(root: Path, path: Path, *, limits: ReadLimits | None = None) -> b
     limits = limits or ReadLimits()
     try:
         real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve()):
+        if leads_out(path, root):
             raise DataError("a link out of the data folder; not followed")
         status = real.stat()
         # Opening a pipe or a device could wait for ever.
@@ -246,6 +247,7 @@ def _name_on_disk(name: str) -> str:
 
 def _head(path: Path) -> bytes:
     """The first bytes of a regular file; none of others, and where it cannot be read."""
+    path = hub_blob(path) or path
     try:
         # Opening a pipe or a device could wait for ever, and a link may lead out of the root.
         if stat.S_ISREG(path.stat(follow_symlinks=False).st_mode):
