@@ -120,8 +120,8 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
     archives = ["/".join(parts) for parts in archives_beside(contents)]
     if archives:
         notes.append(
-            f"skipped: archives beside pictures are not opened: {a_few(archives)}; unpack them, or "
-            "name one itself (data.path)"
+            f"pictures left out: archives beside pictures are not opened: {a_few(archives)}; "
+            "unpack them, or name one itself (data.path)"
         )
     filled = with_parents(places)
     without = [*contents.empty, *(parts[:-1] for parts in contents.others)]
@@ -132,7 +132,7 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
     notes += format_notes(named)
     if contents.others:
         names = endings("/".join(parts) for parts in contents.others)
-        notes.append(f"other files ignored, by ending: {names}")
+        notes.append(f"other files ignored: by ending {names}")
     return notes
 
 
