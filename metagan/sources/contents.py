@@ -72,20 +72,6 @@ def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool
     )
 
 
-def check_own_root(root: Path, contents: TreeContents) -> None:
-    """Refuse a run, a search and the like as data.
-
-    Raises:
-        DataError: If the root itself is one.
-    """
-    kind = contents.skipped.get((), GENERATED)
-    if kind != GENERATED:
-        raise DataError(
-            f"data.path {root}: this folder is {kind} of metagan, no data; name the folder with "
-            "the pictures"
-        )
-
-
 def refuse_lost(
     root: Path, contents: TreeContents, places: Iterable[Parts], class_depth: int
 ) -> None:

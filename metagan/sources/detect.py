@@ -31,14 +31,11 @@ def detect_source(path: Path) -> str:
 
 def _detect_folder(path: Path) -> str:
     from metagan.sources.links import hub_revision
-    from metagan.sources.own_folders import GENERATED, own_kind_of
+    from metagan.sources.own_folders import PREPARED, own_kind_of, refuse_own
 
     kind = own_kind_of(path)
-    if kind and kind not in (GENERATED, "prepared data"):
-        raise DataError(
-            f"data.path {path}: this folder is {kind} of metagan, no data; name the folder with "
-            "the pictures"
-        )
+    if kind != PREPARED:
+        refuse_own(path, kind)
     found = dict(_layouts(hub_revision(path)))
     if len(found) > 1:
         named = " and ".join(f"{what} (data.source={name})" for name, what in found.items())

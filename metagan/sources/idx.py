@@ -28,7 +28,7 @@ from metagan.sources.identity import (
     root_name,
     shown_below,
 )
-from metagan.sources.links import unfollowed_links
+from metagan.sources.named_files import unfollowed_links
 from metagan.sources.names import a_few, clean_name
 from metagan.sources.notes import listed
 from metagan.sources.parts import LabelledPart, assemble_parts

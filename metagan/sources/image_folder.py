@@ -17,7 +17,6 @@ from metagan.sources.collect import Sample, assemble, describe_origin
 from metagan.sources.contents import (
     TreeContents,
     archives_beside,
-    check_own_root,
     contents_notes,
     endings,
     read_contents,
@@ -29,7 +28,7 @@ from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
 from metagan.sources.links import hub_revision, leads_out
 from metagan.sources.notes import listed
-from metagan.sources.own_folders import skipped_notes
+from metagan.sources.own_folders import refuse_own, skipped_notes
 from metagan.sources.tree import (
     ARCHIVE_SUFFIXES,
     Parts,
@@ -55,7 +54,7 @@ def load(config: DataConfig) -> Dataset:
     root = hub_revision(Path(config.path or "").expanduser())
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
-    check_own_root(root, contents)
+    refuse_own(root, contents.skipped.get((), ""))
     packed = _packed_beside(root, contents)
     if not contents.pictures and len(packed) > 1:
         archives = packed

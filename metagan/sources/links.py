@@ -6,12 +6,9 @@ and idx files only the hub's links are followed: what others inside the folder l
 it lies, and would be two domains. Nothing is read through links that lead elsewhere.
 """
 
-import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from metagan.dataset import DataError
-from metagan.sources.names import clean_name
 
 
 def hub_blob(file: Path) -> Path | None:
@@ -49,13 +46,3 @@ def hub_revision(path: Path) -> Path:
         named = f", such as data.path={revisions[0]}" if revisions else ""
         raise DataError(f"{path}: holds {len(revisions)} revisions; name the one to read{named}")
     return revisions[0]
-
-
-def unfollowed_links(entries: Iterable[Path], root: Path) -> list[str]:
-    """A line for every file or folder below a root that is a link, but not of the hub's cache."""
-    return [
-        f"{clean_name(str(entry.relative_to(root)))}: a link to "
-        f"{clean_name(os.path.realpath(entry))}; not followed"
-        for entry in entries
-        if entry.is_symlink() and not hub_blob(entry)
-    ]

@@ -7,7 +7,6 @@ Shapes: N pictures of H x W pixels with C channels.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,8 @@ from metagan.sources.identity import (
     root_name,
     shown_below,
 )
-from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
+from metagan.sources.links import hub_revision
+from metagan.sources.named_files import named_files, none_found
 from metagan.sources.names import TableNames, a_few, strip_invisible
 from metagan.sources.notes import listed
 from metagan.sources.npz_arrays import array_names, read_arrays
@@ -71,11 +71,9 @@ def load(config: DataConfig) -> Dataset:
             of range, two files are one set in two sizes, or a file is damaged.
     """
     path = hub_revision(Path(config.path or "").expanduser())
-    paths = npz_files(path)
-    links = unfollowed_links(_named_npz(path), path) if path.is_dir() else []
+    paths, links = named_files(path, ".npz", levels=1)
     if not paths:
-        only = f"only links ({'; '.join(links[:3])})" if links else "no .npz file"
-        raise DataError(f"{path}: holds {only}")
+        raise none_found(path, ".npz", links)
     root = root_name(path)
     roles, role_notes = file_roles([parts_below(file, path) for file in paths], root)
     files = [
@@ -97,25 +95,8 @@ def load(config: DataConfig) -> Dataset:
 
 
 def npz_files(path: Path) -> list[Path]:
-    """The file itself, or the .npz files of a folder and of the folders in it, sorted.
-
-    Links are followed where they are those of the hub's cache.
-    """
-    if not path.is_dir():
-        return [path]
-    return [file for file in _named_npz(path) if not file.is_symlink() or hub_blob(file)]
-
-
-def _named_npz(folder: Path) -> list[Path]:
-    """Files and links with the ending in a folder and one level below, and links to folders."""
-    found = []
-    for above, folders, names in os.walk(folder):
-        inner = [] if Path(above) != folder else folders
-        folders[:] = [name for name in inner if not name.startswith(".")]
-        visible = [name for name in names if not name.startswith(".")]
-        found += [Path(above, name) for name in visible if name.lower().endswith(".npz")]
-        found += [Path(above, name) for name in folders if Path(above, name).is_symlink()]
-    return sorted(found)
+    """The file itself, or the .npz files of a folder and of the folders in it, sorted."""
+    return named_files(path, ".npz", levels=1)[0]
 
 
 def _parts(files: Sequence[_File], names: TableNames) -> Iterator[LabelledPart]:

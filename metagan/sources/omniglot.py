@@ -15,7 +15,6 @@ from metagan.settings import DataConfig
 from metagan.sources.collect import Sample, assemble, describe_origin
 from metagan.sources.contents import (
     TreeContents,
-    check_own_root,
     contents_notes,
     read_contents,
     refuse_lost,
@@ -23,6 +22,7 @@ from metagan.sources.contents import (
 from metagan.sources.decode import is_picture
 from metagan.sources.names import a_few
 from metagan.sources.notes import listed
+from metagan.sources.own_folders import refuse_own
 from metagan.sources.tree import Parts, file_sha256, read_tree, tree_name, with_parents
 
 _BACKGROUND: Final = "images_background"
@@ -49,7 +49,7 @@ def load(config: DataConfig) -> Dataset:
     seen: set[Parts] = set()
     for root in roots:
         contents = read_contents(read_tree(root, is_picture), config, invert=not config.invert)
-        check_own_root(root, contents)
+        refuse_own(root, contents.skipped.get((), ""))
         drawings, loose = _places(root, contents)
         refuse_lost(root, contents, drawings.values(), max(map(len, drawings.values()), default=0))
         for parts, picture in contents.pictures:

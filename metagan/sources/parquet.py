@@ -29,7 +29,8 @@ from metagan.sources.identity import (
     root_name,
     shown_below,
 )
-from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
+from metagan.sources.links import hub_revision
+from metagan.sources.named_files import named_files, none_found
 from metagan.sources.names import (
     TableNames,
     a_few,
@@ -113,24 +114,8 @@ def load(config: DataConfig) -> Dataset:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all parquet files below a folder, sorted.
-
-    Links are followed where they are those of the hub's cache.
-    """
-    if not path.is_dir():
-        return [path]
-    return [file for file in _named_parquet(path) if not file.is_symlink() or hub_blob(file)]
-
-
-def _named_parquet(folder: Path) -> list[Path]:
-    """Every file or link below a folder that has the ending, and links to folders; sorted."""
-    found = []
-    for above, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = [name for name in names if not name.startswith(".")]
-        found += [Path(above, name) for name in visible if name.lower().endswith(".parquet")]
-        found += [Path(above, name) for name in folders if Path(above, name).is_symlink()]
-    return sorted(file for file in found if file.is_file() or file.is_symlink())
+    """The file itself, or all parquet files below a folder, sorted."""
+    return named_files(path, ".parquet")[0]
 
 
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
@@ -138,15 +123,9 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     if not path.is_dir():
         note = "generated: its pictures were made by metagan generate, they are no real data"
         return [path], [note] if is_generated(path) else []
-    files = parquet_files(path)
-    unfollowed = unfollowed_links(_named_parquet(path), path)
-    if not files and unfollowed:
-        raise DataError(
-            f"{path}: holds only links ({'; '.join(unfollowed[:3])}); give data.path the folder "
-            "that they lead to, or copy the files"
-        )
+    files, unfollowed = named_files(path, ".parquet")
     if not files:
-        raise DataError(f"{path}: holds no .parquet file")
+        raise none_found(path, ".parquet", unfollowed)
     real = [file for file in files if not is_generated(file)]
     if not real:
         raise DataError(
