@@ -8,7 +8,7 @@ What is left of its path without names of splits and shard counters is the domai
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,7 +56,8 @@ def file_roles(paths: Sequence[Parts], root: str) -> tuple[list[FileRole], list[
     """The domain and split of every file of a data set, and notes on names that are doubtful.
 
     Files are one domain only if nothing but a split or a counter tells their paths apart. Names of
-    files, and of folders at each depth, are levels of their own (see `split_words.parts_among`).
+    files, and of folders at each depth, are looked at together (see `split_words.parts_among`);
+    where that tells nothing, those in one folder are.
 
     Args:
         paths: The folders below the root and the file's name without its ending, for every file.
@@ -66,19 +67,7 @@ def file_roles(paths: Sequence[Parts], root: str) -> tuple[list[FileRole], list[
         DataError: If a path names two splits, or a split's plain word stands beside other names.
     """
     whole = [_without_counter(path) for path in paths]
-    levels: defaultdict[_Level, set[str]] = defaultdict(set)
-    for path in whole:
-        for level, name in path:
-            levels[level].add(name)
-    notes = []
-    parts: dict[_Level, dict[str, SplitName]] = {}
-    for level, names in levels.items():
-        parts[level] = parts_among(names)
-        if not parts[level] and all(map(is_fold, names)):
-            parts[level] = dict.fromkeys(names, SplitName(None, "", is_plain=True))
-            notes.append(f"splits: numbered parts are merged: {a_few(sorted(names))}")
-        elif not parts[level]:
-            check_mixed(names, root)
+    parts, notes = _parts_of([name for path in whole for name in path], root)
     found = [
         _without_splits("/".join(given), path, parts)
         for given, path in zip(paths, whole, strict=True)
@@ -129,44 +118,85 @@ def _is_part(place: Path, name: str) -> bool:
     return names_of_parts({other for other in beside if not other.startswith(".")}) is not None
 
 
-_Level = tuple[int, bool]
-"""How deep a name stands, and whether it is a file's."""
+@dataclass(frozen=True)
+class _Name:
+    """One name of a path.
+
+    Attributes:
+        text: The name.
+        above: The folders that it lies in.
+        is_file: It is a file's, not a folder's.
+    """
+
+    text: str
+    above: Parts
+    is_file: bool
 
 
-def _without_counter(path: Parts) -> list[tuple[_Level, str]]:
-    """The names of a path and their levels, without what only counts the shards."""
-    *folders, stem = path
+def _without_counter(path: Parts) -> list[_Name]:
+    """The names of a path, without what only counts the shards."""
+    *folders, stem = map(clean_name, path)
+    names = [_Name(name, tuple(folders[:i]), is_file=False) for i, name in enumerate(folders)]
     stem = _SHARD.sub("", _PACKING.sub("", stem))
-    named = [((depth, False), name) for depth, name in enumerate(folders)]
-    if not _COUNTER.fullmatch(stem):
-        named.append(((len(folders), True), stem))
-    return [(level, clean_name(name)) for level, name in named if name]
+    if stem and not _COUNTER.fullmatch(stem):
+        names.append(_Name(stem, tuple(folders), is_file=True))
+    return names
+
+
+def _parts_of(names: Iterable[_Name], root: str) -> tuple[dict[_Name, SplitName], list[str]]:
+    """What names say of a split, without those that say nothing; and notes on merged parts."""
+    levels: defaultdict[tuple[int, bool], set[_Name]] = defaultdict(set)
+    for name in names:
+        levels[len(name.above), name.is_file].add(name)
+    found: dict[_Name, SplitName] = {}
+    notes = []
+    for level in levels.values():
+        texts = {name.text for name in level}
+        if all(map(is_fold, texts)):
+            found |= dict.fromkeys(level, SplitName(None, "", is_plain=True))
+            if len(texts) > 1:
+                notes.append(f"splits: numbered parts are merged: {a_few(sorted(texts))}")
+        elif parts := parts_among(texts):
+            found |= {name: parts[name.text] for name in level}
+        else:
+            found |= _parts_by_folder(level, root)
+    return found, notes
+
+
+def _parts_by_folder(level: Iterable[_Name], root: str) -> dict[_Name, SplitName]:
+    folders: defaultdict[Parts, set[str]] = defaultdict(set)
+    for name in level:
+        folders[name.above].add(name.text)
+    parts = {above: parts_among(texts) for above, texts in folders.items()}
+    for above, texts in folders.items():
+        if not parts[above]:
+            check_mixed(texts, "/".join((root, *above)))
+    return {n: parts[n.above][n.text] for n in level if parts[n.above]}
 
 
 def _without_splits(
-    shown: str, path: Sequence[tuple[_Level, str]], parts: Mapping[_Level, Mapping[str, SplitName]]
+    shown: str, path: Sequence[_Name], parts: Mapping[_Name, SplitName]
 ) -> tuple[Parts, str | None]:
     """What is left of a path without the names of splits, and the split.
 
     A split's word inside a name counts only where no other name of the path is a split's.
     """
-    said = [(name, parts[level].get(name)) for level, name in path]
-    splits = {part.split: name for name, part in said if part and part.is_whole and part.split}
+    said = [(name, parts.get(name)) for name in path]
+    splits = {part.split: name.text for name, part in said if part and part.is_whole and part.split}
     if len(splits) > 1:
         raise DataError(
             f"{shown}: its path names two splits, {a_few(list(splits.values()))}; rename the "
             "folder or the file"
         )
-    kept = [(name, part) for name, part in said if not (part and part.is_whole)]
-    inner = [part.split for _, part in kept if part and part.split]
+    kept = [(name.text, part) for name, part in said if not (part and part.is_whole)]
     if splits:
-        is_counted = path[-1][0][1] and kept and kept[-1][0] == path[-1][1]
-        if is_counted and path[-1][1].isdecimal():
-            kept.pop()
-        return tuple(name for name, _ in kept), next(iter(splits))
+        if kept and path[-1].is_file and kept[-1][0] == path[-1].text and kept[-1][0].isdecimal():
+            kept.pop()  # `train/1`: it counts.
+        return tuple(text for text, _ in kept), next(iter(splits))
+    inner = [part.split for _, part in kept if part and part.split]
     if len(inner) == 1:
-        return tuple(part.rest if part and part.split else name for name, part in kept), inner[0]
-    return tuple(name for name, _ in kept), None
+        return tuple(part.rest if part else text for text, part in kept), inner[0]
+    return tuple(text for text, _ in kept), None
 
 
 def _names(paths: Sequence[Parts], root: str) -> dict[Parts, str]:
