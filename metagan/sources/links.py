@@ -6,6 +6,7 @@ and idx files only the hub's links are followed: what others inside the folder l
 it lies, and would be two domains. Nothing is read through links that lead elsewhere.
 """
 
+import os
 from pathlib import Path
 
 from metagan.dataset import DataError
@@ -15,8 +16,8 @@ def hub_blob(file: Path) -> Path | None:
     """The file that a link in a revision of the hub's cache stands for; None for anything else."""
     if not file.is_symlink():
         return None
-    here = file.parent.resolve() / file.name
-    target = here.resolve()
+    here = _resolved(file.parent) / file.name
+    target = _resolved(here)
     for folder in here.parents:
         if folder.name == "snapshots":
             return target if target.parent == folder.parent / "blobs" and target.is_file() else None
@@ -25,12 +26,17 @@ def hub_blob(file: Path) -> Path | None:
 
 def real_path(path: Path) -> Path:
     """A path without links, but those of the hub's cache, as a blob's name says nothing."""
-    return path.parent.resolve() / path.name if hub_blob(path) else path.resolve()
+    return _resolved(path.parent) / path.name if hub_blob(path) else _resolved(path)
 
 
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a path below a root leads out of it by links; those of the hub's cache do not."""
-    return not path.resolve().is_relative_to(root.resolve()) and hub_blob(path) is None
+    return not _resolved(path).is_relative_to(_resolved(root)) and hub_blob(path) is None
+
+
+def _resolved(path: Path) -> Path:
+    """As `Path.resolve`, which raises where links go in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def hub_revision(path: Path) -> Path:
