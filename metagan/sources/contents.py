@@ -11,7 +11,7 @@ from metagan.sources.collect import Decoded, try_decode
 from metagan.sources.decode import is_picture
 from metagan.sources.first_bytes import format_notes, picture_format
 from metagan.sources.names import a_few
-from metagan.sources.own_folders import GENERATED, own_folders, skipped_notes, upper_of
+from metagan.sources.own_folders import GENERATED_NOTE, own_folders, skipped_notes, upper_of
 from metagan.sources.tree import ARCHIVE_SUFFIXES, Parts, TreeFile, first_outside, with_parents
 from metagan.words import counted
 
@@ -102,7 +102,7 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
     """Lines on what was not read, whole folders before single files."""
     notes = skipped_notes({"/".join(p): kind for p, kind in contents.skipped.items() if p})
     if () in contents.skipped:
-        notes.append(f"generated: these are {GENERATED} of metagan, not originals")
+        notes.append(GENERATED_NOTE)
     archives = ["/".join(parts) for parts in archives_beside(contents)]
     if archives:
         notes.append(

@@ -28,6 +28,7 @@ from metagan.sources.identity import (
     root_name,
     shown_below,
 )
+from metagan.sources.links import data_path
 from metagan.sources.named_files import unfollowed_links
 from metagan.sources.names import a_few, clean_name
 from metagan.sources.notes import listed
@@ -90,7 +91,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If a file is missing, truncated or not idx, a file and its gzipped form differ,
             or pictures and labels differ in number.
     """
-    path = Path(config.path or "").expanduser()
+    path = data_path(config)
     images_files = idx_image_files(path)
     links = unfollowed_links(_folders_in(path), path) if path.is_dir() else []
     if not images_files:

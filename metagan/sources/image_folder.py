@@ -26,7 +26,7 @@ from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
 from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
-from metagan.sources.links import hub_revision, leads_out
+from metagan.sources.links import data_path, leads_out
 from metagan.sources.notes import listed
 from metagan.sources.own_folders import refuse_own, skipped_notes
 from metagan.sources.tree import (
@@ -51,7 +51,7 @@ def load(config: DataConfig) -> Dataset:
             readable picture, a whole folder of pictures would be left out, or the archive is
             damaged or unsafe.
     """
-    root = hub_revision(Path(config.path or "").expanduser())
+    root = data_path(config)
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
     refuse_own(root, contents.skipped.get((), ""))

@@ -1,15 +1,16 @@
 """Links: those inside the data folder and those of the Hugging Face hub's cache are data.
 
 The cache keeps `<repository>/snapshots/<revision>/<file>` as links to `<repository>/blobs/<hash>`.
-Pictures are read through both kinds, as the name of a link's folder is their class. Of Parquet, npz
-and idx files only the hub's links are followed: what others inside the folder lead to is read where
-it lies, and would be two domains. Nothing is read through links that lead elsewhere.
+Pictures are read through both kinds, as the name of a link's folder is their class. Of Parquet
+and npz files only the hub's links are followed: what others inside the folder lead to is read where
+it lies, and would be two domains. No picture is read through a link that leads elsewhere.
 """
 
 import os
 from pathlib import Path
 
 from metagan.dataset import DataError
+from metagan.settings import DataConfig
 
 
 def hub_blob(file: Path) -> Path | None:
@@ -37,6 +38,11 @@ def leads_out(path: Path, root: Path) -> bool:
 def _resolved(path: Path) -> Path:
     """As `Path.resolve`, which raises where links go in a circle."""
     return Path(os.path.realpath(path))
+
+
+def data_path(config: DataConfig) -> Path:
+    """Where the data of the settings lie, `data.path`; see `hub_revision`."""
+    return hub_revision(Path(config.path or "").expanduser())
 
 
 def hub_revision(path: Path) -> Path:

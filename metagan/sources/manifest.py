@@ -17,7 +17,7 @@ from metagan.settings import DataConfig
 from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
 from metagan.sources.detect import folder_of_pictures
 from metagan.sources.identity import shown_below
-from metagan.sources.links import hub_revision
+from metagan.sources.links import data_path
 from metagan.sources.names import TableNames, a_few, clean_name, strip_invisible, whole_number
 from metagan.sources.notes import listed
 from metagan.sources.split_words import canonical_split, is_plain_split, names_of_parts
@@ -50,7 +50,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If the manifest is malformed (the message has the line), a file name leaves its
             folder, or a class has no readable picture.
     """
-    given = hub_revision(Path(config.path or "").expanduser())
+    given = data_path(config)
     manifests = _chosen_manifests(given)
     names = TableNames()
     samples: list[Sample] = []

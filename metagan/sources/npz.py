@@ -26,7 +26,7 @@ from metagan.sources.identity import (
     root_name,
     shown_below,
 )
-from metagan.sources.links import hub_revision
+from metagan.sources.links import data_path
 from metagan.sources.named_files import named_files, none_found
 from metagan.sources.names import TableNames, a_few, strip_invisible
 from metagan.sources.notes import listed
@@ -70,7 +70,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If arrays are missing, do not fit each other, hold objects, NaN or values out
             of range, two files are one set in two sizes, or a file is damaged.
     """
-    path = hub_revision(Path(config.path or "").expanduser())
+    path = data_path(config)
     paths, links = named_files(path, ".npz", levels=1)
     if not paths:
         raise none_found(path, ".npz", links)

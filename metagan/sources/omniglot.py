@@ -20,6 +20,7 @@ from metagan.sources.contents import (
     refuse_lost,
 )
 from metagan.sources.decode import is_picture
+from metagan.sources.links import data_path
 from metagan.sources.names import a_few
 from metagan.sources.notes import listed
 from metagan.sources.own_folders import refuse_own
@@ -42,7 +43,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If there is no drawing, an archive is damaged or unsafe, a character has no
             readable drawing, or a folder of drawings is no alphabet or character.
     """
-    path = Path(config.path or "").expanduser()
+    path = data_path(config)
     roots = omniglot_archives(path) or [path]
     samples: list[Sample] = []
     notes: list[str] = []

@@ -16,6 +16,9 @@ from metagan.sources.tree import Parts
 
 GENERATED: Final = "generated pictures"
 PREPARED: Final = "prepared data"
+GENERATED_NOTE: Final = (
+    "generated: its pictures were made by metagan generate, they are no real data"
+)
 
 
 def own_kind(files: Collection[str], folders: Collection[str]) -> str:

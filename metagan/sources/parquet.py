@@ -29,7 +29,7 @@ from metagan.sources.identity import (
     root_name,
     shown_below,
 )
-from metagan.sources.links import hub_revision
+from metagan.sources.links import data_path
 from metagan.sources.named_files import named_files, none_found
 from metagan.sources.names import (
     TableNames,
@@ -40,6 +40,7 @@ from metagan.sources.names import (
     whole_number,
 )
 from metagan.sources.notes import listed
+from metagan.sources.own_folders import GENERATED_NOTE
 from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import ReadLimits, file_sha256
 
@@ -89,7 +90,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If a file is damaged, has an extension type, lacks `image` or `label`, the files
             of a domain number their classes differently, or a class has no readable picture.
     """
-    path = hub_revision(Path(config.path or "").expanduser())
+    path = data_path(config)
     files, notes = _chosen_files(path)
     shown = [shown_below(file, path) for file in files]
     root = root_name(path)
@@ -121,8 +122,7 @@ def parquet_files(path: Path) -> list[Path]:
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     """The files to read, and notes on those that are not real data or not followed."""
     if not path.is_dir():
-        note = "generated: its pictures were made by metagan generate, they are no real data"
-        return [path], [note] if is_generated(path) else []
+        return [path], [GENERATED_NOTE] if is_generated(path) else []
     files, unfollowed = named_files(path, ".parquet")
     if not files:
         raise none_found(path, ".parquet", unfollowed)
