@@ -23,7 +23,6 @@ from metagan.sources.split_words import (
     doubtful_notes,
     is_fold,
     is_plain_split,
-    names_of_parts,
     parts_among,
 )
 from metagan.sources.tree import ARCHIVE_SUFFIXES, Parts, tree_name
@@ -108,14 +107,18 @@ def root_name(path: Path) -> str:
 
 
 def _is_part(place: Path, name: str) -> bool:
-    """Whether a folder or archive is a part of a split, by the names beside it if need be."""
-    if is_plain_split(name) or not canonical_split(name):
-        return is_plain_split(name)
+    """Whether a folder or archive is a part of a split; what is beside it tells where a word can't.
+
+    What else lies there, such as a folder of annotations, does not matter.
+    """
+    split = canonical_split(name)
+    if split is None or is_plain_split(name):
+        return split is not None
     try:
-        beside = {tree_name(entry) for entry in place.parent.iterdir()}
+        beside = [tree_name(entry) for entry in place.parent.iterdir()]
     except OSError:
         return False
-    return names_of_parts({other for other in beside if not other.startswith(".")}) is not None
+    return any(canonical_split(other) not in (None, split) for other in beside)
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,6 @@ def load(config: DataConfig) -> Dataset:
     )
 
 
-def find_manifest(folder: Path) -> Path | None:
-    """The manifest that lies in a folder itself, or None."""
-    return next(iter(_manifests_in(folder)), None)
-
-
 def manifest_files(path: Path) -> list[Path]:
     """The manifest itself, or those in a folder and its split folders, such as `train/`."""
     if not path.is_dir():

@@ -114,11 +114,6 @@ def load(config: DataConfig) -> Dataset:
     return assemble(samples, origin=origin, notes=[*notes, *role_notes, *names.notes()])
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all parquet files below a folder, sorted."""
-    return named_files(path, ".parquet")[0]
-
-
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     """The files to read, and notes on those that are not real data or not followed."""
     if not path.is_dir():

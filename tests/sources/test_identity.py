@@ -123,6 +123,7 @@ def test_a_folder_called_by_a_word_of_two_meanings_is_a_part_beside_other_parts(
     (tmp_path / "letters" / "novel").mkdir(parents=True)
     if beside:
         (tmp_path / "letters" / beside).mkdir()
+        (tmp_path / "letters" / "annotations").mkdir()
     assert root_name(tmp_path / "letters" / "novel") == name
 
 
