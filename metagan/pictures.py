@@ -7,16 +7,21 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from metagan.dataset import DataError
 from metagan.files import write_bytes
 from metagan.samples import array_of, in_bytes, pictures_of
 
 Pictures = NDArray[np.uint8]
+
+GENERATED_MARK: Final = ("metagan", "generated")
+"""Keyword and text in the PNG files of generated pictures, which are no data to learn from."""
 
 
 def grid(rows: Sequence[Sequence[Pictures]], *, gap: int = 1, scale: int = 2) -> Pictures:
@@ -71,15 +76,22 @@ def _checked(rows: Sequence[Sequence[Pictures]]) -> list[list[Pictures]]:
     return [[next(flat) for _ in row] for row in groups]
 
 
-def png_bytes(picture: Pictures) -> bytes:
+def png_bytes(picture: Pictures, *, is_generated: bool = False) -> bytes:
     """A picture (H, W, 3), (H, W) or (C, H, W) with C in (1, 3) as PNG.
+
+    Args:
+        picture: The picture.
+        is_generated: A GAN drew it: a text in the file says so, wherever the file is copied.
 
     Raises:
         DataError: If it is not one picture.
     """
     stream = io.BytesIO()
+    text = PngInfo()
+    if is_generated:
+        text.add_text(*GENERATED_MARK)
     if isinstance(picture, Image.Image):
-        picture.save(stream, format="PNG", optimize=True)
+        picture.save(stream, format="PNG", optimize=True, pnginfo=text)
         return stream.getvalue()
     [picture] = in_bytes([array_of(picture)], "picture")
     if picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.shape[-1] not in (1, 3):
@@ -91,7 +103,8 @@ def png_bytes(picture: Pictures) -> bytes:
             f"picture has shape {picture.shape}; expected (H, W), (H, W, 3) or (C, H, W); "
             "metagan.grid puts several on one"
         )
-    Image.fromarray(np.ascontiguousarray(picture)).save(stream, format="PNG", optimize=True)
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.save(stream, format="PNG", optimize=True, pnginfo=text)
     return stream.getvalue()
 
 

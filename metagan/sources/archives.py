@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from metagan.dataset import DataError
+from metagan.sources.names import clean_name
 from metagan.sources.tree import (
     HEAD_BYTES,
     Parts,
     ReadLimits,
     TreeFile,
-    clean_name,
     is_clutter,
     leaves_root,
     reason,

@@ -26,6 +26,7 @@ from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources import arrow, glyphs
 from metagan.sources.detect import detect_source
+from metagan.sources.links import real_path
 from metagan.sources.manifest import listed_files
 from metagan.sources.own_folders import own_kind_of
 from metagan.sources.registry import load_dataset
@@ -148,7 +149,7 @@ def _entry_name(config: DataConfig, source: str) -> str:
     if source == "glyphs":
         description["matplotlib"] = importlib.metadata.version("matplotlib")
     else:
-        root = Path(config.path or "").expanduser().resolve()
+        root = real_path(Path(config.path or "").expanduser())
         description["path"] = os.fsencode(root).hex()
         files = _input_files(root, source, skip=frozenset(cache_roots(config)))
         description["files"] = [_file_state(root, path) for path in files]

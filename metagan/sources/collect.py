@@ -7,19 +7,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
 from metagan.sources.decode import Traits, decode_image
 from metagan.sources.depth import Deep, Given, Levels, Whites, choose_whites
 from metagan.sources.looks import count_traits
+from metagan.sources.names import a_few, clean_name
+from metagan.sources.notes import listed
 from metagan.sources.record import Reading
-from metagan.sources.split_words import canonical_split as canonical_split
-from metagan.sources.tree import clean_name
 from metagan.words import counted
-
-MAX_LISTED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -218,34 +216,6 @@ def describe_sizes(sizes: Mapping[tuple[int, int], int], *, most: int = 3) -> st
         ends = smallest if len(others) == 1 else f"from {smallest} to {largest}"
         shown.append(f"{len(others)} more, {ends}")
     return ", ".join(shown)
-
-
-def listed(lines: Sequence[str], what: str, *, most: int = MAX_LISTED) -> list[str]:
-    """The first lines, each prefixed with what they are, and how many more there are."""
-    shown = [f"{what}: {line}" for line in lines[:most]]
-    if len(lines) > most:
-        shown.append(f"{what}: {len(lines) - most} more")
-    return shown
-
-
-def bare_folders(names: Iterable[str]) -> list[str]:
-    """A note on folders that look like a class or domain but hold no picture; none without them."""
-    found = sorted(set(names))
-    return [f"folders without pictures: {a_few(found, most=10)}"] if found else []
-
-
-def a_few(names: Sequence[str], *, most: int = 5) -> str:
-    """The first of names that come from files, fit to be printed, and how many more there are."""
-    shown = [clean_name(name) for name in names[:most]]
-    if len(names) > most:
-        shown.append(f"{len(names) - most} more")
-    return ", ".join(shown) or "none"
-
-
-def endings(names: Iterable[str]) -> str:
-    """`.txt (12), .md (1)`: how many names have which ending, most frequent first."""
-    counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
-    return ", ".join(f"{suffix} ({count})" for suffix, count in counts.most_common(5))
 
 
 def _class_splits(

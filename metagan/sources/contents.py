@@ -1,16 +1,18 @@
 """What a tree of files holds besides its layout: pictures, other files, and what cannot be read."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from metagan.dataset import DataError
 from metagan.settings import DataConfig
-from metagan.sources.collect import Decoded, a_few, bare_folders, endings, try_decode
+from metagan.sources.collect import Decoded, try_decode
 from metagan.sources.decode import is_picture
 from metagan.sources.first_bytes import format_notes, picture_format
-from metagan.sources.own_folders import GENERATED, own_folders, skipped_notes, upper_of
-from metagan.sources.tree import ARCHIVE_SUFFIXES, Parts, TreeFile
+from metagan.sources.names import a_few
+from metagan.sources.own_folders import GENERATED_NOTE, own_folders, skipped_notes, upper_of
+from metagan.sources.tree import ARCHIVE_SUFFIXES, Parts, TreeFile, first_outside, with_parents
 from metagan.words import counted
 
 
@@ -70,20 +72,6 @@ def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool
     )
 
 
-def check_own_root(root: Path, contents: TreeContents) -> None:
-    """Refuse a run, a search and the like as data.
-
-    Raises:
-        DataError: If the root itself is one.
-    """
-    kind = contents.skipped.get((), GENERATED)
-    if kind != GENERATED:
-        raise DataError(
-            f"data.path {root}: this folder is {kind} of metagan, no data; name the folder with "
-            "the pictures"
-        )
-
-
 def refuse_lost(
     root: Path, contents: TreeContents, places: Iterable[Parts], class_depth: int
 ) -> None:
@@ -93,14 +81,13 @@ def refuse_lost(
         DataError: If a folder not below a class holds pictures, by content or behind a link, and
             none of them is a sample.
     """
-    filled = {folder[:end] for folder in places for end in range(len(folder) + 1)}
+    filled = with_parents(places)
     reasons: dict[Parts, str] = {}
     for parts in contents.lost:
         if parts not in filled and len(parts) <= class_depth:
             reasons[parts] = contents.problems[parts]
     for parts, kind in contents.others.items():
-        folder = parts[:-1]
-        bare = next((folder[:n] for n in range(1, len(folder) + 1) if folder[:n] not in filled), ())
+        bare = first_outside(parts[:-1], filled)
         if kind and bare and len(bare) <= class_depth:
             reasons[bare] = f"its pictures are {kind} by content, but called {parts[-1]}"
     if reasons:
@@ -115,31 +102,24 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
     """Lines on what was not read, whole folders before single files."""
     notes = skipped_notes({"/".join(p): kind for p, kind in contents.skipped.items() if p})
     if () in contents.skipped:
-        notes.append(f"generated: these are {GENERATED} of metagan, not originals")
+        notes.append(GENERATED_NOTE)
     archives = ["/".join(parts) for parts in archives_beside(contents)]
     if archives:
         notes.append(
-            f"skipped: archives beside pictures are not opened: {a_few(archives)}; unpack them, or "
-            "name one itself (data.path)"
+            f"pictures left out: archives beside pictures are not opened: {a_few(archives)}; "
+            "unpack them, or name one itself (data.path)"
         )
-    filled = {folder[:end] for folder in places for end in range(len(folder) + 1)}
+    filled = with_parents(places)
     without = [*contents.empty, *(parts[:-1] for parts in contents.others)]
-    notes += bare_folders(_bare(without, filled))
+    tops = (first_outside(parts, filled) for parts in without)
+    if bare := sorted({"/".join(top) for top in tops if top}):
+        notes.append(f"folders without pictures: {a_few(bare, most=10)}")
     named = (("/".join(parts), kind) for parts, kind in contents.others.items() if kind)
     notes += format_notes(named)
     if contents.others:
         names = endings("/".join(parts) for parts in contents.others)
-        notes.append(f"other files ignored, by ending: {names}")
+        notes.append(f"other files ignored: by ending {names}")
     return notes
-
-
-def _bare(folders: Iterable[Parts], filled: set[Parts]) -> Iterator[str]:
-    """The names of folders without pictures; of one below another only the upper."""
-    for folder in folders:
-        above = (folder[:end] for end in range(1, len(folder) + 1))
-        bare = next((parts for parts in above if parts not in filled), None)
-        if bare is not None:
-            yield "/".join(bare)
 
 
 def archives_beside(contents: TreeContents) -> list[Parts]:
@@ -151,3 +131,9 @@ def archives_beside(contents: TreeContents) -> list[Parts]:
         if (suffix := next((s for s in ARCHIVE_SUFFIXES if parts[-1].lower().endswith(s)), ""))
         and (*parts[:-1], parts[-1][: -len(suffix)]) not in folders
     )
+
+
+def endings(names: Iterable[str]) -> str:
+    """`.txt (12), .md (1)`: how many names have which ending, most frequent first."""
+    counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
+    return ", ".join(f"{suffix} ({count})" for suffix, count in counts.most_common(5))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from metagan.dataset import DataError
+from metagan.pictures import GENERATED_MARK
 from metagan.sources.depth import Deep, levels_of
 
 # A phone's largest photographs have 50 million pixels; one at this cap takes 200 MB to decode.
@@ -75,6 +76,7 @@ class Traits:
         narrowed: It is deep and was read by the upper 8 bits alone, which Pillow does to colour
             pictures: the largest value found there; None where all bits were read.
         hidden: It is blank over its background, though its file holds a drawing.
+        generated: The file says that `metagan generate` wrote it.
     """
 
     colour: bool = False
@@ -82,6 +84,7 @@ class Traits:
     deep: bool = False
     narrowed: int | None = None
     hidden: bool = False
+    generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,8 @@ def decode_image(
                 _check_header(image, name, max_pixels)
                 stored = image.size
                 pixels, traits = _read(image, encoded, name, channels, invert, image_size)
+                keyword, text = GENERATED_MARK
+                traits = replace(traits, generated=image.info.get(keyword) == text)
     except DataError:
         raise
     except UnidentifiedImageError as error:

@@ -16,8 +16,8 @@ _BY_ENDING = {
     ".parquet": "parquet",
 }
 
-# Hubs keep tables in data/ or <configuration>/<split>/, and a revision in a cache below both.
-_TABLE_FOLDERS = ("", "*/", "*/*/", "snapshots/*/*/")
+# Hubs keep tables in data/ or <configuration>/<split>/.
+_TABLE_FOLDERS = ("", "*/", "*/*/")
 
 
 def detect_source(path: Path) -> str:
@@ -30,15 +30,13 @@ def detect_source(path: Path) -> str:
 
 
 def _detect_folder(path: Path) -> str:
-    from metagan.sources.own_folders import GENERATED, own_kind_of
+    from metagan.sources.links import hub_revision
+    from metagan.sources.own_folders import PREPARED, own_kind_of, refuse_own
 
     kind = own_kind_of(path)
-    if kind and kind not in (GENERATED, "prepared data"):
-        raise DataError(
-            f"data.path {path}: this folder is {kind} of metagan, no data; name the folder with "
-            "the pictures"
-        )
-    found = dict(_layouts(path))
+    if kind != PREPARED:
+        refuse_own(path, kind)
+    found = dict(_layouts(hub_revision(path)))
     if len(found) > 1:
         named = " and ".join(f"{what} (data.source={name})" for name, what in found.items())
         raise DataError(
@@ -71,7 +69,7 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
         others = True
     # One level down, beside pictures, an npz file is something that somebody keeps there.
     arrays = sorted(path.glob("*.npz")) or (
-        [] if _folder_of_pictures(path, claimed) else npz_files(path)
+        [] if folder_of_pictures(path, claimed) else npz_files(path)
     )
     if arrays:
         yield "npz", f"npz files ({arrays[0].relative_to(path)})"
@@ -83,7 +81,7 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
         yield "parquet", f"parquet files ({tables[0].relative_to(path)})"
         others = True
     # A list of pictures has its pictures beside it.
-    if others and not manifest and (folder := _folder_of_pictures(path, claimed)):
+    if others and not manifest and (folder := folder_of_pictures(path, claimed)):
         yield "image_folder", f"pictures in folders ({folder.relative_to(path)})"
 
 
@@ -97,7 +95,7 @@ def _tables(path: Path) -> list[Path]:
     return [file for file in files if not is_generated(file)]
 
 
-def _folder_of_pictures(path: Path, claimed: Collection[str]) -> Path | None:
+def folder_of_pictures(path: Path, claimed: Collection[str] = ()) -> Path | None:
     """A folder of pictures below the path, if there are at least two: one is no data set."""
     from metagan.sources.decode import is_picture
     from metagan.sources.own_folders import own_kind_of

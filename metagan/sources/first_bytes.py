@@ -57,6 +57,6 @@ def format_notes(formats: Iterable[tuple[str, str]]) -> list[str]:
         if any(kind in kinds for kind, _ in counts)
     ]
     return [
-        f"skipped: {sum(counts.values())} {are} not called so, by content: {named}; "
+        f"pictures left out: {sum(counts.values())} {are} not called so, by content: {named}; "
         f"{' or '.join(fix)}"
     ]

@@ -315,8 +315,8 @@ def catalogue(shelf: FontShelf) -> Catalogue:
         if keep
     )
     notes = (
-        f"{int(drawn.sum() - kept.sum())} characters left out: they look like another one",
-        f"{composed} characters left out: composed of others, such as letters with accents",
-        f"{total - int(drawn.sum())} characters left out: in none of the {len(shelf.faces)} fonts",
+        f"characters left out: {int(drawn.sum() - kept.sum())} look like another one",
+        f"characters left out: {composed} are composed of others, such as letters with accents",
+        f"characters left out: {total - int(drawn.sum())} are in none of {len(shelf.faces)} fonts",
     )
     return Catalogue(characters, notes)

@@ -94,4 +94,4 @@ def _notes(found: Catalogue, characters: Sequence[Character], config: DataConfig
     if not left:
         return list(found.notes)
     limit = config.max_classes_per_domain
-    return [*found.notes, f"{left} characters left out: data.max_classes_per_domain is {limit}"]
+    return [*found.notes, f"characters left out: {left}, as data.max_classes_per_domain is {limit}"]

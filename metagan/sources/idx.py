@@ -21,18 +21,20 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import a_few, describe_origin, listed
+from metagan.sources.collect import describe_origin
 from metagan.sources.identity import (
     FileRole,
     file_roles,
     root_name,
     shown_below,
-    split_word_notes,
-    take_split,
 )
-from metagan.sources.links import unfollowed_links
+from metagan.sources.links import data_path
+from metagan.sources.named_files import unfollowed_links
+from metagan.sources.names import a_few, clean_name
+from metagan.sources.notes import listed
 from metagan.sources.parts import LabelledPart, assemble_parts
-from metagan.sources.tree import clean_name, file_sha256
+from metagan.sources.split_words import split_name
+from metagan.sources.tree import file_sha256
 
 _MAX_BYTES: Final = 8 * 2**30
 _IMAGES_MAGIC: Final = 2051
@@ -89,7 +91,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If a file is missing, truncated or not idx, a file and its gzipped form differ,
             or pictures and labels differ in number.
     """
-    path = Path(config.path or "").expanduser()
+    path = data_path(config)
     images_files = idx_image_files(path)
     links = unfollowed_links(_folders_in(path), path) if path.is_dir() else []
     if not images_files:
@@ -104,7 +106,7 @@ def load(config: DataConfig) -> Dataset:
         )
     parts = _grouped(images_files, path)
     root = root_name(path)
-    roles = file_roles([_role_path(part, parts) for part in parts], root)
+    roles, role_notes = file_roles([_role_path(part, parts) for part in parts], root)
     used = [file for part in parts for file in (*part.images, *part.labels)]
     sha256 = {shown_below(file, path): file_sha256(file) for file in used}
     dataset = assemble_parts(
@@ -115,7 +117,7 @@ def load(config: DataConfig) -> Dataset:
     notes = (
         *_emnist_notes(parts),
         *listed(links, "files left out"),
-        *split_word_notes(roles, root),
+        *role_notes,
     )
     return replace(dataset, notes=(*notes, *dataset.notes))
 
@@ -162,13 +164,19 @@ def _grouped(images_files: Sequence[Path], root: Path) -> list[_Part]:
         forms[folder, _part_name(file)].append(file)
     parts = []
     for (folder, name), files in forms.items():
-        set_name, split = take_split(name.replace("t10k", "test"))
+        set_name, split = _set_and_split(name)
         inside = root.is_dir() and folder.is_relative_to(root)
         folders = folder.relative_to(root).parts if inside else ()
         labels = tuple(label for file in files for label in _labels_beside(file))
         shown = shown_below(files[0], root)
         parts.append(_Part(shown, tuple(files), labels, folders, clean_name(set_name), split))
     return sorted(parts, key=lambda part: (part.folders, part.set_name, _SPLITS.index(part.split)))
+
+
+def _set_and_split(name: str) -> tuple[str, str | None]:
+    """What a file's name says before `images` or `labels`: the set, and the part of its split."""
+    found = split_name(name.replace("t10k", "test"))
+    return (found.rest, found.split) if found and found.is_plain else (name, None)
 
 
 def _role_path(part: _Part, parts: Sequence[_Part]) -> tuple[str, ...]:

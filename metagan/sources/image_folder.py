@@ -13,25 +13,26 @@ from typing import Final
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.archives import zip_name_notes
-from metagan.sources.collect import Sample, assemble, describe_origin, endings, listed
+from metagan.sources.collect import Sample, assemble, describe_origin
 from metagan.sources.contents import (
     TreeContents,
     archives_beside,
-    check_own_root,
     contents_notes,
+    endings,
     read_contents,
     refuse_lost,
 )
 from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
+from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
-from metagan.sources.own_folders import skipped_notes
-from metagan.sources.split_words import canonical_split
+from metagan.sources.links import data_path, leads_out
+from metagan.sources.notes import listed
+from metagan.sources.own_folders import refuse_own, skipped_notes
 from metagan.sources.tree import (
     ARCHIVE_SUFFIXES,
     Parts,
     TreeFile,
-    clean_name,
     file_sha256,
     read_tree,
     tree_name,
@@ -50,11 +51,11 @@ def load(config: DataConfig) -> Dataset:
             readable picture, a whole folder of pictures would be left out, or the archive is
             damaged or unsafe.
     """
-    root = Path(config.path or "").expanduser()
+    root = data_path(config)
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
-    check_own_root(root, contents)
-    packed = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
+    refuse_own(root, contents.skipped.get((), ""))
+    packed = _packed_beside(root, contents)
     if not contents.pictures and len(packed) > 1:
         archives = packed
         inner = (file for archive in archives for file in _unpacked(root, archive))
@@ -65,7 +66,7 @@ def load(config: DataConfig) -> Dataset:
     for parts, _ in contents.pictures:
         folders[parts[:-1]].append(parts[-1])
     lists = ["/".join(parts) for parts in contents.others if parts[-1].lower().endswith(_LISTS)]
-    layout = find_layout(folders, str(root), _root_name(root), lists=sorted(lists))
+    layout = find_layout(folders, str(root), root_name(root), lists=sorted(lists))
     refuse_lost(root, contents, layout.places, layout.class_depth)
     notes = [*layout.notes, *contents_notes(contents, layout.places)]
     notes += [note for archive in archives for note in _name_notes(archive)]
@@ -80,11 +81,10 @@ def load(config: DataConfig) -> Dataset:
     )
 
 
-def _root_name(root: Path) -> str:
-    """The name of the only domain: that of the root, or of the folder around a split's part."""
-    name = tree_name(root)
-    above = clean_name(root.resolve().parent.name)
-    return above if canonical_split(name) and above else name
+def _packed_beside(root: Path, contents: TreeContents) -> list[Path]:
+    """The archives in a folder that may be opened: no links out of it."""
+    found = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
+    return [archive for archive in found if not leads_out(archive, root)]
 
 
 def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:

@@ -15,19 +15,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from metagan.dataset import DataError
-from metagan.sources.collect import a_few
 from metagan.sources.levels import (
     MUST_LIE,
     Place,
     Plan,
     is_container,
-    is_plain_split,
     labels_in,
     make_plan,
     usual_depth,
 )
-from metagan.sources.split_words import is_fold, names_of_parts, split_name
-from metagan.sources.tree import Parts
+from metagan.sources.names import a_few, look_alikes
+from metagan.sources.split_words import check_mixed, doubtful_notes, is_plain_split, names_of_parts
+from metagan.sources.tree import Parts, first_outside, with_parents
 from metagan.words import counted
 
 # So many domains must have a single class before that is doubtful.
@@ -78,41 +77,25 @@ def find_layout(
     if plan.split is None:
         first = plan.label if plan.domain is None else plan.domain
         top = {folder[first] for folder in places}
-        _check_mixed(top, root, notes, are_domains=plan.domain is not None)
+        check_mixed(top, root)
+        notes += doubtful_notes(top, "classes" if plan.domain is None else "domains")
     loose = _check_lost(folders, places, plan, root)
     notes += _check_deeper(places, plan, root)
     notes += _check_names(places.values(), root, lists)
     return Layout(places, loose, plan.label + 1, notes)
 
 
-def _check_mixed(names: Collection[str], root: str, notes: list[str], *, are_domains: bool) -> None:
-    """Refuse folders of a split beside others; note names that only look like such."""
-    plain = sorted(filter(is_plain_split, names))
-    if plain:
-        others = sorted(set(names) - set(plain))
-        raise DataError(
-            f"{root}: {a_few(plain)} is called like a part of a split, but {a_few(others)} beside "
-            "it is not; put all others below folders of the split as well (train/, test/), take "
-            f"{plain[0]} away, or give it another name if it is no split"
-        )
-    doubtful = sorted(name for name in names if split_name(name) or is_fold(name))
-    if doubtful:
-        what = "domains" if are_domains else "classes"
-        notes.append(f"splits: folders read as {what} with a split's word: {a_few(doubtful)}")
-
-
 def _check_lost(
     folders: Mapping[Parts, Sequence[str]], places: Mapping[Parts, Place], plan: Plan, root: str
 ) -> list[Parts]:
     """The folders whose own pictures are loose; those of which nothing is read are refused."""
-    filled = {folder[:end] for folder in places for end in range(len(folder) + 1)}
+    filled = with_parents(places)
     lost: Counter[Parts] = Counter()
     loose = []
     for folder, pictures in folders.items():
         if folder in places:
             continue
-        ends = range(1, len(folder) + 1)
-        upper = next((folder[:end] for end in ends if folder[:end] not in filled), None)
+        upper = first_outside(folder, filled)
         if upper is None:
             loose.append(folder)
         else:
@@ -191,27 +174,17 @@ def _check_names(places: Collection[Place], root: str, lists: Sequence[str]) -> 
             f"labels: every domain has one class, such as {first}; if the upper folders are the "
             "classes, take the lower ones away"
         )
-    alike = _alike(labels) + [f"{a}/... and {b}/..." for a, b in _pairs(labels)]
+    # A letter's two cases are two classes.
+    alike = [
+        " and ".join(f"{domain}/{name}" for name in group)
+        for domain, found in sorted(labels.items())
+        for group in look_alikes(name for name in found if len(name) > 1)
+    ]
+    domains = look_alikes(name for name in labels if len(name) > 1)
+    alike += [" and ".join(f"{name}/..." for name in group) for group in domains]
     if alike:
         notes.append(
-            "labels: names that differ in case or spaces alone, one class or domain each: "
+            "labels: names that differ in case, spaces or zeros alone, one class or domain each: "
             f"{a_few(alike)}"
         )
     return notes
-
-
-def _alike(labels: Mapping[str, Collection[str]]) -> list[str]:
-    return [
-        f"{domain}/{a} and {domain}/{b}"
-        for domain, names in sorted(labels.items())
-        for a, b in _pairs(names)
-    ]
-
-
-def _pairs(names: Collection[str]) -> list[tuple[str, str]]:
-    """Names that are equal but for case and spaces; a letter's two cases are two classes."""
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for name in sorted(names):
-        if len(name) > 1:
-            groups["".join(name.casefold().split())].append(name)
-    return [(group[0], group[1]) for group in groups.values() if len(group) > 1]

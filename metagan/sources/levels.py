@@ -7,8 +7,14 @@ from itertools import pairwise
 from typing import Final
 
 from metagan.dataset import DataError
-from metagan.sources.collect import a_few
-from metagan.sources.split_words import SplitName, is_fold, names_of_parts, split_name
+from metagan.sources.names import a_few
+from metagan.sources.split_words import (
+    SplitName,
+    is_fold,
+    is_plain_split,
+    names_of_parts,
+    parts_among,
+)
 from metagan.sources.tree import Parts
 
 _CONTAINERS: Final = frozenset(
@@ -115,7 +121,7 @@ def make_plan(
         levels.pop()
     while levels:
         top = names[levels[0]]
-        found = names_of_parts(top)
+        found = (parts_among(top) if len(levels) >= 2 else names_of_parts(top)) or {}
         if found and split is None:
             split, parts = levels[0], found
         elif len(levels) >= 2 and all(map(is_fold, top)):
@@ -127,7 +133,7 @@ def make_plan(
         ):
             break
         levels.pop(0)
-    if len(levels) == 3 and split is None and (found := names_of_parts(names[levels[1]])):
+    if len(levels) == 3 and split is None and (found := parts_among(names[levels[1]])):
         split, parts = levels.pop(1), found
     while len(levels) >= 3 and all(map(is_container, names[levels[1]])):
         levels.pop(1)
@@ -135,7 +141,7 @@ def make_plan(
     _check_flat(names, levels, split, root, lists)
     if len(levels) > 2:
         raise DataError(f"{root}: {MUST_LIE}; found {'/'.join(folders[0])}/{usual[folders[0]][0]}")
-    odd = sorted(name for name in parts if name.lower() not in _USUAL_WORDS)
+    odd = sorted(name for name in parts if parts[name].split and name.lower() not in _USUAL_WORDS)
     if odd:
         read = [f"{name} ({parts[name].split})" for name in odd]
         notes.append(f"splits: folders read as parts of the published split: {a_few(read)}")
@@ -164,12 +170,12 @@ def _repeats_split(
     split: int | None,
     parts: Mapping[str, SplitName],
     level: int,
-    found: Mapping[str, SplitName] | None,
+    found: Mapping[str, SplitName],
 ) -> bool:
     """Whether a level says again which split it is, as in train/train/cat."""
     return (
         split is not None
-        and found is not None
+        and bool(found)
         and all(part.is_whole for part in found.values())
         and all(parts[folder[split]].split == found[folder[level]].split for folder in folders)
     )
@@ -215,12 +221,6 @@ def _check_flat(
 def is_container(name: str) -> bool:
     """Whether a folder's name says only that there are pictures."""
     return name.strip().lower() in _CONTAINERS
-
-
-def is_plain_split(name: str) -> bool:
-    """Whether a name is that of a part of a split, and of nothing else."""
-    found = split_name(name)
-    return found is not None and found.is_whole and found.is_plain
 
 
 def labels_in(lists: Sequence[str]) -> str:

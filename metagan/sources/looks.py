@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from metagan.dataset import DataError, Dataset
 from metagan.sources.decode import LEAST_CONTRAST, Traits
 from metagan.sources.repeats import Repeats
-from metagan.words import counted
+from metagan.words import agreeing, counted
 
 # Levels of 255: a whole data set below an eighth of the scale was scaled by the wrong white.
 _DIM: Final = 32
@@ -28,8 +28,8 @@ def count_traits(found: Iterable[tuple[str, Traits]]) -> dict[str, dict[str, int
         found: Domain and traits of every picture.
 
     Returns:
-        By domain: pictures, colour, transparent, deep, narrowed, hidden; and `narrowed_largest`,
-        the largest value of those that were narrowed, where there are any.
+        By domain: pictures, colour, transparent, deep, narrowed, hidden, generated; and
+        `narrowed_largest`, the largest value of those that were narrowed, where there are any.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for domain, traits in found:
@@ -39,6 +39,7 @@ def count_traits(found: Iterable[tuple[str, Traits]]) -> dict[str, dict[str, int
         count["transparent"] += traits.transparent
         count["deep"] += traits.deep
         count["hidden"] += traits.hidden
+        count["generated"] += traits.generated
         if traits.narrowed is not None:
             count["narrowed"] += 1
             count["narrowed_largest"] = max(count["narrowed_largest"], traits.narrowed)
@@ -124,11 +125,16 @@ def check_looks(dataset: Dataset) -> list[str]:
     known: Mapping[str, Mapping[str, int]] = dataset.origin.get("pictures", {})
     total = {
         name: sum(counts.get(name, 0) for counts in known.values())
-        for name in ("pictures", "colour", "hidden", "narrowed")
+        for name in ("pictures", "colour", "hidden", "narrowed", "generated")
     }
     path = dataset.origin.get("path", "the data")
     _check_narrowed(known, total["narrowed"], str(path))
     notes = [*_blank_notes(dataset, total["hidden"], str(path)), *_dim_notes(dataset)]
+    # Where all is generated the source may have said so already.
+    if total["generated"] and not any(note.startswith("generated:") for note in dataset.notes):
+        number = counted(total["generated"], "picture")
+        were = agreeing(total["generated"], "was", "were")
+        notes.append(f"generated: {number} {were} made by metagan generate, they are no real data")
     if total["colour"] and dataset.sample_shape[0] == 1:
         notes.append(
             f"colour: {total['colour']} of {counted(total['pictures'], 'picture')} are in colour "

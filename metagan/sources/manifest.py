@@ -14,20 +14,15 @@ from typing import Any, Final, cast
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    Sample,
-    a_few,
-    assemble,
-    canonical_split,
-    describe_origin,
-    listed,
-    try_decode,
-)
+from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
+from metagan.sources.detect import folder_of_pictures
 from metagan.sources.identity import shown_below
-from metagan.sources.links import hub_blob
-from metagan.sources.names import TableNames, strip_invisible, whole_number
-from metagan.sources.table_text import read_records
-from metagan.sources.tree import clean_name, file_sha256, leaves_root, read_below
+from metagan.sources.links import data_path
+from metagan.sources.names import TableNames, a_few, clean_name, strip_invisible, whole_number
+from metagan.sources.notes import listed
+from metagan.sources.split_words import canonical_split, is_plain_split, names_of_parts
+from metagan.sources.table_text import ColumnsMissing, read_records
+from metagan.sources.tree import file_sha256, leaves_root, read_below
 from metagan.words import counted
 
 MANIFEST_NAMES: Final = ("metadata.csv", "metadata.jsonl", "manifest.csv", "manifest.jsonl")
@@ -55,7 +50,7 @@ def load(config: DataConfig) -> Dataset:
         DataError: If the manifest is malformed (the message has the line), a file name leaves its
             folder, or a class has no readable picture.
     """
-    given = Path(config.path or "").expanduser()
+    given = data_path(config)
     manifests = _chosen_manifests(given)
     names = TableNames()
     samples: list[Sample] = []
@@ -89,21 +84,17 @@ def load(config: DataConfig) -> Dataset:
     )
 
 
-def find_manifest(folder: Path) -> Path | None:
-    """The manifest that lies in a folder itself, or None."""
-    return next(iter(_manifests_in(folder)), None)
-
-
 def manifest_files(path: Path) -> list[Path]:
     """The manifest itself, or those in a folder and its split folders, such as `train/`."""
     if not path.is_dir():
         return [path]
-    inner = sorted(entry for entry in path.iterdir() if canonical_split(entry.name))
-    return [
-        manifest
-        for folder in (path, *(entry for entry in inner if entry.is_dir()))
-        for manifest in _manifests_in(folder)
-    ]
+    with os.scandir(path) as entries:
+        folders = sorted(entry.name for entry in entries if entry.is_dir())
+    inner = {name: _manifests_in(path / name) for name in folders}
+    listed_in = {name for name, manifests in inner.items() if manifests}
+    parts = {name for name in names_of_parts(listed_in) or {} if canonical_split(name)}
+    parts |= set(filter(is_plain_split, listed_in))
+    return [*_manifests_in(path), *(file for name in sorted(parts) for file in inner[name])]
 
 
 def listed_files(manifest: Path) -> list[Path]:
@@ -156,8 +147,7 @@ def _two_labels(rows: Iterable[tuple[str, str, str]]) -> list[str]:
 def _read_sample(manifest: Path, row: _Row, config: DataConfig) -> Sample:
     content, problem = None, ""
     try:
-        blob = hub_blob(row.file)
-        content = read_below(blob.parent, blob) if blob else read_below(manifest.parent, row.file)
+        content = read_below(manifest.parent, row.file)
     except DataError as error:
         problem = str(error)
     name = f"{row.line}, {row.shown}"
@@ -166,6 +156,21 @@ def _read_sample(manifest: Path, row: _Row, config: DataConfig) -> Sample:
 
 
 def _rows(manifest: Path, given: Path, names: TableNames) -> Iterator[_Row]:
+    """The rows of a manifest; of a list of something else the error says what to do."""
+    try:
+        yield from _checked_rows(manifest, given, names)
+    except ColumnsMissing as error:
+        beside = folder_of_pictures(manifest.parent)
+        if beside is None:
+            raise
+        root = given if given.is_dir() else manifest.parent
+        raise DataError(
+            f"{error}; if this is another list and folders such as {clean_name(beside.name)} are "
+            f"the classes: data.source=image_folder data.path={root}"
+        ) from None
+
+
+def _checked_rows(manifest: Path, given: Path, names: TableNames) -> Iterator[_Row]:
     in_split_folder = given.is_dir() and manifest.parent != given
     split = canonical_split(manifest.parent.name) if in_split_folder else None
     for number, record in read_records(manifest, _REQUIRED):
@@ -196,7 +201,7 @@ def _check_row(where: str, folder: Path, record: Mapping[str, Any], names: Table
 def _value_of(where: str, name: str, record: Mapping[str, Any]) -> str | int:
     """A name that was given as text or as a whole number."""
     if name not in record:
-        raise DataError(
+        raise ColumnsMissing(
             f"{where}: no {name}; there are {a_few(list(record))}; needed are "
             f"{', '.join(_REQUIRED)} and perhaps split"
         )

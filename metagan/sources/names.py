@@ -1,18 +1,17 @@
-"""Names of domains and classes from the values of a table, such as a CSV.
+"""Names that come from files: fit to be printed and compared, a few of many, those of a table.
 
-One class is often spelled in two ways: with a space behind it, with a composed or a decomposed
-accent, in capitals. Differences that cannot be seen are removed; the others are noted. Names of
-folders and files are not changed here (see `tree.clean_name`).
+In a table one class is often spelled in two ways: with a space behind it, with a composed or a
+decomposed accent, in capitals. Differences that cannot be seen are removed; the others are noted.
+Names of folders and files are only cleaned (`clean_name`).
 """
 
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from metagan.sources.tree import clean_name
-from metagan.words import counted
+from metagan.words import agreeing, counted
 
 # White space of all of Unicode, and what is drawn as nothing: joiners, order and direction marks.
 _INVISIBLE: Final = "".join(
@@ -27,6 +26,23 @@ _INVISIBLE: Final = "".join(
 )
 _NUMBER: Final = re.compile(r"0*([0-9]+?)(?:\.0*)?")
 _MAX_SHOWN: Final = 3
+
+
+def clean_name(name: str) -> str:
+    r"""A name that can be printed and compared: composed Unicode, other bytes as `\xNN`."""
+    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    composed = unicodedata.normalize("NFC", readable)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed
+    )
+
+
+def a_few(names: Sequence[str], *, most: int = 5) -> str:
+    """The first of names that come from files, fit to be printed, and how many more there are."""
+    shown = [clean_name(name) for name in names[:most]]
+    if len(names) > most:
+        shown.append(f"{len(names) - most} more")
+    return ", ".join(shown) or "none"
 
 
 def strip_invisible(text: str) -> str:
@@ -75,18 +91,19 @@ class TableNames:
             if len(kinds) > 1
         ]
         if mixed:
+            are = agreeing(len(mixed), "is", "are")
             changed.append(
-                f"labels: {_some(mixed)} {'is' if len(mixed) == 1 else 'are'} given as a number "
-                "and as text; both count as one class"
+                f"labels: {a_few(mixed, most=_MAX_SHOWN)} {are} given as a number and as text; "
+                "both count as one class"
             )
         classes = [
             [f"{domain}/{name}" for name in alike]
             for domain, names in self._kinds.items()
-            for alike in _look_alikes(names)
+            for alike in look_alikes(names)
         ]
         return [
             *changed,
-            *_look_alike_notes("domains", "domain", _look_alikes(self._kinds)),
+            *_look_alike_notes("domains", "domain", look_alikes(self._kinds)),
             *_look_alike_notes("labels", "class", classes),
         ]
 
@@ -101,16 +118,16 @@ class TableNames:
 
 
 def _changed_note(column: str, texts: Counter[str]) -> str:
-    were = f"{counted(texts.total(), 'value')} {'was' if texts.total() == 1 else 'were'}"
+    were = f"{counted(texts.total(), 'value')} {agreeing(texts.total(), 'was', 'were')}"
     # A composed and a decomposed accent look the same unless they are escaped.
     examples = [repr(text) if strip_invisible(text) != text else ascii(text) for text in texts]
     return (
         f"{column}: {were} changed, as white space and invisible characters at the ends are "
-        f"dropped and accents are composed, in {_some(examples)}"
+        f"dropped and accents are composed, in {a_few(examples, most=_MAX_SHOWN)}"
     )
 
 
-def _look_alikes(names: Iterable[str]) -> list[list[str]]:
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
     """Groups of names that differ only by case, white space inside, or zeros of a number."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
@@ -125,11 +142,6 @@ def _look_alike_notes(column: str, noun: str, groups: list[list[str]]) -> list[s
         return []
     shown = [" and ".join(repr(name) for name in group) for group in groups]
     return [
-        f"{column}: do you mean one {noun}? {_some(shown)} differ only by case, white space or "
-        "zeros and are read apart; if they are one, spell them alike"
+        f"{column}: do you mean one {noun}? {a_few(shown, most=_MAX_SHOWN)} differ only by case, "
+        "white space or zeros and are read apart; if they are one, spell them alike"
     ]
-
-
-def _some(texts: list[str]) -> str:
-    more = f", and {len(texts) - _MAX_SHOWN} more" if len(texts) > _MAX_SHOWN else ""
-    return ", ".join(texts[:_MAX_SHOWN]) + more

@@ -1,22 +1,31 @@
-"""Which notes on a data set come first, and how many are shown."""
+"""Notes on a data set: with which words they begin, which come first, how many are shown."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-# A note begins with one of these words and a colon; those of one row weigh the same.
+# A note begins with one of these and a colon; those of one row weigh the same.
 _BY_WEIGHT: Final = (
-    ("leak", "leak by construction"),
-    ("domains left out", "classes left out", "files left out", "folders without pictures"),
-    ("labels", "splits", "domains", "generated", "orientation", "skipped"),
+    # What is measured is too good, or not what was meant.
+    ("leak", "leak by construction", "generated"),
+    # Whole classes or domains, or many pictures, are not read.
+    ("domains left out", "files left out", "folders without pictures", "pictures left out"),
+    # Pictures may be of another class, domain or split, or lie on their side.
+    ("labels", "splits", "domains", "orientation"),
+    # Pictures may look other than their owner thinks.
     ("blank", "depth", "dim", "colour"),
     ("duplicates",),
-    ("left out", "other files ignored"),
+    # Single files, and what is no data.
+    ("left out", "skipped", "other files ignored", "characters left out"),
 )
 _UNKNOWN: Final = 2
+"""Of notes that another version wrote into prepared data."""
+
+FIRST_WORDS: Final = frozenset(word for row in _BY_WEIGHT for word in row)
+MAX_LISTED: Final = 20
 
 
 def weight(note: str) -> int:
-    """The rank of a note, 0 the heaviest: leaks, whole classes, labels, looks, files."""
+    """The rank of a note, 0 the heaviest: leaks, whole classes, labels, looks, repeats, files."""
     word = note.partition(":")[0]
     ranks = (rank for rank, words in enumerate(_BY_WEIGHT) if word in words)
     return next(ranks, _UNKNOWN)
@@ -37,4 +46,12 @@ def first_notes(notes: Sequence[str], *, most: int = 5) -> list[str]:
     shown = list(ordered[: max(most, heaviest)])
     if left := len(ordered) - len(shown):
         shown.append(f"and {left} more: metagan data inspect")
+    return shown
+
+
+def listed(lines: Sequence[str], what: str, *, most: int = MAX_LISTED) -> list[str]:
+    """The first lines, each prefixed with what they are, and how many more there are."""
+    shown = [f"{what}: {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"{what}: {len(lines) - most} more")
     return shown

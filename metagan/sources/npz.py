@@ -7,7 +7,6 @@ Shapes: N pictures of H x W pixels with C channels.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,19 +18,21 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import a_few, canonical_split, describe_origin, listed
+from metagan.sources.collect import describe_origin
 from metagan.sources.identity import (
     FileRole,
     file_roles,
     parts_below,
     root_name,
     shown_below,
-    split_word_notes,
 )
-from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
-from metagan.sources.names import TableNames, strip_invisible
+from metagan.sources.links import data_path
+from metagan.sources.named_files import named_files, none_found
+from metagan.sources.names import TableNames, a_few, strip_invisible
+from metagan.sources.notes import listed
 from metagan.sources.npz_arrays import array_names, read_arrays
 from metagan.sources.parts import LabelledPart, assemble_parts
+from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import file_sha256
 
 _IMAGES: Final = frozenset({"images", "image", "imgs", "x", "data"})
@@ -69,14 +70,12 @@ def load(config: DataConfig) -> Dataset:
         DataError: If arrays are missing, do not fit each other, hold objects, NaN or values out
             of range, two files are one set in two sizes, or a file is damaged.
     """
-    path = hub_revision(Path(config.path or "").expanduser())
-    paths = npz_files(path)
-    links = unfollowed_links(_named_npz(path), path) if path.is_dir() else []
+    path = data_path(config)
+    paths, links = named_files(path, ".npz", levels=1)
     if not paths:
-        only = f"only links ({'; '.join(links[:3])})" if links else "no .npz file"
-        raise DataError(f"{path}: holds {only}")
+        raise none_found(path, ".npz", links)
     root = root_name(path)
-    roles = file_roles([parts_below(file, path) for file in paths], root)
+    roles, role_notes = file_roles([parts_below(file, path) for file in paths], root)
     files = [
         _File(file, shown_below(file, path), role) for file, role in zip(paths, roles, strict=True)
     ]
@@ -89,32 +88,15 @@ def load(config: DataConfig) -> Dataset:
     )
     notes = (
         *listed(links, "files left out"),
-        *split_word_notes(roles, root),
+        *role_notes,
         *names.notes(),
     )
     return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def npz_files(path: Path) -> list[Path]:
-    """The file itself, or the .npz files of a folder and of the folders in it, sorted.
-
-    Links are followed where they are those of the hub's cache.
-    """
-    if not path.is_dir():
-        return [path]
-    return [file for file in _named_npz(path) if not file.is_symlink() or hub_blob(file)]
-
-
-def _named_npz(folder: Path) -> list[Path]:
-    """Files and links with the ending in a folder and one level below, and links to folders."""
-    found = []
-    for above, folders, names in os.walk(folder):
-        inner = [] if Path(above) != folder else folders
-        folders[:] = [name for name in inner if not name.startswith(".")]
-        visible = [name for name in names if not name.startswith(".")]
-        found += [Path(above, name) for name in visible if name.lower().endswith(".npz")]
-        found += [Path(above, name) for name in folders if Path(above, name).is_symlink()]
-    return sorted(found)
+    """The file itself, or the .npz files of a folder and of the folders in it, sorted."""
+    return named_files(path, ".npz", levels=1)[0]
 
 
 def _parts(files: Sequence[_File], names: TableNames) -> Iterator[LabelledPart]:

@@ -12,16 +12,19 @@ from typing import Final
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import Sample, a_few, assemble, describe_origin, listed
+from metagan.sources.collect import Sample, assemble, describe_origin
 from metagan.sources.contents import (
     TreeContents,
-    check_own_root,
     contents_notes,
     read_contents,
     refuse_lost,
 )
 from metagan.sources.decode import is_picture
-from metagan.sources.tree import Parts, file_sha256, read_tree, tree_name
+from metagan.sources.links import data_path
+from metagan.sources.names import a_few
+from metagan.sources.notes import listed
+from metagan.sources.own_folders import refuse_own
+from metagan.sources.tree import Parts, file_sha256, read_tree, tree_name, with_parents
 
 _BACKGROUND: Final = "images_background"
 _EVALUATION: Final = "images_evaluation"
@@ -40,14 +43,14 @@ def load(config: DataConfig) -> Dataset:
         DataError: If there is no drawing, an archive is damaged or unsafe, a character has no
             readable drawing, or a folder of drawings is no alphabet or character.
     """
-    path = Path(config.path or "").expanduser()
+    path = data_path(config)
     roots = omniglot_archives(path) or [path]
     samples: list[Sample] = []
     notes: list[str] = []
     seen: set[Parts] = set()
     for root in roots:
         contents = read_contents(read_tree(root, is_picture), config, invert=not config.invert)
-        check_own_root(root, contents)
+        refuse_own(root, contents.skipped.get((), ""))
         drawings, loose = _places(root, contents)
         refuse_lost(root, contents, drawings.values(), max(map(len, drawings.values()), default=0))
         for parts, picture in contents.pictures:
@@ -113,7 +116,7 @@ def _places(root: Path, contents: TreeContents) -> tuple[dict[Parts, Parts], lis
             loose.append(parts)
         else:
             folders[parts] = parts[: top + 2]
-    filled = {folder[:end] for folder in folders.values() for end in range(len(folder) + 1)}
+    filled = with_parents(folders.values())
     lost = sorted({"/".join(parts[:-1]) for parts in loose if parts[:-1] not in filled})
     if folders and lost:
         raise DataError(

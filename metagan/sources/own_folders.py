@@ -10,10 +10,15 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from metagan.sources.collect import a_few
+from metagan.dataset import DataError
+from metagan.sources.names import a_few
 from metagan.sources.tree import Parts
 
 GENERATED: Final = "generated pictures"
+PREPARED: Final = "prepared data"
+GENERATED_NOTE: Final = (
+    "generated: its pictures were made by metagan generate, they are no real data"
+)
 
 
 def own_kind(files: Collection[str], folders: Collection[str]) -> str:
@@ -23,10 +28,23 @@ def own_kind(files: Collection[str], folders: Collection[str]) -> str:
     if "search.yaml" in files and ("given.yaml" in files or "search.json" in files):
         return "a search"
     if {"samples.arrow", "manifest.json"} <= set(files):
-        return "prepared data"
+        return PREPARED
     if {"adapted.safetensors", "manifest.json"} <= set(files):
         return "an adapted GAN"
     return GENERATED if {"samples.parquet", "grid.png"} <= set(files) else ""
+
+
+def refuse_own(path: Path, kind: str) -> None:
+    """Refuse what metagan wrote as data, but for pictures.
+
+    Raises:
+        DataError: If the kind is another than generated pictures.
+    """
+    if kind not in ("", GENERATED):
+        raise DataError(
+            f"data.path {path}: this folder is {kind} of metagan, no data; name the folder with "
+            "the pictures"
+        )
 
 
 def own_kind_of(folder: Path) -> str:

@@ -21,26 +21,28 @@ import pyarrow.parquet as pq
 
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    Sample,
-    a_few,
-    assemble,
-    canonical_split,
-    describe_origin,
-    listed,
-    try_decode,
-)
+from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
 from metagan.sources.identity import (
     FileRole,
     file_roles,
     parts_below,
     root_name,
     shown_below,
-    split_word_notes,
 )
-from metagan.sources.links import hub_blob, hub_revision, unfollowed_links
-from metagan.sources.names import TableNames, strip_invisible, table_name, whole_number
-from metagan.sources.tree import ReadLimits, clean_name, file_sha256
+from metagan.sources.links import data_path
+from metagan.sources.named_files import named_files, none_found
+from metagan.sources.names import (
+    TableNames,
+    a_few,
+    clean_name,
+    strip_invisible,
+    table_name,
+    whole_number,
+)
+from metagan.sources.notes import listed
+from metagan.sources.own_folders import GENERATED_NOTE
+from metagan.sources.split_words import canonical_split
+from metagan.sources.tree import ReadLimits, file_sha256
 
 _ROWS_AT_ONCE: Final = 256
 _MAX_ROW_GROUP_BYTES: Final = 8 * 2**30
@@ -88,11 +90,11 @@ def load(config: DataConfig) -> Dataset:
         DataError: If a file is damaged, has an extension type, lacks `image` or `label`, the files
             of a domain number their classes differently, or a class has no readable picture.
     """
-    path = hub_revision(Path(config.path or "").expanduser())
+    path = data_path(config)
     files, notes = _chosen_files(path)
     shown = [shown_below(file, path) for file in files]
     root = root_name(path)
-    roles = file_roles([parts_below(file, path) for file in files], root)
+    roles, role_notes = file_roles([parts_below(file, path) for file in files], root)
     names = TableNames()
     samples: list[Sample] = []
     seen: dict[str, list[_Table]] = {}
@@ -109,45 +111,16 @@ def load(config: DataConfig) -> Dataset:
         config,
         sha256={name: file_sha256(file) for name, file in zip(shown, files, strict=True)},
     )
-    words = split_word_notes(roles, root)
-    return assemble(samples, origin=origin, notes=[*notes, *words, *names.notes()])
-
-
-def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all parquet files below a folder, sorted.
-
-    Links are followed where they are those of the hub's cache.
-    """
-    if not path.is_dir():
-        return [path]
-    return [file for file in _named_parquet(path) if not file.is_symlink() or hub_blob(file)]
-
-
-def _named_parquet(folder: Path) -> list[Path]:
-    """Every file or link below a folder that has the ending, and links to folders; sorted."""
-    found = []
-    for above, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = [name for name in names if not name.startswith(".")]
-        found += [Path(above, name) for name in visible if name.lower().endswith(".parquet")]
-        found += [Path(above, name) for name in folders if Path(above, name).is_symlink()]
-    return sorted(file for file in found if file.is_file() or file.is_symlink())
+    return assemble(samples, origin=origin, notes=[*notes, *role_notes, *names.notes()])
 
 
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     """The files to read, and notes on those that are not real data or not followed."""
     if not path.is_dir():
-        note = "generated: its pictures were made by metagan generate, they are no real data"
-        return [path], [note] if is_generated(path) else []
-    files = parquet_files(path)
-    unfollowed = unfollowed_links(_named_parquet(path), path)
-    if not files and unfollowed:
-        raise DataError(
-            f"{path}: holds only links ({'; '.join(unfollowed[:3])}); give data.path the folder "
-            "that they lead to, or copy the files"
-        )
+        return [path], [GENERATED_NOTE] if is_generated(path) else []
+    files, unfollowed = named_files(path, ".parquet")
     if not files:
-        raise DataError(f"{path}: holds no .parquet file")
+        raise none_found(path, ".parquet", unfollowed)
     real = [file for file in files if not is_generated(file)]
     if not real:
         raise DataError(

@@ -13,17 +13,12 @@ from numpy.typing import NDArray
 
 from metagan.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.settings import DataConfig
-from metagan.sources.collect import (
-    MAX_LISTED,
-    a_few,
-    check_names,
-    describe_sizes,
-    kept_splits,
-    known_whites,
-)
+from metagan.sources.collect import check_names, describe_sizes, kept_splits, known_whites
 from metagan.sources.decode import Traits, array_traits, resize_pixels
 from metagan.sources.depth import Given, Levels, Whites, levels_of, scale_array
 from metagan.sources.looks import count_traits
+from metagan.sources.names import a_few
+from metagan.sources.notes import MAX_LISTED
 
 
 @dataclass(frozen=True)

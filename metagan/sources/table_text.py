@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from metagan.dataset import DataError
-from metagan.sources.collect import a_few
-from metagan.sources.names import strip_invisible
+from metagan.sources.names import a_few, strip_invisible
 
 _MAX_BYTES: Final = 2 * 2**30
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _MAX_COLUMNS_SHOWN: Final = 20
+
+
+class ColumnsMissing(DataError):
+    """A list that has not the columns of a list of pictures: perhaps it is another list."""
 
 
 def read_records(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -31,6 +34,7 @@ def read_records(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[
         needed: Columns that must be there; by them the delimiter of a CSV is found.
 
     Raises:
+        ColumnsMissing: If a CSV has not all that are needed.
         DataError: If the file is neither, or malformed; the message has the line.
     """
     suffix = path.suffix.lower()
@@ -98,7 +102,7 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
     where = f"{path}, line {1 + skipped}"
     if missing:
         shown = a_few([name or "(no name)" for name in header], most=_MAX_COLUMNS_SHOWN)
-        raise DataError(
+        raise ColumnsMissing(
             f"{where}: no column {', '.join(missing)}; columns are {shown}; needed are "
             f"{', '.join(needed)} and perhaps split; rename or add columns (where there is one "
             "domain, all rows give the same)"

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import stat
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from metagan.dataset import DataError
+from metagan.sources.links import hub_blob, leads_out, real_path
+from metagan.sources.names import clean_name
 
 Parts = tuple[str, ...]
 """A path below the root, readable (see `clean_name`)."""
@@ -84,8 +85,8 @@ def read_tree(
     """Every file below a folder or inside an archive, except hidden files and system clutter.
 
     Folders with nothing in them are given as well. Links are followed where they stay below `root`
-    or inside the archive; others, and loops, are reported as files with a problem. A tar comes in
-    its own order, the others sorted.
+    or inside the archive, or are the hub's (see `metagan.sources.links`); others, and loops, are
+    reported as files with a problem. A tar comes in its own order, the others sorted.
 
     Args:
         root: A folder, or a file with one of `ARCHIVE_SUFFIXES`.
@@ -110,20 +111,22 @@ def read_tree(
 
 def tree_name(root: Path) -> str:
     """The name of a folder or archive without the archive's ending."""
-    name = root.resolve().name
+    name = real_path(root).name
     for suffix in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True):
         if root.is_file() and name.lower().endswith(suffix) and len(name) > len(suffix):
             return clean_name(name[: -len(suffix)])
     return clean_name(name)
 
 
-def clean_name(name: str) -> str:
-    r"""A name that can be printed and compared: composed Unicode, other bytes as `\xNN`."""
-    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    composed = unicodedata.normalize("NFC", readable)
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed
-    )
+def with_parents(folders: Iterable[Parts]) -> set[Parts]:
+    """Some folders and all above them; () is the root."""
+    return {folder[:end] for folder in folders for end in range(len(folder) + 1)}
+
+
+def first_outside(folder: Parts, known: Collection[Parts]) -> Parts | None:
+    """The uppermost of a folder and those above it that is not known; None if all are."""
+    ends = range(1, len(folder) + 1)
+    return next((folder[:end] for end in ends if folder[:end] not in known), None)
 
 
 def leaves_root(relative: str) -> bool:
@@ -135,7 +138,7 @@ def leaves_root(relative: str) -> bool:
 
 
 def read_below(root: Path, path: Path, *, limits: ReadLimits | None = None) -> bytes:
-    """The bytes of a file that must lie below `root`, links resolved.
+    """The bytes of a file that must lie below `root`, links resolved, or in the hub's cache.
 
     Raises:
         DataError: If it lies elsewhere, is missing, no regular file, too large or unreadable; the
@@ -144,7 +147,7 @@ def read_below(root: Path, path: Path, *, limits: ReadLimits | None = None) -> b
     limits = limits or ReadLimits()
     try:
         real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve()):
+        if leads_out(path, root):
             raise DataError("a link out of the data folder; not followed")
         status = real.stat()
         # Opening a pipe or a device could wait for ever.
@@ -244,6 +247,7 @@ def _name_on_disk(name: str) -> str:
 
 def _head(path: Path) -> bytes:
     """The first bytes of a regular file; none of others, and where it cannot be read."""
+    path = hub_blob(path) or path
     try:
         # Opening a pipe or a device could wait for ever, and a link may lead out of the root.
         if stat.S_ISREG(path.stat(follow_symlinks=False).st_mode):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from metagan.dataset import DataError
-from metagan.sources.tree import clean_name
+from metagan.sources.names import clean_name
 
 _UTF8_FLAG: Final = 0x800
 _UNICODE_PATH: Final = 0x7075

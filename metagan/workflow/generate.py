@@ -39,6 +39,7 @@ def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int 
 def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: int) -> None:
     """Write one sub-folder of PNG per class, `grid.png` and `samples.parquet`, all or nothing.
 
+    Every picture's file says that it was generated, so that a copy is not taken for real data.
     The table has the Hugging Face image layout: image struct<bytes, path>, label, label name.
 
     Raises:
@@ -54,7 +55,7 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
             folder = staging / label.replace("/", "_")
             folder.mkdir(parents=True)
             for number, picture in enumerate(pictures[index]):
-                encoded = png_bytes(picture)
+                encoded = png_bytes(picture, is_generated=True)
                 path = folder / f"{number:05d}.png"
                 path.write_bytes(encoded)
                 relative = str(path.relative_to(staging))
@@ -64,7 +65,7 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
             [adapted.given_back(to_uint8(adapted.target.support[i][:5])), pictures[i][:12]]
             for i in range(min(len(adapted.labels), 40))
         ]
-        (staging / "grid.png").write_bytes(png_bytes(grid(shown)))
+        (staging / "grid.png").write_bytes(png_bytes(grid(shown), is_generated=True))
         staging.rename(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from metagan.sources.collect import a_few, bare_folders, describe_sizes
+from metagan.sources.collect import describe_sizes
+from metagan.sources.names import a_few
 
 
 @pytest.mark.parametrize(
@@ -29,5 +30,3 @@ def test_names_from_files_are_few_and_cannot_steer_the_terminal():
     assert a_few(["a", "b\x1b[2J"]) == "a, b\\x1b[2J"
     assert a_few([str(n) for n in range(9)]) == "0, 1, 2, 3, 4, 4 more"
     assert a_few([]) == "none"
-    assert bare_folders([]) == []
-    assert bare_folders(["b", "a", "b"]) == ["folders without pictures: a, b"]

@@ -3,12 +3,16 @@
 import pytest
 
 from metagan.dataset import DataError
-from metagan.sources.identity import FileRole, file_roles, root_name, split_word_notes
+from metagan.sources.identity import file_roles, root_name
 
 
 def roles(*paths):
-    found = file_roles([tuple(path.split("/")) for path in paths], "root")
+    found, _ = file_roles([tuple(path.split("/")) for path in paths], "root")
     return [(role.domain, role.split) for role in found]
+
+
+def notes_on(*paths, root="root"):
+    return file_roles([tuple(path.split("/")) for path in paths], root)[1]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,20 @@ def roles(*paths):
         (["blood/pictures", "skin/pictures"], [("blood", None), ("skin", None)]),
         (["a/x", "a/y", "b/x"], [("a/x", None), ("a/y", None), ("b/x", None)]),
         (["train/latin", "test/greek"], [("latin", "train"), ("greek", "test")]),
+        # What stands in another folder does not decide.
+        (
+            ["latin/train", "latin/test", "greek/letters"],
+            [("latin", "train"), ("latin", "test"), ("greek/letters", None)],
+        ),
+        (
+            ["a/base/0000", "a/novel/0000", "b/poem/0000"],
+            [("a", "train"), ("a", "test"), ("b/poem", None)],
+        ),
+        (["novel", "poem"], [("novel", None), ("poem", None)]),
+        (["base", "novel"], [("root", "train"), ("root", "test")]),
+        # Numbered parts are merged.
+        (["chunk1", "chunk2"], [("root", None)] * 2),
+        (["latin/fold1", "latin/fold2", "greek/fold1"], [("latin", None)] * 2 + [("greek", None)]),
         # Numbers are names, unless they count shards.
         (["1", "2"], [("1", None), ("2", None)]),
         (["2019", "2020"], [("2019", None), ("2020", None)]),
@@ -74,11 +92,9 @@ def test_a_path_with_two_splits_is_refused():
 
 
 def test_domains_that_hold_a_splits_word_are_noted_unless_the_user_named_the_folder_so():
-    roles = [FileRole(name) for name in ("latin", "blood-train", "a/skin-test", "my-test")]
-    (note,) = split_word_notes(roles, "my-test")
-    assert note.startswith("domains: read as 2 domains, although ")
-    assert ": a/skin-test, blood-train;" in note
-    assert split_word_notes([FileRole("contest"), FileRole("trainers")], "root") == []
+    (note,) = notes_on("latin", "blood-train", "a/skin-test", "0000", root="my-test")
+    assert note.startswith("splits: read as domains with a split's word: a/skin-test, blood-train;")
+    assert notes_on("contest", "trainers") == []
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,20 @@ def test_a_folder_gives_its_name_unless_it_is_a_splits_or_a_revisions(tmp_path, 
     folder = tmp_path / place
     folder.mkdir(parents=True)
     assert root_name(folder) == name
+
+
+@pytest.mark.parametrize(
+    ("beside", "name"),
+    [("base", "letters"), ("train", "letters"), ("poem", "novel"), ("", "novel")],
+)
+def test_a_folder_called_by_a_word_of_two_meanings_is_a_part_beside_other_parts(
+    tmp_path, beside, name
+):
+    (tmp_path / "letters" / "novel").mkdir(parents=True)
+    if beside:
+        (tmp_path / "letters" / beside).mkdir()
+        (tmp_path / "letters" / "annotations").mkdir()
+    assert root_name(tmp_path / "letters" / "novel") == name
 
 
 def test_a_single_file_is_called_like_the_folder_above_data(tmp_path):

@@ -158,7 +158,7 @@ def test_other_files_and_pictures_at_another_depth_are_noted(tmp_path):
     }
     data = load_from(write(tmp_path, files))
     assert names(data) == ["latin/a", "latin/b"]
-    assert "other files ignored, by ending: .md (1)" in data.notes
+    assert "other files ignored: by ending .md (1)" in data.notes
     assert sum("not as deep in folders" in note for note in data.notes) == 2
 
 
@@ -326,7 +326,7 @@ def test_single_pictures_that_are_called_otherwise_are_counted_by_content(tmp_pa
     files |= {"latin/a/y": encode(noise(8)), "latin/a/z.txt": b"text", "latin/a/BM.doc": b"BMW"}
     for form in three_forms(write(tmp_path / "t", tree(*FOUR) | files)):
         notes = load_from(form).notes
-        [note] = [note for note in notes if note.startswith("skipped: 4 pictures")]
+        [note] = [note for note in notes if note.startswith("pictures left out: 4 pictures")]
         assert "JPEG .jpg_large (3), PNG no ending (1)" in note
 
 
@@ -397,7 +397,9 @@ def test_a_folder_of_one_archive_for_each_class_is_one_domain(tmp_path):
 
 def test_an_archive_beside_pictures_is_told_of_unless_it_lies_there_unpacked(tmp_path):
     root = write(tmp_path, tree(*FOUR) | {"latin.zip": b"", "arm.zip": b""})
-    [note] = [note for note in load_from(root).notes if note.startswith("skipped: archives")]
+    [note] = [
+        note for note in load_from(root).notes if note.startswith("pictures left out: archives")
+    ]
     assert "arm.zip" in note
     assert "latin.zip" not in note
 

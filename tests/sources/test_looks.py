@@ -5,13 +5,15 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from metagan.dataset import ClassRecord, DataError, Dataset
+from metagan.pictures import png_bytes
 from metagan.sources.looks import blank_samples, check_looks, count_traits
 from metagan.sources.notes import by_weight, first_notes
 from metagan.sources.registry import load_dataset
 from metagan.sources.repeats import find_leak, find_leak_into, find_repeats
-from tests.sources.pictures import encode, noise, settings, write
+from tests.sources.pictures import encode, noise, settings, three_forms, write
 
 
 def load(folder, **changes):
@@ -180,3 +182,34 @@ def test_pictures_that_hide_their_drawing_are_told_from_blank_files():
         origin={"pictures": {"d": {"pictures": 2, "hidden": 1}}},
     )
     assert "data.invert=true" in check_looks(hidden)[0]
+
+
+def test_generated_pictures_are_told_of_wherever_they_were_copied(tmp_path):
+    drawn = {f"b/{i}.png": png_bytes(noise(i, 16), is_generated=True) for i in range(3)}
+    root = write(tmp_path / "d", {"a/real.png": encode(noise(9, 16)), **drawn})
+    note = "generated: 3 pictures were made by metagan generate, they are no real data"
+    for form in three_forms(root):
+        data = load(form)
+        assert data.notes[0] == note
+        assert data.origin["pictures"]["d"]["generated"] == 3
+    rows = "".join(f"{name},d,{name[0]}\n" for name in drawn)
+    (root / "list.csv").write_text("file_name,domain,label\n" + rows)
+    assert note in load_dataset(settings(root / "list.csv")).notes
+
+
+def test_one_generated_picture_is_enough_and_its_pixels_are_those_of_the_picture(tmp_path):
+    pictures = {"a/0.png": encode(noise(0, 16)), "a/1.png": encode(noise(1, 16))}
+    original = load(write(tmp_path / "real" / "d", pictures))
+    pictures["a/1.png"] = png_bytes(noise(1, 16), is_generated=True)
+    data = load(write(tmp_path / "drawn" / "d", pictures))
+    assert data.notes == (
+        "generated: 1 picture was made by metagan generate, they are no real data",
+    )
+    assert data.fingerprint() == original.fingerprint()
+
+
+def test_other_texts_in_pictures_and_pictures_written_by_hand_are_no_sign_of_a_gan(tmp_path):
+    text = PngInfo()
+    text.add_text("Software", "metagan generated")
+    files = {"a/0.png": encode(noise(0, 16), pnginfo=text), "a/1.png": png_bytes(noise(1, 16))}
+    assert load(write(tmp_path / "d", files)).notes == ()

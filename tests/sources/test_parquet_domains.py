@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from metagan.dataset import DataError
-from metagan.sources.parquet import load, parquet_files
+from metagan.sources.named_files import named_files
+from metagan.sources.parquet import load
 from metagan.sources.registry import load_dataset
 from tests.sources.pictures import encode, noise, seeds_of, settings, write
 
@@ -246,7 +247,7 @@ def test_a_domain_without_rows_and_a_name_that_holds_a_splits_word_are_noted(tmp
     data = read(tmp_path)
     assert data.domains == ("crash-test", "latin")
     assert data.notes[0] == "domains left out: greek, as greek.parquet holds no rows"
-    assert data.notes[1].startswith("domains: read as 1 domain, although ")
+    assert data.notes[1].startswith("splits: read as domains with a split's word: ")
 
 
 def in_hub_cache(root, name="datasets--me--letters", revision="0a" * 20):
@@ -293,7 +294,7 @@ def test_a_folder_of_other_links_is_refused_and_says_where_they_lead(tmp_path):
         "files left out: greek",
         "files left out: latin.parquet",
     ]
-    assert parquet_files(folder) == [folder / "runes.parquet"]
+    assert named_files(folder, ".parquet")[0] == [folder / "runes.parquet"]
 
 
 def test_hidden_files_are_no_data(tmp_path):

@@ -1,6 +1,10 @@
+"""Which names are those of a split's parts."""
+
 import pytest
 
-from metagan.dataset import ClassRecord
+from metagan.dataset import ClassRecord, DataError
+from metagan.sources.identity import file_roles
+from metagan.sources.layout import find_layout
 from metagan.sources.split_words import (
     canonical_split,
     is_fold,
@@ -50,7 +54,9 @@ def test_other_words_are_no_splits(word):
 
 def test_what_a_name_says_besides_its_split_is_kept():
     assert split_name("trainA").rest == "A"
-    assert split_name("val2017").rest == "2017"
+    assert split_name("val2017").rest == ""
+    assert split_name("2017_val").rest == "2017"
+    assert split_name("old_latin-train_2").rest == "old_latin"
     assert split_name("Old-Latin.test").rest == "Old-Latin"
 
 
@@ -62,6 +68,68 @@ def test_names_are_parts_of_a_split_only_if_all_of_them_are():
     assert names_of_parts({"novel", "poem"}) is None
     assert names_of_parts({"blood-test", "skin-test"}) is None
     assert names_of_parts({"test-tube", "train-station"}) is None
+
+
+FOLDERS_AND_FILES = [
+    # The hub, MedMNIST, COCO, ImageNet, CycleGAN, Roboflow, few-shot learning, torchvision, Kaggle.
+    ("train test", "train:root test:root"),
+    ("Train Val Test", "train:root validation:root test:root"),
+    ("training_set test_set", "train:root test:root"),
+    ("train2017 val2017", "train:root validation:root"),
+    ("train valid test", "train:root validation:root test:root"),
+    ("base val novel", "train:root validation:root test:root"),
+    ("base novel", "train:root test:root"),
+    ("seen unseen", "train:root test:root"),
+    ("meta-train meta-test", "train:root test:root"),
+    ("trainval test", "train:root test:root"),
+    ("trainA trainB testA testB", "train:A train:B test:A test:B"),
+    ("latin_train latin_test greek_train", "train:latin test:latin train:greek"),
+    ("old-latin-train old-latin-test", "train:old-latin test:old-latin"),
+    ("pets-train1 pets-train2 pets-test", "train:pets train:pets test:pets"),
+    ("2019-train 2019-test 2020-train", "train:2019 test:2019 train:2020"),
+    ("fold1 fold2 fold3", ":root :root :root"),
+    ("fold1 fold2 test", "train:root train:root test:root"),
+    # Two parts of one thing beside others, which are in no split.
+    ("latin-train latin-test greek", "train:latin test:latin :greek"),
+    # Words that are names here.
+    ("novel poem", ":novel :poem"),
+    ("valid invalid", ":valid :invalid"),
+    ("seen heard", ":seen :heard"),
+    ("base summit", ":base :summit"),
+    ("dev ops", ":dev :ops"),
+    ("novel essay-novel", ":novel :essay-novel"),
+    ("latin latin-test", ":latin :latin-test"),
+    ("blood-train skin-test", ":blood-train :skin-test"),
+    ("crash-test greek", ":crash-test :greek"),
+    ("test-tube train-station", ":test-tube :train-station"),
+]
+
+
+@pytest.mark.parametrize(("names", "expected"), FOLDERS_AND_FILES)
+def test_folders_and_files_of_the_same_names_are_the_same_domains_and_splits(names, expected):
+    names = names.split()
+    folders = {(name, label): ["0.png"] for name in names for label in "ab"}
+    places = find_layout(folders, "/data", "root").places
+    roles, _ = file_roles([(name,) for name in names], "root")
+    of_folders = [f"{place.split or ''}:{place.domain}" for place in places.values()][::2]
+    assert of_folders == expected.split()
+    assert [f"{role.split or ''}:{role.domain}" for role in roles] == expected.split()
+
+
+@pytest.mark.parametrize("names", ["test latin", "train val_2 latin", "train latin-train latin"])
+def test_plain_names_of_parts_beside_others_are_refused_in_folders_and_in_files(names):
+    names = names.split()
+    with pytest.raises(DataError, match=r"(test|train, val_2|train) is called like a part of a sp"):
+        find_layout({(name, "a"): ["0.png"] for name in names}, "/data", "root")
+    with pytest.raises(DataError, match="is called like a part of a split, but latin"):
+        file_roles([(name,) for name in names], "root")
+
+
+def test_one_word_that_can_mean_other_things_is_a_name_where_it_stands_alone():
+    assert names_of_parts({"novel"}) is None
+    assert names_of_parts({"novel", "unseen"}) is None
+    assert names_of_parts({"novel", "train"}) is not None
+    assert names_of_parts({"test"}) is not None
 
 
 def test_folds_are_known_by_their_numbers():

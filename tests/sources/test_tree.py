@@ -7,8 +7,10 @@ import zipfile
 import pytest
 
 from metagan.dataset import DataError
-from metagan.sources.tree import ReadLimits, clean_name, leaves_root, read_tree, tree_name
-from tests.sources.pictures import write
+from metagan.sources.names import clean_name
+from metagan.sources.registry import load_dataset
+from metagan.sources.tree import ReadLimits, leaves_root, read_tree, tree_name
+from tests.sources.pictures import png, settings, write
 
 
 def make_zip(path, files, method=zipfile.ZIP_DEFLATED):
@@ -263,3 +265,17 @@ def test_a_zip_member_without_a_name_is_passed_over(tmp_path):
     path = make_zip(tmp_path / "a.zip", {"x": b"", "a.png": b"one"}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"x", b"\0"))
     assert read(path) == {"a.png": b"one"}
+
+
+@pytest.mark.parametrize("ending", ["png", "zip", "npz", "parquet"])
+def test_links_in_a_circle_are_reported_not_followed(tmp_path, ending):
+    root = write(tmp_path / "d", {f"a/{i}.png": png(i) for i in range(2)} | {"b/0.png": png(3)})
+    (root / f"x.{ending}").symlink_to(root / f"y.{ending}")
+    (root / f"y.{ending}").symlink_to(root / f"x.{ending}")
+    (root / "a" / "9.png").symlink_to(root / "a" / "9.png")
+    data = load_dataset(settings(root, "image_folder"))
+    assert len(data.samples) == 3
+    assert any(note.startswith("left out: a/9.png: cannot be read") for note in data.notes)
+    if ending in ("npz", "parquet"):
+        with pytest.raises(DataError, match=f"holds only links .x.{ending}: a link to "):
+            load_dataset(settings(root, ending))

@@ -252,6 +252,9 @@ def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
     assert features["label"]["names"] == ["ka", "ki"]
     first = Image.open(io.BytesIO(table["image"][0]["bytes"].as_py()))
     np.testing.assert_array_equal(np.asarray(first), drawn[0, 0, 0])
+    copied = shutil.copytree(tmp_path / "samples" / "ka", tmp_path / "data" / "ka")
+    _, notes = read_support(copied, DATA)
+    assert notes == ["generated: 7 pictures were made by metagan generate, they are no real data"]
     with pytest.raises(RunError, match="exists already"):
         write_samples(tmp_path / "samples", adapted, drawn, seed=1)
     assert np.array_equal(generate_pictures(adapted, num=7, seed=1), drawn)
