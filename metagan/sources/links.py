@@ -15,8 +15,8 @@ def hub_blob(file: Path) -> Path | None:
     """The file that a link in a revision of the hub's cache stands for; None for anything else."""
     if not file.is_symlink():
         return None
-    here = file.parent.resolve() / file.name
-    target = here.resolve()
+    here = Path(os.path.realpath(file.parent), file.name)
+    target = Path(os.path.realpath(here))  # A loop of links is no error here.
     for folder in here.parents:
         if folder.name == "snapshots":
             return target if target.parent == folder.parent / "blobs" and target.is_file() else None
