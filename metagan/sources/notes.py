@@ -8,7 +8,7 @@ _BY_WEIGHT: Final = (
     ("leak", "leak by construction"),
     ("domains left out", "classes left out", "files left out", "folders without pictures"),
     ("labels", "splits", "domains", "generated", "orientation", "skipped"),
-    ("blank", "depth", "dim", "colour"),
+    ("blank", "depth", "dim", "polarity", "colour"),
     ("duplicates",),
     ("left out", "other files ignored"),
 )
