@@ -24,9 +24,7 @@ from metagan.sources.contents import (
 )
 from metagan.sources.decode import PICTURE_SUFFIXES, is_picture
 from metagan.sources.first_bytes import format_notes
-from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
-from metagan.sources.links import hub_revision
 from metagan.sources.own_folders import skipped_notes
 from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import (
@@ -52,7 +50,7 @@ def load(config: DataConfig) -> Dataset:
             readable picture, a whole folder of pictures would be left out, or the archive is
             damaged or unsafe.
     """
-    root = hub_revision(Path(config.path or "").expanduser())
+    root = Path(config.path or "").expanduser()
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
     check_own_root(root, contents)
@@ -83,12 +81,7 @@ def load(config: DataConfig) -> Dataset:
 
 
 def _root_name(root: Path) -> str:
-    """The name of the only domain: that of the root, or of the folder around a split's part.
-
-    A revision in the hub's cache is called like its data set.
-    """
-    if root.resolve().parent.name == "snapshots":
-        return root_name(root)
+    """The name of the only domain: that of the root, or of the folder around a split's part."""
     name = tree_name(root)
     above = clean_name(root.resolve().parent.name)
     return above if canonical_split(name) and above else name

@@ -84,8 +84,8 @@ def read_tree(
     """Every file below a folder or inside an archive, except hidden files and system clutter.
 
     Folders with nothing in them are given as well. Links are followed where they stay below `root`
-    or inside the archive, and inside the hub's cache; others, and loops, are reported as files with
-    a problem. A tar comes in its own order, the others sorted.
+    or inside the archive; others, and loops, are reported as files with a problem. A tar comes in
+    its own order, the others sorted.
 
     Args:
         root: A folder, or a file with one of `ARCHIVE_SUFFIXES`.
@@ -110,8 +110,7 @@ def read_tree(
 
 def tree_name(root: Path) -> str:
     """The name of a folder or archive without the archive's ending."""
-    # A link of the hub's cache has the name, and the file that it leads to has none.
-    name = root.name if root.is_file() else root.resolve().name
+    name = root.resolve().name
     for suffix in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True):
         if root.is_file() and name.lower().endswith(suffix) and len(name) > len(suffix):
             return clean_name(name[: -len(suffix)])
@@ -256,12 +255,7 @@ def _head(path: Path) -> bytes:
 
 
 def _read_file(root: Path, path: Path, parts: Parts, limits: ReadLimits) -> TreeFile:
-    from metagan.sources.links import hub_blob
-
-    blob = hub_blob(path)
     try:
-        return TreeFile(
-            parts, read_below(blob.parent if blob else root, blob or path, limits=limits)
-        )
+        return TreeFile(parts, read_below(root, path, limits=limits))
     except DataError as error:
         return TreeFile(parts, problem=str(error))

@@ -292,27 +292,6 @@ def test_links_to_each_other_end_and_each_is_followed_once(tmp_path):
     }
 
 
-def test_pictures_and_archives_in_the_hubs_cache_are_read_through_their_links(tmp_path):
-    repo = write(tmp_path / "datasets--me--letters", {f"blobs/{n}": png(n) for n in range(4)})
-    pack_zip(repo / "blobs" / "packed", {f"{n}/0.png": png(n) for n in range(2)})
-    revision = repo / "snapshots" / ("0a" * 20)
-    for n in range(4):
-        (revision / "latin" / str(n)).mkdir(parents=True)
-        (revision / "latin" / str(n) / "0.png").symlink_to(f"../../../../blobs/{n}")
-    for root in (repo, revision, revision / "latin"):
-        data = load_from(root)
-        assert names(data) == [f"latin/{n}" for n in range(4)]
-    (revision / "latin").rename(tmp_path / "latin")
-    for name in ("greek", "runes"):
-        (revision / f"{name}.zip").symlink_to("../../blobs/packed")
-    assert names(load_from(repo)) == ["greek/0", "greek/1", "runes/0", "runes/1"]
-    (revision / "runes.zip").unlink()
-    (revision / "a").mkdir()
-    (revision / "a" / "0.png").symlink_to("../../../blobs/0")
-    (revision / "greek.zip").unlink()
-    assert names(load_from(repo)) == ["letters/a"]
-
-
 def test_a_class_behind_a_link_out_of_the_root_is_not_lost_in_silence(tmp_path):
     root = write(tmp_path / "root", tree(*FOUR))
     (root / "greek" / "c").symlink_to(write(tmp_path / "outside", {"c/1.png": png(7)}) / "c")
