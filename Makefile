@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Some tools (Ray's workers among them) look for `python` on the PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install install-dev demo test check format lint types test-ray test-slow test-chaos test-gpu chaos bench clean
+.PHONY: help install install-dev demo test check format lint types test-ray test-bits test-slow test-chaos test-gpu chaos bench clean
 
 help:  ## Print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: install-dev  ## The test suite (CPU)
 
 test-ray: install-dev  ## Only the tests that start Ray
 	$(BIN)/python -m pytest -m "ray and not gpu and not chaos"
+
+test-bits: install-dev  ## The tests that compare bits, in one busy process, in random order: ROUNDS=10 FIRST=0
+	$(BIN)/python -m tests.bits --rounds $(or $(ROUNDS),10) --first $(or $(FIRST),0)
 
 test-slow: install-dev  ## The slow tests
 	$(BIN)/python -m pytest -m slow

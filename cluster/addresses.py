@@ -82,24 +82,20 @@ def jobs_address(option: str | None, environment: Mapping[str, str]) -> Named:
         ClusterError: If it is no dashboard's address, or RAY_ADDRESS names a Ray whose dashboard's
             address nobody has said.
     """
-    named = next(
-        (
-            Named(address, by)
-            for address, by in (
-                (option, "--address"),
-                (environment.get(API_SERVER_ADDRESS), API_SERVER_ADDRESS),
-                (environment.get(RAY_ADDRESS), RAY_ADDRESS),
-            )
-            if address
-        ),
-        Named(DEFAULT_JOBS_ADDRESS, "--address"),
-    )
+    named = Named(DEFAULT_JOBS_ADDRESS, "--address")
+    if option is not None:
+        named = Named(option, "--address")
+    else:
+        for variable in (API_SERVER_ADDRESS, RAY_ADDRESS):
+            if environment.get(variable):
+                named = Named(environment[variable], variable)
+                break
     address, example = named.address, "http://HOST:8265"
     if ADDRESS.fullmatch(address) and named.by != RAY_ADDRESS:
         address = f"http://{address}"
     if not _JOBS.fullmatch(address) or not _has_known_port(address):
         raise ClusterError(
-            f"{named.by} is {named.address}, which is no address of a Ray dashboard, where jobs "
+            f"{named.by} is {named.address!r}, which is no address of a Ray dashboard, where jobs "
             f"are submitted; give --address {example} (or set {API_SERVER_ADDRESS} to it)"
         )
     return Named(address.rstrip("/"), named.by)

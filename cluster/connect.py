@@ -34,7 +34,7 @@ from cluster.environment import environment_variables
 from cluster.errors import ClusterError, in_short
 from cluster.loopback import is_on_loopback_only, on_loopback
 from cluster.process_groups import ray_in_groups_of_its_own
-from cluster.worker_start import job_options, sent_by_value
+from cluster.worker_start import in_the_drivers_environment, job_options, sent_by_value
 
 Answer = TypeVar("Answer")
 
@@ -207,7 +207,7 @@ def started_by_this_process() -> bool:
 def _start(config: ClusterConfig) -> None:
     _check_cores(config)
     try:
-        with on_loopback(), ray_in_groups_of_its_own():
+        with on_loopback(), ray_in_groups_of_its_own(), in_the_drivers_environment():
             ray.init(
                 address="local",
                 # Room for the workers asked for and no more; the driver reserves nothing.

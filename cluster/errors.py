@@ -1,6 +1,9 @@
 """What goes wrong with the cluster rather than with the data or the mathematics."""
 
+import re
 from typing import Final
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ClusterError(RuntimeError):
@@ -20,7 +23,8 @@ def in_short(error: BaseException | str) -> str:
 
     The first line and the last; of a traceback its last line alone.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    plain = _COLOURS.sub("", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     if not lines:
         return "no reason given" if isinstance(error, str) else type(error).__name__
     first, last = lines[0], lines[-1]

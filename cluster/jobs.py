@@ -219,6 +219,11 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
         )
     if isinstance(error.__context__, requests.exceptions.SSLError):
         return f"{address}: the TLS connection failed: {in_short(error.__context__)}"
+    if "Connection aborted" in str(error.__context__):
+        return (
+            f"what answers at {address} is no Ray dashboard; is it Ray's own port? The dashboard's "
+            f"is 8265 by default{_through(address)}"
+        )
     if isinstance(error, ConnectionError | requests.exceptions.ConnectionError):
         own = urlsplit(address.split()[0]).port == _RAYS_OWN_PORT
         hint = f" ({_RAYS_OWN_PORT} is Ray's own port; the dashboard's is 8265)" if own else ""

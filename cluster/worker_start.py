@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ray import cloudpickle
+from ray._private import ray_constants
 from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.job_config import JobConfig
@@ -39,6 +40,22 @@ def job_options() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def in_the_drivers_environment() -> Iterator[None]:
+    """A Ray that is started inside of the block uses the Python of this process, as it is.
+
+    Under `uv run`, Ray would pack the working folder for its workers, with all that lies in it; on
+    one machine they need no copy.
+    """
+    constants: Any = ray_constants
+    before = constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV
+    constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
+    try:
+        yield
+    finally:
+        constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = before
+
+
+@contextlib.contextmanager
 def sent_by_value() -> Iterator[None]:
     """What workers begin with is sent as code inside of the block, since they import it nowhere."""
     module = sys.modules[__name__]
@@ -61,9 +78,12 @@ def _start_of(root: str, folders: list[str]) -> Callable[[], None]:
     claim, hide_nothing = own_packages.claim, own_packages.hide_nothing
 
     def start_with_our_packages() -> None:
+        import contextlib
         import sys
 
-        claim(root)
+        # Whoever needs them will say what is wrong with them; Ray would start worker after worker.
+        with contextlib.suppress(Exception):
+            claim(root)
         sys.path.extend(folder for folder in folders if folder not in sys.path)
         hide_nothing()
 

@@ -4,7 +4,6 @@ python examples/train_in_one_process.py runs/from-python
 """
 
 import sys
-from pathlib import Path
 
 import metagan as mg
 
@@ -16,6 +15,6 @@ config = mg.RunConfig.model_validate(
     }
 )
 outcome = mg.train_run(
-    config, Path(sys.argv[1]), open_runner=mg.local_runner(config), reporter=mg.Console()
+    config, sys.argv[1], open_runner=mg.local_runner(config), reporter=mg.Console()
 )
 print(outcome)

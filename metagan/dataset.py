@@ -70,6 +70,11 @@ class Dataset:
             raise ValueError("offsets do not fit the classes and samples")
         if keys != sorted(keys) or len(set(names)) != len(names):
             raise ValueError("classes must be unique and sorted by domain, then label")
+        if self.kind == "image" and (self.samples.dtype != np.uint8 or self.samples.ndim != 4):
+            raise DataError(
+                f"samples are {self.samples.dtype} of shape {self.samples.shape}; pictures are "
+                "uint8 of (N, C, H, W), which Dataset.from_classes makes of other numbers"
+            )
 
     @classmethod
     def from_classes(

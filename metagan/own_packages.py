@@ -71,7 +71,11 @@ def claim(root: str) -> None:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
 
 
 def hide_nothing() -> None:
@@ -90,7 +94,7 @@ def hide_nothing() -> None:
     sys.path[:] = [*kept, *[here] * (len(kept) < len(sys.path))]
 
 
-def module_command(name: str, *words: str) -> "list[str]":
+def module_command(name: str, *words: str) -> list[str]:
     """A command line that runs one of our modules in a process of its own, `python -m` of ours."""
     start = (
         "import runpy, sys; own = runpy.run_path(sys.argv[1]); name = sys.argv[2]; "

@@ -14,7 +14,7 @@ from PIL import Image
 
 from metagan.dataset import DataError
 from metagan.files import write_bytes
-from metagan.samples import array_of, in_bytes
+from metagan.samples import array_of, in_bytes, pictures_of
 
 Pictures = NDArray[np.uint8]
 
@@ -55,16 +55,12 @@ def _blank(height: int, width: int) -> Pictures:
 
 def _checked(rows: Sequence[Sequence[Pictures]]) -> list[list[Pictures]]:
     """The groups as uint8, all rows alike."""
-    groups = [[array_of(group) for group in row] for row in rows]
-    found = [group.shape for row in groups for group in row]
-    if not found:
+    try:
+        groups = [[pictures_of(group, "a group of rows") for group in row] for row in rows]
+    except DataError as error:
+        raise DataError(f"{error}; grid takes rows of groups: grid([[pictures]])") from None
+    if not any(groups):
         raise DataError("rows is empty; give rows of groups of pictures (n, C, H, W)")
-    for shape in found:
-        if len(shape) != 4 or shape[1] not in (1, 3):
-            raise DataError(
-                f"a group of rows has shape {shape}; expected (n, C, H, W) with 1 channel or 3, "
-                "in rows of groups: grid([[pictures]])"
-            )
     widths = {sum(group.shape[0] * group.shape[3] for group in row) for row in groups}
     heights = [{group.shape[2] for group in row} for row in groups]
     if len(widths) > 1 or any(len(row) != 1 for row in heights):

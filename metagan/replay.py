@@ -29,8 +29,8 @@ class Replayer(Protocol):
         """`function(inputs)` on the device, bit for bit, replayed where it is kept.
 
         Args:
-            name: Of the computation: with equal names and equal shapes of the inputs, only the
-                inputs' values may differ.
+            name: Of the computation: with equal names and equal shapes and strides of the inputs,
+                only the inputs' values may differ.
             function: What it does must not depend on values that it looks at.
             inputs: On any device.
             device: Where to compute.
@@ -65,5 +65,5 @@ class Kept(Generic[T]):
 
 
 def with_shapes(name: Hashable, inputs: Sequence[Tensor]) -> Hashable:
-    """A name of the computation on inputs of these shapes and types."""
-    return (name, *((tuple(tensor.shape), tensor.dtype) for tensor in inputs))
+    """A name of the computation on inputs of these shapes, types and orders in memory."""
+    return (name, *((tuple(tensor.shape), tensor.stride(), tensor.dtype) for tensor in inputs))

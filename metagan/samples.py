@@ -49,10 +49,13 @@ def picture_classes(
         )
     if not classes:
         raise DataError(f"{name} is empty; it needs at least one class, with a picture or more")
-    found = {label: _pictures(f"{name}[{label!r}]", given) for label, given in classes.items()}
+    names = {label: f"{name}[{getattr(label, 'name', label)!r}]" for label in classes}
+    found = {label: pictures_of(given, names[label]) for label, given in classes.items()}
     wanted = tuple(next(iter(found.values())).shape[1:] if shape is None else shape)
     for label, array in found.items():
-        _check_shape(f"{name}[{label!r}]", array, wanted, given=shape is not None)
+        _check_shape(names[label], array, wanted, given=shape is not None)
+    if shape is not None and {array.dtype.kind for array in found.values()} <= {"i", "u"}:
+        _check_contrast(list(found.values()), name)
     return dict(zip(found, in_bytes(list(found.values()), name), strict=True))
 
 
@@ -77,6 +80,8 @@ def in_bytes(arrays: Sequence[NDArray[Any]], name: str) -> list[Pictures]:
         return [array.astype(np.uint8, copy=False) for array in arrays]
     if kinds == {"booleans"}:
         return [array.astype(np.uint8) * np.uint8(255) for array in arrays]
+    if kinds == {"whole numbers"}:
+        _check_contrast(filled, name)
     low = float(min(array.min() for array in filled))
     high = float(max(array.max() for array in filled))
     if not np.isfinite([low, high]).all():
@@ -88,6 +93,15 @@ def in_bytes(arrays: Sequence[NDArray[Any]], name: str) -> list[Pictures]:
     ]
 
 
+def _check_contrast(arrays: Sequence[NDArray[Any]], name: str) -> None:
+    """Refuse whole numbers 0 and 1 alone, which on a scale up to 255 are all black."""
+    if max(int(array.max()) for array in arrays) == 1 and min(int(a.min()) for a in arrays) == 0:
+        raise DataError(
+            f"{name} has values 0 and 1 alone, which would be black of 255; give booleans, or "
+            "multiply by 255"
+        )
+
+
 def _scale(low: float, high: float, whole: bool, name: str) -> tuple[float, float]:
     """What brings values between these to 0..255: to add first, then to multiply by."""
     values = f"{name} has values from {low:g} to {high:g}"
@@ -96,10 +110,6 @@ def _scale(low: float, high: float, whole: bool, name: str) -> tuple[float, floa
         if low < 0 or high > 255:
             by = "; divide by 257" if low >= 0 and 255 < high <= 65535 else ""
             raise DataError(f"{values}, and pixels are from 0 to 255{by}; {fix}")
-        if high == 1:
-            raise DataError(
-                f"{values} alone, which would be black of 255; give booleans, or multiply by 255"
-            )
         return 0.0, 1.0
     if -1 - _ALMOST <= low < 0 and high <= 1 + _ALMOST:
         warn(f"{values}: taken as [-1, 1] and scaled to 0..255; {fix} to be sure")
@@ -120,13 +130,18 @@ def warn(text: str) -> None:
 
 def _frames_of_ours() -> int:
     frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("metagan."):
+    ours = ("metagan.", "contextlib")
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(ours):
         frame, depth = frame.f_back, depth + 1
     return depth
 
 
-def _pictures(name: str, given: object) -> NDArray[Any]:
-    """(N, C, H, W) of one class, in the numbers that it came in."""
+def pictures_of(given: object, name: str) -> NDArray[Any]:
+    """(N, C, H, W) of an array, a tensor or a list of pictures, in the numbers that they came in.
+
+    Raises:
+        DataError: If it is something else; the message names it and the fix.
+    """
     if isinstance(given, (str, bytes)) or hasattr(given, "__fspath__"):
         raise DataError(f"{name} is {_kind(given)}; read files by metagan.read_support")
     if isinstance(given, Mapping):

@@ -288,7 +288,12 @@ def to_uint8(images: Tensor) -> np.ndarray:
     Raises:
         DataError: If they are no floats.
     """
-    images = torch.as_tensor(images)
+    try:
+        images = torch.as_tensor(images)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(
+            f"images are {type(images).__name__}; to_uint8 takes a tensor of floats in [-1, 1]"
+        ) from None
     if not images.is_floating_point():
         raise DataError(
             f"images are {str(images.dtype).removeprefix('torch.')}; to_uint8 takes floats in "

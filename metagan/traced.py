@@ -4,7 +4,9 @@ With small networks half of a chunk's time is Python, autograd's bookkeeping and
 `torch.func`, the same in every chunk. So a computation that has been done often is traced into the
 plain list of its operations, which from then on are called one after the other on other numbers.
 They are the same operations in the same order, so the results are the same bits: it does not matter
-who replays and who computes. Measured in benchmarks/results/inner_loop.md.
+who replays and who computes, and how often a worker did what decides about time alone. Nothing in a
+trace depends on a number: where a computation looks at one, tracing ends in an error, and it is
+never replayed. Measured in benchmarks/results/inner_loop.md.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -68,7 +70,11 @@ class Tracer:
         inputs: Sequence[Tensor],
         expected: Outputs,
     ) -> None:
-        traced: Traced = make_fx(lambda *tensors: function(tensors))(*inputs)
+        try:
+            traced: Traced = make_fx(lambda *tensors: function(tensors))(*inputs)
+        except RuntimeError:
+            # It looks at numbers, or this release of torch cannot trace it: it is computed.
+            return
         # Never a trace that gives other bits, whatever a release of torch makes of it.
         if _same_bits(traced(*inputs), expected):
             self._kept.keep(name, traced)

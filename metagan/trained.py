@@ -11,7 +11,7 @@ from metagan.config import ConfigError, flat_settings
 from metagan.settings import RunConfig
 from metagan.strict_yaml import format_value
 
-Use = Literal["adapt", "evaluate"]
+Use = Literal["adapt", "evaluate", "evaluate --data"]
 
 # Read again by the inner loop that adapts to a target, and by generating from what it gives.
 _INNER_LOOP = (
@@ -25,7 +25,6 @@ _INNER_LOOP = (
     "gan.mode_seeking",
     "gan.reconstruction",
     "gan.augment",
-    "inner.steps",
     "inner.lr",
     "inner.discriminator_lr_scale",
     "inner.optimizer",
@@ -38,21 +37,23 @@ _INNER_LOOP = (
     "evaluate.best_of",
 )
 
+_EVALUATE = (
+    *_INNER_LOOP,
+    # The same data at another place; their hash decides.
+    "data.path",
+    "data.source",
+    "data.cache_dir",
+    "device",
+    "evaluate.",
+    "cluster.",
+)
+# How pictures that are not the run's own are read.
+_OTHER_PICTURES = ("data.invert", "data.white")
+
 READ_AGAIN: Mapping[Use, tuple[str, ...]] = {
-    "adapt": (*_INNER_LOOP, "data.invert", "data.white"),
-    "evaluate": (
-        *_INNER_LOOP,
-        # The same data at another place; their hash decides.
-        "data.path",
-        "data.source",
-        "data.cache_dir",
-        # How other data are read.
-        "data.invert",
-        "data.white",
-        "device",
-        "evaluate.",
-        "cluster.",
-    ),
+    "adapt": (*_INNER_LOOP, "inner.steps", *_OTHER_PICTURES),
+    "evaluate": _EVALUATE,
+    "evaluate --data": (*_EVALUATE, *_OTHER_PICTURES),
 }
 """By use, the settings that it reads; one that ends in a dot is a whole section."""
 
@@ -75,13 +76,16 @@ _BUILT_ON = (
     "inner.state_count",
     "inner.state_gain",
 )
-# Of these, what two runs must share for one to use the other's weights: not how they are learned.
+# What shapes the samples that it was trained on.
+_OF_ITS_DATA = (*_OTHER_PICTURES, "data.drawings_per_class", "data.max_classes_per_domain")
+# What two runs must share for one to use the other's weights; how they are learned may differ.
 _NETWORKS = tuple(key for key in _BUILT_ON if key.startswith(("data.", "gan.")))
 # Those whose place another setting takes once a run is trained.
 _INSTEAD = {
-    "task.shots": "--support has the samples of metagan adapt, evaluate.shots those of evaluate",
+    "task.shots": "evaluate.shots is the number of samples that metagan evaluate adapts to",
     "task.num_query": "evaluate.test_per_class is the number of test samples",
     "task.ways": "evaluate.max_classes is the number of classes",
+    "inner.steps": "set evaluate.adapt_steps",
     "inner.batch_size": "set evaluate.adapt_batch_size",
 }
 
@@ -110,14 +114,16 @@ def check_changes(
         if value == before:
             continue
         values = f"{run} was trained with {format_value(before)}"
-        if key in (*_BUILT_ON, *_learned_with(trained)):
+        of_its_data = key in _OF_ITS_DATA and key not in read
+        instead = f"; {_INSTEAD[key]}" if key in _INSTEAD else ""
+        if of_its_data or key in (*_BUILT_ON, *_learned_with(trained)):
+            what = "data" if of_its_data else "weights"
             problems.append(
-                f"{where}: {key}: {values}, which its weights cannot leave; train another run for "
-                f"{format_value(value)}"
+                f"{where}: {key}: {values}, which its {what} cannot leave; train another run for "
+                f"{format_value(value)}{instead}"
             )
         elif key not in read and f"{key.partition('.')[0]}." not in read:
             what = "using a trained run" if use is None else f"metagan {use}"
-            instead = f"; {_INSTEAD[key]}" if key in _INSTEAD else ""
             problems.append(
                 f"{where}: {key}: {values}, and {what} does not read it, so {format_value(value)} "
                 f"would change nothing; leave it out{instead}"

@@ -106,7 +106,8 @@ def test_all_classes_are_scaled_alike_so_that_a_dark_one_stays_dark():
         ({"a": np.where(BYTES == 3, np.nan, UNIT)}, "holds NaN or infinity"),
         ({"a": BYTES.astype(np.uint16) * 257}, r"from 0 to 65535.*divide by 257"),
         ({"a": BYTES.astype(np.int64) - 1}, "from -1 to 254, and pixels are from 0 to 255"),
-        ({"a": (BYTES > 127).astype(np.int64)}, "from 0 to 1 alone.*give booleans"),
+        ({"a": (BYTES > 127).astype(np.int64)}, "values 0 and 1 alone.*give booleans"),
+        ({"a": (BYTES > 127).astype(np.uint8)}, "values 0 and 1 alone.*multiply by 255"),
         ({"a": UNIT * 1.5}, r"from 0 to 1.5, which is neither \[0, 1\]"),
         ({"a": UNIT * 600}, r"neither \[0, 1\], \[-1, 1\] nor \[0, 255\]"),
         ({"a": (UNIT - 0.5) / 0.2}, "which is neither"),
@@ -151,6 +152,12 @@ def test_a_data_set_of_something_else_is_refused_with_the_fix(classes, said):
         Dataset.from_classes(classes)
 
 
+def test_a_data_set_that_is_put_together_by_hand_holds_bytes_of_pictures():
+    for samples in (UNIT, BYTES[0]):
+        with pytest.raises(DataError, match=r"pictures are uint8 of \(N, C, H, W\)"):
+            Dataset(samples, np.array([0, 1]), (ClassRecord("d", "a"),))
+
+
 def test_arrays_of_one_picture_are_brought_to_bytes_by_all_of_them():
     [dark, bright] = in_bytes([BYTES * 0.0, BYTES.astype(float)], "x")
     assert dark.max() == 0
@@ -191,16 +198,18 @@ def test_a_grid_takes_what_generating_gives():
     expected = metagan.grid([[BYTES]])
     with pytest.warns(UserWarning, match=r"\[-1, 1\]"):
         np.testing.assert_array_equal(metagan.grid([[metagan.to_float(BYTES)]]), expected)
+    pillow = metagan.grid([[[Image.fromarray(BYTES[0, 0])]]])
+    np.testing.assert_array_equal(pillow, expected)
 
 
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ([], "rows is empty"),
-        ([BYTES], r"shape \(1, 16, 16\); expected \(n, C, H, W\)"),
-        ([[BYTES[0]]], r"in rows of groups: grid\(\[\[pictures\]\]\)"),
+        (BYTES[0], r"shape \(16,\); expected \(n, C, H, W\)"),
+        ([[BYTES[0]]], r"takes rows of groups: grid\(\[\[pictures\]\]\)"),
         ([[BYTES], [BYTES, BYTES]], "every row needs as many pictures"),
-        ([[BYTES.transpose(0, 2, 3, 1)]], r"expected \(n, C, H, W\)"),
+        ([[BYTES.transpose(0, 2, 3, 1)]], "channels are last"),
     ],
 )
 def test_a_grid_of_something_else_is_refused(rows, said):

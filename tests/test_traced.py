@@ -101,6 +101,10 @@ def test_second_order_work_and_other_devices_are_left_alone():
     assert not tracer.serves(torch.device("cuda"), second_order=False)
 
 
+#: Chunks of several algorithms and steps, as a worker gets them: in any order, some again.
+JOBS = [("reptile", 0), ("joint", 0), ("reptile", 1), ("joint", 2)]
+
+
 class Doubling:
     """Doubles; counts how often it is really called."""
 
@@ -139,6 +143,46 @@ def test_a_trace_that_gives_other_bits_is_not_kept():
         doubled, _ = tracer.run("name", function, [torch.tensor([value])], CPU)
         assert float(doubled) == 2 * value + before + 1
     assert len(tracer) == 0
+
+
+def test_what_looks_at_numbers_is_never_replayed():
+    """A trace would do at all numbers what was right at those it was made with."""
+
+    def bent(inputs):
+        (x,) = inputs
+        return (2 * x if x.sum() > 0 else x), {}
+
+    tracer = Tracer(uses_before=1)
+    for value in (3.0, -3.0, 3.0):
+        result, _ = tracer.run("name", bent, [torch.tensor([value])], CPU)
+        assert float(result) == (6.0 if value > 0 else value)
+    assert len(tracer) == 0
+
+
+def test_another_order_in_memory_is_another_computation():
+    tracer, numbers = Tracer(uses_before=1), torch.arange(6.0).reshape(2, 3)
+    for inputs in (numbers, numbers.T.contiguous().T, numbers):
+        flat, _ = tracer.run("name", lambda xs: (xs[0].reshape(-1), {}), [inputs], CPU)
+        assert flat.tolist() == list(range(6))
+    assert len(tracer) == 2
+
+
+@pytest.mark.parametrize("vectorised", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_workers_result_does_not_depend_on_how_much_it_has_done(vectorised):
+    """Whether it computes, traces or replays a chunk, alone or between others of its run."""
+    setup = run_setup("dcgan", inner=InnerConfig(steps=1, batch_size=2, optimizer="adam"))
+    alone = [
+        compute(setup, name, step, None, vectorised=vectorised).report.gradient_hash
+        for name, step in JOBS
+    ]
+    for uses_before in (1, 5):
+        tracer = Tracer(uses_before=uses_before)
+        order = np.random.default_rng(uses_before).permutation(np.repeat(np.arange(len(JOBS)), 3))
+        for job in order.tolist():
+            name, step = JOBS[job]
+            found = compute(setup, name, step, tracer, vectorised=vectorised)
+            assert found.report.gradient_hash == alone[job], (job, uses_before)
+        assert len(tracer) > 0
 
 
 def test_the_least_recently_used_traces_are_dropped():

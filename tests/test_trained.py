@@ -110,11 +110,19 @@ def test_what_weights_rates_and_moments_were_learned_with_stays(of_the_run, aske
             )
 
 
+def test_other_data_by_a_setting_are_refused_where_the_data_are_read():
+    asked = load_config(JobConfig, None, ["data.invert=true"]).config
+    with pytest.raises(ConfigError, match="which its data cannot leave"):
+        check_changes(JobConfig(), asked, run="r", where="here", use="evaluate")
+    for use in ("adapt", "evaluate --data"):
+        check_changes(JobConfig(), asked, run="r", where="here", use=use)
+
+
 def test_all_refused_settings_are_told_at_once_with_what_takes_their_place():
     asked = load_config(JobConfig, None, ["task.shots=9", "inner.batch_size=3", "gan.width=32"])
     with pytest.raises(ConfigError) as caught:
         check_changes(JobConfig(), asked.config, run="r", where="here", use="evaluate")
-    shots, width, batch = caught.value.problems
+    shots, width, batch, *_ = caught.value.problems
     assert "trained with 5, and metagan evaluate does not read it, so 9 would change" in shots
     assert "evaluate.shots" in shots
     assert "set evaluate.adapt_batch_size" in batch

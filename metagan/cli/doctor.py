@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from metagan.cli.context import EXIT_DONE, EXIT_RESOURCES, Context
-from metagan.cli.options import Parser, add_command, add_settings, load
+from metagan.cli.options import Parser, UsageError, add_command, add_settings, load
 
 DESCRIPTION = """\
 Check this machine, and with --address every node of a Ray cluster: versions,
@@ -39,6 +39,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Print the findings, then how many there are."""
+    given = [each for each in args.overrides if each.lstrip("-").startswith("cluster.address=")]
+    if args.address is not None and given:
+        raise UsageError(f"--address {args.address} and {given[-1]} name a Ray each; give one")
     first = [] if args.address is None else [f"cluster.address={args.address}"]
     config = load(args, context, *first).config
     findings = context.diagnose(config, args.run)

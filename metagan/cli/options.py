@@ -13,7 +13,7 @@ from metagan.places import check_run
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.strict_yaml import format_value
-from metagan.trained import check_changes
+from metagan.trained import READ_AGAIN, Use, check_changes
 
 _SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*=.*", re.DOTALL)
 _DOTTED_SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+=.*", re.DOTALL)
@@ -162,6 +162,14 @@ def load(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]
     return load_config(context.config_model, path, [*first, *args.overrides])
 
 
+def _use_of(args: argparse.Namespace) -> Use | None:
+    """What a trained run is used for by a command."""
+    command = getattr(args, "command", None)
+    if command == "evaluate" and args.data is not None:
+        return "evaluate --data"
+    return command if command in READ_AGAIN else None
+
+
 def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]:
     """The settings that the run in `args.run` was trained with, `args.overrides` over them.
 
@@ -180,7 +188,7 @@ def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[
         loaded.config,
         run=args.run,
         where=COMMAND_LINE,
-        use=getattr(args, "command", None),
+        use=_use_of(args),
     )
     return loaded
 

@@ -198,10 +198,10 @@ def check_words(
         inner.config = working_dir / config
     inputs = dict(_inputs(inner))
     if words[0] == "train":
-        inputs |= _check_data(load(inner, context).config)
+        inputs |= _named_in(load(inner, context).config)
         _check_kept("--run", inner.run, context)
     elif words[0] == "tune":
-        inputs |= _check_data(search_settings(inner, context))
+        inputs |= _named_in(search_settings(inner, context))
         _check_kept("--out", inner.out, context)
     elif words[0] == "doctor":
         load(inner, context)
@@ -218,20 +218,10 @@ def _inputs(inner: argparse.Namespace) -> Iterator[tuple[str, Path]]:
         yield f"--baseline {name}", path
 
 
-def _check_data(config: RunConfig) -> dict[str, Path]:
-    """The data among the inputs.
-
-    Raises:
-        UsageError: If the settings name data that they do not read.
-    """
-    if config.data.path is None:
-        return {}
-    if config.data.source == "glyphs":
-        raise UsageError(
-            f"data.path is {config.data.path}, but data.source glyphs reads no files; set "
-            "data.source (or data.source auto) to use that path"
-        )
-    return {"data.path": Path(config.data.path)}
+def _named_in(config: RunConfig) -> dict[str, Path]:
+    """What a training reads by its settings."""
+    named = {"data.path": config.data.path, "outer.init_from": config.outer.init_from}
+    return {key: Path(path) for key, path in named.items() if path is not None}
 
 
 def _is_inside(path: Path) -> bool:

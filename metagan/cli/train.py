@@ -13,8 +13,9 @@ from metagan.cli.options import (
     count,
     load,
 )
+from metagan.cli.outputs import check_out_folder
 from metagan.places import check_run, what_it_is
-from metagan.run_folder import RunError
+from metagan.run_folder import RunError, RunFolder
 from metagan.settings import DataConfig, RunConfig
 
 DESCRIPTION = """\
@@ -115,6 +116,9 @@ def run(args: argparse.Namespace, context: Context) -> int:
             f"{args.run} is not a run, so there is nothing to resume: {what_it_is(args.run)}; "
             "leave --resume out, or name the run's folder"
         )
+    check_out_folder(args.run, "--run", new=False)
+    if args.run.is_dir() and not args.resume:
+        RunFolder(args.run).check_new()
     check_inputs(config, begun=there and bool(args.resume))
     from metagan.workflow.train import train_command
 

@@ -80,11 +80,11 @@ def adapt_to_target(
 
     Raises:
         DataError: If `support` is not that, or not what the networks are made for.
-        ValueError: If `steps` is negative or `batch_size` below 1.
+        ValueError: If a number is too small, or not whole.
     """
     check_support(support, gan.sample_shape)
-    if steps < 0 or batch_size < 1:
-        raise ValueError(f"steps is {steps} and batch_size {batch_size}; at least 0 and 1 are due")
+    check_number("steps", steps, least=0)
+    check_number("batch_size", batch_size, least=1)
     if steps == 0:
         return AdaptedTarget(init.players, 0, support)
 
@@ -129,6 +129,16 @@ def adapt_to_target(
     return AdaptedTarget(GanParams(*joined), each, support)
 
 
+def check_number(name: str, value: object, *, least: int) -> None:
+    """Refuse what is no whole number, or a smaller one.
+
+    Raises:
+        ValueError: With the name and the value.
+    """
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}; expected a whole number, at least {least}")
+
+
 def check_support(support: Tensor, sample_shape: tuple[int, ...] | None) -> None:
     """Refuse what is no support of these networks; one that is bright all over gets a warning.
 
@@ -156,7 +166,9 @@ def check_support(support: Tensor, sample_shape: tuple[int, ...] | None) -> None
     low, high = (float(end) for end in torch.aminmax(support.detach()))
     if not -1.001 <= low <= high <= 1.001:  # NaN is not, either.
         raise DataError(f"support has values from {low:g} to {high:g}; expected [-1, 1]{fix}")
-    if low >= 0 and high > low:
+    levels = (support.detach() + 1) * 127.5
+    # Of bytes, however bright, all levels are whole.
+    if low >= 0 and (levels - levels.round()).abs().max() > 0.01:
         warn(
             "support has no value below 0, so that no pixel is darker than middle grey; if it is "
             f"in [0, 1], scale it by 2 * support - 1{fix}"
@@ -199,12 +211,11 @@ def generate_samples(
         samples, the R samples of each support sample stand together.
 
     Raises:
-        ValueError: If a number is below 1, or `target` is something else.
+        ValueError: If a number is below 1 or not whole, or `target` is something else.
     """
-    if best_of < 1:
-        raise ValueError(f"best_of is {best_of}; a sample is the best of at least 1")
-    if per_support < 1 or batch_size < 1:
-        raise ValueError(f"per_support is {per_support} and batch_size {batch_size}; at least 1")
+    numbers = {"best_of": best_of, "per_support": per_support, "batch_size": batch_size}
+    for name, value in numbers.items():
+        check_number(name, value, least=1)
     if not isinstance(target, AdaptedTarget):
         raise ValueError(
             f"target is {type(target).__name__}; give what adapt_run or adapt_to_target returned, "

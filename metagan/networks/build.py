@@ -1,12 +1,11 @@
 """From settings to the two players' modules, with weights drawn from a named seed."""
 
-import torch
 from torch import nn
 
 from metagan.networks.dcgan import PlainGenerator, ResidualUp, TransposedUp
 from metagan.networks.discriminators import ImageDiscriminator
+from metagan.networks.draws import DrawsFrom
 from metagan.networks.flow import FlowGenerator
-from metagan.seeding import derive_seed
 from metagan.settings import GanConfig
 
 
@@ -16,13 +15,12 @@ def build_players(
     """The generator and discriminator for pictures of shape (C, S, S).
 
     With `second_order` all of their operations have a second derivative. Weights depend on `seed`
-    alone: torch's global generator is left as it was.
+    alone: torch's global generator is neither read nor changed.
     """
     channels, size, _ = sample_shape
     conditional = config.conditioning == "sample"
     num_labels = config.num_labels if config.conditioning == "label" else 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights"))
+    with DrawsFrom(seed, "weights"):
         generator: nn.Module
         if config.family == "flow":
             generator = FlowGenerator(

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.seeding import derive_seed
+from metagan.networks.draws import DrawsFrom
 
 BatchAt = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -280,8 +280,7 @@ def _initial(
     num_classes: int, image_shape: tuple[int, ...], init: Mapping[str, Tensor] | None, seed: int
 ) -> SmallConvNet:
     """A classifier with named random weights, or with the body of `init`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "classifier weights"))
+    with DrawsFrom(seed, "classifier weights"):
         net = SmallConvNet(num_classes, image_shape)
     if init is None:
         return net

@@ -123,7 +123,7 @@ def demo_command(args: argparse.Namespace, context: Context) -> int:
     for words in (
         ("adapt", "--run", args.run, "--support", "YOUR_PICTURES/", "--out", "adapted"),
         ("generate", "--adapted", "adapted", "--num", 64, "--out", "samples"),
-        ("train", "data.source=image_folder", "data.path=YOUR_DATA", "--run", "runs/mine"),
+        ("train", "data.path=YOUR_DATA", "--run", "runs/mine"),
     ):
         console.print(f"  {command_line(*words, program=_program())}")
     return 0

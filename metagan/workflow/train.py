@@ -121,10 +121,7 @@ def train_run(
         ValueError: If `config` is something else.
     """
     started = time.perf_counter()
-    if not isinstance(config, RunConfig):
-        raise ValueError(
-            f"config is {type(config).__name__}; make it with metagan.RunConfig.model_validate"
-        )
+    _check_settings(config)
     folder = RunFolder(Path(run))
     if inside := folder_in_data(folder.path, config.data):
         reporter.print(f"note: the run folder {inside}")
@@ -360,13 +357,25 @@ def train_command(args: argparse.Namespace, context: Context) -> int:
     return 0
 
 
+def _check_settings(config: object) -> None:
+    """Refuse what are no settings of a run."""
+    if not isinstance(config, RunConfig):
+        raise ValueError(
+            f"config is {type(config).__name__}; make it with metagan.RunConfig.model_validate"
+        )
+
+
 def local_runner(config: RunConfig, *, threads: int = 1) -> OpenRunner:
     """A runner in this process, on the device that the settings ask for.
 
     Args:
         config: The run.
         threads: As many as a worker has, or the last bits differ from those of a run on workers.
+
+    Raises:
+        ValueError: If `config` is something else.
     """
+    _check_settings(config)
 
     @contextlib.contextmanager
     def open_local(spec: WorkerSpec) -> Iterator[EpisodeRunner]:

@@ -27,7 +27,7 @@ def metagan(*arguments, environment=None, code=None, **options):
         env={**kept, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         **options,
     )
@@ -224,7 +224,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
     ) as process:
         process.stdout.close()
         err = process.stderr.read()
-        assert process.wait(timeout=60) == EXIT_CLOSED_PIPE
+        assert process.wait(timeout=240) == EXIT_CLOSED_PIPE
     assert err == b""
 
 
@@ -249,7 +249,7 @@ def test_home_may_be_unset_and_the_folder_read_only(tmp_path):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -345,6 +345,10 @@ def test_shortcuts_become_settings(monkeypatch, tmp_path):
         ("train --run r outer.init_from=leters", "nothing is there (did you mean letters?)"),
         ("train --run letters --resume", "letters is not a run, so there is nothing to resume"),
         ("train -c no.yaml", "no.yaml: no such file"),
+        ("train --run note.txt", "--run note.txt is a file; name a folder"),
+        ("train --run note.txt/r", "note.txt is not a folder; choose another place"),
+        ("train --run run", "run holds a run already; continue it with --resume"),
+        ("train --run letters", "letters is not empty and not a run"),
         ("tune --out s data.path=nowhere", "data.path nowhere does not exist"),
         ("adapt --run run --support leters --out o", "did you mean letters?"),
         ("evaluate --run run --data leters", "--data leters: no such file or folder"),

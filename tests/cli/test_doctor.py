@@ -23,7 +23,9 @@ from cluster.doctor import (
 )
 from cluster.doctor_nodes import _check_node, check_cluster, check_likeness
 from cluster.probe import _ahead, host_report, storage_error
+from metagan.cli.app import run_cli
 from metagan.settings import CheckpointConfig
+from tests.cli.test_app import make_test_context
 
 
 def by_level(findings):
@@ -167,6 +169,36 @@ def test_nothing_stops_a_run_with_default_settings_here(tmp_path, monkeypatch):
     assert {"run folder", "data cache"} <= {finding.topic for finding in findings}
 
 
+@pytest.mark.parametrize(
+    ("setting", "variable", "said"),
+    [
+        (
+            None,
+            "http://10.0.0.5:8265",
+            "RAY_ADDRESS is http://10.0.0.5:8265: that is a dashboard's",
+        ),
+        (None, "127.0.0.1:9", "127.0.0.1:9 (RAY_ADDRESS) does not answer"),
+        ("127.0.0.1:9", "http://10.0.0.5:8265", "127.0.0.1:9 does not answer"),
+    ],
+)
+def test_an_address_that_stops_a_run_is_a_problem_and_its_variable_named(
+    setting, variable, said, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", variable)
+    config = JobConfig(cluster=ClusterConfig(address=setting))
+    [problem] = [f for f in diagnose(config, tmp_path / "run") if f.level == "problem"]
+    assert problem.text.startswith(said)
+    assert ("unset RAY_ADDRESS" in problem.fix) == (setting is None)
+
+
+@pytest.mark.parametrize("given", ["cluster.address=h:2", "--cluster.address=auto"])
+def test_two_rays_at_once_are_refused(given, capsys):
+    code = run_cli(["doctor", "--address", "h:1", given], make_test_context)
+    assert code == 2
+    assert f"--address h:1 and {given} name a Ray each; give one" in capsys.readouterr().err
+
+
 def test_a_closed_port_is_seen_at_once():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -175,7 +207,7 @@ def test_a_closed_port_is_seen_at_once():
     [finding] = check_cluster(ClusterConfig(address=f"127.0.0.1:{port}"), {})
     assert finding.level == "problem"
     assert "does not answer" in finding.text
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
 
 
 def test_a_port_that_is_not_rays_is_given_up_in_time():
@@ -307,7 +339,7 @@ def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, m
             differing, _, short = check_cluster(three, other)
         finally:
             head.stdin.close()
-            head.wait(timeout=60)
+            head.wait(timeout=240)
     assert (node.level, stored.level, room.level) == ("ok", "ok", "ok")
     assert gpus.level == "problem"
     assert f"Ray has {seen + 1} GPUs there, but torch sees {seen}" in gpus.text

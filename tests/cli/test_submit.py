@@ -31,8 +31,8 @@ STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
         ("submit -- train -c {folder}/run.yaml", "name a file in it, relative to it"),
         ("submit -- train -c ../run.yaml", "name a file in it, relative to it"),
         ("submit -- train -c pipe", "name a file in it"),
-        ("submit -- train data.path=/data", "data.source glyphs reads no files"),
-        ("submit -- tune data.path=/data", "data.source glyphs reads no files"),
+        ("submit -- train data.source=glyphs data.path=/data", "reads no files"),
+        ("submit -- tune data.source=glyphs data.path=/data", "reads no files"),
         ("submit -- doctor inner.lr=-1", "inner.lr"),
         ("submit --working-dir {folder}/none -- train", "none is not a folder"),
         ("submit --driver-label role -- train", "'role' is not KEY=VALUE"),
@@ -215,6 +215,7 @@ def test_the_settings_that_are_checked_are_those_that_are_sent(tmp_path):
         ("train --run /a data.source=auto data.path=~/letters", {}),
         ("train --run /a data.source=auto data.path=/letters", {}),
         ("train --run /a --resume auto", {}),
+        ("train --run /a outer.init_from=runs/old", {"outer.init_from": "runs/old"}),
     ],
 )
 def test_what_a_command_reads_of_the_folder_is_asked_for(line, inputs, tmp_path):

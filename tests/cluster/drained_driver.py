@@ -21,14 +21,14 @@ def main() -> None:
     # Of two nodes on one host a driver joins the head's.
     drain(nodes.address, nodes.head_node.node_id)
     noticed = time.monotonic()
-    _, said = command.communicate(timeout=90)
+    _, said = command.communicate(timeout=240)
     out = {"exit_code": command.returncode, "said": said, "reached": training.steps()}
     out["seconds"] = time.monotonic() - noticed
     out["checkpoints"] = [path.name for path in (training.run / "checkpoints").glob("step-*")]
     # The head is still there to be asked, but its node takes no driver any more.
     total = f"outer.steps={out['reached'] + 2}"
     again = training.start(*resume, total, "checkpoint.every_steps=100000")
-    _, said = again.communicate(timeout=90)
+    _, said = again.communicate(timeout=240)
     assert again.returncode == 0, said
     tell(out)
     ray.shutdown()

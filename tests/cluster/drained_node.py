@@ -71,7 +71,7 @@ def main() -> None:
             sums = {result.report.index: result.gradient_sum for result in results}
             expected, _ = local.run(vector, chunks)
             equal += [np.array_equal(sums[r.report.index], r.gradient_sum) for r in expected]
-        ended_by = time.monotonic() + 30
+        ended_by = time.monotonic() + 120
         while time.monotonic() < ended_by and sum(node["Alive"] for node in ray.nodes()) > 2:
             time.sleep(0.2)
         alive = [node["NodeID"] for node in ray.nodes() if node["Alive"]]

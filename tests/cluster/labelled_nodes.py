@@ -51,7 +51,7 @@ def where(num_workers, placement_timeout_s=150, **labels):
         results.sort(key=lambda result: result.report.index)
         total = sum(float(abs(result.gradient_sum).sum()) for result in results)
         # Ray exports a gauge only for a while after it was set, so the run goes on meanwhile.
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         mark, end = "ray_metagan_workers_ready{", f" {num_workers}.0"
         seen = scrape()
         while not any(line.startswith(mark) and line.endswith(end) for line in seen):

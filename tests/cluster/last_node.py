@@ -22,20 +22,20 @@ def main() -> None:
     on_two = steps()
     training.wait_for_steps(on_two + 3, command)
     nodes.remove_node(second, allow_graceful=False)
-    _, said = command.communicate(timeout=90)
+    _, said = command.communicate(timeout=240)
     out = {"exit_code": command.returncode, "said": said, "reached": steps()}
     out["checkpoints"] = [path.name for path in (training.run / "checkpoints").glob("step-*")]
     nodes.add_node(num_cpus=2)
     again = training.start(
         quorum, "--resume", f"outer.steps={out['reached'] + 2}", "checkpoint.every_steps=100000"
     )
-    _, said = again.communicate(timeout=90)
+    _, said = again.communicate(timeout=240)
     assert again.returncode == 0, said
     command = training.start(quorum, "--resume", *endless)
     training.wait_for_steps(out["reached"] + 4, command)
     (control,) = nodes.head_node.all_processes["gcs_server"]
     control.process.kill()
-    _, said = command.communicate(timeout=90)
+    _, said = command.communicate(timeout=240)
     headless = {"exit_code": command.returncode, "said": said, "reached": steps()}
     headless["kept"] = (
         training.run / "checkpoints" / f"step-{steps()}" / "manifest.json"

@@ -42,7 +42,7 @@ class Inputs(NamedTuple):
 
 
 def run_scenario(
-    name: str, run: TrainSetup, folder: Path, *, timeout_s: float = 280, **environment: str
+    name: str, run: TrainSetup, folder: Path, *, timeout_s: float = 580, **environment: str
 ) -> Any:
     """What `python -m tests.cluster.NAME` has told, in a Ray environment of its own.
 

@@ -222,6 +222,8 @@ def test_the_option_wins_over_the_variables(
         ("auto", {}, "--address"),
         ("ray://h:10001", {}, "--address"),
         ("http://h:82655", {}, "--address"),
+        # As of --address "$UNSET".
+        ("", {"RAY_ADDRESS": DASHBOARD}, "--address"),
         ("h:port", {}, "--address"),
         # Ray would import the module.
         ("cluster://h", {}, "--address"),
@@ -307,9 +309,21 @@ def test_another_program_that_answers_is_told(status: int, value: object, said: 
 
 def test_what_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.jobs._ANSWER_S", 0.2)
-    with contextmanager(listening)(None) as there, pytest.raises(ClusterError) as caught:
+    with listening(None) as there, pytest.raises(ClusterError) as caught:
         RayJobs(there)
     assert f"what listens at http://{there} does not answer" in str(caught.value)
+
+
+def test_what_speaks_no_http_is_told() -> None:
+    # As Ray's control service begins its answer.
+    with (
+        listening(b"\0\0\6\4\0\0\0\0\0\r\n") as there,
+        pytest.raises(ClusterError) as caught,
+    ):
+        RayJobs(there)
+    assert f"what answers at http://{there} is no Ray dashboard; is it Ray's own" in str(
+        caught.value
+    )
 
 
 def test_rays_own_port_is_told_from_the_dashboards() -> None:

@@ -1,8 +1,13 @@
 """What is said when a cluster's jobs cannot be reached."""
 
-import pytest
+from types import SimpleNamespace
 
-from cluster.jobs import _explain
+import pytest
+import ray
+from ray.job_submission import JobStatus
+
+from cluster.errors import in_short
+from cluster.jobs import _explain, _message
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,48 @@ from cluster.jobs import _explain
 )
 def test_an_error_is_told_by_its_kind(error: Exception, expected: str) -> None:
     assert expected in _explain("http://h:40133", "j-401", error)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "Job entrypoint command failed with exit code 2, last available logs (20,000):\nx",
+            "Job entrypoint command failed with exit code 2",
+        ),
+        (
+            "runtime_env setup failed: Failed to set it up.\nCould not create the actor.\n"
+            "Traceback (most recent call last):\n  File ...\nOSError: [Errno 28] No space left\n",
+            "runtime_env setup failed: Failed to set it up: OSError: [Errno 28] No space left",
+        ),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_why_a_job_failed_is_its_heading_and_the_fact(message: str | None, told: str) -> None:
+    assert _message(SimpleNamespace(status=JobStatus.FAILED, message=message)) == told
+
+
+def test_the_servers_error_is_told_with_both_versions_where_they_differ() -> None:
+    error = RuntimeError("Request failed with status code 500: Traceback\n  File\nKeyError: 'x'.")
+    assert _explain("http://h:1", None, error, "2.9.0") == (
+        f"http://h:1: Request failed with status code 500: Traceback: KeyError: 'x'. "
+        f"(its Ray is 2.9.0, this machine's is {ray.__version__})"
+    )
+    assert "its Ray" not in _explain("http://h:1", None, error, ray.__version__)
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("one line", "one line"),
+        ("A heading:\n\n  some advice\n  the fact.\n", "A heading: the fact."),
+        ("the fact is here\nfact", "the fact is here"),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 3", "KeyError: 3"),
+        ("\x1b[36mray::f()\x1b[39m failed\n", "ray::f() failed"),
+        ("", "no reason given"),
+    ],
+)
+def test_several_lines_are_told_in_one(text: str, short: str) -> None:
+    assert in_short(text) == short
+    assert in_short(RuntimeError(text)) == (short if text else "RuntimeError")

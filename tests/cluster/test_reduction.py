@@ -1,5 +1,6 @@
 """Gradients that tasks add up in groups: the same bits, whatever is lost on the way."""
 
+import contextlib
 import itertools
 import os
 import time
@@ -116,20 +117,21 @@ def test_a_sum_that_takes_too_long_is_given_up(
     run: TrainSetup, local_gradient: Vector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hanging(size: int, expected: list[str], *gradients: Sent) -> tuple[SumReport, Vector]:
-        try:
-            (tmp_path / "hung").touch(exist_ok=False)
-            time.sleep(60)
-        except FileExistsError:
-            pass
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "hang").unlink()
+            time.sleep(120)
         return add_up(size, expected, *gradients)
 
     monkeypatch.setattr(reduction, "add_up", hanging)
     config = settings(2, reduce_above_mb=0.0, chunk_timeout_s=10.0)
     with open_ray_runner(run.spec, config) as runner:
         runner.wait_until_ready()
+        # The first chunk of a process takes longest, on a busy machine perhaps too long.
+        update_of(run, runner)
+        (tmp_path / "hang").touch()
         started = time.monotonic()
         gradient, events = update_of(run, runner)
-        assert time.monotonic() - started < 50
+        assert time.monotonic() - started < 100
     assert np.array_equal(gradient, local_gradient)
     # Of a group of two, or the last chunk by itself.
     assert {str(event["reason"]) for event in events} == {"not added up in 10 s"}

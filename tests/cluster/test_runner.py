@@ -360,7 +360,7 @@ def test_workers_that_can_never_fit_are_refused_at_once(run: TrainSetup) -> None
         open_ray_runner(run.spec, settings(1, gpus_per_worker=1)),
     ):
         pass
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 def test_a_cluster_that_may_grow_is_waited_for_until_the_deadline(
@@ -374,7 +374,7 @@ def test_a_cluster_that_may_grow_is_waited_for_until_the_deadline(
         pytest.raises(ClusterError, match=r"timeout_s 1 s: .*with 8 CPU each.*room for 0"),
     ):
         runner.run(start_vector(run), chunks_of(run))
-    assert 1 <= time.monotonic() - started < 30
+    assert 1 <= time.monotonic() - started < 120
 
 
 def test_a_run_goes_on_with_the_workers_that_found_room(

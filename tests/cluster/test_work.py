@@ -62,7 +62,7 @@ def test_an_item_whose_process_is_frozen_is_computed_by_another(
     assert found == list(range(5))
     # One more process was given the item, and no third one while the first is frozen.
     assert (tmp_path / "begun").read_text().splitlines().count("1") == 2
-    assert 2 <= time.monotonic() - started < 60
+    assert 2 <= time.monotonic() - started < 120
 
 
 def test_a_frozen_item_does_not_keep_the_only_place(
@@ -109,4 +109,4 @@ def test_a_cluster_without_room_is_waited_for_until_the_deadline(
     started = time.monotonic()
     with pytest.raises(ClusterError, match=r"timeout_s 1 s: .*labelled metagan.io/role=nothing"):
         list(work(late_by, 0.0, [1, 2]))
-    assert 1 <= time.monotonic() - started < 30
+    assert 1 <= time.monotonic() - started < 120

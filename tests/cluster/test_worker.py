@@ -1,18 +1,25 @@
 """A worker's side in this process: what our own code raises comes back as a value."""
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 import torch
 
 from cluster.errors import ClusterError
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
+from metagan.chunks import ChunkKey, ChunkReport
 from metagan.dataset import DataError
-from metagan.train import LocalRunner, plan_step
+from metagan.params import Vector
+from metagan.traced import Tracer
+from metagan.train import ChunkWorker, LocalRunner, WorkerSpec, plan_step
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import at_second_episode
+from tests.cluster.ray_for_tests import bars_run
 
 # `load` asks Ray for GPUs and node; without a Ray here, that would start one in the home folder.
 WITH_RAY = pytest.mark.usefixtures("local_ray")
@@ -36,6 +43,59 @@ def test_a_worker_computes_what_the_local_runner_does(
     assert not isinstance(report, WorkerFailure)
     assert report.gradient_hash == expected.report.gradient_hash
     assert np.array_equal(gradient, expected.gradient_sum)
+
+
+class ManyRuns:
+    """An actor's process that computes chunks of several runs, whose traces are made early."""
+
+    def __init__(self, specs: Sequence[WorkerSpec]) -> None:
+        self._workers = [EpisodeWorker(spec, 1) for spec in specs]
+        for index, worker in enumerate(self._workers):
+            worker.load()
+            assert worker._worker is not None
+            worker._worker._replayer = Tracer(uses_before=2 + 3 * index)
+
+    def compute(self, index: int, vector: Vector, chunk: ChunkKey) -> str:
+        report, _ = self._workers[index].compute(vector, chunk)
+        assert isinstance(report, ChunkReport), report
+        return report.gradient_hash
+
+
+@pytest.mark.ray
+@WITH_RAY
+@pytest.mark.parametrize("repeats", [4, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_process_that_has_computed_much_computes_what_a_new_one_does(
+    tmp_path: Path, repeats: int
+) -> None:
+    sections: list[dict[str, object]] = [
+        {"inner": {"steps": 1, "batch_size": 2}},
+        {
+            "algorithm": {"name": "fomaml"},
+            "inner": {"steps": 1, "batch_size": 2, "optimizer": "adam"},
+            "outer": {"steps": 3, "meta_batch_size": 2, "episodes_per_chunk": 1},
+        },
+    ]
+    runs = [bars_run(tmp_path / "bars", **each) for each in sections]
+    vectors = [run.layout.flatten(run.initial).numpy() for run in runs]
+    jobs = [
+        (index, chunk)
+        for index, run in enumerate(runs)
+        for step in range(2)
+        for chunk in plan_step(
+            run.spec.config, run.source.tasks("train"), run.source.task_weights("train"), step
+        )[:2]
+    ]
+    alone = {
+        job: ChunkWorker(runs[job[0]].spec, device=torch.device("cpu"))
+        .compute(vectors[job[0]], job[1])
+        .report.gradient_hash
+        for job in jobs
+    }
+    busy = ray.remote(num_cpus=1)(ManyRuns).remote([run.spec for run in runs])
+    for place in np.random.default_rng(0).permutation(np.repeat(np.arange(len(jobs)), repeats)):
+        index, chunk = job = jobs[place]
+        assert ray.get(busy.compute.remote(index, vectors[index], chunk)) == alone[job], job
+    ray.kill(busy)
 
 
 @pytest.mark.ray

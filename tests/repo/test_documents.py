@@ -1,5 +1,6 @@
 """Documents say what is true of the code: links, settings, commands and targets exist."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from metagan.losses import ADVERSARIAL_LOSSES
 from metagan.sources.registry import SOURCES
 from tests.conftest import REPOSITORY
 
+PACKAGES = ("metagan", "cluster", "tune", "benchmarks")
 PARTS = {"config": ("show", "schema", "explain"), "data": ("inspect", "prepare")}
 DOCUMENTS = sorted(
     path
@@ -183,3 +185,59 @@ def test_every_test_that_numerics_names_is_there():
     for file, test in named:
         source = (REPOSITORY / "tests" / file).read_text(encoding="utf-8")
         assert not test or f"def {test}(" in source, f"{file}::{test}"
+
+
+# --- where things are -------------------------------------------------------------------------
+
+
+def names_by_module() -> dict[str, set[str]]:
+    """What every module of ours defines or imports, by its dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for file in (REPOSITORY / package).rglob("*.py"):
+            dotted = ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
+            nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+            found[dotted.removesuffix(".__init__")] = {
+                *(node.name for node in nodes if hasattr(node, "name") and node.name),
+                *(node.id for node in nodes if isinstance(node, ast.Name)),
+                *(node.arg for node in nodes if isinstance(node, ast.arg)),
+            }
+    return found
+
+
+def misplaced(text: str, known: dict[str, set[str]]) -> list[str]:
+    """`module.name` in code whose module is there and does not have the name."""
+    tails: dict[str, set[str]] = {}
+    for module, names in known.items():
+        parts = module.split(".")
+        for start in range(len(parts)):
+            tails.setdefault(".".join(parts[start:]), set()).update(names)
+    words = [span.split("(")[0] for span in spans(text)]
+    dotted = [word for word in words if re.fullmatch(r"[A-Za-z_]+(\.[A-Za-z_]+)+", word)]
+    return [
+        word
+        for word in dotted
+        if word not in tails
+        # Sections of the settings, and what arguments are called.
+        and word.split(".")[0] not in {*SECTIONS, "tune", "config"}
+        and not re.search(r"\.(md|py|yaml|json|jsonl|arrow|parquet|html|png)$", word)
+        and (names := tails.get(word.rpartition(".")[0])) is not None
+        and word.rpartition(".")[2] not in names
+    ]
+
+
+def test_what_a_text_says_is_in_a_module_is_there() -> None:
+    known = names_by_module()
+    sources = [p for name in PACKAGES for p in (REPOSITORY / name).rglob("*.py")]
+    found = {
+        str(path.relative_to(REPOSITORY)): misplaced(path.read_text(encoding="utf-8"), known)
+        for path in (*DOCUMENTS, *sources)
+    }
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
+def test_a_name_in_the_wrong_module_is_found() -> None:
+    known = names_by_module()
+    wrong = ["algorithms.prefers_vmap", "metagan.algorithms.chunk_gradient"]
+    assert misplaced(" ".join(f"`{word}`" for word in wrong), known) == wrong
+    assert misplaced("`chunk_gradient.prefers_vmap` `inner.lr` `config.yaml`", known) == []

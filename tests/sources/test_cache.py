@@ -214,7 +214,7 @@ def test_two_processes_at_once_read_the_source_once(config, pictures):
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    outputs = [process.communicate(timeout=60)[0].split() for process in processes]
+    outputs = [process.communicate(timeout=240)[0].split() for process in processes]
     fingerprint = cache.load_dataset(config).fingerprint()
     assert sorted(map(len, outputs)) == [2, 3]
     assert [output[-2:] for output in outputs] == [[fingerprint, "False"]] * 2

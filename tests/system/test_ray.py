@@ -25,6 +25,7 @@ from metagan.workflow.train import local_runner, train_run
 from tests.cluster.faults import Fault, Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_config, bars_run
 from tests.helpers import descendants
+from tests.runs import assert_equal_runs
 
 pytestmark = pytest.mark.ray
 
@@ -47,13 +48,6 @@ def config(tmp_path: Path) -> RunConfig:
     return bars_config(tmp_path / "bars")
 
 
-def tensors(run: Path, step: int) -> dict[str, bytes]:
-    folder = run / "checkpoints" / f"step-{step}"
-    found = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
-    assert found, f"no checkpoint in {folder}"
-    return found
-
-
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -71,7 +65,7 @@ def test_a_run_that_loses_workers_leaves_the_checkpoint_and_metrics_of_an_undist
 
     train_run(config, tmp_path / "ray", open_runner=open_faulty, reporter=Silent())
     train_run(config, tmp_path / "local", open_runner=local_runner(config), reporter=Silent())
-    assert tensors(tmp_path / "ray", 3) == tensors(tmp_path / "local", 3)
+    assert_equal_runs(tmp_path / "ray", tmp_path / "local")
     restarts = [
         event["step"]
         for event in lines(tmp_path / "ray" / "failures.jsonl")
@@ -103,7 +97,7 @@ def test_the_command_survives_a_killed_worker_and_goes_on_after_an_interruption(
             wait_for(lambda: "restart" in [e["kind"] for e in failures(run)], command)
             processes = [command.pid, *descendants(command.pid)]
             command.terminate()
-            assert command.wait(60) == 130
+            assert command.wait(200) == 130
         finally:
             command.kill()
         # Ray's helpers notice within seconds that their Ray is gone.
@@ -111,13 +105,13 @@ def test_the_command_survives_a_killed_worker_and_goes_on_after_an_interruption(
         reached = len(lines(run / "metrics.jsonl"))
         total = f"outer.steps={reached + 2}"
         again = start_train(tmp_path, folder, "--workers", "3", "--resume", total)
-        assert again.wait(120) == 0
+        assert again.wait(240) == 0
     assert list(home.iterdir()) == []
     whole = bars_config(
         tmp_path / "bars", outer={**config.outer.model_dump(), "steps": reached + 2}
     )
     train_run(whole, tmp_path / "local", open_runner=local_runner(whole), reporter=Silent())
-    assert tensors(run, reached + 2) == tensors(tmp_path / "local", reached + 2)
+    assert_equal_runs(run, tmp_path / "local")
 
 
 @pytest.mark.slow
@@ -135,11 +129,11 @@ def test_a_run_whose_own_ray_breaks_down_keeps_what_it_has_done(
             wait_for(lambda: len(lines(run / "metrics.jsonl")) >= 2, command)
             of_ray = {name_of(pid): pid for pid in descendants(command.pid)}
             os.kill(of_ray[process], signal.SIGKILL)
-            assert command.wait(60) == 4
+            assert command.wait(200) == 4
         finally:
             command.kill()
     reached = len(lines(run / "metrics.jsonl"))
-    assert tensors(run, reached)
+    assert (run / "checkpoints" / f"step-{reached}").is_dir()
     assert lines(run / "failures.jsonl")[-1]["kind"] == "end"
 
 
@@ -162,11 +156,11 @@ def test_whoever_ends_the_whole_process_group_leaves_a_checkpoint(
             assert command.pid in of_ray.values()
             assert command.pid not in (of_ray["raylet"], of_ray["gcs_server"])
             os.killpg(command.pid, signal.SIGTERM)
-            assert command.wait(50) == 130
+            assert command.wait(200) == 130
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(command.pid, signal.SIGKILL)
-    assert tensors(tmp_path / "run", 2)
+    assert (tmp_path / "run/checkpoints/step-2").is_dir()
 
 
 def start_train(tmp_path: Path, ray_folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -186,7 +180,7 @@ def failures(run: Path) -> list[dict[str, Any]]:
 
 
 def wait_for(
-    condition: Callable[[], bool], process: "subprocess.Popen[bytes] | None", *, seconds: int = 60
+    condition: Callable[[], bool], process: "subprocess.Popen[bytes] | None", *, seconds: int = 240
 ) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -78,7 +78,7 @@ def weights(run: Path) -> dict[str, bytes]:
 
 
 def free_again() -> bool:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"]:
             return True

@@ -34,7 +34,12 @@ def bars_config(path: Path, **sections: Any) -> RunConfig:
 
 def run_training(config: RunConfig, run: Path, **options: Any) -> Quiet:
     reporter = Quiet()
-    train_run(config, run, open_runner=local_runner(config), reporter=reporter, **options)
+    outcome = train_run(config, run, open_runner=local_runner(config), reporter=reporter, **options)
+    # A signal that somebody sends to the tests' process ends a run early, and nothing else.
+    assert outcome.status == "done", (
+        f"the run was stopped at outer step {outcome.step} of {config.outer.steps}: this process "
+        "was sent SIGINT or SIGTERM"
+    )
     return reporter
 
 

@@ -143,9 +143,12 @@ def adapt_to(run: LoadedRun, support: Any) -> AdaptedTarget:
 
 def test_a_support_of_unit_floats_is_noticed(run: LoadedRun) -> None:
     pictures = torch.from_numpy(CLASSES["ka"] / np.float32(255))[None]
-    with pytest.warns(UserWarning, match=r"scale it by 2 \* support - 1"):
+    with pytest.warns(UserWarning, match=r"scale it by 2 \* support - 1") as caught:
         adapt_to(run, pictures)
+    assert caught[0].filename == __file__
     adapt_to(run, 2 * pictures - 1)
+    # Bright pictures are no mistake.
+    adapt_to(run, metagan.to_float(CLASSES["ka"] // 2 + 128)[None])
 
 
 def test_what_belongs_to_another_door_is_refused_by_name(
@@ -169,8 +172,9 @@ def test_what_belongs_to_another_door_is_refused_by_name(
         metagan.generate_samples(run.gan, target, per_support=0, seed=0)
     with pytest.raises(ValueError, match="labels are 1, but the target has 2 classes"):
         metagan.save_adapted(tmp_path / "b", run, target, ["ka"])
-    with pytest.raises(ValueError, match="steps is -1"):
-        metagan.adapt_run(run, CLASSES, steps=-1)
+    for steps in (-1, 2.5, "2"):
+        with pytest.raises(ValueError, match=f"steps is {steps!r}; expected a whole number"):
+            metagan.adapt_run(run, CLASSES, steps=steps)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="it looks like a run"):
         metagan.load_adapted(trained)
     with pytest.raises(RunError, match=r"no run here.*it looks like an adapted GAN"):
@@ -199,8 +203,8 @@ MATTERS: dict[str, tuple[dict[str, dict[str, Any]], Any]] = {
     "inner.discriminator_moves": ({}, "head"),
     "evaluate.adapt_batch_size": ({}, 3),
 }
-# The seed is the whole run's; the other two are about reading pictures and about generating.
-NOT_OF_THE_LOOP = {"seed", "data.invert", "evaluate.best_of"}
+# The seed is the whole run's; the others are about reading pictures and about generating.
+NOT_OF_THE_LOOP = {"seed", "data.invert", "data.white", "evaluate.best_of"}
 
 
 def test_the_table_of_what_adapting_reads_is_tried_in_full() -> None:

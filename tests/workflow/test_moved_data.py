@@ -16,12 +16,13 @@ from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.sources.arrow import prepare
 from metagan.workflow.evaluate import build_subject
-from metagan.workflow.setup import load_run
+from metagan.workflow.setup import data_record, load_run
+from metagan.workflow.setup import prepare as prepare_run
 from metagan.workflow.train import check_same_run
 from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet, local_context, run_training
 from tune.config import SearchJobConfig
-from tune.search import DATA_FILE, SETTINGS_FILE, _check_same_search
+from tune.search import DATA_FILE, SETTINGS_FILE, _check_same_search, search
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2, "steps": 1}
 
@@ -151,6 +152,18 @@ def test_a_search_goes_on_with_moved_data_if_it_can_know_them(tmp_path: Path) ->
     _check_same_search(now, tmp_path)
     with pytest.raises(ConfigError, match=r"data\.image_size: 28 before, 32 now"):
         _check_same_search(SearchJobConfig(data={"path": "x", "image_size": 32}), tmp_path)
+
+
+def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    data = write_pictures(bars(drawings=6), tmp_path / "data")
+    values = config_of(data, tmp_path / "cache").model_dump()
+    config = SearchJobConfig.model_validate({**values, "evaluate": {"shots": [1]}})
+    (tmp_path / "out" / "tune").mkdir(parents=True)
+    (tmp_path / "out" / SETTINGS_FILE).write_text(to_yaml(config))
+    (tmp_path / "out" / DATA_FILE).write_text(json.dumps(data_record(prepare_run(config), None)))
+    Image.new("L", (16, 16), 77).save(data / "domain0" / "angle0" / "x.png")
+    with pytest.raises(RunError, match="domain0/angle0 has 7 samples, 6 before"):
+        search(config, tmp_path / "out", resume=True, reporter=Quiet())
 
 
 def test_training_says_that_the_run_folder_lies_in_the_data(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from metagan.settings import RunConfig
 from metagan.train import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec, meta_train
 from metagan.workflow.setup import prepare
 from metagan.workflow.train import OpenRunner, local_runner, train_run
+from tests.runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
 #: With this rate the fourth outer step has no finite episode; with a hundredth of it, all are well.
@@ -48,11 +49,6 @@ def untimed(run: Path) -> list[dict[str, Any]]:
         {name: value for name, value in line.items() if not name.endswith("_s")}
         for line in lines(run, "metrics.jsonl")
     ]
-
-
-def weights(run: Path) -> dict[str, bytes]:
-    (newest, *_) = list_checkpoints(run / "checkpoints")
-    return {path.name: path.read_bytes() for path in newest.glob("*.safetensors")}
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +141,7 @@ def test_wherever_it_is_interrupted_it_comes_to_the_same_bits(
     with pytest.raises(type(error)):
         train_run(config, run, open_runner=cut(config, number, error), reporter=Quiet())
     run_training(config, run, resume=True)
-    assert weights(run) == weights(rolled_back)
+    assert_equal_runs(run, rolled_back)
     assert untimed(run) == untimed(rolled_back)
 
 
@@ -165,7 +161,7 @@ def test_it_goes_back_to_a_checkpoint_that_only_the_copy_had(
         train_run(config, run, open_runner=killed, reporter=Quiet())
     shutil.rmtree(run)
     run_training(config, run, resume=True)
-    assert weights(run) == weights(tmp_path / "calm")
+    assert_equal_runs(run, tmp_path / "calm")
     assert untimed(run) == untimed(tmp_path / "calm")
     (event,) = lines(run, "failures.jsonl")
     assert (event["kind"], event["step"]) == ("rollback", 2)

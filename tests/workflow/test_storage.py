@@ -15,8 +15,8 @@ from pyarrow import fs
 
 from metagan.run_folder import RunError
 from metagan.storage import RunStorage, StorageError
-from metagan.workflow.train import local_runner, train_run
-from tests.workflow.conftest import Quiet, bars_config
+from tests.runs import assert_equal_runs
+from tests.workflow.conftest import Quiet, bars_config, run_training
 
 SECRET = "canary-4f1d"
 
@@ -39,7 +39,7 @@ def s3() -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while True:
                 try:
                     socket.create_connection(("127.0.0.1", port), 1).close()
@@ -62,19 +62,12 @@ def train(path: Path, run: Path, steps: int, storage: str | None, **options: Any
         outer={"steps": steps, "meta_batch_size": 4, "episodes_per_chunk": 2},
         checkpoint={"every_steps": 2, "keep": 2, "storage": storage},
     )
-    reporter = Quiet()
-    train_run(config, run, open_runner=local_runner(config), reporter=reporter, **options)
-    return reporter
+    return run_training(config, run, **options)
 
 
 def log_without_times(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if not k.endswith("_s")} for line in lines]
-
-
-def last_weights(run: Path) -> dict[str, bytes]:
-    newest = run / "checkpoints" / (run / "checkpoints" / "LATEST").read_text().strip()
-    return {path.name: path.read_bytes() for path in newest.glob("*.safetensors")}
 
 
 def test_a_run_whose_folder_is_lost_goes_on_from_the_bucket_with_the_same_bits(
@@ -87,7 +80,7 @@ def test_a_run_whose_folder_is_lost_goes_on_from_the_bucket_with_the_same_bits(
     # Another machine: nothing there but the command.
     said = train(bars_path, tmp_path / "second", 7, uri, resume="auto").lines
     assert any(line.startswith("fetched outer step 4 from s3://") for line in said)
-    assert last_weights(tmp_path / "second") == last_weights(tmp_path / "straight")
+    assert_equal_runs(tmp_path / "second", tmp_path / "straight")
     assert log_without_times(tmp_path / "second") == log_without_times(tmp_path / "straight")
     assert RunStorage(uri).steps() == [7, 6]
     for path in (tmp_path / "second").rglob("*"):
@@ -104,7 +97,7 @@ def test_a_damaged_copy_costs_steps_but_not_the_result(bars_path: Path, tmp_path
     assert f"fetched outer step 2 from {uri}" in said
     start = f"damaged checkpoint passed over: {uri}: step-4/optimizer.safetensors"
     (line,) = [line for line in said if line.startswith(start)]
-    assert last_weights(tmp_path / "second") == last_weights(tmp_path / "straight")
+    assert_equal_runs(tmp_path / "second", tmp_path / "straight")
     assert log_without_times(tmp_path / "second") == log_without_times(tmp_path / "straight")
     (event,) = map(json.loads, (tmp_path / "second" / "failures.jsonl").read_text().splitlines())
     assert event["kind"] == "damaged"

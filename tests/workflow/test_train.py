@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from metagan.checkpoint import CheckpointError
 from metagan.cli.app import run_cli
@@ -21,24 +20,10 @@ from metagan.train import ChunkWorker
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
 from tests.helpers import tree
+from tests.runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2}
-
-
-def tensors(run: Path) -> dict[str, torch.Tensor]:
-    newest = run / "checkpoints" / (run / "checkpoints" / "LATEST").read_text().strip()
-    return {
-        f"{file.stem}.{name}": tensor
-        for file in sorted(newest.glob("*.safetensors"))
-        for name, tensor in load_file(file).items()
-    }
-
-
-def assert_equal_runs(first: Path, second: Path) -> None:
-    a, b = tensors(first), tensors(second)
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_run_folder_is_complete(trained: Path) -> None:
@@ -99,6 +84,19 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(
     assert len(RunFolder(tmp_path / "hurt").read_lines("metrics.jsonl")) == len(before)
     assert len(list((tmp_path / "hurt/checkpoints").glob("damaged-step-3-*"))) == 1
     assert_equal_runs(tmp_path / "straight", tmp_path / "hurt")
+
+
+def test_a_run_that_a_signal_ended_is_not_taken_for_one_of_other_bits(
+    tmp_path: Path, bars_path: Path
+) -> None:
+    """Whoever runs the tests under `timeout`, say, may stop one of their runs and nothing else."""
+    config = bars_config(bars_path, outer={**OUTER, "steps": 3}, checkpoint={"every_steps": 1})
+
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(AssertionError, match=r"stopped at outer step 1 of 3: .*SIGTERM"):
+        run_training(config, tmp_path / "run", on_checkpoint=interrupt)
 
 
 def bits_events(run: Path) -> list[dict[str, object]]:
