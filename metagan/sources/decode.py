@@ -20,6 +20,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from metagan.dataset import DataError
 from metagan.sources.depth import Deep, levels_of
+from metagan.sources.first_bytes import why_no_picture
 
 # A phone's largest photographs have 50 million pixels; one at this cap takes 200 MB to decode.
 MAX_PIXELS: Final = 64_000_000
@@ -380,7 +381,7 @@ def _significant_bits(encoded: bytes) -> int:
 def _unidentified(encoded: bytes) -> str:
     """Why Pillow has no reader for a file."""
     if encoded[:4] not in (b"II*\0", b"MM\0*"):
-        return "not a picture in a format that is read here"
+        return why_no_picture(encoded[:_LOOKED_AT])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -394,8 +395,8 @@ def _unidentified(encoded: bytes) -> str:
     except _DECODER_ERRORS:
         return "damaged or truncated picture (TIFF)"
     return (
-        f"a TIFF of {bits}-bit {kind}, which Pillow does not read in this layout; save it with 8 "
-        "or 16 bits, or as 32-bit floats"
+        f"a TIFF of {bits}-bit {kind}, which Pillow does not read in this layout; save it as PNG "
+        "of 8 or 16 bits, or as TIFF of 32-bit floats"
     )
 
 
