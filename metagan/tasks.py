@@ -84,7 +84,8 @@ def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
 
     Domains named in `test_domains` and `validation_domains` go there. Otherwise, by
     `config.split_by`: the publisher's split where the data carry one (validation domains are then
-    drawn from its training part if it has none), whole domains, or classes of every domain.
+    drawn from its training part if it has none, or classes where domains do not suffice), whole
+    domains, or classes of every domain.
 
     Raises:
         DataError: If a named domain does not exist or is named twice, or a split would be empty.
@@ -174,6 +175,12 @@ def _split_domains(dataset: Dataset, config: DataConfig, rng: np.random.Generato
         elif record.domain in held_validation:
             split = "validation"
         assigned.append(split)
+    learned = [i for i, split in enumerate(assigned) if split == "train"]
+    if by_publisher and "validation" not in assigned and len(learned) > 1:
+        # No domain lies wholly in the training part but, at most, the only one: classes are drawn.
+        count = min(max(1, round(config.validation_fraction * len(learned))), len(learned) - 1)
+        for place in rng.permutation(len(learned))[:count]:
+            assigned[learned[place]] = "validation"
     return assigned
 
 

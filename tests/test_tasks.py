@@ -110,6 +110,22 @@ def test_validation_is_drawn_from_the_training_part_where_the_publisher_has_none
         assert train == {"domain0", "domain1", "domain2"} - validation
 
 
+@pytest.mark.parametrize("domains", [1, 3])
+def test_validation_classes_are_drawn_where_no_training_domain_can_be_spared(domains):
+    plain = bars(domains, 6, 1, size=2)
+    held = {f"domain{d}/angle{c}": "test" for d in range(domains) for c in (4, 5)}
+    rest = {record.name: "train" for record in plain.classes if record.name not in held}
+    dataset = published(plain, held | rest)
+    drawn = set()
+    for seed in range(6):
+        splits = make_splits(dataset, DataConfig(), seed=seed)
+        assert_partition(dataset, splits)
+        assert {dataset.classes[i].name for i in splits.test} == set(held)
+        assert len(splits.validation) == max(1, round(0.15 * len(rest)))
+        drawn.add(splits.validation)
+    assert len(drawn) > 1
+
+
 def test_a_publishers_split_by_class_stays_one_by_class():
     plain = bars(2, 3, 1, size=2)
     dataset = published(

@@ -136,4 +136,7 @@ def archives_beside(contents: TreeContents) -> list[Parts]:
 def endings(names: Iterable[str]) -> str:
     """`.txt (12), .md (1)`: how many names have which ending, most frequent first."""
     counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
-    return ", ".join(f"{suffix} ({count})" for suffix, count in counts.most_common(5))
+    shown = counts.most_common(5)
+    rest = counts.total() - sum(count for _, count in shown)
+    named = [f"{suffix} ({count})" for suffix, count in shown]
+    return ", ".join([*named, f"others ({rest})"] if rest else named)

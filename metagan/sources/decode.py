@@ -21,6 +21,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from metagan.dataset import DataError
 from metagan.pictures import GENERATED_MARK
 from metagan.sources.depth import Deep, levels_of
+from metagan.sources.first_bytes import why_no_picture
 
 # A phone's largest photographs have 50 million pixels; one at this cap takes 200 MB to decode.
 MAX_PIXELS: Final = 64_000_000
@@ -77,6 +78,8 @@ class Traits:
             pictures: the largest value found there; None where all bits were read.
         hidden: It is blank over its background, though its file holds a drawing.
         generated: The file says that `metagan generate` wrote it.
+        clear: All of its pixels are transparent.
+        faint: Its pixels differ, but by so few levels that it counts as blank.
     """
 
     colour: bool = False
@@ -85,6 +88,8 @@ class Traits:
     narrowed: int | None = None
     hidden: bool = False
     generated: bool = False
+    clear: bool = False
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,9 @@ def array_traits(images: NDArray[Any]) -> list[Traits]:
         top = max(float(picture.max()) if picture.size else 0.0, 1.0) if wide else 255.0
         spread = np.ptp(picture[..., :3], axis=-1).max() if coloured and picture.size else 0
         clear = coloured and picture.shape[-1] == 4 and picture[..., 3].min() < top
-        found.append(Traits(bool(spread > _TINT / 255 * top), bool(clear), wide))
+        contrast = np.ptp(picture) if picture.size else 0
+        faint = not wide and 0 < contrast < LEAST_CONTRAST and picture.dtype.kind != "b"
+        found.append(Traits(bool(spread > _TINT / 255 * top), bool(clear), wide, faint=bool(faint)))
     return found
 
 
@@ -259,19 +266,21 @@ def _read(
 
 def _flatten(image: Image.Image, channels: int, background: int) -> tuple[Image.Image, Traits]:
     """A picture of 8 bits as it lies on the background, in mode L or RGB."""
-    transparent = hidden = False
+    transparent = hidden = clear = False
     if image.has_transparency_data:
         layers = image.convert("RGBA")
-        transparent = _extrema(layers)[3][0] < 255
+        least, most = _extrema(layers)[3]
+        transparent, clear = least < 255, most == 0
         opaque = Image.new("RGBA", image.size, (background, background, background, 255))
         opaque.alpha_composite(layers)
-        hidden = _is_blank(opaque.convert("RGB")) and not _is_blank(layers)
+        hidden = not clear and _is_blank(opaque.convert("RGB")) and not _is_blank(layers)
         image = opaque
     if image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
     colour = image.mode == "RGB" and _is_coloured(image)
+    faint = _is_blank(image) and any(high > low for low, high in _extrema(image))
     return image.convert("L" if channels == 1 else "RGB"), Traits(
-        colour, transparent, hidden=hidden
+        colour, transparent, hidden=hidden, clear=clear, faint=faint
     )
 
 
@@ -377,7 +386,7 @@ def _significant_bits(encoded: bytes) -> int:
 def _unidentified(encoded: bytes) -> str:
     """Why Pillow has no reader for a file."""
     if encoded[:4] not in (b"II*\0", b"MM\0*"):
-        return "not a picture in a format that is read here"
+        return why_no_picture(encoded[:_LOOKED_AT])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -391,8 +400,8 @@ def _unidentified(encoded: bytes) -> str:
     except _DECODER_ERRORS:
         return "damaged or truncated picture (TIFF)"
     return (
-        f"a TIFF of {bits}-bit {kind}, which Pillow does not read in this layout; save it with 8 "
-        "or 16 bits, or as 32-bit floats"
+        f"a TIFF of {bits}-bit {kind}, which Pillow does not read in this layout; save it as PNG "
+        "of 8 or 16 bits, or as TIFF of 32-bit floats"
     )
 
 

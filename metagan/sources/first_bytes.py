@@ -28,6 +28,27 @@ _NOT_READ: Final = {
     "FITS": re.compile(rb"SIMPLE {2}="),
     "DICOM": re.compile(rb".{128}DICM", re.DOTALL),
 }
+_MAX_SHOWN: Final = 5
+# What lies where a picture should, and what to do about it.
+_IN_PLACE: Final = {
+    re.compile(
+        rb"version https://git-lfs"
+    ): "a Git LFS pointer, no picture: fetch it (git lfs pull)",
+    re.compile(
+        rb"\s*<(?:!doctype\s+html|html)", re.IGNORECASE
+    ): "a web page, no picture: get it again",
+}
+
+
+def why_no_picture(head: bytes) -> str:
+    """Why a file that is called like a picture has no format that is read here."""
+    for start, why in _IN_PLACE.items():
+        if start.match(head):
+            return why
+    kind = picture_format(head)
+    if kind in _NOT_READ:
+        return f"{kind} by content, which is not read: convert it to PNG"
+    return "not a picture in a format that is read here"
 
 
 def picture_format(head: bytes) -> str:
@@ -49,7 +70,10 @@ def format_notes(formats: Iterable[tuple[str, str]]) -> list[str]:
     )
     if not counts:
         return []
-    named = ", ".join(f"{kind} {ending} ({n})" for (kind, ending), n in counts.most_common(5))
+    shown = counts.most_common(_MAX_SHOWN)
+    named = ", ".join(f"{kind} {ending} ({n})" for (kind, ending), n in shown)
+    if rest := counts.total() - sum(n for _, n in shown):
+        named += f", others ({rest})"
     are = "picture is" if sum(counts.values()) == 1 else "pictures are"
     fix = [
         text

@@ -4,7 +4,7 @@ Shapes: N samples of C channels and H x W pixels.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from metagan.words import agreeing, counted
 
 # Levels of 255: a whole data set below an eighth of the scale was scaled by the wrong white.
 _DIM: Final = 32
+# A median above this is a bright ground, one below its opposite a dark one.
+_BRIGHT: Final = 191
 _BLOCK: Final = 4096
 
 
@@ -28,8 +30,8 @@ def count_traits(found: Iterable[tuple[str, Traits]]) -> dict[str, dict[str, int
         found: Domain and traits of every picture.
 
     Returns:
-        By domain: pictures, colour, transparent, deep, narrowed, hidden, generated; and
-        `narrowed_largest`, the largest value of those that were narrowed, where there are any.
+        By domain `pictures`, the traits' names, and `narrowed_largest`, the largest value of those
+        that were narrowed, where there are any.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for domain, traits in found:
@@ -40,6 +42,8 @@ def count_traits(found: Iterable[tuple[str, Traits]]) -> dict[str, dict[str, int
         count["deep"] += traits.deep
         count["hidden"] += traits.hidden
         count["generated"] += traits.generated
+        count["clear"] += traits.clear
+        count["faint"] += traits.faint
         if traits.narrowed is not None:
             count["narrowed"] += 1
             count["narrowed_largest"] = max(count["narrowed_largest"], traits.narrowed)
@@ -123,13 +127,12 @@ def check_looks(dataset: Dataset) -> list[str]:
             lose what they hold.
     """
     known: Mapping[str, Mapping[str, int]] = dataset.origin.get("pictures", {})
-    total = {
-        name: sum(counts.get(name, 0) for counts in known.values())
-        for name in ("pictures", "colour", "hidden", "narrowed", "generated")
-    }
+    total = Counter[str]()
+    for counts in known.values():
+        total.update({name: n for name, n in counts.items() if name != "narrowed_largest"})
     path = dataset.origin.get("path", "the data")
     _check_narrowed(known, total["narrowed"], str(path))
-    notes = [*_blank_notes(dataset, total["hidden"], str(path)), *_dim_notes(dataset)]
+    notes = [*_blank_notes(dataset, known, total, str(path)), *_level_notes(dataset, total)]
     # Where all is generated the source may have said so already.
     if total["generated"] and not any(note.startswith("generated:") for note in dataset.notes):
         number = counted(total["generated"], "picture")
@@ -153,43 +156,102 @@ def _check_narrowed(known: Mapping[str, Mapping[str, int]], number: int, path: s
         )
 
 
-def _blank_notes(dataset: Dataset, hidden: int, path: str) -> list[str]:
+def _blank_notes(
+    dataset: Dataset, known: Mapping[str, Mapping[str, int]], total: Mapping[str, int], path: str
+) -> list[str]:
     blank = blank_samples(dataset)
     number = int(blank.sum())
     if not number:
         return []
-    fix = (
-        "their files hold dark ink on a transparent ground, which is read as black: set "
-        "data.invert=true"
-        if hidden
-        else "look at the files, and remove or repair them"
-    )
     for index, record in enumerate(dataset.classes):
         if blank[dataset.offsets[index] : dataset.offsets[index + 1]].all():
             number_of_class = counted(dataset.count(index), "picture")
             raise DataError(
-                f"{path}: class {record.name} is blank, all {number_of_class} of it (every pixel "
-                f"alike); {fix}"
+                f"{path}: class {record.name} is blank, all {number_of_class} of it (no contrast); "
+                f"{_fix_of_blank(dataset, known.get(record.domain, {}), total)}"
             )
+    fix = _fix_of_blank(dataset, total, total)
     if 2 * number > len(blank):
         raise DataError(
-            f"{path}: {number} of {counted(len(blank), 'picture')} are blank (every pixel alike); "
-            f"{fix}"
+            f"{path}: {number} of {counted(len(blank), 'picture')} are blank (no contrast); {fix}"
         )
-    return [f"blank: {number} of {counted(len(blank), 'picture')} have every pixel alike; {fix}"]
+    return [f"blank: {number} of {counted(len(blank), 'picture')} have no contrast; {fix}"]
 
 
-def _dim_notes(dataset: Dataset) -> list[str]:
-    """A note on a data set that uses less than an eighth of the scale at one end of it."""
-    levels = (int(dataset.samples.min()), int(dataset.samples.max()))
-    if dataset.origin.get("inverted"):
-        levels = (255 - levels[1], 255 - levels[0])
-    darkest, brightest = levels
-    if brightest < _DIM:
-        return [
-            f"dim: the brightest pixel of all pictures is {brightest} of 255; if their files use a "
-            "smaller scale, set data.white to the value that is white"
-        ]
-    if darkest > 255 - _DIM:
+def _fix_of_blank(dataset: Dataset, here: Mapping[str, int], total: Mapping[str, int]) -> str:
+    """Why pictures are blank, and what to do, by what is known of those of a domain or of all."""
+    if here.get("hidden"):
+        inverted = bool(dataset.origin.get("inverted"))
+        ink, ground = ("bright", "white") if inverted else ("dark", "black")
+        fix = f"set data.invert={str(not inverted).lower()}"
+        if total["hidden"] < total["pictures"]:
+            fix = f"fill the ground, or {fix} if that suits all other pictures"
+        return (
+            f"their files hold {ink} ink on a transparent ground, which is read as {ground}: {fix}"
+        )
+    if here.get("clear"):
+        return "every pixel of some is transparent: save them without transparency"
+    if here.get("faint"):
+        return (
+            f"the levels of some differ, but by less than {LEAST_CONTRAST} of 255: spread them "
+            "over 0..255 (a mask of 0 and 1 times 255)"
+        )
+    if here.get("deep"):
+        white = " or ".join(f"{value:g}" for value in dataset.origin.get("white", {}).values())
+        return (
+            "some have more than 8 bits and may use a smaller scale than the others, as "
+            f"{white or 'one value'} is read as white in all: scale them alike"
+        )
+    if here.get("colour") and dataset.sample_shape[0] == 1:
+        return "some are in colour, which grey loses: set data.channels=3"
+    return "look at the files, and remove or repair them"
+
+
+def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
+    """Notes on domains that use an eighth of the scale at one end, or differ in polarity."""
+    levels = {domain: _levels_of(dataset, domain) for domain in dataset.domains}
+    dim = {d: found[2] for d, found in levels.items() if found[2] < _DIM}
+    fix = (
+        "if their files use a smaller scale, set data.white to the value that is white"
+        if total["deep"]
+        else "if their files use a smaller scale, spread it over 0..255"
+    )
+    if len(dim) == len(levels):
+        return [f"dim: the brightest pixel of all pictures is {max(dim.values())} of 255; {fix}"]
+    if min(found[0] for found in levels.values()) > 255 - _DIM:
+        darkest = min(found[0] for found in levels.values())
         return [f"dim: the darkest pixel of all pictures is {darkest} of 255"]
-    return []
+    notes = []
+    if dim:
+        named = _named([f"{domain} ({top} of 255)" for domain, top in dim.items()])
+        notes.append(
+            f"dim: the brightest pixels of some domains are dark: {named}; if their files use a "
+            "smaller scale than the others, scale them alike"
+        )
+    bright = [domain for domain, found in levels.items() if found[1] > _BRIGHT]
+    dark = [domain for domain, found in levels.items() if found[1] < 255 - _BRIGHT]
+    if bright and dark:
+        notes.append(
+            f"polarity: most pixels are bright in {_named(bright)} and dark in {_named(dark)}; if "
+            "ink is dark in some and bright in others, invert the files of one side"
+        )
+    return notes
+
+
+def _named(domains: Sequence[str], *, most: int = 5) -> str:
+    """The first of some domains, and how many more there are."""
+    more = [f"{len(domains) - most} more"] if len(domains) > most else []
+    return ", ".join([*domains[:most], *more])
+
+
+def _levels_of(dataset: Dataset, domain: str) -> tuple[int, int, int]:
+    """Smallest, middle and largest level of a domain as its files have them."""
+    counts = np.zeros(256, np.int64)
+    for index in dataset.classes_of(domain):
+        where = slice(int(dataset.offsets[index]), int(dataset.offsets[index + 1]))
+        counts += np.bincount(dataset.samples[where].ravel(), minlength=256)
+    if dataset.origin.get("inverted"):
+        counts = counts[::-1]
+    present = np.flatnonzero(counts)
+    middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    return int(present[0]), middle, int(present[-1])

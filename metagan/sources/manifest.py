@@ -7,7 +7,7 @@ import contextlib
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,15 +15,17 @@ from typing import Any, Final, cast
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
+from metagan.sources.decode import is_picture
 from metagan.sources.detect import folder_of_pictures
 from metagan.sources.identity import shown_below
 from metagan.sources.links import data_path
 from metagan.sources.names import TableNames, a_few, clean_name, strip_invisible, whole_number
 from metagan.sources.notes import listed
+from metagan.sources.own_folders import own_kind_of
 from metagan.sources.split_words import canonical_split, is_plain_split, names_of_parts
 from metagan.sources.table_text import ColumnsMissing, read_records
-from metagan.sources.tree import file_sha256, leaves_root, read_below
-from metagan.words import counted
+from metagan.sources.tree import file_sha256, is_clutter, leaves_root, read_below
+from metagan.words import agreeing, counted
 
 MANIFEST_NAMES: Final = ("metadata.csv", "metadata.jsonl", "manifest.csv", "manifest.jsonl")
 _REQUIRED: Final = ("file_name", "domain", "label")
@@ -79,6 +81,7 @@ def load(config: DataConfig) -> Dataset:
             *listed(leaks, "leak", most=1),
             *names.notes(),
             *_two_labels(first),
+            *_unlisted(given, manifests, first.values()),
             *listed(repeated, "left out"),
         ],
     )
@@ -127,6 +130,32 @@ def _chosen_manifests(given: Path) -> list[Path]:
             f"one that is meant, such as data.path={found[0]}, or remove the others"
         )
     return found
+
+
+def _unlisted(given: Path, manifests: Sequence[Path], rows: Iterable[_Row]) -> list[str]:
+    """A note on pictures in the data folder that no row lists; a list that is named is meant."""
+    if not given.is_dir():
+        return []
+    known = {os.path.realpath(row.file) for row in rows}
+    unlisted = []
+    for folder, inner, names in os.walk(given):
+        here = Path(folder)
+        kept = (name for name in sorted(inner) if not is_clutter((name,)))
+        inner[:] = [name for name in kept if not own_kind_of(here / name)]
+        unlisted += [
+            shown_below(here / name, given)
+            for name in sorted(names)
+            if is_picture(name) and not is_clutter((name,))
+            if os.path.realpath(here / name) not in known
+        ]
+    if not unlisted:
+        return []
+    lists = " and ".join(dict.fromkeys(manifest.name for manifest in manifests))
+    are = agreeing(len(unlisted), "is", "are")
+    return [
+        f"files left out: {counted(len(unlisted), 'picture')} {are} in no row of {lists}, such as "
+        f"{unlisted[0]}; to read folders as classes, set data.source=image_folder"
+    ]
 
 
 def _two_labels(rows: Iterable[tuple[str, str, str]]) -> list[str]:

@@ -12,7 +12,7 @@ _BY_WEIGHT: Final = (
     # Pictures may be of another class, domain or split, or lie on their side.
     ("labels", "splits", "domains", "orientation"),
     # Pictures may look other than their owner thinks.
-    ("blank", "depth", "dim", "colour"),
+    ("blank", "depth", "dim", "polarity", "colour"),
     ("duplicates",),
     # Single files, and what is no data.
     ("left out", "skipped", "other files ignored", "characters left out"),

@@ -60,7 +60,12 @@ def load_dataset(config: DataConfig) -> Dataset:
     if name in ("arrow", "glyphs"):
         return dataset
     leaks = split_domain_notes(dataset.classes)
-    notes = (*leaks, *dataset.notes, *check_looks(dataset), *duplicate_notes(dataset))
+    notes = [*leaks, *dataset.notes, *check_looks(dataset), *duplicate_notes(dataset)]
+    if config.white is not None and not dataset.origin.get("white"):
+        notes.append(
+            f"depth: data.white is {config.white:g}, but changes nothing: all pictures have 8 "
+            "bits, or say themselves which value is white"
+        )
     return replace(dataset, notes=by_weight(notes))
 
 

@@ -323,9 +323,11 @@ def _open_target(
     changes: dict[str, Any] = {"path": str(path), "source": source}
     resolved = detect_source(path) if source == "auto" and path.exists() else source
     # Omniglot's files and prepared data have one polarity, whatever the run's have.
-    if loaded.provenance["data.invert"] != COMMAND_LINE and resolved not in ("omniglot", "arrow"):
-        changes["invert"] = reading.inverted
-    if data.white is None and set(reading.whites) == {"integers"}:
+    if loaded.provenance["data.invert"] != COMMAND_LINE:
+        changes["invert"] = reading.inverted and resolved not in ("omniglot", "arrow")
+    if resolved == "arrow" and loaded.provenance["data.white"] != COMMAND_LINE:
+        changes["white"] = None
+    elif data.white is None and set(reading.whites) == {"integers"}:
         changes["white"] = reading.whites["integers"]
     other = open_dataset(DataConfig.model_validate(data.model_copy(update=changes).model_dump()))
     if warning := reading.other_polarity([other.samples]):

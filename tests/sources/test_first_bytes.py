@@ -1,5 +1,7 @@
 import pytest
 
+from metagan.dataset import DataError
+from metagan.sources.decode import decode_image
 from metagan.sources.first_bytes import format_notes, picture_format
 from tests.sources.pictures import encode, noise
 
@@ -40,3 +42,25 @@ def test_a_note_counts_by_format_and_ending_and_says_what_to_do():
     assert "JPEG .jpg_large (2), HEIC .heic (1)" in note
     assert "rename them (.png, .jpg) or convert them to PNG" in note
     assert format_notes([]) == []
+
+
+def test_a_note_on_many_kinds_says_how_many_are_not_named():
+    found = [(f"a.{letter}", "PNG") for letter in "abcdefg"]
+    [note] = format_notes(found)
+    assert "7 pictures are not called so" in note
+    assert "PNG .e (1), others (2); " in note
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page, no picture"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC by content, which is not read: convert it"),
+        (b"8BPS" + bytes(99), "PSD by content"),
+        (b"nothing", "not a picture in a format that is read here"),
+    ],
+)
+def test_a_file_in_the_place_of_a_picture_is_called_what_it_is(content, why):
+    with pytest.raises(DataError, match=why):
+        decode_image(content, "a.png", image_size=16, channels=1)

@@ -111,6 +111,78 @@ def test_colour_arrays_are_counted_too(tmp_path):
     assert any(note.startswith("colour: 1 of 2 pictures") for note in notes)
 
 
+def clear(seed):
+    """A drawing of which every pixel is transparent, as editors leave it where a mask was kept."""
+    return encode(np.dstack([noise(seed, 16)] * 3 + [np.zeros((16, 16), np.uint8)]))
+
+
+def red_on_grey(seed):
+    """A drawing whose colours have one grey."""
+    share = (noise(seed, 16) > 127)[..., None]
+    return encode(np.where(share, (255, 0, 0), (76, 76, 76)).astype(np.uint8))
+
+
+def in_floats(seed, scale):
+    return encode(Image.fromarray(noise(seed, 16).astype(np.float32) / scale), "TIFF")
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "fix"),
+    [
+        ({"a/0.png": clear(0)}, {}, "every pixel of some is transparent"),
+        ({"a/0.png": clear(0)}, {"invert": True}, "every pixel of some is transparent"),
+        (
+            {"a/0.png": ink(0, (255,) * 3)},
+            {"invert": True},
+            r"read as white: set data\.invert=false",
+        ),
+        (
+            {"a/0.png": ink(0), "b/0.png": encode(noise(1))},
+            {},
+            r"fill the ground, or set data\.invert=true if that suits all other pictures",
+        ),
+        ({"a/0.png": encode(noise(0) // 128)}, {}, r"a mask of 0 and 1 times 255"),
+        ({"a/0.png": red_on_grey(0)}, {}, r"set data\.channels=3"),
+        (
+            {"x/a/0.tif": in_floats(0, 255), "y/a/0.tif": in_floats(1, 1)},
+            {},
+            "class x/a is blank.*255 is read as white in all: scale them alike",
+        ),
+    ],
+)
+def test_what_is_said_of_a_blank_class_is_why_it_is_blank(tmp_path, files, changes, fix):
+    write(tmp_path / "d", files)
+    with pytest.raises(DataError, match=fix):
+        load(tmp_path / "d", **changes)
+
+
+def test_masks_of_zero_and_one_in_arrays_are_told_as_files_are(tmp_path):
+    np.savez(tmp_path / "a.npz", images=noise(1, 16)[None] // 128, labels=[0])
+    with pytest.raises(DataError, match="a mask of 0 and 1 times 255"):
+        load_dataset(settings(tmp_path / "a.npz"))
+
+
+def test_a_domain_of_another_scale_or_polarity_than_the_others_is_told():
+    dim = of_classes(xa=noise(1)[None, None] // 9, yb=noise(2)[None, None])
+    (note,) = check_looks(dim)
+    assert note.startswith("dim: the brightest pixels of some domains are dark: x (28 of 255); ")
+    dark = (noise(1) // 4).reshape(1, 1, 20, 20)
+    dark[..., 0] = 255
+    (note,) = check_looks(of_classes(xa=dark, yb=255 - dark, zc=noise(2)[None, None]))
+    assert note.startswith("polarity: most pixels are bright in y and dark in x; ")
+    assert check_looks(of_classes(xa=dark, zc=noise(2)[None, None])) == []
+
+
+def test_a_white_that_is_given_to_pictures_of_8_bits_is_told_to_change_nothing(tmp_path):
+    write(tmp_path / "d", {"a/0.png": encode(noise(1))})
+    assert load(tmp_path / "d", white=4095).notes == (
+        "depth: data.white is 4095, but changes nothing: all pictures have 8 bits, or say "
+        "themselves which value is white",
+    )
+    write(tmp_path / "d", {"a/1.png": encode(noise(1).astype(np.uint16) * 16)})
+    assert load(tmp_path / "d", white=4095).notes == ()
+
+
 def test_a_set_that_uses_an_eighth_of_the_scale_is_told(tmp_path):
     write(tmp_path / "d", {f"a/{i}.png": encode(noise(i) // 10) for i in range(2)})
     assert any(

@@ -249,3 +249,15 @@ def test_archives_behind_links_out_of_the_data_are_not_opened(tmp_path):
         (tmp_path / "data" / name).symlink_to(packed)
     with pytest.raises(DataError, match=r"no pictures found .*one\.zip"):
         load_dataset(settings(tmp_path / "data"))
+
+
+def test_pictures_of_a_folder_that_its_list_leaves_out_are_told(folder):
+    path = csv(folder, HEADER + "pictures/0.png,d,a,\npictures/1.png,d,a,\n")
+    write(folder, {"pictures/.trash/9.png": png(), "pictures/notes.txt": b"x"})
+    assert load_from(folder).notes == (
+        "files left out: 2 pictures are in no row of metadata.csv, such as pictures/2.png; to read "
+        "folders as classes, set data.source=image_folder",
+    )
+    assert load_from(path).notes == ()
+    csv(folder, HEADER + "".join(f"pictures/{i}.png,d,a,\n" for i in range(4)))
+    assert load_from(folder).notes == ()

@@ -245,6 +245,14 @@ def test_links_of_the_hubs_cache_are_read(tmp_path):
     assert seeds_of(read(link.parent)) == {("hands", "a", None): [0]}
 
 
+def test_a_loop_of_links_is_named_and_no_crash(tmp_path):
+    (tmp_path / "loop.npz").symlink_to("loop.npz")
+    with pytest.raises(DataError, match=r"holds only links \(loop\.npz: a link to "):
+        read(tmp_path)
+    plain(tmp_path / "hands.npz", [0], ["a"])
+    assert seeds_of(read(tmp_path)) == {("hands", "a", None): [0]}
+
+
 def test_pictures_beside_npz_files_are_another_layout_that_has_to_be_named(tmp_path):
     write(tmp_path, {"latin/a/0.png": png(), "latin/b/0.png": png(1)})
     plain(tmp_path / "features.npz", [0], [0])

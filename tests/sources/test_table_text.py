@@ -289,6 +289,13 @@ def test_pictures_behind_links_of_the_hubs_cache_are_read_and_other_links_out_ar
     assert data.notes == ("left out: line 4, 2.png: a link out of the data folder; not followed",)
 
 
+def test_a_loop_of_links_is_left_out_like_a_missing_picture(folder):
+    (folder / "img" / "loop.png").symlink_to("loop.png")
+    data = read(folder, table([HEADER, *ROWS, ("img/loop.png", "greek", "a", "test")]))
+    assert len(data.notes) == 1
+    assert "img/loop.png: cannot be read" in data.notes[0]
+
+
 def test_a_json_line_without_a_needed_key_lists_those_that_it_has(folder):
     with pytest.raises(
         DataError, match="line 1: no domain; there are file_name, class; needed are"

@@ -153,3 +153,21 @@ def test_evaluating_on_other_pictures_reads_them_as_the_runs_own(
     assert "add data.invert" not in capsys.readouterr().err
     assert run_cli([*line, "data.invert=false"], local_context) == 2
     assert "mostly bright" in capsys.readouterr().err
+
+
+def test_an_inverted_run_is_evaluated_on_prepared_pictures_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = write_pictures(tmp_path / "data", bars(), turned=True)
+    run_training(folder_config(pictures, tmp_path / "cache", invert=True), tmp_path / "run")
+    for other, warned in (("same", False), ("unlike", True)):
+        folder = write_pictures(tmp_path / other, bars(2), turned=other == "same")
+        ready = str(tmp_path / f"{other}-prepared")
+        settings = ["data.image_size=16", "data.invert=true"]
+        assert run_cli(["data", "prepare", str(folder), ready, *settings], local_context) == 0
+        capsys.readouterr()
+        line = ["evaluate", "--run", str(tmp_path / "run"), "--data", ready, "--shots", "500"]
+        assert run_cli(line, local_context) == 2  # Too few samples, but the pictures were opened.
+        text = capsys.readouterr().err
+        assert "lower evaluate.shots" in text
+        assert ("mostly bright" in text) is warned
