@@ -237,6 +237,8 @@ def _read(
 ) -> tuple[NDArray[np.uint8] | Deep, Traits]:
     """An opened picture upright and in the wanted size."""
     depth = _depth_of(image, encoded)  # Loading forgets some of it.
+    if image.format == "PNG":
+        _scale_key(image)
     # JPEG can be decoded at a fraction of its size; four times the target loses nothing visible.
     image.draft(None, (4 * image_size, 4 * image_size))
     image.load()
@@ -346,9 +348,27 @@ def _depth_of(image: Image.Image, encoded: bytes) -> _Depth:
             tags.get(_PHOTOMETRIC) == 0,
         )
     if image.format == "PNG":
-        rawmode = args if isinstance(args, str) else args[0] if args else ""
-        return _Depth(";16" in str(rawmode), hint=_hint(2 ** _significant_bits(encoded) - 1))
+        return _Depth(";16" in _rawmode(image), hint=_hint(2 ** _significant_bits(encoded) - 1))
     return _Depth(False)
+
+
+def _rawmode(image: Image.Image) -> str:
+    """How Pillow calls the samples that an opened file holds, such as L;4; empty once loaded."""
+    tiles: Any = getattr(image, "tile", None)
+    args = tiles[0].args if tiles else ()
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _scale_key(image: Image.Image) -> None:
+    """Bring a PNG's transparent colour to the 8 bits that its pixels will have.
+
+    Pillow leaves it in the file's own bits. Of colour in 16 bits it keeps the upper 8.
+    """
+    key, rawmode = image.info.get("transparency"), _rawmode(image)
+    if isinstance(key, int) and rawmode in ("L;2", "L;4"):
+        image.info["transparency"] = key * (85 if rawmode == "L;2" else 17)
+    elif isinstance(key, tuple) and ";16" in rawmode:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _hint(largest: float) -> float | None:
