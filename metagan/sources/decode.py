@@ -190,8 +190,8 @@ def resize_pixels(
 
 
 def array_traits(images: NDArray[Any]) -> list[Traits]:
-    """What raw pictures hold, one by one: (N, H, W) or (N, H, W, C), as stored."""
-    wide = images.dtype.kind != "b" and images.dtype.itemsize > 1
+    """What raw pictures hold, one by one: (N, H, W) or (N, H, W, C), whole numbers or floats."""
+    wide = images.dtype.itemsize > 1
     found = []
     for picture in images:
         coloured = picture.ndim == 3 and picture.shape[-1] in (3, 4)

@@ -180,3 +180,16 @@ def test_pictures_that_hide_their_drawing_are_told_from_blank_files():
         origin={"pictures": {"d": {"pictures": 2, "hidden": 1}}},
     )
     assert "data.invert=true" in check_looks(hidden)[0]
+
+
+def test_arrays_of_booleans_are_looked_at_as_black_and_white(tmp_path):
+    for channels in (3, 4):
+        images = np.ones((2, 16, 16, channels), np.bool_)
+        images[0, 3:9, 3:9] = False
+        images[1, 3, :, 0] = False
+        np.savez(tmp_path / f"{channels}.npz", images=images, labels=[0, 0])
+        data = load_dataset(settings(tmp_path / f"{channels}.npz"))
+        counts = data.origin["pictures"][str(channels)]
+        assert (counts["colour"], counts["transparent"]) == (1, int(channels == 4))
+        assert data.samples[0, 0, 5, 5] == 0
+        assert data.samples[0, 0, 0, 0] == 255
