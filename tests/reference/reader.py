@@ -11,7 +11,9 @@ product has to find out, such as what each level of folders is. The rules, and w
 - Grey is the luma of ITU-R 601, 0.299 R + 0.587 G + 0.114 B, its weights in parts of 65536.
 - A picture is squeezed to the square by Pillow's LANCZOS, as it lies on the background, in the
   channels of the result.
-- Values of more than 8 bits are divided by white, see `white_of` (docs/data.md).
+- Values of more than 8 bits are divided by white, see `white_of` (docs/data.md): those of files
+  after resizing, as floats, which no step between clips; those of arrays before it.
+- Accents in names of folders are composed (docs/data.md, "Names").
 - A published split that divides a class's samples, or names one part only, is dropped
   (docs/data.md, "Splits").
 
@@ -26,6 +28,7 @@ import json
 import lzma
 import struct
 import tarfile
+import unicodedata
 import zipfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -46,6 +49,9 @@ TURNS = {
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
 """What each orientation asks for: rows from the top, columns from the left."""
+
+WORDS = {"val": "validation", "base": "train", "novel": "test"}
+"""Words for the parts of a split that are not their names."""
 
 
 @dataclass(frozen=True)
@@ -218,13 +224,15 @@ def records_of_files(files, levels, domain="", splits=None):
 
     Args:
         files: See `read_files`.
-        levels: What each level of folders is: "split", "domain", "label" or "" for nothing.
+        levels: What each level of folders is: "split", "domain", "label" or "" for nothing; what
+            lies deeper belongs to its class.
         domain: The name of the one domain where no level is one.
         splits: {name of a folder: split}.
     """
     records = []
     for name in sorted(files, key=lambda name: name.split("/")):
-        found = dict(zip(levels, name.split("/")[:-1], strict=True))
+        folders = unicodedata.normalize("NFC", name).split("/")[:-1]
+        found = dict(zip(levels, folders, strict=False))
         split = (splits or {}).get(found.get("split"))
         raw = read_picture(files[name])
         records.append(Record(found.get("domain", domain), found["label"], split, raw))
@@ -245,26 +253,34 @@ def records_of_jsonl(path):
 
 def _records_of_rows(path, rows):
     return [
-        Record(
-            str(row["domain"]),
-            str(row["label"]),
-            row.get("split") or None,
-            read_picture((Path(path).parent / row["file_name"]).read_bytes()),
-        )
+        _record_of_row(row, read_picture((Path(path).parent / row["file_name"]).read_bytes()))
         for row in rows
     ]
 
 
-def records_of_parquet(path, *, domain=None, split=None, label_names=None):
-    """The records of a Parquet file; its columns `domain` and `split` come before what is given."""
+def _record_of_row(row, raw):
+    """A row's values as names: without white space at the ends, numbers as whole ones."""
+    domain, label, split = (row.get(column) for column in ("domain", "label", "split"))
+    names = [str(int(v) if isinstance(v, float) else v).strip() for v in (domain, label)]
+    return Record(*names, WORDS.get(split, split) or None, raw)
+
+
+def records_of_parquet(path, *, domain=None, split=None, names=None):
+    """The records of a Parquet file.
+
+    Args:
+        path: The file.
+        domain: Where it has no column of that name.
+        split: Likewise.
+        names: {column: names of its numbers}.
+    """
     records = []
     for row in pq.ParquetFile(path).read().to_pylist():
-        image, label = row["image"], row["label"]
+        image = row.pop("image")
         encoded = image["bytes"] if isinstance(image, dict) else image
-        name = label_names[label] if label_names else str(label)
-        split_of_row = row.get("split") or split
-        raw = read_picture(encoded)
-        records.append(Record(str(row.get("domain", domain)), name, split_of_row, raw))
+        row = {"domain": domain, "split": split} | row
+        named = {column: found[int(row[column])] for column, found in (names or {}).items()}
+        records.append(_record_of_row(row | named, read_picture(encoded)))
     return records
 
 

@@ -1,0 +1,43 @@
+"""Comparing a data set with what was written, and numbered pictures to write."""
+
+import numpy as np
+
+from tests.reference.reader import Raw, Record
+from tests.sources.pictures import encode
+
+
+def pixels(number):
+    """(H, W) uint8, another picture for every number, mostly not square."""
+    rng = np.random.default_rng([7, number])
+    return rng.integers(0, 256, rng.integers(5, 25, 2), dtype=np.uint8)
+
+
+def file(number):
+    """A PNG of that picture."""
+    return encode(pixels(number))
+
+
+def record(domain, label, split, number):
+    """What is known of a picture by whoever wrote it."""
+    return Record(domain, label, split, Raw(pixels(number)))
+
+
+def assert_same(data, expected):
+    """Domain, label, split and every pixel are those expected, in the same order.
+
+    Args:
+        data: A data set of the product, or another dictionary like the expected one.
+        expected: {(domain, label): (split, [samples])}, see `reader.dataset`.
+    """
+    if not isinstance(data, dict):
+        data = {
+            (record.domain, record.label): (record.split, list(data.class_samples(index)))
+            for index, record in enumerate(data.classes)
+        }
+    assert {key: split for key, (split, _) in data.items()} == {
+        key: split for key, (split, _) in expected.items()
+    }
+    for key, (_, samples) in expected.items():
+        found = data[key][1]
+        assert len(found) == len(samples), key
+        assert all(np.array_equal(a, b) for a, b in zip(found, samples, strict=True)), key

@@ -1,0 +1,117 @@
+"""Every layout of folders in every container, read by the product and by a slow reader."""
+
+import io
+import tarfile
+import unicodedata
+import zipfile
+
+import pytest
+
+from metagan.sources.registry import load_dataset
+from tests.reference import reader
+from tests.sources.agreement import assert_same, file, record
+from tests.sources.pictures import settings, write
+
+DOMAINS = {"latin": "train", "Ελληνικά": "test", "кириллица": "validation"}
+LABELS = ("a", "b c", "ж", "7")
+ODD = (
+    *("0", "00", "1.0", "nan", "None", "-x", "a.b", "a'b\"c", "#1", "50%", "x&y", "[z]", "{q}"),
+    *("a=b", "~t", "x;y", "日本", "🙂", "שלום", "e\u0301t\u00e9", "A B  C", "con", "ÄÖ", "$HOME"),
+)
+SPLITS = {
+    "published": {"train": "train", "val": "validation", "test": "test"},
+    "capitals": {"Training_Set": "train", "VALID": "validation", "test-images": "test"},
+    "few-shot": {"base": "train", "val": "validation", "novel": "test"},
+    "years": {"train2017": "train", "val2017": "validation", "test2017": "test"},
+}
+
+
+def held_out_domains():
+    return [(split, domain, label) for domain, split in DOMAINS.items() for label in LABELS]
+
+
+def held_out_classes():
+    parts = ("train", "train", "validation", "test")
+    return [(split, None, label) for split, label in zip(parts, LABELS, strict=True)]
+
+
+def divided_classes():
+    return [(split, None, label) for split in DOMAINS.values() for label in LABELS]
+
+
+def odd_domains():
+    return [(None, domain, label) for domain in ODD for label in "xy"]
+
+
+# Name: the path of a class's folder, its levels, the classes, and how the splits are called.
+LAYOUTS = {
+    "classes": ("{label}", held_out_classes(), None),
+    "domains": ("{domain}/{label}", held_out_domains(), None),
+    "odd classes": ("{label}", [(None, None, label) for label in ODD], None),
+    "odd domains": ("{domain}/{label}", odd_domains(), None),
+    "odd around": ("[my] set/{domain}/{label}", odd_domains(), None),
+    "class and images": ("{label}/images", held_out_classes(), None),
+    "domain, class and img": ("{domain}/{label}/IMG", held_out_domains(), None),
+    "around domains": ("Release v1.2/{domain}/{label}", held_out_domains(), None),
+    "two around": ("Release v1.2/data/{domain}/{label}", held_out_domains(), None),
+    "images around classes": ("images/{label}", held_out_classes(), None),
+    "split of domains": ("{split}/{domain}/{label}", held_out_domains(), "published"),
+    "split of classes": ("{split}/{label}", held_out_classes(), "published"),
+    "split of samples": ("{split}/{label}", divided_classes(), "published"),
+    "split in domains": ("{domain}/{split}/{label}", held_out_domains(), "published"),
+    "base and novel": ("{split}/{label}", held_out_classes(), "few-shot"),
+    "base and novel domains": ("{split}/{domain}/{label}", held_out_domains(), "few-shot"),
+    "capitals": ("{split}/{label}/images", held_out_classes(), "capitals"),
+    "years": ("around/{split}/{domain}/{label}", held_out_domains(), "years"),
+    "images, split, class": ("images/{split}/{label}", held_out_classes(), "published"),
+}
+
+
+def placed(layout, root="signs"):
+    """{path: number of its picture}, what was written, and what the levels of folders are."""
+    template, classes, spelling = LAYOUTS[layout]
+    names = {split: name for name, split in SPLITS.get(spelling, {}).items()}
+    files, written = {}, {}
+    for split, domain, label in classes:
+        folder = template.format(split=names.get(split), domain=domain, label=label)
+        for _ in range(2):
+            number = len(files)
+            name = f"{folder}/{number:03}.png"
+            known = split if "{split}" in template else None
+            named = [unicodedata.normalize("NFC", name) for name in (domain or root, label)]
+            files[name], written[name] = number, record(*named, known, number)
+    ordered = [written[name] for name in sorted(written, key=lambda name: name.split("/"))]
+    words = {"{split}": "split", "{domain}": "domain", "{label}": "label"}
+    return files, ordered, [words.get(part, "") for part in template.split("/")]
+
+
+def packed(path, files):
+    """The files in the container that the path's ending names, in an order of its own."""
+    entries = sorted(files.items(), key=lambda entry: entry[0][::-1])
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, number in entries:
+                archive.writestr(name, file(number))
+        return path
+    with tarfile.open(path, f"w:{path.suffix[1:].replace('tar', '')}") as archive:
+        for name, number in entries:
+            member = tarfile.TarInfo(f"./{name}" if path.suffix == ".tar" else name)
+            member.size = len(file(number))
+            archive.addfile(member, io.BytesIO(file(number)))
+    return path
+
+
+@pytest.mark.parametrize("form", ["", ".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_what_was_written_in_every_container(tmp_path, layout, form):
+    files, written, levels = placed(layout)
+    path = tmp_path / f"signs{form}"
+    if form:
+        packed(path, files)
+    else:
+        write(path, {name: file(number) for name, number in files.items()})
+    found = {name.removeprefix("./"): content for name, content in reader.read_files(path).items()}
+    splits = SPLITS.get(LAYOUTS[layout][2])
+    expected = reader.dataset(reader.records_of_files(found, levels, "signs", splits))
+    assert_same(expected, reader.dataset(written))
+    assert_same(load_dataset(settings(path)), expected)
