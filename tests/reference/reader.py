@@ -31,7 +31,7 @@ import tarfile
 import unicodedata
 import zipfile
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,18 +63,20 @@ class Raw:
         white: The value that is white; None where the file does not say.
         opacity: (H, W) from 0 to 1; None for an opaque picture.
         from_white: The values count from white to black instead.
+        largest: The largest value that the file says samples can have; None where it says none.
     """
 
     values: np.ndarray
     white: float | None = 255
     opacity: np.ndarray | None = None
     from_white: bool = False
+    largest: float | None = None
 
     def turned(self, orientation):
         """The picture after its orientation was applied."""
         turn = TURNS.get(orientation, TURNS[1])
         opacity = None if self.opacity is None else turn(self.opacity)
-        return Raw(turn(self.values), self.white, opacity, self.from_white)
+        return replace(self, values=turn(self.values), opacity=opacity)
 
 
 @dataclass(frozen=True)
@@ -127,36 +129,39 @@ def _raw(image, encoded, tags):
         # Of colour in 16 bits Pillow gives the upper 8.
         keys = np.right_shift(key, 8) if bits == 16 else np.multiply(key, 255 // full)
         return Raw(values, opacity=(np.atleast_3d(values) != keys).any(axis=-1))
-    white = None
+    white = largest = None
     if image.format == "PPM":
         white = 65535 if _largest_of_pgm(encoded) < 65535 else None  # Pillow scales up to it.
     elif is_png and b"sBIT" in encoded:
-        white = 2 ** encoded[encoded.index(b"sBIT") + 4] - 1
+        largest = 2 ** encoded[encoded.index(b"sBIT") + 4] - 1
     elif 8 < bits < 16:
         white = 2**bits - 1
+    elif tags:
+        largest = max((*tags.get(281, ()), *tags.get(341, ())), default=None)
     opacity = None if key is None else values != key
-    return Raw(values, white, opacity, from_white=tags.get(262) == 0)
+    return Raw(values, white, opacity, tags.get(262) == 0, largest)
 
 
 def _largest_of_pgm(encoded):
     return int(encoded.split()[3])
 
 
-def white_of(records):
+def white_of(records, given=None):
     """The value that is white in all deep pictures that do not say so themselves, by kind.
 
-    For whole numbers the smallest of 255, 1023, 4095, 16383 and 65535 that holds the largest value
-    of the data set; for floats 1 where none is larger, else 255.
+    The one that is given; else, for whole numbers, the largest that the files name where none
+    exceeds it, or the smallest of 255, 1023, 4095, 16383 and 65535 that holds the largest value of
+    the data set; for floats 1 where none is larger, else 255.
     """
     found = {}
     for kind, scales in (("ui", (255, 1023, 4095, 16383, 65535)), ("f", (1, 255))):
-        values = [
-            raw.values.max()
-            for raw in (record.raw for record in records)
-            if raw.white is None and raw.values.dtype.kind in kind
-        ]
-        if values:
-            found[kind] = min(scale for scale in scales if scale >= max(values))
+        raws = [record.raw for record in records if record.raw.white is None]
+        raws = [raw for raw in raws if raw.values.dtype.kind in kind]
+        if raws:
+            top = max(raw.values.max() for raw in raws)
+            named = max(raw.largest or 0 for raw in raws)
+            fits = named if named >= top else min(scale for scale in scales if scale >= top)
+            found[kind] = given or fits
     return lambda raw: raw.white or next(v for k, v in found.items() if raw.values.dtype.kind in k)
 
 
@@ -187,14 +192,16 @@ def _squeezed(plane, image_size, dtype):
     return np.asarray(image.resize((image_size, image_size), Image.Resampling.LANCZOS))
 
 
-def dataset(records, *, image_size=16, channels=1, invert=False, one_part_is_enough=False):
+def dataset(
+    records, *, image_size=16, channels=1, invert=False, white=None, one_part_is_enough=False
+):
     """{(domain, label): (split, [samples])} of the records of a data set, in their order."""
-    white = white_of(records)
+    white_for = white_of(records, white)
     samples, splits = defaultdict(list), defaultdict(set)
     for record in records:
         key = record.domain, record.label
         options = {"image_size": image_size, "channels": channels, "invert": invert}
-        samples[key].append(sample(record.raw, white(record.raw), **options))
+        samples[key].append(sample(record.raw, white_for(record.raw), **options))
         splits[key].add(record.split)
     parts = set().union(*splits.values())
     is_of_classes = all(len(found) == 1 for found in splits.values())

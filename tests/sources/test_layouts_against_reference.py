@@ -115,3 +115,28 @@ def test_every_layout_gives_what_was_written_in_every_container(tmp_path, layout
     expected = reader.dataset(reader.records_of_files(found, levels, "signs", splits))
     assert_same(expected, reader.dataset(written))
     assert_same(load_dataset(settings(path)), expected)
+
+
+def test_folders_below_a_class_belong_to_it(tmp_path):
+    classes = [(domain, label) for domain in DOMAINS for label in LABELS]
+    files = {}
+    for domain, label in classes:
+        for inner in ("", "session 1/", "session 2/day 3/"):
+            files[f"{domain}/{label}/{inner}x.png"] = len(files)
+    path = write(tmp_path / "signs", {name: file(number) for name, number in files.items()})
+    records = reader.records_of_files(reader.read_files(path), ["domain", "label"])
+    ordered = sorted(files, key=lambda name: name.split("/"))
+    written = [record(*name.split("/")[:2], None, files[name]) for name in ordered]
+    assert_same(reader.dataset(records), reader.dataset(written))
+    assert_same(load_dataset(settings(path)), reader.dataset(records))
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_folder_of_archives_is_read_as_if_each_were_unpacked(tmp_path, split):
+    (tmp_path / "set" / split).mkdir(parents=True)
+    written = []
+    for domain, ending in zip(DOMAINS, (".zip", ".tar", ".tar.gz"), strict=True):
+        files = {f"{label}/{i}.png": i for i, label in enumerate(LABELS, start=len(written))}
+        packed(tmp_path / "set" / split / f"{domain}{ending}", files)
+        written += [record(domain, label, None, len(written) + i) for i, label in enumerate(LABELS)]
+    assert_same(load_dataset(settings(tmp_path / "set")), reader.dataset(written))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metagan.dataset import DataError
 from metagan.sources.decode import decode_image
@@ -9,8 +10,9 @@ from metagan.sources.image_folder import load
 from tests.reference import reader
 from tests.reference.reader import Record
 from tests.sources import matrix
+from tests.sources.agreement import assert_same
 from tests.sources.picture_writers import tiff
-from tests.sources.pictures import settings, write
+from tests.sources.pictures import encode, settings, write
 
 FAMILIES = {
     "png": matrix.png_variants,
@@ -22,8 +24,14 @@ FAMILIES = {
     "10 bits": lambda seed: matrix.shallow_variants(seed, 1023),
     "12 bits": lambda seed: matrix.shallow_variants(seed, 4095),
     "14 bits": lambda seed: matrix.shallow_variants(seed, 16383),
+    "12 bits that are named": lambda seed: matrix.named_variants(seed, 900),
+    "16 bits where 12 are named": lambda seed: matrix.named_variants(seed, 65535),
     "floats to 1": lambda seed: matrix.float_variants(seed, 1),
     "floats to 255": lambda seed: matrix.float_variants(seed, 255),
+    "12 bits and floats": lambda seed: [
+        *matrix.shallow_variants(seed, 4095),
+        *matrix.float_variants(seed, 1),
+    ],
 }
 SEEDS = range(2)
 
@@ -63,12 +71,40 @@ def test_every_picture_is_the_one_that_the_slow_reader_sees(tmp_path, family, in
     options = {"invert": invert, "channels": channels}
     data = load(settings(write(tmp_path, files), "image_folder", **options))
     records = reader.records_of_files(reader.read_files(tmp_path), ["label"], tmp_path.name)
-    expected = reader.dataset(records, **options)
-    assert {(r.domain, r.label) for r in data.classes} == set(expected)
-    for index, record in enumerate(data.classes):
-        _, samples = expected[record.domain, record.label]
-        difference = np.abs(data.class_samples(index).astype(int) - np.stack(samples))
-        assert difference.max() == 0, (record.label, difference.max(), (difference > 0).mean())
+    assert_same(data, reader.dataset(records, **options))
+
+
+@pytest.mark.parametrize("image_size", [20, 64])
+@pytest.mark.parametrize("family", ["tiff", "deep"])
+def test_samples_of_every_size_are_those_of_the_slow_reader(tmp_path, family, image_size):
+    files = {f"{v.name}/0{v.ending}": v.encoded for v in FAMILIES[family](5)}
+    data = load(settings(write(tmp_path, files), "image_folder", image_size=image_size))
+    records = reader.records_of_files(reader.read_files(tmp_path), ["label"], tmp_path.name)
+    assert_same(data, reader.dataset(records, image_size=image_size))
+
+
+@pytest.mark.parametrize("family", ["deep", "12 bits", "12 bits that are named", "floats to 255"])
+def test_the_white_that_is_given_is_the_same_for_both(tmp_path, family):
+    files = {f"{v.name}/0{v.ending}": v.encoded for v in FAMILIES[family](6)}
+    data = load(settings(write(tmp_path, files), "image_folder", white=70_000))
+    records = reader.records_of_files(reader.read_files(tmp_path), ["label"], tmp_path.name)
+    assert_same(data, reader.dataset(records, white=70_000))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_large_jpeg_is_read_to_a_level_although_it_is_decoded_at_a_fraction(orientation):
+    rows, columns = np.indices((360, 500))
+    wave = 127 + 120 * np.sin(rows / 70 + columns / 160)
+    image = np.stack([wave, columns / 2, rows / 2], axis=-1).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    encoded = encode(image, "JPEG", exif=exif)
+    # The decoder averages blocks of pixels itself, so that rounding differs.
+    for channels in (1, 3):
+        options = {"image_size": 16, "channels": channels}
+        found = decode_image(encoded, "a.jpg", **options).pixels.astype(int)
+        expected = reader.sample(reader.read_picture(encoded), 255, invert=False, **options)
+        assert np.abs(found - expected).max() <= 1
 
 
 def test_deep_values_in_a_byte_order_that_pillow_cannot_read_are_refused_and_not_misread():
