@@ -1,15 +1,19 @@
 """Every layout of folders in every container, read by the product and by a slow reader."""
 
 import io
+import shutil
 import tarfile
 import unicodedata
 import zipfile
 
 import pytest
 
+from metagan.sources.record import Reading
 from metagan.sources.registry import load_dataset
+from metagan.workflow.adapt import read_support
 from tests.reference import reader
 from tests.sources.agreement import assert_same, file, record
+from tests.sources.matrix import deep_variants, lossy_variants, other_variants
 from tests.sources.pictures import settings, write
 
 DOMAINS = {"latin": "train", "Ελληνικά": "test", "кириллица": "validation"}
@@ -85,9 +89,8 @@ def placed(layout, root="signs"):
     return files, ordered, [words.get(part, "") for part in template.split("/")]
 
 
-def packed(path, files):
-    """The files in the container that the path's ending names, in an order of its own."""
-    entries = sorted(files.items(), key=lambda entry: entry[0][::-1])
+def packed(path, entries):
+    """(name, number of a picture) in the container that the path's ending names."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, number in entries:
@@ -107,7 +110,8 @@ def test_every_layout_gives_what_was_written_in_every_container(tmp_path, layout
     files, written, levels = placed(layout)
     path = tmp_path / f"signs{form}"
     if form:
-        packed(path, files)
+        # In an order of its own.
+        packed(path, sorted(files.items(), key=lambda entry: entry[0][::-1]))
     else:
         write(path, {name: file(number) for name, number in files.items()})
     found = {name.removeprefix("./"): content for name, content in reader.read_files(path).items()}
@@ -137,6 +141,34 @@ def test_a_folder_of_archives_is_read_as_if_each_were_unpacked(tmp_path, split):
     written = []
     for domain, ending in zip(DOMAINS, (".zip", ".tar", ".tar.gz"), strict=True):
         files = {f"{label}/{i}.png": i for i, label in enumerate(LABELS, start=len(written))}
-        packed(tmp_path / "set" / split / f"{domain}{ending}", files)
+        packed(tmp_path / "set" / split / f"{domain}{ending}", files.items())
         written += [record(domain, label, None, len(written) + i) for i, label in enumerate(LABELS)]
     assert_same(load_dataset(settings(tmp_path / "set")), reader.dataset(written))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("form", [".zip", ".tar", ".tar.gz"])
+def test_of_a_file_that_is_packed_twice_the_later_counts_as_unpacking_leaves_it(tmp_path, form):
+    path = tmp_path / f"signs{form}"
+    again = [("a/0.png", 0), ("b/0.png", 1), ("a/1.png", 2), ("a/0.png", 3), ("./b/0.png", 4)]
+    packed(path, again)
+    expected = reader.dataset(
+        [record("signs", label, None, number) for label, number in (("a", 3), ("a", 2), ("b", 4))]
+    )
+    assert_same(load_dataset(settings(path)), expected)
+    shutil.unpack_archive(path, tmp_path / "signs")
+    assert_same(load_dataset(settings(tmp_path / "signs")), expected)
+    support, _ = read_support(path, Reading(16, 1))
+    assert_same({("signs", label): (None, found) for label, found in support.items()}, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": 3, "invert": True}])
+def test_examples_are_read_as_the_data_are(tmp_path, options):
+    families = (deep_variants, lossy_variants, other_variants)
+    variants = [variant for family in families for variant in family(3)]
+    path = write(tmp_path / "signs", {f"{v.name}/0{v.ending}": v.encoded for v in variants})
+    reading = Reading(16, options.get("channels", 1), options.get("invert", False))
+    support, _ = read_support(path, reading)
+    found = {("signs", label): (None, list(samples)) for label, samples in support.items()}
+    records = reader.records_of_files(reader.read_files(path), ["label"], "signs")
+    assert_same(found, reader.dataset(records, **options))
