@@ -13,7 +13,8 @@ product has to find out, such as what each level of folders is. The rules, and w
   channels of the result.
 - Values of more than 8 bits are divided by white, see `white_of` (docs/data.md): those of files
   after resizing, as floats, which no step between clips; those of arrays before it.
-- Accents in names of folders are composed (docs/data.md, "Names").
+- Accents in names of folders are composed, and what cannot be printed is spelled out (docs/data.md,
+  "Names").
 - A published split that divides a class's samples, or names one part only, is dropped
   (docs/data.md, "Splits").
 
@@ -238,12 +239,19 @@ def records_of_files(files, levels, domain="", splits=None):
     """
     records = []
     for name in sorted(files, key=lambda name: name.split("/")):
-        folders = unicodedata.normalize("NFC", name).split("/")[:-1]
+        folders = map(folder_name, name.split("/")[:-1])
         found = dict(zip(levels, folders, strict=False))
         split = (splits or {}).get(found.get("split"))
         raw = read_picture(files[name])
         records.append(Record(found.get("domain", domain), found["label"], split, raw))
     return records
+
+
+def folder_name(name):
+    """The name of a domain or class whose folder is called so."""
+    composed = unicodedata.normalize("NFC", name)
+    spelled = {char: char.encode("unicode_escape").decode() for char in composed}
+    return "".join(char if char.isprintable() else spelled[char] for char in composed)
 
 
 def records_of_csv(path, *, delimiter=",", encoding="utf-8"):

@@ -1,6 +1,7 @@
 """Arrays (npz, idx), Omniglot, and prepared and cached data against a slow reader."""
 
 import gzip
+import shutil
 import struct
 import zipfile
 
@@ -173,7 +174,7 @@ def drawings(top, alphabets, seed):
     return files, shown
 
 
-@pytest.mark.parametrize("form", ["unpacked", "zips", "small zips", "one zip"])
+@pytest.mark.parametrize("form", ["unpacked", "below", "zips", "small zips", "one zip", "tar"])
 def test_omniglot_is_bright_ink_with_alphabets_as_domains_in_every_form(tmp_path, form):
     parts = [
         ("images_background_small1", ["Latin", "N'Ko"], "train"),
@@ -190,16 +191,17 @@ def test_omniglot_is_bright_ink_with_alphabets_as_domains_in_every_form(tmp_path
             records.append(Record(*name.split("/")[1:3], split, raw))
     root = tmp_path / "omniglot"
     root.mkdir()
-    if form == "unpacked":
+    if form in ("unpacked", "below", "tar"):
         for content in files.values():
-            write(root, content)
+            write(root / "omniglot-1.0/python" if form == "below" else root, content)
+        shutil.make_archive(root, "gztar", root)
     else:
         for top, content in files.items():
             name = "all" if form == "one zip" else top
             with zipfile.ZipFile(root / f"{name}.zip", "a") as archive:
                 for member in sorted(content):
                     archive.writestr(member, content[member])
-    path = root / "all.zip" if form == "one zip" else root
+    path = {"one zip": root / "all.zip", "tar": tmp_path / "omniglot.tar.gz"}.get(form, root)
     for invert in (False, True):
         data = load_dataset(settings(path, "omniglot", invert=invert))
         assert_same(data, reader.dataset(records, invert=not invert))

@@ -3,7 +3,6 @@
 import io
 import shutil
 import tarfile
-import unicodedata
 import zipfile
 
 import pytest
@@ -21,6 +20,7 @@ LABELS = ("a", "b c", "ж", "7")
 ODD = (
     *("0", "00", "1.0", "nan", "None", "-x", "a.b", "a'b\"c", "#1", "50%", "x&y", "[z]", "{q}"),
     *("a=b", "~t", "x;y", "日本", "🙂", "שלום", "e\u0301t\u00e9", "A B  C", "con", "ÄÖ", "$HOME"),
+    *(" first", "last ", "dot.", "tab\tin", "zero\u200bwidth", "nbsp\xa0in", "長" * 60, "y" * 150),
 )
 SPLITS = {
     "published": {"train": "train", "val": "validation", "test": "test"},
@@ -43,6 +43,20 @@ def divided_classes():
     return [(split, None, label) for split in DOMAINS.values() for label in LABELS]
 
 
+def classes_in_domains():
+    """Each domain's classes, some in every part."""
+    parts = ("train", "train", "validation", "test")
+    return [
+        (split, domain, label)
+        for domain in DOMAINS
+        for split, label in zip(parts, LABELS, strict=True)
+    ]
+
+
+def divided_in_domains():
+    return [(s, domain, label) for s in DOMAINS.values() for domain in DOMAINS for label in LABELS]
+
+
 def odd_domains():
     return [(None, domain, label) for domain in ODD for label in "xy"]
 
@@ -62,7 +76,11 @@ LAYOUTS = {
     "split of domains": ("{split}/{domain}/{label}", held_out_domains(), "published"),
     "split of classes": ("{split}/{label}", held_out_classes(), "published"),
     "split of samples": ("{split}/{label}", divided_classes(), "published"),
-    "split in domains": ("{domain}/{split}/{label}", held_out_domains(), "published"),
+    "split of classes in domains": ("{split}/{domain}/{label}", classes_in_domains(), "published"),
+    "split of samples of domains": ("{split}/{domain}/{label}", divided_in_domains(), "published"),
+    "split in domains": ("{domain}/{split}/{label}", classes_in_domains(), "published"),
+    "split of samples in domains": ("{domain}/{split}/{label}", divided_in_domains(), "published"),
+    "split in domains, images": ("{domain}/{split}/{label}/img", classes_in_domains(), "years"),
     "base and novel": ("{split}/{label}", held_out_classes(), "few-shot"),
     "base and novel domains": ("{split}/{domain}/{label}", held_out_domains(), "few-shot"),
     "capitals": ("{split}/{label}/images", held_out_classes(), "capitals"),
@@ -82,7 +100,7 @@ def placed(layout, root="signs"):
             number = len(files)
             name = f"{folder}/{number:03}.png"
             known = split if "{split}" in template else None
-            named = [unicodedata.normalize("NFC", name) for name in (domain or root, label)]
+            named = [reader.folder_name(name) for name in (domain or root, label)]
             files[name], written[name] = number, record(*named, known, number)
     ordered = [written[name] for name in sorted(written, key=lambda name: name.split("/"))]
     words = {"{split}": "split", "{domain}": "domain", "{label}": "label"}

@@ -74,6 +74,15 @@ def test_every_picture_is_the_one_that_the_slow_reader_sees(tmp_path, family, in
     assert_same(data, reader.dataset(records, **options))
 
 
+def test_the_content_of_a_file_counts_and_not_its_ending(tmp_path):
+    variants = [v for name in ("png", "tiff", "lossy", "others") for v in FAMILIES[name](4)]
+    endings = [v.ending for v in variants]
+    wrong = zip(variants, endings[150:] + endings[:150], strict=True)
+    write(tmp_path, {f"{v.name}/0{ending}": v.encoded for v, ending in wrong})
+    records = reader.records_of_files(reader.read_files(tmp_path), ["label"], tmp_path.name)
+    assert_same(load(settings(tmp_path, "image_folder")), reader.dataset(records))
+
+
 @pytest.mark.parametrize("image_size", [20, 64])
 @pytest.mark.parametrize("family", ["tiff", "deep"])
 def test_samples_of_every_size_are_those_of_the_slow_reader(tmp_path, family, image_size):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,6 +91,23 @@ def test_columns_in_any_order_with_or_without_a_split_are_read(tmp_path, order, 
         writer.writerows(table)
     check(tmp_path, reader.records_of_csv(path), written(rows_of(), with_split))
     check(path, reader.records_of_csv(path), written(rows_of(), with_split))
+
+
+def test_a_list_in_every_folder_of_a_split_is_read(tmp_path):
+    for part, classes in (("train", CLASSES[:2]), ("val", CLASSES[2:4]), ("Test", CLASSES[4:])):
+        table = listed(tmp_path / part, rows_of(classes))
+        columns = ["file_name", "domain", "label"]
+        with (tmp_path / part / "metadata.csv").open("w", encoding="utf-8", newline="") as out:
+            writer = csv.DictWriter(out, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(table)
+    records = [
+        replace(found, split=split)
+        for part, split in (("train", "train"), ("val", "validation"), ("Test", "test"))
+        for found in reader.records_of_csv(tmp_path / part / "metadata.csv")
+    ]
+    truth = [row for n in (0, 2, 4) for row in written(rows_of(CLASSES[n : n + 2]))]
+    check(tmp_path, records, truth)
 
 
 @pytest.mark.parametrize("labels", [("a", "b"), (0, 1), (0.0, 10.0), (" a", "b\t"), ("01", "1")])
