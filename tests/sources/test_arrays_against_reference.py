@@ -1,4 +1,4 @@
-"""Arrays (npz, idx), Omniglot, and prepared and cached data against a slow reader."""
+"""Arrays (npz, idx) and Omniglot, read by the product and by a slow reader."""
 
 import gzip
 import shutil
@@ -9,14 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metagan.dataset import Dataset
-from metagan.sources.arrow import prepare
-from metagan.sources.cache import open_dataset
 from metagan.sources.registry import load_dataset
 from tests.reference import reader
 from tests.reference.reader import Raw, Record
 from tests.sources.agreement import assert_same
-from tests.sources.matrix import deep_variants, lossy_variants, other_variants
 from tests.sources.pictures import encode, settings, write
 
 # Name: numpy's type, the largest value, and the value that is white.
@@ -205,43 +201,3 @@ def test_omniglot_is_bright_ink_with_alphabets_as_domains_in_every_form(tmp_path
     for invert in (False, True):
         data = load_dataset(settings(path, "omniglot", invert=invert))
         assert_same(data, reader.dataset(records, invert=not invert))
-
-
-def same_in_every_way(first: Dataset, second: Dataset) -> None:
-    """Samples, classes, notes and all that the origin says are equal."""
-    assert np.array_equal(first.samples, second.samples)
-    assert np.array_equal(first.offsets, second.offsets)
-    assert (first.classes, first.notes) == (second.classes, second.notes)
-    assert dict(first.origin) == dict(second.origin)
-    assert first.fingerprint() == second.fingerprint()
-
-
-@pytest.mark.parametrize("options", [{}, {"channels": 3, "invert": True}])
-def test_prepared_and_cached_data_are_the_files_read_directly(tmp_path, options):
-    folders = {
-        "train/forms": other_variants,
-        "train/photos": lossy_variants,
-        "test/deep": deep_variants,
-    }
-    files = {
-        f"{folder}/{variant.name}/{seed}{variant.ending}": variant.encoded
-        for folder, variants in folders.items()
-        for seed in range(2)
-        for variant in variants(seed)
-    }
-    config = settings(write(tmp_path / "set", files), cache_dir=str(tmp_path / "cache"), **options)
-    levels, splits = ["split", "domain", "label"], {"train": "train", "test": "test"}
-    records = reader.records_of_files(reader.read_files(config.path), levels, "", splits)
-    expected = reader.dataset(records, **options)
-
-    direct = load_dataset(config)
-    first, second = open_dataset(config), open_dataset(config)
-    folder = prepare(direct, tmp_path / "prepared")
-    plain = {name: value for name, value in options.items() if name != "invert"}
-    prepared = load_dataset(settings(folder, "arrow", **plain))
-    for data in (direct, first, second, prepared):
-        assert_same(data, expected)
-    same_in_every_way(first, direct)
-    same_in_every_way(second, direct)
-    assert dict(prepared.origin) == {**direct.origin, "prepared": str(folder)}
-    assert prepared.notes == direct.notes
