@@ -1,6 +1,7 @@
-"""Comparing a data set with what was written, and numbered pictures to write."""
+"""Comparing a data set with what was written, and pictures to write whose pixels are known."""
 
 import numpy as np
+from PIL import Image
 
 from tests.reference.reader import Raw, Record
 from tests.sources.pictures import encode
@@ -20,6 +21,19 @@ def file(number):
 def record(domain, label, split, number):
     """What is known of a picture by whoever wrote it."""
     return Record(domain, label, split, Raw(pixels(number)))
+
+
+def drawings(top, alphabets, seed):
+    """{path: 1-bit PNG} and {path: what it shows} of one part of Omniglot, ink 0 on paper 1."""
+    rng, files, shown = np.random.default_rng(seed), {}, {}
+    for number, alphabet in enumerate(alphabets):
+        for character in (1, 2, 13):
+            for drawer in (1, 2):
+                paper = rng.random((23, 19)) > 0.2
+                name = f"{alphabet}/character{character:02}/{number:04}_{drawer:02}.png"
+                files[f"{top}/{name}"] = encode(Image.fromarray(paper))
+                shown[f"{top}/{name}"] = Raw(paper * np.uint8(255))
+    return files, shown
 
 
 def assert_same(data, expected):

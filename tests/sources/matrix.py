@@ -367,19 +367,18 @@ def shallow_variants(seed, top):
     return found
 
 
-def named_variants(seed, top):
-    """Grey up to `top` of 16 bits, in files that say that they use 12, and in one that does not."""
+def named_variants(seed, top, kind):
+    """Grey up to `top` in 16 bits: PNG or TIFF that say that 12 are used, and one that does not."""
     pixels, found = _Pixels(seed), []
     for turn in (1, 8):
-        values = pixels(1, top, np.uint16)
-        chunks = [(b"sBIT", b"\x0c"), _exif_chunk(turn)]
-        truth = Raw(values, None, largest=4095).turned(turn)
-        found.append(Variant(f"png-sBIT{turn}", ".png", png(values, 0, 16, early=chunks), truth))
         for tag in (281, 341):
             values = pixels(1, top, np.uint16)
             encoded = tiff(values, 1, 16, order=">", tags=[(tag, 4095), (0x0112, turn)])
+            if kind == "png":
+                chunks = [(b"sBIT", b"\x0c"), _exif_chunk(turn)]
+                encoded = png(values, 0, 16, early=chunks, interlaced=tag == 281)
             truth = Raw(values, None, largest=4095).turned(turn)
-            found.append(Variant(f"tiff-{tag}-turn{turn}", ".tif", encoded, truth))
+            found.append(Variant(f"{tag}-turn{turn}", f".{kind}", encoded, truth))
     values = pixels(1, top, np.uint16)
     return [*found, Variant("png-plain", ".png", png(values, 0, 16), Raw(values, None))]
 

@@ -1,4 +1,4 @@
-"""Writers of PNG, TIFF, PNM and BMP in the forms that Pillow reads but does not write.
+"""Writers of idx, and of PNG, TIFF, PNM and BMP in forms that Pillow reads but does not write.
 
 Each follows its format's specification, and takes pixels as they are stored.
 
@@ -111,3 +111,9 @@ def bmp(array, bits, palette=(), *, downwards=False):
     size = (width, -height if downwards else height)
     head += struct.pack("<IiiHHIIiiII", 40, *size, 1, bits, 0, len(content), 0, 0, len(palette), 0)
     return head + colours + content
+
+
+def idx(array, code=0x08):
+    """An array in the published form; numbers of several bytes have the large end first."""
+    head = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
+    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()

@@ -2,18 +2,17 @@
 
 import gzip
 import shutil
-import struct
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from metagan.sources.registry import load_dataset
 from tests.reference import reader
-from tests.reference.reader import Raw, Record
-from tests.sources.agreement import assert_same
-from tests.sources.pictures import encode, settings, write
+from tests.reference.reader import Record
+from tests.sources.agreement import assert_same, drawings
+from tests.sources.picture_writers import idx
+from tests.sources.pictures import settings, write
 
 # Name: numpy's type, the largest value, and the value that is white.
 NUMBERS = {
@@ -103,13 +102,6 @@ def test_medmnists_parts_are_in_one_domain_and_of_several_files_each_is_one(tmp_
     assert_same(load_dataset(settings(tmp_path)), reader.dataset(records))
 
 
-def idx(array):
-    """The bytes of an idx file of whole numbers."""
-    code = {"u1": 8, "i2": 11, "i4": 12}[array.dtype.str[1:]]
-    head = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
-    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
 # Name: {the files' names before -images and -labels: (domain, split)}, in the order of samples.
 IDX = {
     "MNIST": {"train": ("mnist", "train"), "t10k": ("mnist", "test")},
@@ -145,7 +137,7 @@ def test_idx_files_are_the_pictures_that_were_saved(tmp_path, kind, packed, of):
         images = arrays(np.uint8, 255, (13, 9), count=6, seed=seed)
         # EMNIST is stored column by column.
         stored = images.transpose(0, 2, 1) if "emnist" in name else images
-        labels = np.array([0, 1, 2] * 2, [np.uint8, np.int32][seed % 2])
+        labels = np.array([0, 1, 2] * 2, np.uint8)
         labels += 3 if of == "classes" and split == "test" else 0
         for what, array in (("images-idx3", stored), ("labels-idx1", labels)):
             content = gzip.compress(idx(array)) if packed else idx(array)
@@ -155,19 +147,6 @@ def test_idx_files_are_the_pictures_that_were_saved(tmp_path, kind, packed, of):
         records += reader.records_of_arrays(images, labels, domain, split)
     for options in ({}, {"channels": 3, "invert": True}):
         assert_same(load_dataset(settings(root, **options)), reader.dataset(records, **options))
-
-
-def drawings(top, alphabets, seed):
-    """{path: 1-bit PNG} and {path: what it shows} of one part of Omniglot, ink 0 on paper 1."""
-    rng, files, shown = np.random.default_rng(seed), {}, {}
-    for number, alphabet in enumerate(alphabets):
-        for character in (1, 2, 13):
-            for drawer in (1, 2):
-                paper = rng.random((23, 19)) > 0.2
-                name = f"{alphabet}/character{character:02}/{number:04}_{drawer:02}.png"
-                files[f"{top}/{name}"] = encode(Image.fromarray(paper))
-                shown[f"{top}/{name}"] = Raw(paper * np.uint8(255))
-    return files, shown
 
 
 @pytest.mark.parametrize("form", ["unpacked", "below", "zips", "small zips", "one zip", "tar"])
@@ -201,3 +180,12 @@ def test_omniglot_is_bright_ink_with_alphabets_as_domains_in_every_form(tmp_path
     for invert in (False, True):
         data = load_dataset(settings(path, "omniglot", invert=invert))
         assert_same(data, reader.dataset(records, invert=not invert))
+
+
+def test_one_part_of_omniglot_alone_keeps_its_split(tmp_path):
+    files, shown = drawings("images_evaluation", ["Angelic", "Oriya"], 3)
+    write(tmp_path / "omniglot", files)
+    records = [Record(*name.split("/")[1:3], "test", raw) for name, raw in shown.items()]
+    expected = reader.dataset(records, invert=True, one_part_is_enough=True)
+    assert {split for split, _ in expected.values()} == {"test"}
+    assert_same(load_dataset(settings(tmp_path / "omniglot", "omniglot")), expected)

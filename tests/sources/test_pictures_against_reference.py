@@ -24,8 +24,9 @@ FAMILIES = {
     "10 bits": lambda seed: matrix.shallow_variants(seed, 1023),
     "12 bits": lambda seed: matrix.shallow_variants(seed, 4095),
     "14 bits": lambda seed: matrix.shallow_variants(seed, 16383),
-    "12 bits that are named": lambda seed: matrix.named_variants(seed, 900),
-    "16 bits where 12 are named": lambda seed: matrix.named_variants(seed, 65535),
+    "12 bits that PNG names": lambda seed: matrix.named_variants(seed, 900, "png"),
+    "12 bits that TIFF names": lambda seed: matrix.named_variants(seed, 900, "tiff"),
+    "16 bits where PNG names 12": lambda seed: matrix.named_variants(seed, 65535, "png"),
     "floats to 1": lambda seed: matrix.float_variants(seed, 1),
     "floats to 255": lambda seed: matrix.float_variants(seed, 255),
     "12 bits and floats": lambda seed: [
@@ -92,7 +93,7 @@ def test_samples_of_every_size_are_those_of_the_slow_reader(tmp_path, family, im
     assert_same(data, reader.dataset(records, image_size=image_size))
 
 
-@pytest.mark.parametrize("family", ["deep", "12 bits", "12 bits that are named", "floats to 255"])
+@pytest.mark.parametrize("family", ["deep", "12 bits", "12 bits that PNG names", "floats to 255"])
 def test_the_white_that_is_given_is_the_same_for_both(tmp_path, family):
     files = {f"{v.name}/0{v.ending}": v.encoded for v in FAMILIES[family](6)}
     data = load(settings(write(tmp_path, files), "image_folder", white=70_000))

@@ -12,10 +12,10 @@ from metagan.sources.arrow import prepare
 from metagan.sources.cache import open_dataset
 from metagan.sources.registry import load_dataset
 from tests.reference import reader
-from tests.sources.agreement import assert_same, file, pixels
+from tests.sources.agreement import assert_same, drawings, file, pixels
 from tests.sources.matrix import deep_variants, lossy_variants, other_variants
+from tests.sources.picture_writers import idx
 from tests.sources.pictures import settings, write
-from tests.sources.test_arrays_against_reference import drawings, idx
 
 
 def folders(root):
