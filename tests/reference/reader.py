@@ -178,7 +178,7 @@ def sample(raw, white, *, image_size, channels, invert):
         opacity = raw.opacity[..., None] if levels.ndim == 3 else raw.opacity
         levels = step(levels * opacity + background * (1 - opacity))
     if levels.ndim == 3 and channels == 1:
-        levels = np.rint(levels @ [19595, 38470, 7471] / 65536)
+        levels = np.floor(levels @ [19595, 38470, 7471] / 65536 + 0.5)  # Halves go up.
     planes = [levels] if levels.ndim == 2 else list(np.moveaxis(levels, -1, 0))
     planes = [_squeezed(plane, image_size, np.float32 if deep else np.uint8) for plane in planes]
     planes = [255 - plane if invert else plane for plane in planes]

@@ -11,7 +11,7 @@ from metagan.sources.record import Reading
 from metagan.sources.registry import load_dataset
 from metagan.workflow.adapt import read_support
 from tests.reference import reader
-from tests.sources.agreement import assert_same, file, record
+from tests.sources.agreement import DEEP, assert_same, file, record
 from tests.sources.matrix import deep_variants, lossy_variants, other_variants
 from tests.sources.pictures import settings, write
 
@@ -189,4 +189,4 @@ def test_examples_are_read_as_the_data_are(tmp_path, options):
     support, _ = read_support(path, reading)
     found = {("signs", label): (None, list(samples)) for label, samples in support.items()}
     records = reader.records_of_files(reader.read_files(path), ["label"], "signs")
-    assert_same(found, reader.dataset(records, **options))
+    assert_same(found, reader.dataset(records, **options), tolerance=DEEP)

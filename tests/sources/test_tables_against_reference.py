@@ -10,7 +10,8 @@ import pytest
 
 from metagan.sources.registry import load_dataset
 from tests.reference import reader
-from tests.sources.agreement import assert_same, file, record
+from tests.sources.agreement import DEEP, assert_same, file, record
+from tests.sources.matrix import deep_variants, lossy_variants, other_variants, tiff_variants
 from tests.sources.pictures import settings, write
 
 # Domain, label, split; the words for splits are those that publishers use.
@@ -254,3 +255,23 @@ def test_the_path_of_a_file_is_its_domain_and_split(tmp_path, kind, of):
         pairs = zip(labels, numbers, strict=True)
         truth += [record(domain, label, split, number) for label, number in pairs]
     check(root, records, truth)
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": 3, "invert": True}])
+def test_pictures_of_every_format_in_a_table_and_a_list_are_those_of_the_slow_reader(
+    tmp_path, options
+):
+    families = (other_variants, lossy_variants, deep_variants, tiff_variants)
+    variants = [variant for family in families for variant in family(2)]
+    table = {"image": [v.encoded for v in variants], "label": [v.name for v in variants]}
+    pq.write_table(pa.table(table), tmp_path / "set.parquet")
+    expected = reader.dataset(
+        reader.records_of_parquet(tmp_path / "set.parquet", domain="set"), **options
+    )
+    data = load_dataset(settings(tmp_path / "set.parquet", **options))
+    assert_same(data, expected, tolerance=DEEP)
+    root = write(tmp_path / "list", {v.name + v.ending: v.encoded for v in variants})
+    rows = [(v.name + v.ending, "set", v.name) for v in variants]
+    with (root / "metadata.csv").open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([("file_name", "domain", "label"), *rows])
+    assert_same(load_dataset(settings(root, **options)), expected, tolerance=DEEP)
