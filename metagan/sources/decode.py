@@ -20,6 +20,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from metagan.dataset import DataError
 from metagan.sources.depth import Deep, levels_of
+from metagan.sources.headers import BITS_PER_SAMPLE, HeaderDepth, depth_of, scale_key
 
 # A phone's largest photographs have 50 million pixels; one at this cap takes 200 MB to decode.
 MAX_PIXELS: Final = 64_000_000
@@ -45,9 +46,6 @@ _DECODER_ERRORS: Final = (
 )
 # Tags of TIFF and EXIF.
 _ORIENTATION: Final = 0x0112
-_BITS_PER_SAMPLE: Final = 258
-_PHOTOMETRIC: Final = 262
-_LARGEST_VALUES: Final = (281, 341)  # MaxSampleValue, SMaxSampleValue
 _SAMPLE_FORMAT: Final = 339
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -215,30 +213,13 @@ def _check_header(image: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Depth:
-    """What a file's header says of its depth.
-
-    Attributes:
-        deep: More than 8 bits a channel.
-        white: The value that is white; None where the header does not say.
-        hint: The largest value that samples can have; None where the header does not say.
-        white_is_zero: The values count from white to black, and Pillow leaves them so.
-    """
-
-    deep: bool
-    white: float | None = None
-    hint: float | None = None
-    white_is_zero: bool = False
-
-
 def _read(
     image: Image.Image, encoded: bytes, name: str, channels: int, invert: bool, image_size: int
 ) -> tuple[NDArray[np.uint8] | Deep, Traits]:
     """An opened picture upright and in the wanted size."""
-    depth = _depth_of(image, encoded)  # Loading forgets some of it.
+    depth = depth_of(image, encoded)  # Loading forgets some of it.
     if image.format == "PNG":
-        _scale_key(image)
+        scale_key(image)
     # JPEG can be decoded at a fraction of its size; four times the target loses nothing visible.
     image.draft(None, (4 * image_size, 4 * image_size))
     image.load()
@@ -293,7 +274,7 @@ def _is_coloured(image: Image.Image) -> bool:
 
 def _read_deep(
     image: Image.Image,
-    depth: _Depth,
+    depth: HeaderDepth,
     name: str,
     channels: int,
     invert: bool,
@@ -326,69 +307,6 @@ def _read_deep(
     return deep, Traits(transparent=transparent, deep=True)
 
 
-def _depth_of(image: Image.Image, encoded: bytes) -> _Depth:
-    """What the header of an opened picture says of its depth."""
-    tiles: Any = getattr(image, "tile", None)
-    args = tiles[0].args if tiles else ()
-    if image.format == "PPM":
-        # The decoders that are given the largest value scale by it, to 65535 or to 255.
-        scaled = args[1] if isinstance(args, tuple) else 65535 if image.mode == "I" else 255
-        white = None if scaled == 65535 else 65535.0
-        return _Depth(scaled > 255, white if scaled > 255 else None)
-    if image.format == "TIFF":
-        tags: Any = getattr(image, "tag_v2", {})
-        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
-        largest = [tags[tag] for tag in _LARGEST_VALUES if tag in tags]
-        values = [v for tag in largest for v in (tag if isinstance(tag, tuple) else (tag,))]
-        numbers = [float(v) for v in values if isinstance(v, (int, float)) and v > 0]
-        return _Depth(
-            bits > 8,
-            float(2**bits - 1) if 8 < bits < 16 else None,
-            _hint(max(numbers, default=0)),
-            tags.get(_PHOTOMETRIC) == 0,
-        )
-    if image.format == "PNG":
-        return _Depth(";16" in _rawmode(image), hint=_hint(2 ** _significant_bits(encoded) - 1))
-    return _Depth(False)
-
-
-def _rawmode(image: Image.Image) -> str:
-    """How Pillow calls the samples that an opened file holds, such as L;4; empty once loaded."""
-    tiles: Any = getattr(image, "tile", None)
-    args = tiles[0].args if tiles else ()
-    return str(args if isinstance(args, str) else args[0] if args else "")
-
-
-def _scale_key(image: Image.Image) -> None:
-    """Bring a PNG's transparent colour to the 8 bits that its pixels will have.
-
-    Pillow leaves it in the file's own bits. Of colour in 16 bits it keeps the upper 8.
-    """
-    key, rawmode = image.info.get("transparency"), _rawmode(image)
-    if isinstance(key, int) and rawmode in ("L;2", "L;4"):
-        image.info["transparency"] = key * (85 if rawmode == "L;2" else 17)
-    elif isinstance(key, tuple) and ";16" in rawmode:
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-
-
-def _hint(largest: float) -> float | None:
-    """A largest value that tells more than the container does."""
-    return float(largest) if 0 < largest < 65535 else None
-
-
-def _significant_bits(encoded: bytes) -> int:
-    """The largest number in a PNG's sBIT chunk, 0 without one: the bits that were measured."""
-    place = 8
-    while place + 8 <= len(encoded):
-        length, kind = struct.unpack(">I4s", encoded[place : place + 8])
-        if kind == b"sBIT":
-            return max(encoded[place + 8 : place + 8 + length][:4], default=0)
-        if kind in (b"IDAT", b"IEND"):
-            break
-        place += 12 + length
-    return 0
-
-
 def _unidentified(encoded: bytes) -> str:
     """Why Pillow has no reader for a file."""
     if encoded[:4] not in (b"II*\0", b"MM\0*"):
@@ -400,7 +318,7 @@ def _unidentified(encoded: bytes) -> str:
             stream = io.BytesIO(encoded)
             stream.seek(tags.next)
             tags.load(stream)
-        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+        bits = max(tags.get(BITS_PER_SAMPLE, (1,)))
         kinds = {1: "whole numbers", 2: "signed whole numbers", 3: "floats"}
         kind = kinds.get(max(tags.get(_SAMPLE_FORMAT, (1,))), "another kind of number")
     except _DECODER_ERRORS:
