@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -53,14 +54,15 @@ def read_zip(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> I
         _check_zip(path, infos, limits)
         names = zip_names(path, infos)
         separator = "/" if any("/" in name for name in names) else "\\"
+        stored = [_member_parts(path, name, separator) for name in names]
         members = [
-            (_member_parts(path, name, separator), info)
-            for name, info in zip(names, infos, strict=True)
+            (tuple(map(clean_name, parts)), parts, info)
+            for parts, info in zip(stored, infos, strict=True)
         ]
         files: dict[Parts, zipfile.ZipInfo] = {}
         links: dict[Parts, Parts | None] = {}
         folders = _Folders()
-        for parts, info in sorted(members, key=lambda member: member[0]):
+        for parts, as_stored, info in sorted(members, key=lambda member: member[0]):
             if not parts or is_clutter(parts):
                 continue
             is_folder = info.filename.endswith(("/", separator))
@@ -69,7 +71,8 @@ def read_zip(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> I
                 links[parts] = _zip_target(archive, info, parts, limits)
             elif not is_folder:
                 files[parts] = info
-                yield _read_zip_member(archive, info, parts, wanted, limits)
+                file = _read_zip_member(archive, info, parts, wanted, limits)
+                yield replace(file, stored=as_stored)
         for parts, target in _follow(links, files):
             if target is None:
                 yield _lost(parts, wanted)
@@ -83,13 +86,15 @@ def read_tar(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> I
     folders = _Folders()
     files: set[Parts] = set()
     links: dict[Parts, Parts | None] = {}
-    for archive, member, parts in _tar_members(path, limits):
+    for archive, member, stored in _tar_members(path, limits):
+        parts = tuple(map(clean_name, stored))
         folders.note(parts, is_folder=member.isdir())
         if member.issym() or member.islnk():
             links[parts] = _tar_target(member, parts)
         elif not member.isdir():
             files.add(parts)
-            yield _read_tar_member(path, archive, member, parts, wanted, limits)
+            file = _read_tar_member(path, archive, member, parts, wanted, limits)
+            yield replace(file, stored=stored)
     names: defaultdict[Parts, list[Parts]] = defaultdict(list)
     for parts, target in _follow(links, files):
         if target is None:
@@ -97,10 +102,11 @@ def read_tar(path: Path, wanted: Callable[[str], bool], limits: ReadLimits) -> I
         else:
             names[target].append(parts)
     # What links lead to has passed by; only an archive with such links is read twice.
-    for archive, member, parts in _tar_members(path, limits) if names else ():
+    for archive, member, stored in _tar_members(path, limits) if names else ():
+        parts = tuple(map(clean_name, stored))
         if parts in names and not member.isdir():
             file = _read_tar_member(path, archive, member, parts, wanted, limits)
-            for name in names.pop(parts):
+            for name in names[parts]:
                 yield TreeFile(name, file.content, file.problem, head=file.head)
     yield from folders.empty()
 
@@ -113,7 +119,7 @@ def top_names(path: Path) -> set[str]:
     """
     if not path.name.lower().endswith(".zip"):
         members = _tar_members(path, ReadLimits())
-        return {parts[0] for _, _, parts in islice(members, 1)}
+        return {clean_name(parts[0]) for _, _, parts in islice(members, 1)}
     with _open_zip(path) as archive:
         return {name.split("/", 1)[0] for name in zip_names(path, archive.infolist())}
 
@@ -136,14 +142,14 @@ def zip_name_notes(path: Path) -> list[str]:
 
 
 def _member_parts(archive: Path, member: str, separator: str) -> Parts:
-    """The path of an archive's member, refused where it leaves the archive."""
+    """The path of an archive's member as stored, refused where it leaves the archive."""
     if leaves_root(member):
         raise DataError(
             f"{archive}: member {clean_name(member)!r} has a path out of the archive, refused; "
             "pack the archive again from inside its folder"
         )
     parts = member.replace(separator, "/").split("/")
-    return tuple(clean_name(part) for part in parts if part not in ("", "."))
+    return tuple(part for part in parts if part not in ("", "."))
 
 
 class _Folders:
@@ -300,7 +306,10 @@ def _unpacked(path: Path) -> io.BufferedIOBase:
 def _tar_members(
     path: Path, limits: ReadLimits
 ) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo, Parts]]:
-    """Every member of a tar that is no clutter, in order, with the archive to read it from."""
+    """Every member of a tar that is no clutter, in order, with the archive to read it from.
+
+    Its path is as stored.
+    """
     packed = path.stat().st_size
     limit = min(limits.total_bytes, max(limits.free_bytes, limits.ratio * packed))
     separator = ""
@@ -315,9 +324,9 @@ def _tar_members(
                     if not separator:
                         # The first name with one tells which it is in this archive.
                         separator = next((c for c in member.name if c in "/\\"), "")
-                    parts = _member_parts(path, member.name, separator or "/")
-                    if parts and not is_clutter(parts):
-                        yield archive, member, parts
+                    stored = _member_parts(path, member.name, separator or "/")
+                    if stored and not is_clutter(tuple(map(clean_name, stored))):
+                        yield archive, member, stored
     except _DAMAGED as error:
         raise _damaged_tar(path, error) from error
 

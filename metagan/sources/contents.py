@@ -21,7 +21,7 @@ class TreeContents:
     """What a tree of files holds.
 
     Attributes:
-        pictures: Path and picture, or why there is none. Names on disk can differ where readable
+        pictures: Path and picture, or why there is none. Stored names can differ where readable
             ones do not, so a path may occur twice.
         others: All other files: the picture format they have by content, empty for none.
         problems: Files and folders that could not be read, and are no pictures by name.
@@ -41,6 +41,7 @@ class TreeContents:
 def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool) -> TreeContents:
     """Decode the pictures of a tree, and leave out what metagan itself wrote there."""
     found = TreeContents()
+    pictures: dict[tuple[Parts, Parts], Decoded] = {}
     for file in files:
         if file.is_empty_folder:
             found.empty.add(file.parts)
@@ -52,7 +53,8 @@ def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool
             found.others[file.parts] = picture_format(file.head)
         else:
             picture = try_decode(file.content, file.problem, file.name, config, invert=invert)
-            found.pictures.append((file.parts, picture))
+            pictures[file.parts, file.stored] = picture
+    found.pictures = [(parts, picture) for (parts, _), picture in pictures.items()]
     paths = [parts for parts, _ in found.pictures]
     own = own_folders((*paths, *found.others), found.empty)
     found.skipped = own

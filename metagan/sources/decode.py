@@ -22,6 +22,7 @@ from metagan.dataset import DataError
 from metagan.pictures import GENERATED_MARK
 from metagan.sources.depth import Deep, levels_of
 from metagan.sources.first_bytes import why_no_picture
+from metagan.sources.headers import BITS_PER_SAMPLE, HeaderDepth, depth_of, scale_key
 
 # A phone's largest photographs have 50 million pixels; one at this cap takes 200 MB to decode.
 MAX_PIXELS: Final = 64_000_000
@@ -47,9 +48,6 @@ _DECODER_ERRORS: Final = (
 )
 # Tags of TIFF and EXIF.
 _ORIENTATION: Final = 0x0112
-_BITS_PER_SAMPLE: Final = 258
-_PHOTOMETRIC: Final = 262
-_LARGEST_VALUES: Final = (281, 341)  # MaxSampleValue, SMaxSampleValue
 _SAMPLE_FORMAT: Final = 339
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -200,8 +198,8 @@ def resize_pixels(
 
 
 def array_traits(images: NDArray[Any]) -> list[Traits]:
-    """What raw pictures hold, one by one: (N, H, W) or (N, H, W, C), as stored."""
-    wide = images.dtype.kind != "b" and images.dtype.itemsize > 1
+    """What raw pictures hold, one by one: (N, H, W) or (N, H, W, C), whole numbers or floats."""
+    wide = images.dtype.itemsize > 1
     found = []
     for picture in images:
         coloured = picture.ndim == 3 and picture.shape[-1] in (3, 4)
@@ -227,28 +225,13 @@ def _check_header(image: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Depth:
-    """What a file's header says of its depth.
-
-    Attributes:
-        deep: More than 8 bits a channel.
-        white: The value that is white; None where the header does not say.
-        hint: The largest value that samples can have; None where the header does not say.
-        white_is_zero: The values count from white to black, and Pillow leaves them so.
-    """
-
-    deep: bool
-    white: float | None = None
-    hint: float | None = None
-    white_is_zero: bool = False
-
-
 def _read(
     image: Image.Image, encoded: bytes, name: str, channels: int, invert: bool, image_size: int
 ) -> tuple[NDArray[np.uint8] | Deep, Traits]:
     """An opened picture upright and in the wanted size."""
-    depth = _depth_of(image, encoded)  # Loading forgets some of it.
+    depth = depth_of(image, encoded)  # Loading forgets some of it.
+    if image.format == "PNG":
+        scale_key(image)
     # JPEG can be decoded at a fraction of its size; four times the target loses nothing visible.
     image.draft(None, (4 * image_size, 4 * image_size))
     image.load()
@@ -305,7 +288,7 @@ def _is_coloured(image: Image.Image) -> bool:
 
 def _read_deep(
     image: Image.Image,
-    depth: _Depth,
+    depth: HeaderDepth,
     name: str,
     channels: int,
     invert: bool,
@@ -338,51 +321,6 @@ def _read_deep(
     return deep, Traits(transparent=transparent, deep=True)
 
 
-def _depth_of(image: Image.Image, encoded: bytes) -> _Depth:
-    """What the header of an opened picture says of its depth."""
-    tiles: Any = getattr(image, "tile", None)
-    args = tiles[0].args if tiles else ()
-    if image.format == "PPM":
-        # The decoders that are given the largest value scale by it, to 65535 or to 255.
-        scaled = args[1] if isinstance(args, tuple) else 65535 if image.mode == "I" else 255
-        white = None if scaled == 65535 else 65535.0
-        return _Depth(scaled > 255, white if scaled > 255 else None)
-    if image.format == "TIFF":
-        tags: Any = getattr(image, "tag_v2", {})
-        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
-        largest = [tags[tag] for tag in _LARGEST_VALUES if tag in tags]
-        values = [v for tag in largest for v in (tag if isinstance(tag, tuple) else (tag,))]
-        numbers = [float(v) for v in values if isinstance(v, (int, float)) and v > 0]
-        return _Depth(
-            bits > 8,
-            float(2**bits - 1) if 8 < bits < 16 else None,
-            _hint(max(numbers, default=0)),
-            tags.get(_PHOTOMETRIC) == 0,
-        )
-    if image.format == "PNG":
-        rawmode = args if isinstance(args, str) else args[0] if args else ""
-        return _Depth(";16" in str(rawmode), hint=_hint(2 ** _significant_bits(encoded) - 1))
-    return _Depth(False)
-
-
-def _hint(largest: float) -> float | None:
-    """A largest value that tells more than the container does."""
-    return float(largest) if 0 < largest < 65535 else None
-
-
-def _significant_bits(encoded: bytes) -> int:
-    """The largest number in a PNG's sBIT chunk, 0 without one: the bits that were measured."""
-    place = 8
-    while place + 8 <= len(encoded):
-        length, kind = struct.unpack(">I4s", encoded[place : place + 8])
-        if kind == b"sBIT":
-            return max(encoded[place + 8 : place + 8 + length][:4], default=0)
-        if kind in (b"IDAT", b"IEND"):
-            break
-        place += 12 + length
-    return 0
-
-
 def _unidentified(encoded: bytes) -> str:
     """Why Pillow has no reader for a file."""
     if encoded[:4] not in (b"II*\0", b"MM\0*"):
@@ -394,7 +332,7 @@ def _unidentified(encoded: bytes) -> str:
             stream = io.BytesIO(encoded)
             stream.seek(tags.next)
             tags.load(stream)
-        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+        bits = max(tags.get(BITS_PER_SAMPLE, (1,)))
         kinds = {1: "whole numbers", 2: "signed whole numbers", 3: "floats"}
         kind = kinds.get(max(tags.get(_SAMPLE_FORMAT, (1,))), "another kind of number")
     except _DECODER_ERRORS:

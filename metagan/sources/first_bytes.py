@@ -36,7 +36,7 @@ _IN_PLACE: Final = {
     ): "a Git LFS pointer, no picture: fetch it (git lfs pull)",
     re.compile(
         rb"\s*<(?:!doctype\s+html|html)", re.IGNORECASE
-    ): "a web page, no picture: get it again",
+    ): "a web page and no picture; get it again",
 }
 
 

@@ -91,7 +91,7 @@ def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:
     """The files of an archive below the root, in a folder of the archive's name."""
     above = (*archive.relative_to(root).parts[:-1], tree_name(archive))
     for file in read_tree(archive, is_picture):
-        yield replace(file, parts=(*above, *file.parts))
+        yield replace(file, parts=(*above, *file.parts), stored=(archive.name, *file.stored))
 
 
 def _name_notes(archive: Path) -> list[str]:

@@ -223,7 +223,8 @@ def _labels(path: Path, name: str, labels: NDArray[Any], count: int) -> NDArray[
     if kind not in "biufU":
         raise DataError(f"{path}: {name} is {labels.dtype}; whole numbers or text are read")
     if kind == "f":
-        odd = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))]
+        # Infinity is larger than any number that fits; NaN is not smaller.
+        odd = labels[~((np.abs(labels) < 2**63) & (labels == np.floor(labels)))]
         if len(odd):
             raise DataError(
                 f"{path}: {name} is {labels.dtype} and holds {odd[0]}; whole numbers or text are "

@@ -344,9 +344,16 @@ def _value_of(name: str, column: str, record: Mapping[str, Any], table: _Table) 
     if isinstance(value, int) and value_names is not None:
         if not 0 <= value < len(value_names):
             raise DataError(
-                f"{name}: {column} {value}, but {len(value_names)} {column}s have names"
+                f"{name}: {column} {value}, but {len(value_names)} {column}s have names; drop "
+                "those rows, or leave the file out of the data"
             )
         value = value_names[value]
+    # Where labels are kept secret, as those of a test part often are, all are -1.
+    if column == "label" and isinstance(value, int) and value < 0:
+        raise DataError(
+            f"{name}: label {value} is below 0 and stands for no class; drop those rows, or leave "
+            "the file out of the data"
+        )
     if isinstance(value, float) and not math.isnan(value):
         raise DataError(
             f"{table.file}: column {column!r} is double and holds {value} ({name}); text or whole "

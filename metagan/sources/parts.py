@@ -61,7 +61,7 @@ def assemble_parts(
     sizes: Counter[tuple[int, int]] = Counter()
     traits: list[tuple[str, Traits]] = []
     read: list[_ReadPart] = []
-    for part in parts:
+    for part in map(_with_levels, parts):
         read.append(_read_part(part, config))
         if part.images.ndim > 2:
             sizes[part.images.shape[2], part.images.shape[1]] += len(part.images)
@@ -133,10 +133,14 @@ class _ReadPart:
         return _resized(scale_array(self.images, whites.of(self.levels)), self.name, config)
 
 
+def _with_levels(part: LabelledPart) -> LabelledPart:
+    """A part of booleans as black and white in 8 bits; others as they are."""
+    is_boolean = part.images.dtype == np.bool_
+    return replace(part, images=part.images * np.uint8(255)) if is_boolean else part
+
+
 def _read_part(part: LabelledPart, config: DataConfig) -> _ReadPart:
     images, levels = part.images, None
-    if images.dtype == np.bool_:
-        images = images * np.uint8(255)
     if images.dtype == np.uint8:
         images = _resized(images, part.name, config)
     else:

@@ -64,6 +64,8 @@ class TreeFile:
         is_lost_folder: It is a folder that cannot be read, for its `problem`, and may hold files
             that were asked for.
         head: The first `HEAD_BYTES` of a file that was not asked for.
+        stored: Its path as it is stored. Of several files with one `stored` in an archive the last
+            is meant, as unpacking leaves it; others differ here even where `parts` do not.
     """
 
     parts: Parts
@@ -72,6 +74,7 @@ class TreeFile:
     is_empty_folder: bool = False
     is_lost_folder: bool = False
     head: bytes = b""
+    stored: Parts = ()
 
     @property
     def name(self) -> str:
@@ -260,6 +263,6 @@ def _head(path: Path) -> bytes:
 
 def _read_file(root: Path, path: Path, parts: Parts, limits: ReadLimits) -> TreeFile:
     try:
-        return TreeFile(parts, read_below(root, path, limits=limits))
+        return TreeFile(parts, read_below(root, path, limits=limits), stored=path.parts)
     except DataError as error:
-        return TreeFile(parts, problem=str(error))
+        return TreeFile(parts, problem=str(error), stored=path.parts)

@@ -38,7 +38,7 @@ from metagan.sources.decode import is_picture
 from metagan.sources.looks import check_looks, count_traits
 from metagan.sources.notes import by_weight
 from metagan.sources.record import Reading
-from metagan.sources.tree import TreeFile, read_below, read_tree
+from metagan.sources.tree import Parts, TreeFile, read_below, read_tree
 from metagan.tasks import to_float, to_uint8
 from metagan.trained import check_changes
 from metagan.words import counted
@@ -90,6 +90,7 @@ def read_support(
         raise DataError(f"--support {path}: no such file or folder")
     if not isinstance(reading, Reading):
         raise ValueError(f"reading is {type(reading).__name__}; give the run's: run.reading")
+    pictures: dict[tuple[Parts, Parts], Decoded] = {}
     found: dict[str, list[Decoded]] = {}
     notes: list[str] = []
     folders: dict[str, set[tuple[str, ...]]] = {}
@@ -100,11 +101,14 @@ def read_support(
             if file.problem:
                 notes.append(f"left out: {file.name}: {file.problem}")
             continue
-        label = file.parts[-2] if len(file.parts) > 1 else path.resolve().stem
-        folders.setdefault(label, set()).add(file.parts[:-1])
         picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
+        pictures[file.parts, file.stored] = picture
+    # A tar comes in any order.
+    for (parts, _), picture in sorted(pictures.items(), key=lambda item: item[0]):
+        label = parts[-2] if len(parts) > 1 else path.resolve().stem
+        folders.setdefault(label, set()).add(parts[:-1])
         if picture.pixels is None:
-            notes.append(f"left out: {file.name}: {picture.problem}")
+            notes.append(f"left out: {'/'.join(parts)}: {picture.problem}")
         else:
             found.setdefault(label, []).append(picture)
     if not found:

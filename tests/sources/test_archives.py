@@ -148,3 +148,15 @@ def test_the_first_bytes_of_other_files_are_given(tmp_path):
 def test_the_top_of_an_archive_is_known_without_reading_it(tmp_path):
     assert top_names(tar_of(tmp_path / "a.tar", {"./x/1.png": b"", "y/1.png": b""})) == {"x"}
     assert top_names(zip_of(tmp_path / "a.zip", [b"x/1.png", b"y/1.png"])) == {"x", "y"}
+
+
+def test_links_lead_to_the_later_of_two_members_of_one_name(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for content in (b"old", b"new"):
+            member = tarfile.TarInfo("a/1.png")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("b/1.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "../a/1.png"
+        archive.addfile(link)
+    assert contents(tmp_path / "a.tar") == {"a/1.png": b"new", "b/1.png": b"new"}

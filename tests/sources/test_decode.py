@@ -15,6 +15,8 @@ from metagan.sources.decode import (
     is_picture,
     resize_pixels,
 )
+from tests.reference.reader import TURNS
+from tests.sources.picture_writers import png
 from tests.sources.pictures import encode, noise
 
 
@@ -22,19 +24,6 @@ def decode(encoded, **changes):
     """The pixels of a file, scaled as if it were the whole data set."""
     picture = decode_image(encoded, "a.png", **{"image_size": 16, "channels": 1, **changes})
     return scale_deep([picture.pixels], None, "d")[0][0]
-
-
-# What each orientation asks for, in plain numpy: rows from the top, columns from the left.
-TURNS = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
 
 
 def flat(value, mode="L", size=(16, 16)):
@@ -153,6 +142,23 @@ def test_a_palette_is_expanded_and_its_transparent_index_is_background():
     decoded = decode(encode(image, transparency=0))[0]
     assert (decoded[:, :8] == 0).all()
     assert (decoded[:, 8:] == 200).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_transparent_grey_counts_in_the_bits_of_its_file(bits):
+    white = 2**bits - 1
+    pixels = np.where(np.indices((16, 16))[1] < 8, white, white // 2)
+    encoded = png(pixels, 0, bits, key=struct.pack(">H", white))
+    assert (decode(encoded)[0, :, :8] == 0).all()
+    assert (decode(encoded)[0, :, 8:] == white // 2 * 255 // white).all()
+
+
+def test_a_transparent_colour_of_16_bits_is_background():
+    pixels = np.full((16, 16, 3), 40_000)
+    pixels[:, :8] = 65_535, 300, 20_000
+    decoded = decode(png(pixels, 2, 16, key=struct.pack(">HHH", 65_535, 300, 20_000)), channels=3)
+    assert (decoded[..., :8] == 0).all()
+    assert (decoded[..., 8:] == 40_000 >> 8).all()
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped():

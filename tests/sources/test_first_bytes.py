@@ -55,7 +55,7 @@ def test_a_note_on_many_kinds_says_how_many_are_not_named():
     ("content", "why"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "git lfs pull"),
-        (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page, no picture"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page and no picture"),
         (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC by content, which is not read: convert it"),
         (b"8BPS" + bytes(99), "PSD by content"),
         (b"nothing", "not a picture in a format that is read here"),

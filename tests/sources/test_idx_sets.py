@@ -1,7 +1,6 @@
 """MNIST's relatives as they are published: which file is which domain, and which way is up."""
 
 import gzip
-import struct
 
 import numpy as np
 import pytest
@@ -9,13 +8,8 @@ import pytest
 from metagan.dataset import DataError
 from metagan.sources.idx import idx_image_files, load
 from metagan.sources.registry import load_dataset
+from tests.sources.picture_writers import idx
 from tests.sources.pictures import noise, seeds_of, settings, write
-
-
-def idx(array, code=0x08):
-    """An array in the published form; numbers of several bytes have the large end first."""
-    head = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
-    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
 def part(name, seeds, labels, *, upright=True):

@@ -94,6 +94,7 @@ def test_floats_without_any_number_are_refused_without_a_warning(tmp_path):
         ({"images": pictures(2), "labels": np.zeros((2, 14), int)}, "one label for each of 2"),
         ({"images": pictures(2), "labels": [0.5, 1.0]}, "labels is float64"),
         ({"images": pictures(2), "labels": [-1, 0]}, "negative label -1"),
+        ({"images": pictures(2), "labels": [1e20, 0.0]}, r"holds 1e\+20; whole numbers"),
         ({"images": pictures(2, 16, 16, 16, 16), "labels": [0, 1]}, "shape"),
         ({"images": pictures(2, 28, 28, 28), "labels": [0, 1]}, "shape"),
         ({"images": np.zeros((0, 16, 16), np.uint8), "labels": np.zeros(0, int)}, "no samples"),

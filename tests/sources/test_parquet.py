@@ -128,6 +128,14 @@ def test_a_number_without_a_name_among_named_labels_is_refused(tmp_path, label):
         load_from(path)
 
 
+@pytest.mark.parametrize("labels", [[0, 1, -1], [0.0, 1.0, -1.0]])
+def test_a_label_below_0_is_no_class_of_its_own(tmp_path, labels):
+    pictures = [encode(noise(seed)) for seed in range(3)]
+    path = save(tmp_path / "a.parquet", {"image": pictures, "label": labels})
+    with pytest.raises(DataError, match=r"row 2: label -1 is below 0 .* drop those rows"):
+        load_from(path)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"info": {"features": {"label": []}}}'])
 def test_damaged_hub_metadata_is_refused_and_foreign_metadata_ignored(tmp_path, text):
     path = save(
