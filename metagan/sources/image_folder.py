@@ -85,8 +85,8 @@ def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:
     """The files of an archive below the root, in a folder of the archive's name."""
     if leads_out(archive, root):
         raise DataError(
-            f"{archive}: a link out of the data folder; not followed, copy the archive here or give "
-            "data.path the folder that it leads to"
+            f"{archive}: a link out of the data folder; not followed, copy the archive here or "
+            "give data.path the folder that it leads to"
         )
     above = (*archive.relative_to(root).parts[:-1], tree_name(archive))
     for file in read_tree(archive, is_picture):
