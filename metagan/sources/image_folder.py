@@ -55,7 +55,7 @@ def load(config: DataConfig) -> Dataset:
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
     refuse_own(root, contents.skipped.get((), ""))
-    packed = _packed_beside(root, contents)
+    packed = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
     if not contents.pictures and len(packed) > 1:
         archives = packed
         inner = (file for archive in archives for file in _unpacked(root, archive))
@@ -81,14 +81,13 @@ def load(config: DataConfig) -> Dataset:
     )
 
 
-def _packed_beside(root: Path, contents: TreeContents) -> list[Path]:
-    """The archives in a folder that may be opened: no links out of it."""
-    found = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
-    return [archive for archive in found if not leads_out(archive, root)]
-
-
 def _unpacked(root: Path, archive: Path) -> Iterator[TreeFile]:
     """The files of an archive below the root, in a folder of the archive's name."""
+    if leads_out(archive, root):
+        raise DataError(
+            f"{archive}: a link out of the data folder; not followed, copy the archive here or "
+            "give data.path the folder that it leads to"
+        )
     above = (*archive.relative_to(root).parts[:-1], tree_name(archive))
     for file in read_tree(archive, is_picture):
         yield replace(file, parts=(*above, *file.parts), stored=(archive.name, *file.stored))

@@ -15,7 +15,7 @@ from typing import Final
 
 from metagan.dataset import ClassRecord, DataError
 from metagan.sources.names import a_few
-from metagan.words import counted
+from metagan.words import agreeing, counted
 
 _ROLES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("train", "training", "trn", "trainval", "base", "seen"), "train"),
@@ -173,10 +173,11 @@ def check_mixed(names: Collection[str], root: str) -> None:
     plain = sorted(filter(is_plain_split, names))
     others = sorted(set(names) - set(plain))
     if plain and others:
+        called = agreeing(len(plain), "is called like a part", "are called like parts")
         raise DataError(
-            f"{root}: {a_few(plain)} is called like a part of a split, but {a_few(others)} beside "
-            "it is not; put all others below folders of the split as well (train/, test/), take "
-            f"{plain[0]} away, or give it another name if it is no split"
+            f"{root}: {a_few(plain)} {called} of a split, but {a_few(others)} beside it not; put "
+            "all others below folders of the split as well (train/, test/), take it away, or give "
+            "it another name if it is no split"
         )
 
 
@@ -191,8 +192,8 @@ def doubtful_notes(names: Iterable[str], what: str) -> list[str]:
     if not doubtful:
         return []
     return [
-        f"splits: read as {what} with a split's word: {a_few(doubtful)}; parts of one data "
-        "set need the same name besides that word"
+        f"splits: read as {what} with a split's word: {a_few(doubtful)}; if they are parts "
+        "of a split, give all parts such names (latin-train, latin-test)"
     ]
 
 

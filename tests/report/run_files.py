@@ -55,7 +55,7 @@ def write_run(
     write_json(path / "splits.json", splits)
     data = {
         "sha256": "ab" * 32,
-        "notes": ["720 characters left out: they look like another one"],
+        "notes": ["characters left out: 720 look like another one"],
         "left_out": ["source3/beta"],
         "origin": {"source": "glyphs", "fonts": ["one", "two"]},
     }

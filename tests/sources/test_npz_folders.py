@@ -259,3 +259,20 @@ def test_pictures_beside_npz_files_are_another_layout_that_has_to_be_named(tmp_p
     with pytest.raises(DataError, match=r"npz files.*data\.source=npz.*data\.source=image_folder"):
         load_dataset(settings(tmp_path))
     assert load_dataset(settings(tmp_path, "image_folder")).domains == ("latin",)
+
+
+def test_a_domain_called_by_a_splits_word_is_a_domain_unless_another_part_is_there(tmp_path):
+    for n, name in enumerate(("novel", "poem")):
+        plain(tmp_path / "books" / f"{name}.npz", [2 * n, 2 * n + 1], ["a", "b"])
+    data = read(tmp_path / "books")
+    assert [record.name for record in data.classes] == ["novel/a", "novel/b", "poem/a", "poem/b"]
+    assert data.notes[0].startswith("splits: read as domains with a split's word: novel;")
+    (tmp_path / "books" / "poem.npz").rename(tmp_path / "books" / "base.npz")
+    assert {record.domain for record in read(tmp_path / "books").classes} == {"books"}
+
+
+def test_a_part_of_a_split_beside_other_files_is_refused_as_in_folders(tmp_path):
+    for n, name in enumerate(("train", "test", "latin")):
+        plain(tmp_path / f"{name}.npz", [2 * n, 2 * n + 1], ["a", "b"])
+    with pytest.raises(DataError, match="test, train are called like parts of a split, but latin"):
+        read(tmp_path)

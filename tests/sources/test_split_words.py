@@ -119,9 +119,9 @@ def test_folders_and_files_of_the_same_names_are_the_same_domains_and_splits(nam
 @pytest.mark.parametrize("names", ["test latin", "train val_2 latin", "train latin-train latin"])
 def test_plain_names_of_parts_beside_others_are_refused_in_folders_and_in_files(names):
     names = names.split()
-    with pytest.raises(DataError, match=r"(test|train, val_2|train) is called like a part of a sp"):
+    with pytest.raises(DataError, match=r"(test|train) is called|train, val_2 are called"):
         find_layout({(name, "a"): ["0.png"] for name in names}, "/data", "root")
-    with pytest.raises(DataError, match="is called like a part of a split, but latin"):
+    with pytest.raises(DataError, match="of a split, but latin"):
         file_roles([(name,) for name in names], "root")
 
 
