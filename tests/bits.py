@@ -24,7 +24,8 @@ _FOLDERS = ("", "evaluate", "metrics", "networks", "workflow")
 _COMPARES = re.compile(
     r"bit_equal|bits\b|torch\.equal|array_equal|assert_equal_runs|_hash\b|sha256"
 )
-_BUSY = "while True: pass"
+# Until this process is no more, however that ends.
+_BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 
 
 class Rounds:
