@@ -8,6 +8,7 @@ where that does not fail, begin with the first seed again.
 """
 
 import argparse
+import copy
 import inspect
 import random
 import re
@@ -24,7 +25,8 @@ _FOLDERS = ("", "evaluate", "metrics", "networks", "workflow")
 _COMPARES = re.compile(
     r"bit_equal|bits\b|torch\.equal|array_equal|assert_equal_runs|_hash\b|sha256"
 )
-_BUSY = "while True: pass"
+# Until this process is no more, however that ends.
+_BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 
 
 class Rounds:
@@ -43,7 +45,7 @@ class Rounds:
         items.clear()
         for seed in self._seeds:
             size = min(len(found), self._most or len(found))
-            items += random.Random(seed).sample(found, size)
+            items += map(_again, random.Random(seed).sample(found, size))
             self._rounds.append((seed, len(items)))
         print(f"{len(found)} tests compare bits; {len(items)} runs of them")
 
@@ -57,6 +59,14 @@ class Rounds:
         if self._done == end:
             print(f"\nround {seed} done", flush=True)
             del self._rounds[0]
+
+
+def _again(item: pytest.Item) -> pytest.Item:
+    """The test once more: pytest does not set the same object up twice in a row."""
+    again = copy.copy(item)
+    assert isinstance(again, pytest.Function)
+    again._initrequest()
+    return again
 
 
 def compares_bits(item: pytest.Item) -> bool:

@@ -10,6 +10,11 @@ from safetensors.torch import save_file
 from tests.runs import assert_equal_runs
 
 
+@pytest.fixture(autouse=True)
+def keeps_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 def write_run(run: Path, *, steps: int = 3, weight: float = 0.5, loss: float = 1.0) -> Path:
     folder = run / "checkpoints" / f"step-{steps}"
     folder.mkdir(parents=True)
