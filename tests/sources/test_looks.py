@@ -183,19 +183,6 @@ def test_a_white_that_is_given_to_pictures_of_8_bits_is_told_to_change_nothing(t
     assert load(tmp_path / "d", white=4095).notes == ()
 
 
-def test_arrays_of_booleans_are_looked_at_as_black_and_white(tmp_path):
-    for channels in (3, 4):
-        images = np.ones((2, 16, 16, channels), np.bool_)
-        images[0, 3:9, 3:9] = False
-        images[1, 3, :, 0] = False
-        np.savez(tmp_path / f"{channels}.npz", images=images, labels=[0, 0])
-        data = load_dataset(settings(tmp_path / f"{channels}.npz"))
-        counts = data.origin["pictures"][str(channels)]
-        assert (counts["colour"], counts["transparent"]) == (1, int(channels == 4))
-        assert data.samples[0, 0, 5, 5] == 0
-        assert data.samples[0, 0, 0, 0] == 255
-
-
 def test_a_set_that_uses_an_eighth_of_the_scale_is_told(tmp_path):
     write(tmp_path / "d", {f"a/{i}.png": encode(noise(i) // 10) for i in range(2)})
     assert any(

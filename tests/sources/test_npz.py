@@ -70,6 +70,18 @@ def test_floats_are_read_over_one_range_for_all_parts(tmp_path):
     assert [int(data.samples[i].max()) for i in (0, 1)] == [0, 200]
 
 
+def test_arrays_of_booleans_are_looked_at_as_black_and_white(tmp_path):
+    for channels in (3, 4):
+        images = np.ones((2, 16, 16, channels), np.bool_)
+        images[0, 3:9, 3:9] = False
+        images[1, 3, :, 0] = False
+        data = load_from(save(tmp_path, images=images, labels=[0, 0]))
+        (counts,) = data.origin["pictures"].values()
+        assert (counts["colour"], counts["transparent"]) == (1, int(channels == 4))
+        assert data.samples[0, 0, 5, 5] == 0
+        assert data.samples[0, 0, 0, 0] == 255
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.5, 256.0])
 def test_floats_that_are_no_pixels_are_refused(tmp_path, value):
     images = np.zeros((2, 16, 16))
