@@ -235,6 +235,13 @@ def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
             f"polarity: most pixels are bright in {_named(bright)} and dark in {_named(dark)}; if "
             "ink is dark in some and bright in others, invert the files of one side"
         )
+    inverted = bool(dataset.origin.get("inverted"))
+    if len(dark if inverted else bright) == len(levels) and dataset.sample_shape[0] == 1:
+        other = str(not inverted).lower()
+        notes.append(
+            "polarity: most pixels are bright, but ink should be: if these are drawings on a white "
+            f"ground, set data.invert={other}"
+        )
     return notes
 
 

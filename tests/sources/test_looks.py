@@ -285,3 +285,18 @@ def test_other_texts_in_pictures_and_pictures_written_by_hand_are_no_sign_of_a_g
     text.add_text("Software", "metagan generated")
     files = {"a/0.png": encode(noise(0, 16), pnginfo=text), "a/1.png": png_bytes(noise(1, 16))}
     assert load(write(tmp_path / "d", files)).notes == ()
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_ink_that_comes_out_dark_everywhere_is_told_with_the_setting(tmp_path, invert):
+    white = np.full((16, 16), 255, np.uint8)
+    white[3:6] = noise(1, 16)[3:6]
+    files = {f"a/{i}.png": encode(255 - np.roll(white, i) if invert else white) for i in range(2)}
+    write(tmp_path / "d", files)
+    fix = f"set data.invert={str(not invert).lower()}"
+    assert any(
+        note.startswith("polarity: ") and note.endswith(fix)
+        for note in load(tmp_path / "d", invert=invert).notes
+    )
+    other = load(tmp_path / "d", invert=not invert)
+    assert not [note for note in other.notes if note.startswith("polarity")]
