@@ -22,9 +22,13 @@ Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ;
 data.source=auto, the default with a path, finds out which."""
 
 INSPECT = """\
-Say what is in a data set: domains, classes, samples per class, what was left
-out and why, and whether there is enough for the settings' episodes. Without a
-PATH, the data of the settings are inspected (built-in glyphs by default)."""
+Say what is in a data set: domains, classes, samples per class; of every domain
+some class names, the darkest, middle and brightest level, and what share of its
+pictures is in colour, blank, transparent, deeper than 8 bits or a duplicate;
+what was left out and why, the gravest first; and whether there is enough for
+the settings' episodes. Look at the names and levels: most mistakes in reading
+data show there. Without a PATH, the data of the settings are inspected
+(built-in glyphs by default)."""
 
 PREPARE = """\
 Read a data set once, resize its pictures as data.image_size and data.channels
