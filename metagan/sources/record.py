@@ -40,10 +40,12 @@ class Reading:
             data: Its data.json.
         """
         origin = data.get("origin", {})
+        # Earlier versions kept the setting alone, and Omniglot's ink is swapped without it.
+        asked = bool(origin.get("invert", False))
         return cls(
             config.image_size,
             config.channels,
-            bool(origin.get("inverted", False)),
+            bool(origin.get("inverted", asked != (origin.get("source") == "omniglot"))),
             dict(origin.get("white") or {}),
             data.get("median"),
         )

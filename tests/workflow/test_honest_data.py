@@ -1,5 +1,6 @@
 """What was done to a run's pictures, and what its data hide, reaches whoever uses it."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -139,6 +140,28 @@ def test_a_run_remembers_the_level_in_the_middle_of_what_it_learnt(
     assert "mostly dark" in warning
     assert "add data.invert=false" in warning
     assert reading.other_polarity([255 - dark]) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "inverted"),
+    [
+        ({"source": "image_folder", "invert": True}, True),
+        ({"source": "image_folder", "invert": False}, False),
+        ({"source": "omniglot", "invert": False}, True),
+        ({"source": "omniglot", "invert": True}, False),
+        ({"source": "omniglot", "invert": False, "prepared": "there"}, True),
+        ({"source": "glyphs"}, False),
+    ],
+)
+def test_a_run_of_an_earlier_version_is_known_to_be_inverted_by_its_settings(
+    trained: Path, tmp_path: Path, origin: dict[str, object], inverted: bool
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    kept = {"sha256": "0" * 64, "notes": [], "left_out": [], "origin": origin}
+    (run / "data.json").write_text(json.dumps(kept))
+    reading = load_run(run).reading
+    assert (reading.inverted, dict(reading.whites), reading.median) == (inverted, {}, None)
 
 
 def test_evaluating_on_other_pictures_reads_them_as_the_runs_own(
