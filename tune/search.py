@@ -51,7 +51,8 @@ SETTINGS_FILE = "search.yaml"
 DATA_FILE = "data.json"
 # What a resumed search may change: nothing that trials kept from before depend on.
 RESUMABLE = (
-    *("cluster.", "data.cache_dir", "tune.max_concurrent", "tune.confirm_seeds"),
+    *("cluster.", "data.cache_dir", "data.allow_leaks"),
+    *("tune.max_concurrent", "tune.confirm_seeds"),
     *("tune.max_failures", "tune.reuse_processes"),
 )
 # Data may have moved where their hash says whether they are the same.

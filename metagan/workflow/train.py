@@ -53,7 +53,7 @@ from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLo
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
 # Settings that a resumed run may change: they do not alter what was computed before. Data may have
-# moved; their hash says whether they are the same.
+# moved; their hash says whether they are the same. Earlier versions did not look for leaks.
 RESUMABLE = (
     "outer.steps",
     "checkpoint.",
@@ -63,6 +63,7 @@ RESUMABLE = (
     "data.cache_dir",
     "data.path",
     "data.source",
+    "data.allow_leaks",
 )
 # The same where a rollback goes to a checkpoint: which ones there are decides what is computed.
 _RESUMABLE_WITH_ROLLBACKS = (

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from metagan.cli.app import run_cli
+from metagan.config import to_yaml
 from metagan.dataset import DataError, Dataset
 from metagan.report.headline import headline
 from metagan.run_folder import RunFolder
@@ -75,6 +76,22 @@ def test_an_allowed_leak_is_told_stored_and_stands_in_the_headline(
     row = {"mean": 0.5, "low": 0.4, "high": 0.6}
     evaluated["downstream"] = {"5": {"none": row, "generated": row, "generated_minus_none": row}}
     assert headline(evaluated).startswith(f"Leak: {stored['samples']} pictures are on both")
+
+
+def test_a_run_that_was_started_before_leaks_were_looked_for_can_go_on(
+    tmp_path: Path, pictures: Path
+) -> None:
+    first = domains(pictures)[0]
+    shutil.copytree(pictures / first, pictures / f"{first} - Copy")
+    data = {"test_domains": (f"{first} - Copy",)}
+    config, run = folder_config(pictures, tmp_path / "cache", **data), tmp_path / "run"
+    allowing = folder_config(pictures, tmp_path / "cache", **data, allow_leaks=True)
+    run_training(allowing, run)
+    (run / "config.yaml").write_text(to_yaml(config))
+    with pytest.raises(DataError, match=r"data\.allow_leaks=true"):
+        run_training(config, run, resume=True)
+    lines = run_training(allowing, run, resume=True).lines
+    assert any(line.strip().startswith("LEAK: ") for line in lines)
 
 
 def test_a_leak_within_one_split_is_none(tmp_path: Path, pictures: Path) -> None:

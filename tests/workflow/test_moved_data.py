@@ -154,6 +154,12 @@ def test_a_search_goes_on_with_moved_data_if_it_can_know_them(tmp_path: Path) ->
         _check_same_search(SearchJobConfig(data={"path": "x", "image_size": 32}), tmp_path)
 
 
+def test_a_leak_may_be_allowed_in_a_search_that_goes_on(tmp_path: Path) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(to_yaml(SearchJobConfig(data={"path": "here"})))
+    now = {"path": "here", "allow_leaks": True}
+    _check_same_search(SearchJobConfig(data=now), tmp_path)
+
+
 def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     data = write_pictures(bars(drawings=6), tmp_path / "data")
     values = config_of(data, tmp_path / "cache").model_dump()
