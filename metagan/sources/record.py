@@ -1,6 +1,6 @@
 """How the pictures of a run were read: what everything that takes or gives pictures goes by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.settings import DataConfig
+from metagan.sources.looks import count_levels, middle_level
 
 _HALF = 127
 
@@ -54,7 +55,7 @@ class Reading:
         """Samples as their owner's own pictures look: dark and bright swapped back."""
         return 255 - samples if self.inverted else samples
 
-    def other_polarity(self, samples: Sequence[NDArray[np.uint8]]) -> str | None:
+    def other_polarity(self, samples: Iterable[NDArray[np.uint8]]) -> str | None:
         """A warning where samples are bright and the run's dark, or the other way round."""
         median = median_level(samples)
         if self.median is None or abs(median - self.median) <= _HALF:
@@ -67,9 +68,6 @@ class Reading:
         )
 
 
-def median_level(arrays: Sequence[NDArray[np.uint8]]) -> int:
+def median_level(arrays: Iterable[NDArray[np.uint8]]) -> int:
     """The level in the middle of all pixels of some arrays, 0 to 255."""
-    counts = np.zeros(256, np.int64)
-    for array in arrays:
-        counts += np.bincount(np.ravel(array), minlength=256)
-    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    return middle_level(count_levels(arrays))

@@ -1,6 +1,7 @@
 """What pictures lose on the way is told, or refused where nothing is left."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.pictures import png_bytes
-from metagan.sources.looks import blank_samples, check_looks, count_traits
+from metagan.sources.looks import (
+    blank_samples,
+    check_looks,
+    count_levels,
+    count_traits,
+    middle_level,
+)
 from metagan.sources.notes import by_weight, first_notes
 from metagan.sources.registry import load_dataset
 from metagan.sources.repeats import find_leak, find_leak_into, find_repeats
@@ -300,3 +307,19 @@ def test_ink_that_comes_out_dark_everywhere_is_told_with_the_setting(tmp_path, i
     )
     other = load(tmp_path / "d", invert=not invert)
     assert not [note for note in other.notes if note.startswith("polarity")]
+
+
+def test_levels_of_large_data_are_counted_in_little_memory():
+    pixels = np.zeros((3, 1, 1024, 1024), np.uint8)
+    pixels[0, 0, :2] = 9
+    tracemalloc.start()
+    counts = count_levels([pixels, np.full((1, 1, 2, 2), 255, np.uint8)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert {level: int(counts[level]) for level in np.flatnonzero(counts)} == {
+        0: pixels.size - 2048,
+        9: 2048,
+        255: 4,
+    }
+    assert middle_level(counts) == 0
+    assert peak < 4 * pixels.size
