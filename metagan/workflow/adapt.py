@@ -148,7 +148,8 @@ def _as_samples(
             "pictures": count_traits(("support", picture.traits) for picture in pictures),
         },
     )
-    notes += check_looks(dataset)
+    # How bright they should be the run's own pictures say, see `Reading.other_polarity`.
+    notes += [note for note in check_looks(dataset) if not note.startswith("polarity:")]
     classes = {
         record.label: np.array(dataset.class_samples(index))
         for index, record in enumerate(dataset.classes)

@@ -206,6 +206,16 @@ def test_the_polarity_of_a_support_can_be_said_and_a_mistake_is_noticed(
     assert not load_adapted(tmp_path / "a").info["inverted"]
 
 
+def test_the_run_and_nothing_else_says_how_bright_a_support_should_be(pictures: Path) -> None:
+    for file in pictures.glob("k?/[0-9].png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    bright, dark = (Reading(16, 1, median=median) for median in (255, 0))
+    classes, notes = read_support(pictures, bright)
+    assert [note.partition(":")[0] for note in notes] == ["left out"]
+    assert bright.other_polarity(classes.values()) is None
+    assert "add data.invert=true" in str(dark.other_polarity(classes.values()))
+
+
 def test_previews_and_pictures_of_adaptation_look_like_the_runs_own_files(inverted: Path) -> None:
     sheets = sorted((inverted / "run" / "samples").glob("*.png"))
     assert sheets
