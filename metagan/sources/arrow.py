@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.settings import DataConfig
+from metagan.sources.record import refuse_white
 from metagan.version import tool_version
 
 SHARD_NAME: Final = "samples.arrow"
@@ -98,17 +99,21 @@ def load(config: DataConfig) -> Dataset:
 
     Raises:
         DataError: If the folder is damaged or incomplete, was written by a newer version, or has
-            samples of another shape than `image_size` and `channels` say.
+            samples of another shape than `image_size` and `channels` say, or was prepared with
+            another `invert` or `white` where these are set.
     """
     if config.path is None:
         raise DataError("data.source arrow needs data.path, a folder of `metagan data prepare`")
     folder = Path(config.path).expanduser().resolve()
-    if config.invert:
+    dataset = open_prepared(folder)
+    # A run on the files themselves may go on from them in this form, with the same settings.
+    if config.invert and not dataset.origin.get("invert"):
         raise DataError(
             "data.invert would copy prepared samples in every process; set data.invert when "
             f"preparing {folder}, and leave it false here"
         )
-    dataset = open_prepared(folder)
+    if config.white not in (dataset.origin.get("white") or {}).values():
+        refuse_white(config, "arrow")
     wanted = (config.channels, config.image_size, config.image_size)
     if dataset.kind == "image" and dataset.sample_shape != wanted:
         channels, height, width = dataset.sample_shape

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,19 @@ def test_settings_that_do_not_fit_the_samples_are_named(prepared):
         arrow.load(_config(prepared, channels=3))
     with pytest.raises(DataError, match=r"data\.invert"):
         arrow.load(_config(prepared, invert=True))
+    with pytest.raises(
+        DataError, match=r"data\.white is 4095, but .* arrow have 8 bits; set it to"
+    ):
+        arrow.load(_config(prepared, white=4095))
+
+
+def test_settings_that_samples_were_prepared_with_may_be_named_again(dataset, tmp_path):
+    read = {"invert": True, "white": {"integers": 4095.0}}
+    prepared = arrow.prepare(replace(dataset, origin=read), tmp_path / "prepared")
+    again = arrow.load(_config(prepared, invert=True, white=4095))
+    assert again.fingerprint() == dataset.fingerprint()
+    with pytest.raises(DataError, match=r"data\.white is 1023"):
+        arrow.load(_config(prepared, invert=True, white=1023))
 
 
 def test_preparing_again_replaces_the_folder_and_leaves_nothing_else(dataset, prepared):

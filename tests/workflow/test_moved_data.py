@@ -81,6 +81,14 @@ def test_the_same_data_in_another_form_are_the_same_data(tmp_path: Path, moved: 
     resume(tmp_path, config_of(prepared, tmp_path / "cache", source="arrow"))
 
 
+def test_inverted_data_in_prepared_form_are_the_same_data(tmp_path: Path) -> None:
+    here = write_pictures(bars(drawings=6), tmp_path / "here")
+    config = config_of(here, tmp_path / "cache", invert=True)
+    run_training(config, tmp_path / "run")
+    ready = prepare(prepare_run(config).dataset, tmp_path / "prepared")
+    resume(tmp_path, config_of(ready, tmp_path / "cache", source="arrow", invert=True))
+
+
 def test_other_settings_of_the_data_still_make_another_run(tmp_path: Path, moved: Path) -> None:
     for key, value in (("invert", True), ("split_by", "class")):
         with pytest.raises(RunError, match=rf"data\.{key}: .* before, .* now"):

@@ -366,3 +366,22 @@ def test_the_onnx_graph_generates_the_same(trained: Path) -> None:
     names = [entry.name for entry in session.get_inputs()]
     found = session.run(None, dict(zip(names, [condition.numpy(), z.numpy()], strict=True)))[0]
     np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-4)
+
+
+def test_a_run_on_pictures_of_8_bits_takes_the_white_of_deeper_ones(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, deep = bars(2), tmp_path / "deep"
+    for index, record in enumerate(data.classes):
+        for number, sample in enumerate(data.class_samples(index)[:5]):
+            file = deep / record.domain / record.label / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(sample[0].astype(np.uint16) * 4).save(file)
+    support = deep / data.classes[0].domain
+    out, white = tmp_path / "a", "data.white=1020"
+    line = ["adapt", "--run", str(trained), "--support", str(support), "--out", str(out)]
+    assert run_cli([*line, "--steps", "0", white], local_context) == 0
+    assert float(load_adapted(out).target.support.max()) == 1
+    line = ["evaluate", "--run", str(trained), "--data", str(deep), "--shots", "500", white]
+    assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
+    assert "lower evaluate.shots" in capsys.readouterr().err
