@@ -6,15 +6,17 @@ Shapes: N samples of C channels and H x W pixels.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.sources.decode import LEAST_CONTRAST, Traits
-from metagan.sources.repeats import Repeats
 from metagan.words import agreeing, counted
+
+if TYPE_CHECKING:  # What finds them leaves out blank samples.
+    from metagan.sources.repeats import Repeats
 
 # Levels of 255: a whole data set below an eighth of the scale was scaled by the wrong white.
 _DIM: Final = 32
@@ -104,7 +106,7 @@ def middle_level(counts: NDArray[np.int64]) -> int:
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
-def look_at(dataset: Dataset, repeats: Repeats) -> dict[str, DomainLooks]:
+def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
     """How the pictures of each domain look; reads every sample."""
     blank = blank_samples(dataset)
     known: Mapping[str, Any] = dataset.origin.get("pictures", {})

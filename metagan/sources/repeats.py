@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.dataset import Dataset
+from metagan.sources.looks import blank_samples
 from metagan.words import agreeing
 
 _MAX_EXAMPLES: Final = 5
@@ -24,7 +25,8 @@ class Repeats:
 
     Attributes:
         groups: For every content that occurs more than once the classes that have it, one entry
-            per sample, in the order of the data set.
+            per sample, in the order of the data set. Without blank samples, which tell nothing of
+            their class.
         within_class: For every class, how many samples repeat an earlier one of it.
     """
 
@@ -75,7 +77,9 @@ def find_repeats(dataset: Dataset) -> Repeats:
     for group in classes:
         for index, times in Counter(group).items():
             within[index] += times - 1
-    return Repeats(classes, within)
+    blank = blank_samples(dataset)
+    telling = zip(groups, classes, strict=True)
+    return Repeats(tuple(own for group, own in telling if not blank[group[0]]), within)
 
 
 def duplicate_notes(dataset: Dataset) -> list[str]:
@@ -170,9 +174,13 @@ def _leak(pairs: Sequence[tuple[str, ...]]) -> Leak | None:
 
 
 def _first_owners(dataset: Dataset, classes: Sequence[int]) -> dict[int, int]:
-    """The first of the classes that has each content."""
-    owners = np.repeat(np.asarray(classes, np.int64), [dataset.count(i) for i in classes])
+    """The first of the classes that has each content; blank samples are left out."""
+    blank = blank_samples(dataset)
+    hashes = iter(contents(dataset, classes).tolist())
     found: dict[int, int] = {}
-    for content, owner in zip(contents(dataset, classes).tolist(), owners.tolist(), strict=True):
-        found.setdefault(content, owner)
+    for owner in classes:
+        for is_blank in blank[dataset.offsets[owner] : dataset.offsets[owner + 1]].tolist():
+            content = next(hashes)
+            if not is_blank:
+                found.setdefault(content, owner)
     return found

@@ -253,6 +253,18 @@ def test_a_leak_is_found_in_the_runs_own_split_and_in_other_data():
     assert find_leak_into(data, {"train": [1]}, other) is None
 
 
+def test_blank_pictures_are_no_leak_but_repeat_each_other():
+    pictures = np.stack([noise(seed, 8)[None] for seed in range(4)])
+    pictures[3] = 7
+    data = of_classes(xa=pictures[[0, 3, 3]], yb=pictures[[1, 3]], yc=pictures[[2]])
+    repeats = find_repeats(data)
+    assert (repeats.groups, repeats.within_class[0]) == ((), 1)
+    assert find_leak(data, repeats, {"train": [0], "test": [1, 2]}) is None
+    other = of_classes(za=pictures[[2, 3]])
+    assert find_leak_into(data, {"train": [0, 1]}, other) is None
+    assert find_leak_into(data, {"train": [2]}, other).samples == 1
+
+
 def test_pictures_that_hide_their_drawing_are_told_from_blank_files():
     with Image.open(io.BytesIO(ink(1))) as image:
         assert image.mode == "RGBA"
