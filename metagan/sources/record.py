@@ -56,16 +56,24 @@ class Reading:
         """Samples as their owner's own pictures look: dark and bright swapped back."""
         return 255 - samples if self.inverted else samples
 
-    def other_polarity(self, samples: Iterable[NDArray[np.uint8]]) -> str | None:
-        """A warning where samples are bright and the run's dark, or the other way round."""
+    def other_polarity(
+        self, samples: Iterable[NDArray[np.uint8]], fix: str | None = None
+    ) -> str | None:
+        """A warning where samples are bright and the run's dark, or the other way round.
+
+        Args:
+            samples: As they were read.
+            fix: What swaps them; None: `data.invert`, other than they were read by this record.
+        """
         median = median_level(samples)
         if self.median is None or abs(median - self.median) <= _HALF:
             return None
+        fix = fix or f"add data.invert={str(not self.inverted).lower()}"
         theirs, own = ("bright", "dark") if median > self.median else ("dark", "bright")
         return (
             f"these pictures are mostly {theirs} (median level {median} of 255), those that the "
             f"run learnt from mostly {own} (median {self.median}); if they are drawn the other way "
-            f"round, add data.invert={str(not self.inverted).lower()}"
+            f"round, {fix}"
         )
 
 

@@ -329,8 +329,13 @@ def _open_target(
         changes["white"] = None
     elif data.white is None and set(reading.whites) == {"integers"}:
         changes["white"] = reading.whites["integers"]
-    other = open_dataset(DataConfig.model_validate(data.model_copy(update=changes).model_dump()))
-    if warning := reading.other_polarity([other.samples]):
+    data = DataConfig.model_validate(data.model_copy(update=changes).model_dump())
+    other = open_dataset(data)
+    fix = f"add data.invert={str(not data.invert).lower()}"
+    if resolved == "arrow":
+        asked = bool(other.origin.get("invert"))
+        fix = f"prepare them again with data.invert={str(not asked).lower()}"
+    if warning := reading.other_polarity([other.samples], fix):
         console.warn(warning)
     return Target(other, tuple(range(other.num_classes)), str(path), source)
 

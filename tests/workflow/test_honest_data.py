@@ -192,7 +192,19 @@ def test_evaluating_on_other_pictures_reads_them_as_the_runs_own(
     assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
     assert "add data.invert" not in capsys.readouterr().err
     assert run_cli([*line, "data.invert=false"], local_context) == 2
-    assert "mostly bright" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "mostly bright" in said
+    assert "add data.invert=true" in said
+
+
+def test_the_advice_on_polarity_is_not_what_was_done_already(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_training(folder_config(pictures, tmp_path / "cache"), tmp_path / "run")
+    other = write_pictures(tmp_path / "other", bars(2))
+    line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
+    assert run_cli([*line, "data.invert=true"], local_context) == 2
+    assert "add data.invert=false" in capsys.readouterr().err
 
 
 def test_an_inverted_run_is_evaluated_on_prepared_pictures_as_they_are(
@@ -211,3 +223,4 @@ def test_an_inverted_run_is_evaluated_on_prepared_pictures_as_they_are(
         text = capsys.readouterr().err
         assert "lower evaluate.shots" in text
         assert ("mostly bright" in text) is warned
+        assert ("prepare them again with data.invert=false" in text) is warned
