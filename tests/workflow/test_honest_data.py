@@ -11,6 +11,7 @@ from PIL import Image
 from metagan.cli.app import run_cli
 from metagan.config import to_yaml
 from metagan.dataset import DataError, Dataset
+from metagan.pictures import png_bytes
 from metagan.report.headline import headline
 from metagan.run_folder import RunFolder
 from metagan.settings import RunConfig
@@ -205,6 +206,21 @@ def test_the_advice_on_polarity_is_not_what_was_done_already(
     line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
     assert run_cli([*line, "data.invert=true"], local_context) == 2
     assert "add data.invert=false" in capsys.readouterr().err
+
+
+def test_what_other_data_hide_is_told_before_they_are_measured_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = write_pictures(tmp_path / "data", bars(), turned=True)
+    run_training(folder_config(pictures, tmp_path / "cache"), tmp_path / "run")
+    other = write_pictures(tmp_path / "other", bars(2), turned=True)
+    place = next(other.glob("*/*"))
+    (place / "99.png").write_bytes(png_bytes(bars().samples[0], is_generated=True))
+    line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
+    assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
+    said = capsys.readouterr()
+    assert "note: generated: 1 picture was made by metagan generate" in said.out + said.err
+    assert "polarity" not in said.out + said.err
 
 
 def test_an_inverted_run_is_evaluated_on_prepared_pictures_as_they_are(
