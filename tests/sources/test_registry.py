@@ -64,8 +64,8 @@ def test_a_remote_path_and_a_missing_one_are_explained():
 def dataset(**samples):
     records = {
         ClassRecord(name[0], name[1:], {"t": "train", "e": "test"}.get(name[0])): np.array(
-            values, np.uint8
-        ).reshape(-1, 1, 1, 1)
+            [(value, 255) for value in values], np.uint8
+        ).reshape(-1, 1, 1, 2)
         for name, values in samples.items()
     }
     return Dataset.from_classes(records)
