@@ -3,7 +3,6 @@
 Sources are imported when used, so that looking at the table costs nothing.
 """
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from metagan.dataset import DataError, Dataset
+from metagan.places import neighbour
 from metagan.settings import DataConfig
 
 Loader = Callable[[DataConfig], Dataset]
@@ -105,10 +105,6 @@ def _existing_path(config: DataConfig) -> Path:
         raise DataError(
             f"data.path {config.path}: remote data is not read in place; copy it here first"
         )
-    missing = path
-    while not missing.parent.exists():
-        missing = missing.parent
-    siblings = sorted(entry.name for entry in missing.parent.iterdir())
-    close = difflib.get_close_matches(missing.name, siblings, n=1)
-    hint = f"; did you mean {missing.parent / close[0]}?" if close else ""
+    near = neighbour(path)
+    hint = f"; did you mean {near}?" if near else ""
     raise DataError(f"data.path {config.path} does not exist{hint}")
