@@ -74,7 +74,13 @@ def open_dataset(config: DataConfig, *, lock_timeout_s: float = LOCK_TIMEOUT_S) 
 
     Raises:
         DataError: If the data itself cannot be used.
+        ValueError: If `config` is something else.
     """
+    if not isinstance(config, DataConfig):
+        raise ValueError(
+            f"config is {type(config).__name__}; give the data settings of a run, as in "
+            "open_dataset(metagan.RunConfig(data={'path': 'my_letters'}).data)"
+        )
     source = _source_of(config)
     if source == "arrow":
         return arrow.load(config)

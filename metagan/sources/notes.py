@@ -22,6 +22,8 @@ _UNKNOWN: Final = 2
 
 FIRST_WORDS: Final = frozenset(word for row in _BY_WEIGHT for word in row)
 MAX_LISTED: Final = 20
+POLARITY: Final = "polarity:"
+"""How a note begins on what is bright and what is dark; of a run's own data it may be as meant."""
 
 
 def weight(note: str) -> int:

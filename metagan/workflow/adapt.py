@@ -36,7 +36,7 @@ from metagan.settings import GanConfig, RunConfig
 from metagan.sources.collect import Decoded, scale_deep, try_decode
 from metagan.sources.decode import is_picture
 from metagan.sources.looks import check_looks, count_traits
-from metagan.sources.notes import by_weight
+from metagan.sources.notes import POLARITY, by_weight
 from metagan.sources.record import Reading
 from metagan.sources.tree import Parts, TreeFile, read_below, read_tree
 from metagan.tasks import to_float, to_uint8
@@ -148,8 +148,10 @@ def _as_samples(
             "pictures": count_traits(("support", picture.traits) for picture in pictures),
         },
     )
-    # How bright they should be the run's own pictures say, see `Reading.other_polarity`.
-    notes += [note for note in check_looks(dataset) if not note.startswith("polarity:")]
+    # How bright they should be the run's own pictures say.
+    notes += [note for note in check_looks(dataset) if not note.startswith(POLARITY)]
+    if warning := reading.other_polarity([dataset.samples]):
+        notes.append(f"{POLARITY} {warning}")
     classes = {
         record.label: np.array(dataset.class_samples(index))
         for index, record in enumerate(dataset.classes)
@@ -245,9 +247,11 @@ def save_adapted(
     if folder.exists():
         raise RunError(f"--out {folder} exists already; choose another folder or remove it")
     if isinstance(labels, str) or len(names) != len(target.support):
+        given = f"one text, {labels!r}" if isinstance(labels, str) else len(names)
         raise ValueError(
-            f"labels are {len(names)}, but the target has {len(target.support)} classes; give one "
-            "name each, as in list(classes)"
+            f"labels are {given}, but the target has "
+            f"{counted(len(target.support), 'class', 'classes')}; give one name each, as in "
+            "list(classes)"
         )
     info = {
         "what": ADAPTED,
@@ -320,7 +324,8 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
     run = replace(run, config=settings, gan=replace(run.gan, config=settings.gan), reading=reading)
     classes, notes = read_support(args.support, reading)
     for note in notes:
-        context.console.print(note)
+        tell = context.console.warn if note.startswith(POLARITY) else context.console.print
+        tell(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
     sizes = sorted({len(pictures) for pictures in classes.values()})
@@ -334,8 +339,6 @@ def adapt_command(args: argparse.Namespace, context: Context) -> int:
         context.console.print(
             "dark and bright are swapped here, and swapped back in what is generated"
         )
-    if warning := reading.other_polarity(list(classes.values())):
-        context.console.warn(warning)
     target = adapt_run(run, classes, steps=steps, seed=seed)
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
         raise DataError(

@@ -34,7 +34,7 @@ from metagan.params import GanParams
 from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.sources.detect import detect_source
-from metagan.sources.notes import first_notes
+from metagan.sources.notes import POLARITY, first_notes
 from metagan.sources.record import Reading
 from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.tasks import splits_from_names
@@ -333,7 +333,7 @@ def _open_target(
     data = DataConfig.model_validate(data.model_copy(update=changes).model_dump())
     other = open_dataset(data)
     # How bright they should be the run's own pictures say.
-    for note in first_notes([note for note in other.notes if not note.startswith("polarity:")]):
+    for note in first_notes([note for note in other.notes if not note.startswith(POLARITY)]):
         console.print(f"note: {note}")
     fix = f"add data.invert={str(not data.invert).lower()}"
     if resolved == "arrow":

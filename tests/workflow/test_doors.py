@@ -172,6 +172,11 @@ def test_what_belongs_to_another_door_is_refused_by_name(
         metagan.generate_samples(run.gan, target, per_support=0, seed=0)
     with pytest.raises(ValueError, match="labels are 1, but the target has 2 classes"):
         metagan.save_adapted(tmp_path / "b", run, target, ["ka"])
+    with pytest.raises(ValueError, match="labels are one text, 'ka', but the target has 2 classes"):
+        metagan.save_adapted(tmp_path / "b", run, target, "ka")
+    for settings in ("my_letters", run.config):
+        with pytest.raises(ValueError, match=r"config is (str|RunConfig); give the data settings"):
+            metagan.open_dataset(settings)  # type: ignore[arg-type]
     for steps in (-1, 2.5, "2"):
         with pytest.raises(ValueError, match=f"steps is {steps!r}; expected a whole number"):
             metagan.adapt_run(run, CLASSES, steps=steps)  # type: ignore[arg-type]
