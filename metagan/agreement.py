@@ -199,11 +199,6 @@ def _data(data: "DataConfig") -> Iterator[str]:
         )
     if data.source != "glyphs":
         yield from _glyphs_only(data)
-    if data.white is not None and data.source in ("glyphs", "arrow"):
-        yield (
-            f"data.white is {data.white:g}, but pictures of data.source {data.source} have 8 bits; "
-            "set it to null"
-        )
 
 
 def _glyphs_only(data: "DataConfig") -> Iterator[str]:

@@ -253,11 +253,6 @@ def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
             "data.max_classes_per_domain is 2, but it is for data.source glyphs alone, and "
             "data.source is npz; leave it out, or set it to null",
         ),
-        (
-            ["data.path=prepared", "data.source=arrow", "data.white=4095"],
-            "data.white is 4095, but pictures of data.source arrow have 8 bits; set it to null",
-        ),
-        (["data.white=4095"], "pictures of data.source glyphs have 8 bits; set it to null"),
         (["data.path=''"], "data.path: expected text or null, not empty"),
     ],
 )

@@ -108,6 +108,11 @@ def load(config: DataConfig) -> Dataset:
             "data.invert would copy prepared samples in every process; set data.invert when "
             f"preparing {folder}, and leave it false here"
         )
+    if config.white is not None:
+        raise DataError(
+            f"data.white is {config.white:g}, but the samples in {folder} are scaled already; set "
+            "data.white when preparing them, and leave it out here"
+        )
     dataset = open_prepared(folder)
     wanted = (config.channels, config.image_size, config.image_size)
     if dataset.kind == "image" and dataset.sample_shape != wanted:

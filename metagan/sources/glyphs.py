@@ -47,6 +47,10 @@ def load(config: DataConfig) -> Dataset:
             f"data.path is {config.path}, but data.source glyphs reads no files; "
             "set data.source (or data.source auto) to use that path"
         )
+    if config.white is not None:
+        raise DataError(
+            f"data.white is {config.white:g}, but data.source glyphs draws in 8 bits; leave it out"
+        )
     shelf = FontShelf()
     found = catalogue(shelf)
     characters = _chosen(found, config.max_classes_per_domain)

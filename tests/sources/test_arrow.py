@@ -173,6 +173,8 @@ def test_settings_that_do_not_fit_the_samples_are_named(prepared):
         arrow.load(_config(prepared, channels=3))
     with pytest.raises(DataError, match=r"data\.invert"):
         arrow.load(_config(prepared, invert=True))
+    with pytest.raises(DataError, match=r"data\.white is 4095.*scaled already"):
+        arrow.load(_config(prepared, white=4095.0))
 
 
 def test_preparing_again_replaces_the_folder_and_leaves_nothing_else(dataset, prepared):

@@ -233,6 +233,17 @@ def test_a_blank_support_is_refused_and_deep_pictures_are_scaled_as_the_runs_wer
     assert pixels.max() == round(1020 / 4095 * 255)
 
 
+def test_the_white_of_a_support_can_be_said_whatever_the_run_was_trained_on(
+    tmp_path: Path, trained: Path
+) -> None:
+    values = (np.arange(256).reshape(16, 16) * 4).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    line = ["adapt", "--run", str(trained), "--support", str(tmp_path / "deep.png"), "--steps", "0"]
+    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.white=4095"], local_context) == 0
+    brightest = float(load_adapted(tmp_path / "a").target.support.max())
+    assert abs(brightest - (2 * 1020 / 4095 - 1)) < 0.01
+
+
 def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
     tmp_path: Path, pictures: Path, trained: Path
 ) -> None:
