@@ -23,7 +23,6 @@ import pyarrow as pa
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.settings import DataConfig
-from metagan.sources.record import refuse_white
 from metagan.version import tool_version
 
 SHARD_NAME: Final = "samples.arrow"
@@ -112,8 +111,12 @@ def load(config: DataConfig) -> Dataset:
             "data.invert would copy prepared samples in every process; set data.invert when "
             f"preparing {folder}, and leave it false here"
         )
-    if config.white not in (dataset.origin.get("white") or {}).values():
-        refuse_white(config, "arrow")
+    known = (dataset.origin.get("white") or {}).values()
+    if config.white is not None and config.white not in known:
+        raise DataError(
+            f"data.white is {config.white:g}, but the samples in {folder} are scaled already; set "
+            "data.white when preparing them, and leave it out here"
+        )
     wanted = (config.channels, config.image_size, config.image_size)
     if dataset.kind == "image" and dataset.sample_shape != wanted:
         channels, height, width = dataset.sample_shape

@@ -15,7 +15,6 @@ from metagan.seeding import generator
 from metagan.settings import DataConfig
 from metagan.sources.glyph_drawing import draw
 from metagan.sources.glyph_shapes import SCRIPTS, Catalogue, Character, FontShelf, catalogue
-from metagan.sources.record import refuse_white
 
 __all__ = ["SCRIPTS", "VERSION", "load"]
 
@@ -48,7 +47,10 @@ def load(config: DataConfig) -> Dataset:
             f"data.path is {config.path}, but data.source glyphs reads no files; "
             "set data.source (or data.source auto) to use that path"
         )
-    refuse_white(config, "glyphs")
+    if config.white is not None:
+        raise DataError(
+            f"data.white is {config.white:g}, but data.source glyphs draws in 8 bits; leave it out"
+        )
     shelf = FontShelf()
     found = catalogue(shelf)
     characters = _chosen(found, config.max_classes_per_domain)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metagan.dataset import DataError
 from metagan.settings import DataConfig
 from metagan.sources.looks import count_levels, middle_level
 
@@ -74,22 +73,6 @@ class Reading:
             f"these pictures are mostly {theirs} (median level {median} of 255), those that the "
             f"run learnt from mostly {own} (median {self.median}); if they are drawn the other way "
             f"round, {fix}"
-        )
-
-
-def refuse_white(config: DataConfig, source: str) -> None:
-    """Refuse `data.white` for a source whose own pictures have 8 bits.
-
-    A run on such data may be given it for the pictures that it is used on, so that the settings
-    alone do not tell whether it is out of place.
-
-    Raises:
-        DataError: If it is set.
-    """
-    if config.white is not None:
-        raise DataError(
-            f"data.white is {config.white:g}, but pictures of data.source {source} have 8 bits; "
-            "set it to null"
         )
 
 

@@ -220,7 +220,7 @@ def misplaced(text: str, known: dict[str, set[str]]) -> list[str]:
         if word not in tails
         # Sections of the settings, and what arguments are called.
         and word.split(".")[0] not in {*SECTIONS, "tune", "config"}
-        and not re.search(r"\.(md|py|yaml|json|jsonl|arrow|parquet|html|png)$", word)
+        and not re.search(r"\.(md|py|yaml|json|jsonl|arrow|parquet|html|png|npz)$", word)
         and (names := tails.get(word.rpartition(".")[0])) is not None
         and word.rpartition(".")[2] not in names
     ]

@@ -171,8 +171,10 @@ def test_an_editable_install_is_found_from_the_folder_that_holds_the_checkout(
     with zipfile.ZipFile(tmp_path / python(checkout, build)) as wheel:
         [path_file] = [name for name in wheel.namelist() if name.endswith(".pth")]
         wheel.extract(path_file, tmp_path / "site")
+    # This environment has an editable install of its own.
     use = (
-        f"import site; site.addsitedir({str(tmp_path / 'site')!r}); import metagan, cluster, tune; "
+        f"import site, sys; sys.path = [p for p in sys.path if p != {str(REPOSITORY)!r}]; "
+        f"site.addsitedir({str(tmp_path / 'site')!r}); import metagan, cluster, tune; "
         "metagan.RunConfig(); print(metagan.__file__)"
     )
     assert python(tmp_path, use) == str(checkout / "metagan" / "__init__.py")

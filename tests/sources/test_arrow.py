@@ -174,19 +174,17 @@ def test_settings_that_do_not_fit_the_samples_are_named(prepared):
         arrow.load(_config(prepared, channels=3))
     with pytest.raises(DataError, match=r"data\.invert"):
         arrow.load(_config(prepared, invert=True))
-    with pytest.raises(
-        DataError, match=r"data\.white is 4095, but .* arrow have 8 bits; set it to"
-    ):
-        arrow.load(_config(prepared, white=4095))
+    with pytest.raises(DataError, match=r"data\.white is 4095.*scaled already"):
+        arrow.load(_config(prepared, white=4095.0))
 
 
 def test_settings_that_samples_were_prepared_with_may_be_named_again(dataset, tmp_path):
     read = {"invert": True, "white": {"integers": 4095.0}}
     prepared = arrow.prepare(replace(dataset, origin=read), tmp_path / "prepared")
-    again = arrow.load(_config(prepared, invert=True, white=4095))
+    again = arrow.load(_config(prepared, invert=True, white=4095.0))
     assert again.fingerprint() == dataset.fingerprint()
     with pytest.raises(DataError, match=r"data\.white is 1023"):
-        arrow.load(_config(prepared, invert=True, white=1023))
+        arrow.load(_config(prepared, invert=True, white=1023.0))
 
 
 def test_preparing_again_replaces_the_folder_and_leaves_nothing_else(dataset, prepared):

@@ -181,9 +181,9 @@ def test_a_path_is_refused_with_the_setting_to_change():
         _load(path="pictures")
 
 
-def test_a_white_is_refused_as_these_pictures_have_8_bits():
-    with pytest.raises(DataError, match=r"data\.white is 4095, but .* glyphs have 8 bits; set it"):
-        _load(white=4095)
+def test_a_white_is_refused_as_glyphs_have_8_bits():
+    with pytest.raises(DataError, match=r"data\.white is 4095, but .* draws in 8 bits"):
+        _load(white=4095.0)
 
 
 def test_missing_fonts_are_an_error_that_names_the_folder(tmp_path: Path):

@@ -244,6 +244,17 @@ def test_a_blank_support_is_refused_and_deep_pictures_are_scaled_as_the_runs_wer
     assert pixels.max() == round(1020 / 4095 * 255)
 
 
+def test_the_white_of_a_support_can_be_said_whatever_the_run_was_trained_on(
+    tmp_path: Path, trained: Path
+) -> None:
+    values = (np.arange(256).reshape(16, 16) * 4).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    line = ["adapt", "--run", str(trained), "--support", str(tmp_path / "deep.png"), "--steps", "0"]
+    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.white=4095"], local_context) == 0
+    brightest = float(load_adapted(tmp_path / "a").target.support.max())
+    assert abs(brightest - (2 * 1020 / 4095 - 1)) < 0.01
+
+
 def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
     tmp_path: Path, pictures: Path, trained: Path
 ) -> None:
@@ -369,7 +380,7 @@ def test_the_onnx_graph_generates_the_same(trained: Path) -> None:
     np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-4)
 
 
-def test_a_run_on_pictures_of_8_bits_takes_the_white_of_deeper_ones(
+def test_the_white_of_other_data_can_be_said_whatever_the_run_was_trained_on(
     tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, deep = bars(2), tmp_path / "deep"
@@ -378,11 +389,9 @@ def test_a_run_on_pictures_of_8_bits_takes_the_white_of_deeper_ones(
             file = deep / record.domain / record.label / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(sample[0].astype(np.uint16) * 4).save(file)
-    support = deep / data.classes[0].domain
-    out, white = tmp_path / "a", "data.white=1020"
-    line = ["adapt", "--run", str(trained), "--support", str(support), "--out", str(out)]
-    assert run_cli([*line, "--steps", "0", white], local_context) == 0
-    assert float(load_adapted(out).target.support.max()) == 1
-    line = ["evaluate", "--run", str(trained), "--data", str(deep), "--shots", "500", white]
-    assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
+    line = ["evaluate", "--run", str(trained), "--data", str(deep), "--shots", "500"]
+    # Too few samples, but the pictures have been read.
+    assert run_cli([*line, "data.white=1020"], local_context) == 2
     assert "lower evaluate.shots" in capsys.readouterr().err
+    assert run_cli([*line, "data.white=1000"], local_context) == 2
+    assert "holds the value 1020, above data.white 1000" in capsys.readouterr().err
