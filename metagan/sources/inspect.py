@@ -20,6 +20,7 @@ from metagan.words import agreeing, counted
 
 _MAX_EXAMPLES = 5
 _MAX_LABELS = 5
+_MAX_LABELS_WIDTH = 60
 _MAX_DOMAINS = 100
 _MIN_WIDTH = 20
 _SPLITS = ("train", "validation", "test")
@@ -163,7 +164,10 @@ def domain_lines(summary: DatasetSummary, *, most: int) -> list[str]:
 
 
 def _labels(domain: DomainSummary) -> str:
+    """The first names, as many as a line has room for, and how many more there are."""
     named = [_printable(label) for label in domain.labels]
+    while len(named) > 1 and len(", ".join(named)) > _MAX_LABELS_WIDTH:
+        named.pop()
     left = domain.num_classes - len(named)
     return ", ".join([*named, f"{left} more"] if left else named)
 

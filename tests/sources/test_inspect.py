@@ -82,6 +82,9 @@ def test_every_domain_tells_its_classes_levels_and_what_is_out_of_the_usual():
         "north: 8 classes (a, b, c, d, e, 3 more), 200 samples, levels 0..237, median 0; 75 % in "
         "colour; under 1 % blank; under 1 % above 8 bits"
     ]
+    long = {ClassRecord("north", f"{i} of a long name {'x' * 20}"): pictures[:2] for i in range(3)}
+    (line,) = domain_lines(inspect_dataset(Dataset.from_classes(long)), most=5)
+    assert f"(0 of a long name {'x' * 20}, 2 more)" in line
     several = Dataset.from_classes({ClassRecord(name, "a"): pictures[:3] for name in "pqr"})
     *_, last = domain_lines(inspect_dataset(several), most=2)
     assert last == "and 1 more domain: metagan data inspect"
