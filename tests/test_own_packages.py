@@ -49,7 +49,9 @@ def test_a_file_with_the_name_of_a_package_of_ours_is_not_imported(folder, name,
     assert "num_workers: 2" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["random.py", "yaml.py", "pydantic/__init__.py", "queue.py"])
+@pytest.mark.parametrize(
+    "name", ["random.py", "yaml.py", "pydantic/__init__.py", "queue.py", "typing.py", "signal.py"]
+)
 def test_a_file_with_the_name_of_a_module_that_we_use_is_not_imported(folder, name):
     put(folder, name)
     done = run(("-m", "metagan", "config", "show"), folder)
