@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,20 @@ def test_a_package_that_is_in_use_already_is_named_in_one_line(folder):
     [line] = done.stderr.splitlines()
     assert f"{folder / 'cluster.py'} was imported as 'cluster'" in line
     assert "rename it" in line
+
+
+def test_an_archive_runs_what_it_holds(folder):
+    """As of `python -m zipapp`."""
+    archive = folder / "metagan.pyz"
+    with zipfile.ZipFile(archive, "w") as holder:
+        for name in ("metagan", "cluster", "tune"):
+            for file in (REPOSITORY / name).rglob("*.py"):
+                holder.write(file, file.relative_to(REPOSITORY))
+        holder.writestr("__main__.py", SCRIPT)
+    put(folder, "cluster.py")
+    done = run((str(archive), "config", "show"), folder)
+    assert done.returncode == 0, done.stderr
+    assert "num_workers: 2" in done.stdout
 
 
 def test_a_process_that_we_start_runs_our_module(folder):
