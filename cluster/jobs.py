@@ -262,7 +262,10 @@ def _through(address: str) -> str:
 def _explain_missing(name: str, path: Path, root: Path) -> str:
     """Why an input of a command is not in its job's copy of the working folder, and the fix."""
     if (root / path).exists() and not path.is_absolute() and ".." not in path.parts:
-        why = ".gitignore, .rayignore or metagan itself keeps it out of the upload"
+        why = (
+            ".gitignore, .rayignore, a link out of the folder or metagan itself keeps it out of "
+            "the upload"
+        )
     else:
         why = f"{root} does not hold it"
     return (

@@ -23,6 +23,7 @@ from ray._private.runtime_env.packaging import (
     get_excludes_from_ignore_files,
 )
 
+from cluster.authentication import token_file
 from metagan import own_packages
 
 # Besides what .gitignore names: never wanted on a cluster, and large.
@@ -92,17 +93,19 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
     folders: list[Path] = []
     size = 0
     rules = [_get_excludes(root, [*get_runtime_env_default_excludes(), *EXCLUDED])]
-    for path, entry in _walk(root, rules, [root.stat()]):
+    # The one that is used, and the one in the home folder.
+    tokens = [_stat_of(token_file(variables)) for variables in (os.environ, {})]
+    for path, entry in _walk(root, root, rules, [root.stat()]):
         relative = path.relative_to(root)
         if stat.S_ISDIR(entry.st_mode):
             folders.append(relative)
-        elif stat.S_ISREG(entry.st_mode):
+        elif any(token is not None and os.path.samestat(entry, token) for token in tokens):
+            _LOG.warning("%s is your token for Ray, and is not sent", path)
+        else:
             files[relative] = entry.st_size
             size += entry.st_size
             if len(files) > _MOST_FILES or size > _MOST_TIMES * GCS_STORAGE_MAX_SIZE:
                 break
-        else:
-            _LOG.warning("%s is no regular file, and is not sent", path)
     files |= {path: (root / path).stat().st_size for path in map(_normal, also)}
     _check_size(root, files)
     _check_names(root, files)
@@ -110,13 +113,15 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
 
 
 def _walk(
-    folder: Path, rules: list[_Rule], above: list[os.stat_result]
+    root: Path, folder: Path, rules: list[_Rule], above: list[os.stat_result]
 ) -> Iterator[tuple[Path, os.stat_result]]:
     """What is in a folder, and in those in it; of folders the empty ones."""
     try:
-        rules = [*rules, *get_excludes_from_ignore_files(folder, _reads_gitignore(), _LOG)]
         entries = sorted(folder.iterdir())
+        rules = [*rules, *get_excludes_from_ignore_files(folder, _reads_gitignore(), _LOG)]
     except (OSError, UnicodeDecodeError) as error:
+        if any(excludes(folder / "file") for excludes in rules):
+            return  # `name/` leaves out what is in a folder, which Ray does not take for itself.
         reason = error.strerror if isinstance(error, OSError) else "its rules are not UTF-8 text"
         raise UploadError(
             f"{folder} cannot be sent: {reason}; change that, or keep it out with .rayignore"
@@ -124,18 +129,36 @@ def _walk(
     for path in entries:
         if any(excludes(path) for excludes in rules):
             continue
-        try:
-            entry = path.stat()
-        except OSError:
+        entry = _stat_of(path)
+        if entry is None:
             continue  # A link to nowhere, or in a circle.
-        if not stat.S_ISDIR(entry.st_mode):
+        is_folder = stat.S_ISDIR(entry.st_mode)
+        if not is_folder and not stat.S_ISREG(entry.st_mode):
+            _LOG.warning("%s is no regular file, and is not sent", path)
+        elif path.is_symlink() and not path.resolve().is_relative_to(root):
+            _LOG.warning("%s leads out of %s, and is not sent", path, root)
+        elif not is_folder:
             yield path, entry
         elif any(os.path.samestat(entry, parent) for parent in above):
             _LOG.warning("%s leads back to a folder that it is in, and is not followed", path)
-        elif not any(path.iterdir()):
-            yield path, entry
         else:
-            yield from _walk(path, rules, [*above, entry])
+            below = _walk(root, path, rules, [*above, entry])
+            yield from below if _holds_something(path) else [(path, entry)]
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether a folder is not empty, or cannot be read."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return True
+
+
+def _stat_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _check_names(root: Path, files: Mapping[Path, int]) -> None:

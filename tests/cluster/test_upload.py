@@ -3,6 +3,7 @@
 import os
 import socket
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,58 @@ def test_pipes_sockets_and_links_in_circles_are_left_out_and_nothing_waits_for_t
     for name in ("pipe", "socket", "to_zero"):
         assert f"{root / name} is no regular file, and is not sent" in caplog.text
     assert f"{root / 'real' / 'up'} leads back to a folder" in caplog.text
+
+
+def test_links_out_of_the_folder_are_not_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "work"
+    put(root, "kept", "shared/a.png")
+    put(tmp_path, "secret", "other/secret", "work-2/secret")
+    for name, target in (
+        ("file", tmp_path / "secret"),
+        ("relative", Path("../secret")),
+        ("folder", tmp_path / "other"),
+        ("neighbour", tmp_path / "work-2"),
+        ("shared/chain", root / "file"),
+        ("inside", root / "shared"),
+    ):
+        (root / name).symlink_to(target)
+    assert sent(root) == {"kept", "shared/a.png", "inside/a.png"}
+    for name in ("file", "relative", "folder", "neighbour", "shared/chain"):
+        assert f"{root / name} leads out of {root}, and is not sent" in caplog.text
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_the_token_for_ray_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, variable: bool
+) -> None:
+    """As where the folder is somebody's home."""
+    root = tmp_path / "home"
+    put(root, ".ray/auth_token", "keys/token", "run.yaml")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    if variable:
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(root / "keys" / "token"))
+    assert sent(root) == ({"run.yaml"} if variable else {"run.yaml", "keys/token"})
+
+
+def test_a_folder_that_cannot_be_read_is_refused_unless_the_rules_leave_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "run.yaml", "private/key")
+    iterdir = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "private":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UploadError, match="private cannot be sent: Permission denied"):
+        choose(tmp_path)
+    (tmp_path / ".gitignore").write_text("private/\n")
+    assert set(map(str, choose(tmp_path).files)) == {"run.yaml", ".gitignore"}
 
 
 @pytest.mark.parametrize(
