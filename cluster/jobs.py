@@ -27,7 +27,7 @@ from ray import job_submission
 from ray.exceptions import AuthenticationError, RayError
 from ray.job_submission import JobStatus
 
-from cluster.addresses import API_SERVER_ADDRESS, RAY_ADDRESS, jobs_address
+from cluster.addresses import API_SERVER_ADDRESS, RAY_ADDRESS, jobs_address, without_password
 from cluster.authentication import HOW_TO_GIVE_A_TOKEN
 from cluster.connect import joining_environment
 from cluster.environment import quieter
@@ -82,9 +82,9 @@ class RayJobs:
                 token.
         """
         self._named = jobs_address(address, os.environ)
-        self.address = self._named.address
+        self.address = without_password(self._named.address)
         with self._explained():
-            self._client = JobSubmissionClient(self.address)
+            self._client = JobSubmissionClient(self._named.address)
 
     def submit(self, request: JobRequest) -> str:
         """Start a job; returns its id, which no other job has.

@@ -94,7 +94,7 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
     size = 0
     rules = [_get_excludes(root, [*get_runtime_env_default_excludes(), *EXCLUDED])]
     # The one that is used, and the one in the home folder.
-    tokens = [_stat_of(token_file(variables)) for variables in (os.environ, {})]
+    tokens = [_stat_of(token_file(os.environ)), _stat_of(token_file({}))]
     for path, entry in _walk(root, root, rules, [root.stat()]):
         relative = path.relative_to(root)
         if stat.S_ISDIR(entry.st_mode):

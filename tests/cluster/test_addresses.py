@@ -241,6 +241,26 @@ def test_what_is_no_dashboards_address_is_refused_by_who_named_it(
     assert "give --address http://HOST:8265" in str(caught.value)
 
 
+def test_a_password_in_an_address_is_used_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    monkeypatch.setattr("cluster.jobs.JobSubmissionClient", used.append)
+    url = "http://me:secret@h:8265"
+    jobs = RayJobs(url)
+    assert used == [url]
+    assert jobs.address == "http://***@h:8265"
+    told = [str(Named(url, "RAY_ADDRESS"))]
+    for address in (f"{url}5", "ray://me:secret@h:10001"):
+        with pytest.raises(ClusterError) as caught:
+            jobs_address(address, {})
+        told.append(str(caught.value))
+        with pytest.raises(ClusterError) as caught:
+            ray_to_join(None, {"RAY_ADDRESS": address})
+        told.append(str(caught.value))
+    for text in told:
+        assert "secret" not in text
+        assert "***@h:" in text
+
+
 Answer = Callable[[str], tuple[int, object]]
 
 
