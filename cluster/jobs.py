@@ -170,7 +170,10 @@ class RayJobs:
             # Ray calls aiohttp in a way that warns its authors.
             warnings.simplefilter("ignore", DeprecationWarning)
             asyncio.run(tail())
-        return self.state(job)
+        state = self.state(job)
+        if not state.ended:
+            raise ClusterError(f"{self._named} {_closed(job)}")
+        return state
 
     def stop(self, job: str) -> JobState:
         """Ask a job to end: a run in training writes a checkpoint first."""
@@ -233,6 +236,8 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
         )
     if job is not None and (status == "404" or "does not exist" in text):
         return f"{address} has no job {job!r}; `metagan job list` names those it has"
+    if job is not None and "WebSocket" in text:
+        return f"{address} {_closed(job)}"
     if isinstance(error, ValueError | KeyError | TypeError) and there is None:
         return (
             f"what answers at {address} is no Ray dashboard ({in_short(error)}); its port is 8265 "
@@ -243,6 +248,13 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
     differs = there is not None and there != ray.__version__
     versions = f" (its Ray is {there}, this machine's is {ray.__version__})" if differs else ""
     return f"{address}: {in_short(error)}{versions}"
+
+
+def _closed(job: str) -> str:
+    return (
+        f"closed the connection before {job} ended; `metagan job logs {job} --follow` follows it "
+        "again"
+    )
 
 
 def _through(address: str) -> str:
