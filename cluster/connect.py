@@ -34,7 +34,7 @@ from cluster.environment import environment_variables
 from cluster.errors import ClusterError, in_short
 from cluster.loopback import is_on_loopback_only, on_loopback
 from cluster.process_groups import ray_in_groups_of_its_own
-from cluster.worker_start import in_the_drivers_environment, job_options, sent_by_value
+from cluster.worker_start import in_the_drivers_environment, job_options, python_path, sent_by_value
 
 Answer = TypeVar("Answer")
 
@@ -104,7 +104,7 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
     named = ray_to_join(config.address, os.environ)
     environment: dict[str, str | None] = {**(private_auth() if named is None else joining_auth())}
     if named is None:
-        environment |= dict.fromkeys(_OF_OTHER_RAYS)
+        environment |= {**dict.fromkeys(_OF_OTHER_RAYS), "PYTHONPATH": python_path()}
     with _ray_environment(environment):
         try:
             with _kept_sigterm_handler(), sent_by_value():

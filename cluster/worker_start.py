@@ -39,6 +39,21 @@ def job_options() -> dict[str, Any]:
     return options
 
 
+def python_path() -> str | None:
+    """PYTHONPATH for processes of Ray's own, without the working folder; None without any other.
+
+    An empty entry means that folder, as in `PYTHONPATH=$PYTHONPATH:lib`: Ray would not start beside
+    a `random.py`. Workers search the folder, after all others.
+    """
+    path = os.environ.get("PYTHONPATH", "")
+    try:
+        here = os.path.realpath(os.curdir)
+    except OSError:
+        return path or None  # The folder is gone.
+    entries = path.split(os.pathsep)
+    return os.pathsep.join(e for e in entries if os.path.realpath(e or here) != here) or None
+
+
 @contextlib.contextmanager
 def in_the_drivers_environment() -> Iterator[None]:
     """A Ray that is started inside of the block uses the Python of this process, as it is.
