@@ -33,6 +33,9 @@ _IMPORTED = frozenset(sys.stdlib_module_names) | {
     *("ray", "torch", "numpy", "pyarrow", "pydantic", "yaml", "safetensors", "xxhash", "PIL"),
     *("matplotlib", "sklearn", "scipy", "packaging", "rich", "tensorboardX", "google", "grpc"),
     *("requests", "aiohttp", "msgpack", "psutil", "filelock", "jsonschema", "click", "colorama"),
+    *("attr", "attrs", "certifi", "charset_normalizer", "colorful", "frozenlist", "idna"),
+    *("multidict", "propcache", "pydantic_core", "referencing", "rpds", "tqdm", "urllib3", "yarl"),
+    *("aiosignal", "annotated_types", "typing_extensions", "typing_inspection"),
 }
 _MIB = 1 << 20
 # Bytes of a zip for each file in it, besides its content and twice its name; rather too many.
@@ -177,13 +180,22 @@ def _check_names(root: Path, files: Mapping[Path, int]) -> None:
     ours = all(Path(name, "__init__.py") in files for name in own_packages.NAMES)
     hidden = _IMPORTED if ours else {*_IMPORTED, "metagan"}
     for path in files:
-        name = path.parts[0] if path.parts[1:] == ("__init__.py",) else path.stem
-        importable = path.suffix == ".py" and (len(path.parts) == 1 or path.name == "__init__.py")
-        if importable and len(path.parts) <= 2 and name in hidden:
+        name = _module(path)
+        if name in hidden:
             raise UploadError(
                 f"{root / path} would be imported in the job in place of the module {name!r}; "
                 "rename it, or keep it out with .rayignore"
             )
+
+
+def _module(path: Path) -> str | None:
+    """What a file is imported as, if it is, where the folder comes first."""
+    if path.parts[1:] == ("__init__.py",):
+        return path.parts[0]
+    if len(path.parts) > 1 or path.suffix not in (".py", ".pyc", ".so"):
+        return None
+    # As name.cpython-311-x86_64-linux-gnu.so
+    return path.name.partition(".")[0] if path.suffix == ".so" else path.stem
 
 
 def _check_size(root: Path, files: Mapping[Path, int]) -> None:

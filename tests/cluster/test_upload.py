@@ -138,7 +138,11 @@ def test_a_folder_that_cannot_be_read_is_refused_unless_the_rules_leave_it_out(
 
 
 @pytest.mark.parametrize(
-    "name", ["random.py", "numpy/__init__.py", "queue.py", "metagan.py", "metagan/__init__.py"]
+    "name",
+    [
+        *("random.py", "numpy/__init__.py", "queue.py", "metagan.py", "metagan/__init__.py"),
+        *("attr.py", "random.pyc", "torch.cpython-311-x86_64-linux-gnu.so"),
+    ],
 )
 def test_what_would_hide_a_module_from_the_job_is_refused_by_its_file(
     tmp_path: Path, name: str
@@ -153,6 +157,7 @@ def test_what_would_hide_a_module_from_the_job_is_refused_by_its_file(
 def test_files_that_hide_nothing_are_sent(tmp_path: Path) -> None:
     root = tmp_path / "work"
     names = {"cluster.py", "tune/__init__.py", "metagan/data.csv", "sub/random.py", "random.txt"}
+    names |= {"numpy/notes.py", "random.old.py", "torch/sub/__init__.py"}
     put(root, *names)
     assert sent(root) == names
     # A checkout of this program, whose code then runs on the cluster.
