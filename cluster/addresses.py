@@ -98,7 +98,8 @@ def jobs_address(option: str | None, environment: Mapping[str, str]) -> Named:
             if environment.get(variable):
                 named = Named(environment[variable], variable)
                 break
-    address, example = named.address, "http://HOST:8265"
+    # A browser shows the page of the dashboard behind a "#".
+    address, example = named.address.partition("#")[0], "http://HOST:8265"
     if ADDRESS.fullmatch(address) and named.by != RAY_ADDRESS:
         address = f"http://{address}"
     if not _JOBS.fullmatch(address) or not _has_known_port(address):

@@ -196,6 +196,8 @@ def test_a_pipe_in_place_of_a_token_is_not_waited_for(tmp_path: Path) -> None:
         (None, {}, Named("http://127.0.0.1:8265", "--address")),
         ("h:8265", {}, Named("http://h:8265", "--address")),
         ("https://h/ray/", {}, Named("https://h/ray", "--address")),
+        ("http://h:8265/#/jobs", {}, Named("http://h:8265", "--address")),
+        ("[::1]:8265", {}, Named("http://[::1]:8265", "--address")),
         (None, {"RAY_ADDRESS": DASHBOARD}, Named(DASHBOARD, "RAY_ADDRESS")),
         (
             None,
