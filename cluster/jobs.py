@@ -32,7 +32,6 @@ from cluster.authentication import HOW_TO_GIVE_A_TOKEN
 from cluster.connect import joining_environment
 from cluster.environment import quieter
 from cluster.errors import ClusterError, in_short
-from cluster.upload import UploadError, choose
 from metagan.jobs import JobRequest, JobState
 from metagan.words import agreeing
 
@@ -92,6 +91,9 @@ class RayJobs:
         Raises:
             UploadError: If the working folder cannot be sent, or lacks an input of the command.
         """
+        # Who looks at jobs needs nothing of Ray's packer.
+        from cluster.upload import UploadError, choose
+
         upload = choose(request.working_dir, also=request.files)
         for name, path in request.inputs.items():
             if not upload.holds(path):

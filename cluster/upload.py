@@ -1,7 +1,7 @@
 """What a job is sent of the working folder: a zip of what .gitignore and .rayignore leave.
 
 Ray's own packer would follow links in circles, wait for ever at a pipe, and find out after packing
-that it has packed too much. What is left out is decided by its own reading of those files.
+that it has packed too much. Both read the rules in those files with the same module.
 """
 
 import logging
@@ -13,21 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
-from ray._private.ray_constants import (
-    RAY_RUNTIME_ENV_IGNORE_GITIGNORE,
-    get_runtime_env_default_excludes,
-)
-from ray._private.runtime_env.packaging import (
-    GCS_STORAGE_MAX_SIZE,
-    _get_excludes,
-    get_excludes_from_ignore_files,
-)
+from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
+from ray._private.thirdparty.pathspec import PathSpec  # type: ignore[attr-defined]
 
 from cluster.authentication import token_file
 from metagan import own_packages
 
 # Besides what .gitignore names: never wanted on a cluster, and large.
-EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
+EXCLUDED = (
+    *(".git", ".venv", "venv", "runs", "*.egg-info"),
+    *("__pycache__", ".mypy_cache", ".pytest_cache"),
+)
+# What Ray's own packer follows, too: 1 lets .gitignore count for nothing.
+_IGNORE_GITIGNORE = "RAY_RUNTIME_ENV_IGNORE_GITIGNORE"
 # What Python, Ray and this program import in a job, where the working folder comes first.
 _IMPORTED = frozenset(sys.stdlib_module_names) | {
     *("ray", "torch", "numpy", "pyarrow", "pydantic", "yaml", "safetensors", "xxhash", "PIL"),
@@ -95,7 +93,7 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
     files: dict[Path, int] = {}
     folders: list[Path] = []
     size = 0
-    rules = [_get_excludes(root, [*get_runtime_env_default_excludes(), *EXCLUDED])]
+    rules = [_rule(root, EXCLUDED)]
     # The one that is used, and the one in the home folder.
     tokens = [_stat_of(token_file(os.environ)), _stat_of(token_file({}))]
     for path, entry in _walk(root, root, rules, [root.stat()]):
@@ -121,7 +119,7 @@ def _walk(
     """What is in a folder, and in those in it; of folders the empty ones."""
     try:
         entries = sorted(folder.iterdir())
-        rules = [*rules, *get_excludes_from_ignore_files(folder, _reads_gitignore(), _LOG)]
+        rules = [*rules, *_rules_in(folder)]
     except (OSError, UnicodeDecodeError) as error:
         if any(excludes(folder / "file") for excludes in rules):
             return  # `name/` leaves out what is in a folder, which Ray does not take for itself.
@@ -214,8 +212,16 @@ def _check_size(root: Path, files: Mapping[Path, int]) -> None:
     )
 
 
-def _reads_gitignore() -> bool:
-    return os.environ.get(RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1"
+def _rules_in(folder: Path) -> Iterator[_Rule]:
+    with_git = os.environ.get(_IGNORE_GITIGNORE, "0") != "1"
+    for file in (*[folder / ".gitignore"] * with_git, folder / ".rayignore"):
+        if file.is_file():
+            yield _rule(folder, file.read_text("utf-8").splitlines())
+
+
+def _rule(folder: Path, patterns: Sequence[str]) -> _Rule:
+    spec = PathSpec.from_lines("gitwildmatch", patterns)  # type: ignore[no-untyped-call]
+    return lambda path: bool(spec.match_file(str(path.relative_to(folder))))
 
 
 def _normal(path: Path) -> Path:

@@ -20,7 +20,13 @@ from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
 from cluster.pool import WorkerPool
-from cluster.worker_start import in_the_drivers_environment, python_path
+from cluster.upload import _IGNORE_GITIGNORE
+from cluster.worker_start import (
+    _HOOK_VARIABLE,
+    JOB_CONFIG,
+    in_the_drivers_environment,
+    python_path,
+)
 from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
 
@@ -186,7 +192,12 @@ import numpy as np
 import ray
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
-from cluster.worker_start import in_the_drivers_environment, python_path
+from cluster.worker_start import (
+    _HOOK_VARIABLE,
+    JOB_CONFIG,
+    in_the_drivers_environment,
+    python_path,
+)
 from tests.cluster.listening import descendants, listening
 
 @ray.remote(num_cpus=1)
@@ -302,6 +313,30 @@ assert os.environ["RAY_REDIS_ADDRESS"] == "127.0.0.1:9"
     assert tunes == REPOSITORY / "tune" / "config.py"
     assert not wave.is_relative_to(tmp_path)
     assert mine == tmp_path / "mine.py"
+
+
+def test_names_of_rays_own_that_another_release_may_lack_are_not_needed() -> None:
+    constants, packer = ray._private.ray_constants, "ray._private.runtime_env.packaging"
+    assert ray._private.runtime_env.constants.RAY_JOB_CONFIG_JSON_ENV_VAR == JOB_CONFIG
+    assert constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR == _HOOK_VARIABLE
+    assert constants.RAY_RUNTIME_ENV_IGNORE_GITIGNORE == _IGNORE_GITIGNORE
+    code = f"""
+import importlib, sys
+import ray, ray.job_submission
+for module, name in (
+    ("ray._private.runtime_env.constants", "RAY_JOB_CONFIG_JSON_ENV_VAR"),
+    ("ray._private.ray_constants", "WORKER_PROCESS_SETUP_HOOK_ENV_VAR"),
+    ("ray._private.ray_constants", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"),
+    ("ray._private.services", "find_gcs_addresses"),
+    ("{packer}", "GCS_STORAGE_MAX_SIZE"),
+):
+    delattr(importlib.import_module(module), name)
+import cluster.connect, cluster.doctor, cluster.jobs
+from cluster.worker_start import in_the_drivers_environment, job_options
+with in_the_drivers_environment():
+    print(*job_options())
+"""
+    assert run_python(code) == "job_config runtime_env\n"
 
 
 @pytest.mark.parametrize(
