@@ -46,8 +46,11 @@ _CHATTY = (
 )
 # What marks a job as one of metagan's.
 _OURS = {"program": "metagan"}
-# How long a job that is followed may take to start before that is said, and said again.
+# How often a job that is followed is looked at: one that does not start is told of each time.
 _PATIENCE_S = 30.0
+# After so many looks that failed, or found it ended, and no output between them, no more is waited
+# for.
+_MOST_DOUBTS = 3
 
 
 # How long a dashboard may take to answer, seconds: to connect, and to a request; what is uploaded
@@ -147,31 +150,45 @@ class RayJobs:
         self, job: str, write: Callable[[str], None], waiting: Callable[[str], None]
     ) -> JobState:
         """Pass on a job's output as it comes; returns its state when it has ended."""
+        doubts = 0
 
-        async def tell_while_pending() -> None:
-            while True:
+        async def tail() -> None:
+            nonlocal doubts
+            async for text in self._client.tail_job_logs(job):
+                write(text)
+                doubts = 0
+
+        async def watch() -> None:
+            """Ends where the log's end may never come, as on a connection that was lost."""
+            nonlocal doubts
+            while doubts < _MOST_DOUBTS:
                 await asyncio.sleep(_PATIENCE_S)
                 try:
                     details = await asyncio.to_thread(self._client.get_job_info, job)
-                except (RuntimeError, OSError):
-                    continue  # Who reads the log will be told what is wrong, if it lasts.
-                if details.status != JobStatus.PENDING:
-                    return
-                waiting(f"{job} {_message(details)}")
+                except (RuntimeError, OSError) as error:
+                    doubts += 1
+                    if doubts >= _MOST_DOUBTS:
+                        raise error
+                    continue
+                doubts = doubts + 1 if details.status.is_terminal() else 0
+                if details.status == JobStatus.PENDING:
+                    waiting(f"{job} {_message(details)}")
 
-        async def tail() -> None:
-            pending = asyncio.create_task(tell_while_pending())
+        async def tail_or_give_up() -> None:
+            tasks = [asyncio.create_task(tail()), asyncio.create_task(watch())]
             try:
-                async for text in self._client.tail_job_logs(job):
-                    write(text)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
             finally:
-                pending.cancel()
+                for task in tasks:
+                    task.cancel()
 
         with self._explained(job), warnings.catch_warnings():
             self._client.get_job_info(job)  # Says so if there is none; the next call would crash.
             # Ray calls aiohttp in a way that warns its authors.
             warnings.simplefilter("ignore", DeprecationWarning)
-            asyncio.run(tail())
+            asyncio.run(tail_or_give_up())
         state = self.state(job)
         if not state.ended:
             raise ClusterError(f"{self._named} {_closed(job)}")
