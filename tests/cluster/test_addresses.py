@@ -67,7 +67,10 @@ def test_the_setting_wins_over_the_variable(
         ("metagan://10.0.0.5", "that is no address of a Ray"),
         ("10.0.0.5", "that is no address of a Ray"),
         ("head:99999", "a port is at most 65535"),
-        (" auto", "that is no address of a Ray"),
+        (" auto", "that is no address of a Ray (it begins or ends with a blank)"),
+        ("10.0.0.5:6379 ", "that is no address of a Ray (it begins or ends with a blank)"),
+        ("AUTO", "that is no address of a Ray"),
+        ("10.0.0.5:6379/", "that is no address of a Ray"),
     ],
 )
 def test_a_variable_that_names_no_ray_is_refused_by_its_name(
