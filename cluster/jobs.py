@@ -44,6 +44,8 @@ _CHATTY = (
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+_KEPT_OUT = ".gitignore, .rayignore, a link out of the folder or metagan itself"
+_LOG = logging.getLogger(__name__)
 # What marks a job as one of metagan's.
 _OURS = {"program": "metagan"}
 # How often a job that is followed is looked at: one that does not start is told of each time.
@@ -101,6 +103,11 @@ class RayJobs:
         for name, path in request.inputs.items():
             if not upload.holds(path):
                 raise UploadError(_explain_missing(name, path, upload.root))
+            if left_out := upload.left_out(path):
+                _LOG.warning(
+                    "%s %s: files in it that are not sent: %d; %s keeps them out of the upload",
+                    *(name, path, left_out, _KEPT_OUT),
+                )
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job = f"{request.name}-{now}-{secrets.token_hex(2)}"
         options: dict[str, Any] = {}
@@ -293,10 +300,7 @@ def _through(address: str) -> str:
 def _explain_missing(name: str, path: Path, root: Path) -> str:
     """Why an input of a command is not in its job's copy of the working folder, and the fix."""
     if (root / path).exists() and not path.is_absolute() and ".." not in path.parts:
-        why = (
-            ".gitignore, .rayignore, a link out of the folder or metagan itself keeps it out of "
-            "the upload"
-        )
+        why = f"{_KEPT_OUT} keeps it out of the upload"
     else:
         why = f"{root} does not hold it"
     return (

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
-from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
-from ray._private.thirdparty.pathspec import PathSpec  # type: ignore[attr-defined]
+from ray._private.runtime_env.packaging import (  # type: ignore[attr-defined]
+    GCS_STORAGE_MAX_SIZE,
+    PathSpec,
+)
 
 from cluster.authentication import token_file
 from metagan import own_packages
@@ -70,6 +72,16 @@ class Upload:
         return any(
             wanted == each or wanted in each.parents for each in (*self.files, *self.folders)
         )
+
+    def left_out(self, path: Path) -> int:
+        """How many files of a folder, relative to the root, are not sent, besides what never is."""
+        never = _rule(self.root, EXCLUDED)
+        found = (
+            Path(folder, name)
+            for folder, _, names in os.walk(os.path.normpath(self.root / path))
+            for name in names
+        )
+        return sum(f.relative_to(self.root) not in self.files and not never(f) for f in found)
 
     def write(self, file: Path) -> None:
         """The zip that Ray unpacks for the job; the same files always give the same bytes."""

@@ -202,7 +202,12 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_input_that_is_not_sent_is_told_before_anything_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str, why: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    path: str,
+    why: str,
 ) -> None:
     root = tmp_path / "work"
     put(root, "data/letters/a.png", "runs/mine/config.yaml", "kept/a.png")
@@ -230,3 +235,9 @@ def test_an_input_that_is_not_sent_is_told_before_anything_is(
     submit("kept")
     submit("./kept/a.png")
     assert len(calls) == 2
+    assert caplog.text == ""
+    # A table whose pictures stay here.
+    put(root, "part/labels.csv", "part/a.png", "part/b/c.png")
+    (root / "part" / ".gitignore").write_text("*.png\n")
+    submit("./part")
+    assert f"{name} part: files in it that are not sent: 2; .gitignore" in caplog.text
