@@ -22,6 +22,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _HTTP2_SETTINGS = b"\4"
 _JOBS = re.compile(r"(https?)://[^/\s]+(/\S*)?")
+_PASSWORD = re.compile(r"(?<=//)[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,19 @@ class Named:
 
     def __str__(self) -> str:
         """For messages: a variable is named, since whoever reads them may not know of it."""
-        return f"{self.address} ({self.by})" if self.by.startswith("RAY_") else self.address
+        address = without_password(self.address)
+        return f"{address} ({self.by})" if self.by.startswith("RAY_") else address
 
     @property
     def instead(self) -> str:
         """What else to do than mending the address; empty where the user wrote it."""
         fix = f"unset {self.by} to start a Ray on this machine"
         return f"; {fix}" if self.by.startswith("RAY_") else ""
+
+
+def without_password(address: str) -> str:
+    """For messages: an address without the name and the password for a proxy before it."""
+    return _PASSWORD.sub("***@", address)
 
 
 def ray_to_join(setting: str | None, environment: Mapping[str, str]) -> Named | None:
@@ -65,8 +72,9 @@ def ray_to_join(setting: str | None, environment: Mapping[str, str]) -> Named | 
     problem = ray_address_problem(address)
     if problem is not None:
         raise ClusterError(
-            f"{RAY_ADDRESS} is {address}: {problem}; unset {RAY_ADDRESS} to start a Ray on this "
-            f"machine, or set it (or cluster.address) to auto or host:port, 6379 by default"
+            f"{RAY_ADDRESS} is {without_password(address)}: {problem}; unset {RAY_ADDRESS} to "
+            "start a Ray on this machine, or set it (or cluster.address) to auto or host:port, "
+            "6379 by default"
         )
     return Named(address, RAY_ADDRESS)
 
@@ -90,13 +98,15 @@ def jobs_address(option: str | None, environment: Mapping[str, str]) -> Named:
             if environment.get(variable):
                 named = Named(environment[variable], variable)
                 break
-    address, example = named.address, "http://HOST:8265"
+    # A browser shows the page of the dashboard behind a "#".
+    address, example = named.address.partition("#")[0], "http://HOST:8265"
     if ADDRESS.fullmatch(address) and named.by != RAY_ADDRESS:
         address = f"http://{address}"
     if not _JOBS.fullmatch(address) or not _has_known_port(address):
         raise ClusterError(
-            f"{named.by} is {named.address!r}, which is no address of a Ray dashboard, where jobs "
-            f"are submitted; give --address {example} (or set {API_SERVER_ADDRESS} to it)"
+            f"{named.by} is {without_password(named.address)!r}, which is no address of a Ray "
+            f"dashboard, where jobs are submitted; give --address {example} (or set "
+            f"{API_SERVER_ADDRESS} to it)"
         )
     return Named(address.rstrip("/"), named.by)
 

@@ -56,13 +56,18 @@ def explain_refusal(error: BaseException) -> str | None:
     return f"the cluster asks for a token: {HOW_TO_GIVE_A_TOKEN}"
 
 
+def token_file(environment: Mapping[str, str]) -> Path:
+    """Where Ray looks for a token that is in no variable."""
+    return Path(environment.get(AUTH_TOKEN_PATH) or "~/.ray/auth_token").expanduser()
+
+
 def token_problem(environment: Mapping[str, str]) -> str | None:
     """What is wrong with the file that should hold the token, if it is one to be read at all.
 
     Ray would wait for ever for somebody to write into a pipe.
     """
     named = environment.get(AUTH_TOKEN_PATH)
-    path = Path(named or "~/.ray/auth_token").expanduser()
+    path = token_file(environment)
     if environment.get(AUTH_TOKEN) or not (named or path.exists()) or path.is_file():
         return None
     name = f"{AUTH_TOKEN_PATH} {named}" if named else str(path)

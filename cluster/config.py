@@ -176,7 +176,8 @@ def ray_address_problem(address: str) -> str | None:
             "that is a dashboard's address, where jobs are submitted (metagan submit --address), "
             "and not Ray's own"
         )
-    return "that is no address of a Ray"
+    blank = " (it begins or ends with a blank)" if address != address.strip() else ""
+    return f"that is no address of a Ray{blank}"
 
 
 def selectors(labels: tuple[str, ...]) -> dict[str, str]:

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 import ray
 from ray._private import client_mode_hook
-from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from cluster.addresses import RAY_ADDRESS, Named, check_port, host_and_port, ray_to_join
 from cluster.authentication import (
@@ -34,7 +33,13 @@ from cluster.environment import environment_variables
 from cluster.errors import ClusterError, in_short
 from cluster.loopback import is_on_loopback_only, on_loopback
 from cluster.process_groups import ray_in_groups_of_its_own
-from cluster.worker_start import in_the_drivers_environment, job_options, sent_by_value
+from cluster.worker_start import (
+    JOB_CONFIG,
+    in_the_drivers_environment,
+    job_options,
+    python_path,
+    sent_by_value,
+)
 
 Answer = TypeVar("Answer")
 
@@ -56,7 +61,7 @@ _OF_OTHER_RAYS = (
     "RAY_external_storage_namespace",
     "RAY_ENABLE_GCS_LEADER_ELECTION",
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING",
-    RAY_JOB_CONFIG_JSON_ENV_VAR,
+    JOB_CONFIG,
 )
 # Variables of Ray's that are told of where they matter, or change only what is written.
 _HARMLESS = ("RAY_ADDRESS", "RAY_AUTH_", "RAY_USAGE_STATS_", "RAY_CLIENT_MODE", "RAY_DEDUP_LOGS")
@@ -104,7 +109,7 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
     named = ray_to_join(config.address, os.environ)
     environment: dict[str, str | None] = {**(private_auth() if named is None else joining_auth())}
     if named is None:
-        environment |= dict.fromkeys(_OF_OTHER_RAYS)
+        environment |= {**dict.fromkeys(_OF_OTHER_RAYS), "PYTHONPATH": python_path()}
     with _ray_environment(environment):
         try:
             with _kept_sigterm_handler(), sent_by_value():
@@ -301,12 +306,12 @@ def set_here() -> str:
 
 def _in_a_ray_job() -> bool:
     """Whether Ray has set RAY_ADDRESS, to the cluster that this process's job was submitted to."""
-    return RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ
+    return JOB_CONFIG in os.environ
 
 
 def _refuse_client_mode() -> None:
     # Ray has read the variable, and changed it, when it was imported.
-    if client_mode_hook.is_client_mode_enabled_by_default:
+    if getattr(client_mode_hook, "is_client_mode_enabled_by_default", False):
         raise ClusterError(
             "RAY_CLIENT_MODE is 1: Ray Client would send every parameter through one connection; "
             "unset it"

@@ -27,12 +27,11 @@ from ray import job_submission
 from ray.exceptions import AuthenticationError, RayError
 from ray.job_submission import JobStatus
 
-from cluster.addresses import API_SERVER_ADDRESS, RAY_ADDRESS, jobs_address
+from cluster.addresses import API_SERVER_ADDRESS, RAY_ADDRESS, jobs_address, without_password
 from cluster.authentication import HOW_TO_GIVE_A_TOKEN
 from cluster.connect import joining_environment
 from cluster.environment import quieter
 from cluster.errors import ClusterError, in_short
-from cluster.upload import UploadError, choose
 from metagan.jobs import JobRequest, JobState
 from metagan.words import agreeing
 
@@ -45,10 +44,15 @@ _CHATTY = (
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+_KEPT_OUT = ".gitignore, .rayignore, a link out of the folder or metagan itself"
+_LOG = logging.getLogger(__name__)
 # What marks a job as one of metagan's.
 _OURS = {"program": "metagan"}
-# How long a job that is followed may take to start before that is said, and said again.
+# How often a job that is followed is looked at: one that does not start is told of each time.
 _PATIENCE_S = 30.0
+# After so many looks that failed, or found it ended, and no output between them, no more is waited
+# for.
+_MOST_DOUBTS = 3
 
 
 # How long a dashboard may take to answer, seconds: to connect, and to a request; what is uploaded
@@ -82,9 +86,9 @@ class RayJobs:
                 token.
         """
         self._named = jobs_address(address, os.environ)
-        self.address = self._named.address
+        self.address = without_password(self._named.address)
         with self._explained():
-            self._client = JobSubmissionClient(self.address)
+            self._client = JobSubmissionClient(self._named.address)
 
     def submit(self, request: JobRequest) -> str:
         """Start a job; returns its id, which no other job has.
@@ -92,10 +96,18 @@ class RayJobs:
         Raises:
             UploadError: If the working folder cannot be sent, or lacks an input of the command.
         """
+        # Who looks at jobs needs nothing of Ray's packer.
+        from cluster.upload import UploadError, choose
+
         upload = choose(request.working_dir, also=request.files)
         for name, path in request.inputs.items():
             if not upload.holds(path):
                 raise UploadError(_explain_missing(name, path, upload.root))
+            if left_out := upload.left_out(path):
+                _LOG.warning(
+                    "%s %s: files in it that are not sent: %d; %s keeps them out of the upload",
+                    *(name, path, left_out, _KEPT_OUT),
+                )
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job = f"{request.name}-{now}-{secrets.token_hex(2)}"
         options: dict[str, Any] = {}
@@ -145,32 +157,49 @@ class RayJobs:
         self, job: str, write: Callable[[str], None], waiting: Callable[[str], None]
     ) -> JobState:
         """Pass on a job's output as it comes; returns its state when it has ended."""
+        doubts = 0
 
-        async def tell_while_pending() -> None:
-            while True:
+        async def tail() -> None:
+            nonlocal doubts
+            async for text in self._client.tail_job_logs(job):
+                write(text)
+                doubts = 0
+
+        async def watch() -> None:
+            """Ends where the log's end may never come, as on a connection that was lost."""
+            nonlocal doubts
+            while doubts < _MOST_DOUBTS:
                 await asyncio.sleep(_PATIENCE_S)
                 try:
                     details = await asyncio.to_thread(self._client.get_job_info, job)
-                except (RuntimeError, OSError):
-                    continue  # Who reads the log will be told what is wrong, if it lasts.
-                if details.status != JobStatus.PENDING:
-                    return
-                waiting(f"{job} {_message(details)}")
+                except (RuntimeError, OSError) as error:
+                    doubts += 1
+                    if doubts >= _MOST_DOUBTS:
+                        raise error
+                    continue
+                doubts = doubts + 1 if details.status.is_terminal() else 0
+                if details.status == JobStatus.PENDING:
+                    waiting(f"{job} {_message(details)}")
 
-        async def tail() -> None:
-            pending = asyncio.create_task(tell_while_pending())
+        async def tail_or_give_up() -> None:
+            tasks = [asyncio.create_task(tail()), asyncio.create_task(watch())]
             try:
-                async for text in self._client.tail_job_logs(job):
-                    write(text)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
             finally:
-                pending.cancel()
+                for task in tasks:
+                    task.cancel()
 
         with self._explained(job), warnings.catch_warnings():
             self._client.get_job_info(job)  # Says so if there is none; the next call would crash.
             # Ray calls aiohttp in a way that warns its authors.
             warnings.simplefilter("ignore", DeprecationWarning)
-            asyncio.run(tail())
-        return self.state(job)
+            asyncio.run(tail_or_give_up())
+        state = self.state(job)
+        if not state.ended:
+            raise ClusterError(f"{self._named} {_closed(job)}")
+        return state
 
     def stop(self, job: str) -> JobState:
         """Ask a job to end: a run in training writes a checkpoint first."""
@@ -233,6 +262,8 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
         )
     if job is not None and (status == "404" or "does not exist" in text):
         return f"{address} has no job {job!r}; `metagan job list` names those it has"
+    if job is not None and "WebSocket" in text:
+        return f"{address} {_closed(job)}"
     if isinstance(error, ValueError | KeyError | TypeError) and there is None:
         return (
             f"what answers at {address} is no Ray dashboard ({in_short(error)}); its port is 8265 "
@@ -243,6 +274,13 @@ def _explain(address: str, job: str | None, error: BaseException, there: str | N
     differs = there is not None and there != ray.__version__
     versions = f" (its Ray is {there}, this machine's is {ray.__version__})" if differs else ""
     return f"{address}: {in_short(error)}{versions}"
+
+
+def _closed(job: str) -> str:
+    return (
+        f"closed the connection before {job} ended; `metagan job logs {job} --follow` follows it "
+        "again"
+    )
 
 
 def _through(address: str) -> str:
@@ -262,7 +300,7 @@ def _through(address: str) -> str:
 def _explain_missing(name: str, path: Path, root: Path) -> str:
     """Why an input of a command is not in its job's copy of the working folder, and the fix."""
     if (root / path).exists() and not path.is_absolute() and ".." not in path.parts:
-        why = ".gitignore, .rayignore or metagan itself keeps it out of the upload"
+        why = f"{_KEPT_OUT} keeps it out of the upload"
     else:
         why = f"{root} does not hold it"
     return (

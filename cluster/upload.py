@@ -1,7 +1,7 @@
 """What a job is sent of the working folder: a zip of what .gitignore and .rayignore leave.
 
 Ray's own packer would follow links in circles, wait for ever at a pipe, and find out after packing
-that it has packed too much. What is left out is decided by its own reading of those files.
+that it has packed too much. Both read the rules in those files with the same module.
 """
 
 import logging
@@ -13,25 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
-from ray._private.ray_constants import (
-    RAY_RUNTIME_ENV_IGNORE_GITIGNORE,
-    get_runtime_env_default_excludes,
-)
-from ray._private.runtime_env.packaging import (
+from ray._private.runtime_env.packaging import (  # type: ignore[attr-defined]
     GCS_STORAGE_MAX_SIZE,
-    _get_excludes,
-    get_excludes_from_ignore_files,
+    PathSpec,
 )
 
+from cluster.authentication import token_file
 from metagan import own_packages
 
 # Besides what .gitignore names: never wanted on a cluster, and large.
-EXCLUDED = (".git", ".venv", "runs", "*.egg-info", "__pycache__", ".mypy_cache", ".pytest_cache")
+EXCLUDED = (
+    *(".git", ".venv", "venv", "runs", "*.egg-info"),
+    *("__pycache__", ".mypy_cache", ".pytest_cache"),
+)
+# What Ray's own packer follows, too: 1 lets .gitignore count for nothing.
+_IGNORE_GITIGNORE = "RAY_RUNTIME_ENV_IGNORE_GITIGNORE"
 # What Python, Ray and this program import in a job, where the working folder comes first.
 _IMPORTED = frozenset(sys.stdlib_module_names) | {
     *("ray", "torch", "numpy", "pyarrow", "pydantic", "yaml", "safetensors", "xxhash", "PIL"),
     *("matplotlib", "sklearn", "scipy", "packaging", "rich", "tensorboardX", "google", "grpc"),
     *("requests", "aiohttp", "msgpack", "psutil", "filelock", "jsonschema", "click", "colorama"),
+    *("attr", "attrs", "certifi", "charset_normalizer", "colorful", "frozenlist", "idna"),
+    *("multidict", "propcache", "pydantic_core", "referencing", "rpds", "tqdm", "urllib3", "yarl"),
+    *("aiosignal", "annotated_types", "typing_extensions", "typing_inspection"),
 }
 _MIB = 1 << 20
 # Bytes of a zip for each file in it, besides its content and twice its name; rather too many.
@@ -69,6 +73,16 @@ class Upload:
             wanted == each or wanted in each.parents for each in (*self.files, *self.folders)
         )
 
+    def left_out(self, path: Path) -> int:
+        """How many files of a folder, relative to the root, are not sent, besides what never is."""
+        never = _rule(self.root, EXCLUDED)
+        found = (
+            Path(folder, name)
+            for folder, _, names in os.walk(os.path.normpath(self.root / path))
+            for name in names
+        )
+        return sum(f.relative_to(self.root) not in self.files and not never(f) for f in found)
+
     def write(self, file: Path) -> None:
         """The zip that Ray unpacks for the job; the same files always give the same bytes."""
         with ZipFile(file, "w", strict_timestamps=False) as archive:
@@ -91,18 +105,20 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
     files: dict[Path, int] = {}
     folders: list[Path] = []
     size = 0
-    rules = [_get_excludes(root, [*get_runtime_env_default_excludes(), *EXCLUDED])]
-    for path, entry in _walk(root, rules, [root.stat()]):
+    rules = [_rule(root, EXCLUDED)]
+    # The one that is used, and the one in the home folder.
+    tokens = [_stat_of(token_file(os.environ)), _stat_of(token_file({}))]
+    for path, entry in _walk(root, root, rules, [root.stat()]):
         relative = path.relative_to(root)
         if stat.S_ISDIR(entry.st_mode):
             folders.append(relative)
-        elif stat.S_ISREG(entry.st_mode):
+        elif any(token is not None and os.path.samestat(entry, token) for token in tokens):
+            _LOG.warning("%s is your token for Ray, and is not sent", path)
+        else:
             files[relative] = entry.st_size
             size += entry.st_size
             if len(files) > _MOST_FILES or size > _MOST_TIMES * GCS_STORAGE_MAX_SIZE:
                 break
-        else:
-            _LOG.warning("%s is no regular file, and is not sent", path)
     files |= {path: (root / path).stat().st_size for path in map(_normal, also)}
     _check_size(root, files)
     _check_names(root, files)
@@ -110,13 +126,15 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
 
 
 def _walk(
-    folder: Path, rules: list[_Rule], above: list[os.stat_result]
+    root: Path, folder: Path, rules: list[_Rule], above: list[os.stat_result]
 ) -> Iterator[tuple[Path, os.stat_result]]:
     """What is in a folder, and in those in it; of folders the empty ones."""
     try:
-        rules = [*rules, *get_excludes_from_ignore_files(folder, _reads_gitignore(), _LOG)]
         entries = sorted(folder.iterdir())
+        rules = [*rules, *_rules_in(folder)]
     except (OSError, UnicodeDecodeError) as error:
+        if any(excludes(folder / "file") for excludes in rules):
+            return  # `name/` leaves out what is in a folder, which Ray does not take for itself.
         reason = error.strerror if isinstance(error, OSError) else "its rules are not UTF-8 text"
         raise UploadError(
             f"{folder} cannot be sent: {reason}; change that, or keep it out with .rayignore"
@@ -124,18 +142,36 @@ def _walk(
     for path in entries:
         if any(excludes(path) for excludes in rules):
             continue
-        try:
-            entry = path.stat()
-        except OSError:
+        entry = _stat_of(path)
+        if entry is None:
             continue  # A link to nowhere, or in a circle.
-        if not stat.S_ISDIR(entry.st_mode):
+        is_folder = stat.S_ISDIR(entry.st_mode)
+        if not is_folder and not stat.S_ISREG(entry.st_mode):
+            _LOG.warning("%s is no regular file, and is not sent", path)
+        elif path.is_symlink() and not path.resolve().is_relative_to(root):
+            _LOG.warning("%s leads out of %s, and is not sent", path, root)
+        elif not is_folder:
             yield path, entry
         elif any(os.path.samestat(entry, parent) for parent in above):
             _LOG.warning("%s leads back to a folder that it is in, and is not followed", path)
-        elif not any(path.iterdir()):
-            yield path, entry
         else:
-            yield from _walk(path, rules, [*above, entry])
+            below = _walk(root, path, rules, [*above, entry])
+            yield from below if _holds_something(path) else [(path, entry)]
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether a folder is not empty, or cannot be read."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return True
+
+
+def _stat_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _check_names(root: Path, files: Mapping[Path, int]) -> None:
@@ -154,13 +190,22 @@ def _check_names(root: Path, files: Mapping[Path, int]) -> None:
     ours = all(Path(name, "__init__.py") in files for name in own_packages.NAMES)
     hidden = _IMPORTED if ours else {*_IMPORTED, "metagan"}
     for path in files:
-        name = path.parts[0] if path.parts[1:] == ("__init__.py",) else path.stem
-        importable = path.suffix == ".py" and (len(path.parts) == 1 or path.name == "__init__.py")
-        if importable and len(path.parts) <= 2 and name in hidden:
+        name = _module(path)
+        if name in hidden:
             raise UploadError(
                 f"{root / path} would be imported in the job in place of the module {name!r}; "
                 "rename it, or keep it out with .rayignore"
             )
+
+
+def _module(path: Path) -> str | None:
+    """What a file is imported as, if it is, where the folder comes first."""
+    if path.parts[1:] == ("__init__.py",):
+        return path.parts[0]
+    if len(path.parts) > 1 or path.suffix not in (".py", ".pyc", ".so"):
+        return None
+    # As name.cpython-311-x86_64-linux-gnu.so
+    return path.name.partition(".")[0] if path.suffix == ".so" else path.stem
 
 
 def _check_size(root: Path, files: Mapping[Path, int]) -> None:
@@ -179,8 +224,16 @@ def _check_size(root: Path, files: Mapping[Path, int]) -> None:
     )
 
 
-def _reads_gitignore() -> bool:
-    return os.environ.get(RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1"
+def _rules_in(folder: Path) -> Iterator[_Rule]:
+    with_git = os.environ.get(_IGNORE_GITIGNORE, "0") != "1"
+    for file in (*[folder / ".gitignore"] * with_git, folder / ".rayignore"):
+        if file.is_file():
+            yield _rule(folder, file.read_text("utf-8").splitlines())
+
+
+def _rule(folder: Path, patterns: Sequence[str]) -> _Rule:
+    spec = PathSpec.from_lines("gitwildmatch", patterns)  # type: ignore[no-untyped-call]
+    return lambda path: bool(spec.match_file(str(path.relative_to(folder))))
 
 
 def _normal(path: Path) -> Path:

@@ -13,13 +13,13 @@ from typing import Any
 
 from ray import cloudpickle
 from ray._private import ray_constants
-from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
-from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.job_config import JobConfig
 
 from metagan import own_packages
 
-_HOOK = "worker_process_setup_hook"
+_HOOK, _HOOK_VARIABLE = "worker_process_setup_hook", "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"
+#: The variable in which Ray tells a job's own process of the job.
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 class _LeftAlone(list[str]):
@@ -39,6 +39,21 @@ def job_options() -> dict[str, Any]:
     return options
 
 
+def python_path() -> str | None:
+    """PYTHONPATH for processes of Ray's own, without the working folder; None without any other.
+
+    An empty entry means that folder, as in `PYTHONPATH=$PYTHONPATH:lib`: Ray would not start beside
+    a `random.py`. Workers search the folder, after all others.
+    """
+    path = os.environ.get("PYTHONPATH", "")
+    try:
+        here = os.path.realpath(os.curdir)
+    except OSError:
+        return path or None  # The folder is gone.
+    entries = path.split(os.pathsep)
+    return os.pathsep.join(e for e in entries if os.path.realpath(e or here) != here) or None
+
+
 @contextlib.contextmanager
 def in_the_drivers_environment() -> Iterator[None]:
     """A Ray that is started inside of the block uses the Python of this process, as it is.
@@ -47,7 +62,7 @@ def in_the_drivers_environment() -> Iterator[None]:
     one machine they need no copy.
     """
     constants: Any = ray_constants
-    before = constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV
+    before = getattr(constants, "RAY_ENABLE_UV_RUN_RUNTIME_ENV", False)
     constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
     try:
         yield
@@ -98,9 +113,9 @@ def _folders_of_the_driver() -> list[str]:
 
 def _job_has_a_hook() -> bool:
     """Whether the Ray job that this process belongs to gives its workers something to do first."""
-    text = os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR)
+    text = os.environ.get(JOB_CONFIG)
     if not text:
         return False
     runtime_env = json.loads(text).get("runtime_env") or {}
     variables = runtime_env.get("env_vars") or {}
-    return _HOOK in runtime_env or WORKER_PROCESS_SETUP_HOOK_ENV_VAR in variables
+    return _HOOK in runtime_env or _HOOK_VARIABLE in variables

@@ -5,9 +5,12 @@ metagan` costs nothing. `docs/architecture.md` tells how the parts fit together.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+# As in `typing`, which a file in the working folder may still hide here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from metagan.cli.console import Console
     from metagan.dataset import ClassRecord, Dataset
     from metagan.evaluate.target import adapt_to_target, generate_samples
@@ -62,7 +65,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'metagan' has no attribute {name!r}")

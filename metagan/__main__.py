@@ -7,10 +7,11 @@ everything else by `main`, after it has taken our own packages.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from metagan.own_packages import ForeignPackageError, take_ours
 
+# As in `typing`, which is imported after `main` has seen to what is found under that name.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager

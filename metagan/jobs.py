@@ -62,7 +62,7 @@ class Jobs(Protocol):
     """The jobs of one cluster.
 
     Attributes:
-        address: Of its dashboard.
+        address: Of its dashboard, for messages: without a password.
     """
 
     address: str

@@ -29,11 +29,15 @@ def take_ours() -> None:
     Raises:
         ForeignPackageError: If another package has one of the names and is in use already.
     """
-    claim(ROOT)
+    import importlib
+
+    # An archive holds no files; what it is started with comes before all others.
+    if os.path.isdir(ROOT):
+        claim(ROOT)
     hide_nothing()
     for name in NAMES:
         # A folder without __init__.py has no file, but a path.
-        module = sys.modules[name]
+        module = importlib.import_module(name)
         found = getattr(module, "__file__", None) or str(next(iter(module.__path__), "?"))
         if os.path.realpath(os.path.dirname(found)) != os.path.realpath(os.path.join(ROOT, name)):
             raise ForeignPackageError(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_a_file_with_the_name_of_a_package_of_ours_is_not_imported(folder, name,
     assert "num_workers: 2" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["random.py", "yaml.py", "pydantic/__init__.py", "queue.py"])
+@pytest.mark.parametrize(
+    "name", ["random.py", "yaml.py", "pydantic/__init__.py", "queue.py", "typing.py", "signal.py"]
+)
 def test_a_file_with_the_name_of_a_module_that_we_use_is_not_imported(folder, name):
     put(folder, name)
     done = run(("-m", "metagan", "config", "show"), folder)
@@ -72,6 +75,20 @@ def test_a_package_that_is_in_use_already_is_named_in_one_line(folder):
     [line] = done.stderr.splitlines()
     assert f"{folder / 'cluster.py'} was imported as 'cluster'" in line
     assert "rename it" in line
+
+
+def test_an_archive_runs_what_it_holds(folder):
+    """As of `python -m zipapp`."""
+    archive = folder / "metagan.pyz"
+    with zipfile.ZipFile(archive, "w") as holder:
+        for name in ("metagan", "cluster", "tune"):
+            for file in (REPOSITORY / name).rglob("*.py"):
+                holder.write(file, file.relative_to(REPOSITORY))
+        holder.writestr("__main__.py", SCRIPT)
+    put(folder, "cluster.py")
+    done = run((str(archive), "config", "show"), folder)
+    assert done.returncode == 0, done.stderr
+    assert "num_workers: 2" in done.stdout
 
 
 def test_a_process_that_we_start_runs_our_module(folder):

@@ -67,7 +67,10 @@ def test_the_setting_wins_over_the_variable(
         ("metagan://10.0.0.5", "that is no address of a Ray"),
         ("10.0.0.5", "that is no address of a Ray"),
         ("head:99999", "a port is at most 65535"),
-        (" auto", "that is no address of a Ray"),
+        (" auto", "that is no address of a Ray (it begins or ends with a blank)"),
+        ("10.0.0.5:6379 ", "that is no address of a Ray (it begins or ends with a blank)"),
+        ("AUTO", "that is no address of a Ray"),
+        ("10.0.0.5:6379/", "that is no address of a Ray"),
     ],
 )
 def test_a_variable_that_names_no_ray_is_refused_by_its_name(
@@ -196,6 +199,8 @@ def test_a_pipe_in_place_of_a_token_is_not_waited_for(tmp_path: Path) -> None:
         (None, {}, Named("http://127.0.0.1:8265", "--address")),
         ("h:8265", {}, Named("http://h:8265", "--address")),
         ("https://h/ray/", {}, Named("https://h/ray", "--address")),
+        ("http://h:8265/#/jobs", {}, Named("http://h:8265", "--address")),
+        ("[::1]:8265", {}, Named("http://[::1]:8265", "--address")),
         (None, {"RAY_ADDRESS": DASHBOARD}, Named(DASHBOARD, "RAY_ADDRESS")),
         (
             None,
@@ -239,6 +244,26 @@ def test_what_is_no_dashboards_address_is_refused_by_who_named_it(
     with pytest.raises(ClusterError, match=f"^{by} is .* no address of a Ray dashboard") as caught:
         jobs_address(option, environment)
     assert "give --address http://HOST:8265" in str(caught.value)
+
+
+def test_a_password_in_an_address_is_used_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    monkeypatch.setattr("cluster.jobs.JobSubmissionClient", used.append)
+    url = "http://me:secret@h:8265"
+    jobs = RayJobs(url)
+    assert used == [url]
+    assert jobs.address == "http://***@h:8265"
+    told = [str(Named(url, "RAY_ADDRESS"))]
+    for address in (f"{url}5", "ray://me:secret@h:10001"):
+        with pytest.raises(ClusterError) as caught:
+            jobs_address(address, {})
+        told.append(str(caught.value))
+        with pytest.raises(ClusterError) as caught:
+            ray_to_join(None, {"RAY_ADDRESS": address})
+        told.append(str(caught.value))
+    for text in told:
+        assert "secret" not in text
+        assert "***@h:" in text
 
 
 Answer = Callable[[str], tuple[int, object]]

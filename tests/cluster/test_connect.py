@@ -20,7 +20,13 @@ from cluster.connect import RaySession, ray_session
 from cluster.errors import ClusterError
 from cluster.loopback import is_on_loopback_only
 from cluster.pool import WorkerPool
-from cluster.worker_start import in_the_drivers_environment
+from cluster.upload import _IGNORE_GITIGNORE
+from cluster.worker_start import (
+    _HOOK_VARIABLE,
+    JOB_CONFIG,
+    in_the_drivers_environment,
+    python_path,
+)
 from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
 
@@ -186,7 +192,12 @@ import numpy as np
 import ray
 from cluster.config import ClusterConfig
 from cluster.connect import ray_session
-from cluster.worker_start import in_the_drivers_environment
+from cluster.worker_start import (
+    _HOOK_VARIABLE,
+    JOB_CONFIG,
+    in_the_drivers_environment,
+    python_path,
+)
 from tests.cluster.listening import descendants, listening
 
 @ray.remote(num_cpus=1)
@@ -290,16 +301,63 @@ with ray_session(ClusterConfig(num_workers=1)):
     print(*ray.get(files.remote(), timeout=60), sep="\\n")
 assert os.environ["RAY_REDIS_ADDRESS"] == "127.0.0.1:9"
 """
-    for name in ("cluster.py", "tune.py", "wave.py"):
+    for name in ("cluster.py", "tune.py", "wave.py", "random.py", "yaml.py"):
         (tmp_path / name).write_text("raise ImportError(__file__)")
     (tmp_path / "mine.py").touch()
     with tempfile.TemporaryDirectory(prefix="mg-") as folder:
-        printed = run_python(code, cwd=tmp_path, HOME=folder, RAY_TMPDIR=folder)
+        # As of `export PYTHONPATH=$PYTHONPATH:...`: the empty entry is the working folder.
+        path = f":{REPOSITORY}"
+        printed = run_python(code, cwd=tmp_path, HOME=folder, RAY_TMPDIR=folder, PYTHONPATH=path)
     ours, tunes, wave, mine = map(Path, printed.splitlines())
     assert ours == REPOSITORY / "cluster" / "config.py"
     assert tunes == REPOSITORY / "tune" / "config.py"
     assert not wave.is_relative_to(tmp_path)
     assert mine == tmp_path / "mine.py"
+
+
+def test_names_of_rays_own_that_another_release_may_lack_are_not_needed() -> None:
+    constants, packer = ray._private.ray_constants, "ray._private.runtime_env.packaging"
+    assert ray._private.runtime_env.constants.RAY_JOB_CONFIG_JSON_ENV_VAR == JOB_CONFIG
+    assert constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR == _HOOK_VARIABLE
+    assert constants.RAY_RUNTIME_ENV_IGNORE_GITIGNORE == _IGNORE_GITIGNORE
+    code = f"""
+import importlib, sys
+import ray, ray.job_submission
+for module, name in (
+    ("ray._private.runtime_env.constants", "RAY_JOB_CONFIG_JSON_ENV_VAR"),
+    ("ray._private.ray_constants", "WORKER_PROCESS_SETUP_HOOK_ENV_VAR"),
+    ("ray._private.ray_constants", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"),
+    ("ray._private.services", "find_gcs_addresses"),
+    ("{packer}", "GCS_STORAGE_MAX_SIZE"),
+):
+    delattr(importlib.import_module(module), name)
+import cluster.connect, cluster.doctor, cluster.jobs
+from cluster.worker_start import in_the_drivers_environment, job_options
+with in_the_drivers_environment():
+    print(*job_options())
+"""
+    assert run_python(code) == "job_config runtime_env\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        (None, None),
+        ("", None),
+        (".", None),
+        (":/lib", "/lib"),
+        ("/lib:{here}:/more:", "/lib:/more"),
+        ("/lib", "/lib"),
+    ],
+)
+def test_processes_of_rays_own_do_not_search_the_working_folder(
+    path: str | None, kept: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if path is not None:
+        monkeypatch.setenv("PYTHONPATH", path.format(here=tmp_path))
+    assert python_path() == kept
 
 
 @pytest.mark.ray

@@ -1,13 +1,15 @@
 """What is said when a cluster's jobs cannot be reached."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
 import ray
 from ray.job_submission import JobStatus
 
-from cluster.errors import in_short
-from cluster.jobs import _explain, _message
+from cluster.errors import ClusterError, in_short
+from cluster.jobs import RayJobs, _explain, _message
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,75 @@ def test_an_error_is_told_by_its_kind(error: Exception, expected: str) -> None:
 )
 def test_why_a_job_failed_is_its_heading_and_the_fact(message: str | None, told: str) -> None:
     assert _message(SimpleNamespace(status=JobStatus.FAILED, message=message)) == told
+
+
+def _details(status: JobStatus) -> SimpleNamespace:
+    return SimpleNamespace(
+        submission_id="j",
+        status=status,
+        driver_exit_code=None,
+        message="",
+        metadata={},
+        entrypoint="python -m metagan train",
+        start_time=None,
+    )
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_log_that_never_ends_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    """As where a network drops a connection and tells neither side."""
+    looks: list[str] = []
+
+    class Client:
+        def get_job_info(self, job: str) -> SimpleNamespace:
+            looks.append(job)
+            if len(looks) > 2 and not there:
+                raise ConnectionError("no route")
+            return _details(JobStatus.RUNNING if len(looks) < 3 else JobStatus.SUCCEEDED)
+
+        async def tail_job_logs(self, _: str) -> AsyncIterator[str]:
+            yield "step 1"
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("cluster.jobs.JobSubmissionClient", lambda _: Client())
+    monkeypatch.setattr("cluster.jobs._PATIENCE_S", 0.001)
+    written: list[str] = []
+    jobs = RayJobs("http://h:1")
+    if there:
+        assert jobs.follow("j", written.append, written.append).status == "succeeded"
+    else:
+        with pytest.raises(ClusterError, match="nothing answers at http://h:1"):
+            jobs.follow("j", written.append, written.append)
+    assert written == ["step 1"]
+
+
+@pytest.mark.parametrize("closes", ["as if the job had ended", "abnormally"])
+def test_a_connection_that_ends_before_its_job_is_no_end_of_the_job(
+    closes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As through a proxy that gives up on a connection without traffic."""
+
+    class Client:
+        def get_job_info(self, _: str) -> SimpleNamespace:
+            return _details(JobStatus.RUNNING)
+
+        async def tail_job_logs(self, _: str) -> AsyncIterator[str]:
+            yield "step 1"
+            if closes == "abnormally":
+                raise RuntimeError("WebSocket connection closed unexpectedly with close code 1006")
+
+    monkeypatch.setattr("cluster.jobs.JobSubmissionClient", lambda _: Client())
+    written: list[str] = []
+    with pytest.raises(ClusterError) as caught:
+        RayJobs("http://h:1").follow("j", written.append, written.append)
+    assert written == ["step 1"]
+    assert str(caught.value) == (
+        "http://h:1 closed the connection before j ended; `metagan job logs j --follow` follows it "
+        "again"
+    )
 
 
 def test_the_servers_error_is_told_with_both_versions_where_they_differ() -> None:

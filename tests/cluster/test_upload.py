@@ -3,6 +3,7 @@
 import os
 import socket
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,64 @@ def test_pipes_sockets_and_links_in_circles_are_left_out_and_nothing_waits_for_t
     assert f"{root / 'real' / 'up'} leads back to a folder" in caplog.text
 
 
+def test_links_out_of_the_folder_are_not_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "work"
+    put(root, "kept", "shared/a.png")
+    put(tmp_path, "secret", "other/secret", "work-2/secret")
+    for name, target in (
+        ("file", tmp_path / "secret"),
+        ("relative", Path("../secret")),
+        ("folder", tmp_path / "other"),
+        ("neighbour", tmp_path / "work-2"),
+        ("shared/chain", root / "file"),
+        ("inside", root / "shared"),
+    ):
+        (root / name).symlink_to(target)
+    assert sent(root) == {"kept", "shared/a.png", "inside/a.png"}
+    for name in ("file", "relative", "folder", "neighbour", "shared/chain"):
+        assert f"{root / name} leads out of {root}, and is not sent" in caplog.text
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_the_token_for_ray_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, variable: bool
+) -> None:
+    """As where the folder is somebody's home."""
+    root = tmp_path / "home"
+    put(root, ".ray/auth_token", "keys/token", "run.yaml")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    if variable:
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(root / "keys" / "token"))
+    assert sent(root) == ({"run.yaml"} if variable else {"run.yaml", "keys/token"})
+
+
+def test_a_folder_that_cannot_be_read_is_refused_unless_the_rules_leave_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "run.yaml", "private/key")
+    iterdir = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "private":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UploadError, match="private cannot be sent: Permission denied"):
+        choose(tmp_path)
+    (tmp_path / ".gitignore").write_text("private/\n")
+    assert set(map(str, choose(tmp_path).files)) == {"run.yaml", ".gitignore"}
+
+
 @pytest.mark.parametrize(
-    "name", ["random.py", "numpy/__init__.py", "queue.py", "metagan.py", "metagan/__init__.py"]
+    "name",
+    [
+        *("random.py", "numpy/__init__.py", "queue.py", "metagan.py", "metagan/__init__.py"),
+        *("attr.py", "random.pyc", "torch.cpython-311-x86_64-linux-gnu.so"),
+    ],
 )
 def test_what_would_hide_a_module_from_the_job_is_refused_by_its_file(
     tmp_path: Path, name: str
@@ -100,6 +157,7 @@ def test_what_would_hide_a_module_from_the_job_is_refused_by_its_file(
 def test_files_that_hide_nothing_are_sent(tmp_path: Path) -> None:
     root = tmp_path / "work"
     names = {"cluster.py", "tune/__init__.py", "metagan/data.csv", "sub/random.py", "random.txt"}
+    names |= {"numpy/notes.py", "random.old.py", "torch/sub/__init__.py"}
     put(root, *names)
     assert sent(root) == names
     # A checkout of this program, whose code then runs on the cluster.
@@ -144,7 +202,12 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_input_that_is_not_sent_is_told_before_anything_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str, why: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    path: str,
+    why: str,
 ) -> None:
     root = tmp_path / "work"
     put(root, "data/letters/a.png", "runs/mine/config.yaml", "kept/a.png")
@@ -172,3 +235,9 @@ def test_an_input_that_is_not_sent_is_told_before_anything_is(
     submit("kept")
     submit("./kept/a.png")
     assert len(calls) == 2
+    assert caplog.text == ""
+    # A table whose pictures stay here.
+    put(root, "part/labels.csv", "part/a.png", "part/b/c.png")
+    (root / "part" / ".gitignore").write_text("*.png\n")
+    submit("./part")
+    assert f"{name} part: files in it that are not sent: 2; .gitignore" in caplog.text
