@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from metagan.dataset import ClassRecord, Dataset
 from metagan.settings import (
@@ -59,6 +60,18 @@ def tiny_config(**sections: object) -> RunConfig:
         "warmup": WarmupConfig(),
     }
     return RunConfig.model_validate(values | sections, strict=False)
+
+
+def write_pictures(folder: Path, data: Dataset, *, turned: bool = False) -> Path:
+    """A data set as folders domain/class/NN.png, dark on white if `turned`."""
+    for index, record in enumerate(data.classes):
+        place = folder / record.domain / record.label
+        place.mkdir(parents=True, exist_ok=True)
+        for number, sample in enumerate(data.class_samples(index)):
+            Image.fromarray(255 - sample[0] if turned else sample[0]).save(
+                place / f"{number:02d}.png"
+            )
+    return folder
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:

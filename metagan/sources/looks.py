@@ -4,7 +4,7 @@ Shapes: N samples of C channels and H x W pixels.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metagan.dataset import DataError, Dataset
 from metagan.sources.decode import LEAST_CONTRAST, Traits
+from metagan.sources.names import a_few
 from metagan.words import agreeing, counted
 
 if TYPE_CHECKING:  # What finds them leaves out blank samples.
@@ -240,7 +241,7 @@ def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
         return [f"dim: the darkest pixel of all pictures is {darkest} of 255"]
     notes = []
     if dim:
-        named = _named([f"{domain} ({top} of 255)" for domain, top in dim.items()])
+        named = a_few([f"{domain} ({top} of 255)" for domain, top in dim.items()])
         notes.append(
             f"dim: the brightest pixels of some domains are dark: {named}; if their files use a "
             "smaller scale than the others, scale them alike"
@@ -249,7 +250,7 @@ def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
     dark = [domain for domain, found in levels.items() if found[1] < 255 - _BRIGHT]
     if bright and dark:
         notes.append(
-            f"polarity: most pixels are bright in {_named(bright)} and dark in {_named(dark)}; if "
+            f"polarity: most pixels are bright in {a_few(bright)} and dark in {a_few(dark)}; if "
             "ink is dark in some and bright in others, invert the files of one side"
         )
     inverted = bool(dataset.origin.get("inverted"))
@@ -260,12 +261,6 @@ def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
             f"ground, set data.invert={other}"
         )
     return notes
-
-
-def _named(domains: Sequence[str], *, most: int = 5) -> str:
-    """The first of some domains, and how many more there are."""
-    more = [f"{len(domains) - most} more"] if len(domains) > most else []
-    return ", ".join([*domains[:most], *more])
 
 
 def _levels_of(dataset: Dataset, domain: str) -> tuple[int, int, int]:

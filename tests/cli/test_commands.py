@@ -14,8 +14,7 @@ from metagan.cli.app import run_cli
 from metagan.cli.context import Context, Finding
 from metagan.cli.options import load, load_data, load_run, override
 from metagan.config import ConfigError, load_config
-from metagan.dataset import Dataset
-from tests.helpers import bars
+from tests.helpers import bars, write_pictures
 from tune.config import SearchJobConfig
 
 
@@ -148,7 +147,7 @@ def test_prepared_data_are_the_same_data(pictures, tmp_path, capsys):
 def test_the_command_that_prepare_prints_can_be_run_as_it_is(
     num_domains, classes, settings, tmp_path, capsys
 ):
-    data = write_pictures(bars(num_domains, classes), tmp_path / "bars")
+    data = write_pictures(tmp_path / "bars", bars(num_domains, classes))
     out = tmp_path / "prepared"
     line = ["data", "prepare", str(data), str(out), "data.image_size=16"]
     assert run_cli(line, context_with()) == 0
@@ -162,23 +161,13 @@ def test_the_command_that_prepare_prints_can_be_run_as_it_is(
 
 
 def test_data_of_two_classes_are_for_measuring_on(tmp_path, capsys):
-    data = write_pictures(bars(1, 2), tmp_path / "bars")
+    data = write_pictures(tmp_path / "bars", bars(1, 2))
     assert run_cli(["data", "inspect", str(data)], context_with()) == 0
     inspected = capsys.readouterr().out
     assert run_cli(["data", "prepare", str(data), str(tmp_path / "out")], context_with()) == 0
     for text in (inspected, capsys.readouterr().out):
         assert "too little to train on" in text
         assert text.rstrip().endswith("fewer do: metagan evaluate --data")
-
-
-def write_pictures(data: Dataset, folder: Path) -> Path:
-    """As folders domain/class/picture."""
-    for index, record in enumerate(data.classes):
-        place = folder / record.domain / record.label
-        place.mkdir(parents=True)
-        for number, sample in enumerate(data.class_samples(index)):
-            Image.fromarray(sample[0]).save(place / f"{number}.png")
-    return folder
 
 
 def test_unusable_data_are_an_error_of_the_user(tmp_path, capsys):

@@ -6,29 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from metagan.cli.app import run_cli
 from metagan.config import to_yaml
-from metagan.dataset import DataError, Dataset
+from metagan.dataset import DataError
 from metagan.pictures import png_bytes
 from metagan.report.headline import headline
 from metagan.run_folder import RunFolder
 from metagan.settings import RunConfig
 from metagan.workflow.evaluate import Target, build_subject, leak_of
 from metagan.workflow.setup import load_run, prepare
-from tests.helpers import bars, tiny_config
+from tests.helpers import bars, tiny_config, write_pictures
 from tests.workflow.conftest import Quiet, local_context, run_training
-
-
-def write_pictures(folder: Path, data: Dataset, *, turned: bool = False) -> Path:
-    """A data set as folders of PNG, dark on white if `turned`."""
-    for index, record in enumerate(data.classes):
-        for number, sample in enumerate(data.class_samples(index)):
-            file = folder / record.domain / record.label / f"{number:02d}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(255 - sample[0] if turned else sample[0]).save(file)
-    return folder
 
 
 def folder_config(path: Path, cache: Path, **data: object) -> RunConfig:

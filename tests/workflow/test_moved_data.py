@@ -11,7 +11,6 @@ from PIL import Image
 from cluster.config import JobConfig
 from metagan.cli.app import run_cli
 from metagan.config import ConfigError, load_config, to_yaml
-from metagan.dataset import Dataset
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.sources.arrow import prepare
@@ -19,21 +18,12 @@ from metagan.workflow.evaluate import build_subject
 from metagan.workflow.setup import data_record, load_run
 from metagan.workflow.setup import prepare as prepare_run
 from metagan.workflow.train import check_same_run
-from tests.helpers import bars, tiny_config
+from tests.helpers import bars, tiny_config, write_pictures
 from tests.workflow.conftest import Quiet, local_context, run_training
 from tune.config import SearchJobConfig
 from tune.search import DATA_FILE, SETTINGS_FILE, _check_same_search, search
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2, "steps": 1}
-
-
-def write_pictures(data: Dataset, folder: Path) -> Path:
-    for index, record in enumerate(data.classes):
-        place = folder / record.domain / record.label
-        place.mkdir(parents=True)
-        for number, sample in enumerate(data.class_samples(index)):
-            Image.fromarray(sample[0]).save(place / f"{number}.png")
-    return folder
 
 
 def config_of(path: Path, cache: Path, **data: Any) -> RunConfig:
@@ -44,7 +34,7 @@ def config_of(path: Path, cache: Path, **data: Any) -> RunConfig:
 @pytest.fixture
 def moved(tmp_path: Path) -> Path:
     """A run in `run`, whose data have been moved from `here` to the folder returned."""
-    here = write_pictures(bars(drawings=6), tmp_path / "here")
+    here = write_pictures(tmp_path / "here", bars(drawings=6))
     run_training(config_of(here, tmp_path / "cache"), tmp_path / "run")
     return here.rename(tmp_path / "there")
 
@@ -82,7 +72,7 @@ def test_the_same_data_in_another_form_are_the_same_data(tmp_path: Path, moved: 
 
 
 def test_inverted_data_in_prepared_form_are_the_same_data(tmp_path: Path) -> None:
-    here = write_pictures(bars(drawings=6), tmp_path / "here")
+    here = write_pictures(tmp_path / "here", bars(drawings=6))
     config = config_of(here, tmp_path / "cache", invert=True)
     run_training(config, tmp_path / "run")
     ready = prepare(prepare_run(config).dataset, tmp_path / "prepared")
@@ -115,7 +105,7 @@ def test_a_run_does_not_go_on_with_other_data_and_says_what_differs(
     elif change == "domain added":
         shutil.copytree(moved / "domain1", moved / "more")
     else:
-        Image.new("L", (16, 16), 77).save(one / "0.png")
+        Image.new("L", (16, 16), 77).save(one / "00.png")
     before = (tmp_path / "run" / "config.yaml").read_bytes()
     with pytest.raises(RunError, match="was started on other data") as caught:
         resume(tmp_path, config_of(moved, tmp_path / "cache"))
@@ -169,7 +159,7 @@ def test_a_leak_may_be_allowed_in_a_search_that_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
-    data = write_pictures(bars(drawings=6), tmp_path / "data")
+    data = write_pictures(tmp_path / "data", bars(drawings=6))
     values = config_of(data, tmp_path / "cache").model_dump()
     config = SearchJobConfig.model_validate({**values, "evaluate": {"shots": [1]}})
     (tmp_path / "out" / "tune").mkdir(parents=True)
