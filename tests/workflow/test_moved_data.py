@@ -67,8 +67,10 @@ def test_a_run_goes_on_where_its_data_are_now(
 def test_the_same_data_in_another_form_are_the_same_data(tmp_path: Path, moved: Path) -> None:
     for source in ("auto", "image_folder"):
         resume(tmp_path, config_of(moved, tmp_path / "cache", source=source))
+        assert load_run(tmp_path / "run").config.data.source == source
     prepared = prepare(bars(drawings=6), tmp_path / "prepared")
     resume(tmp_path, config_of(prepared, tmp_path / "cache", source="arrow"))
+    assert load_run(tmp_path / "run").config.data.path == str(prepared)
 
 
 def test_inverted_data_in_prepared_form_are_the_same_data(tmp_path: Path) -> None:
@@ -77,6 +79,7 @@ def test_inverted_data_in_prepared_form_are_the_same_data(tmp_path: Path) -> Non
     run_training(config, tmp_path / "run")
     ready = prepare(prepare_run(config).dataset, tmp_path / "prepared")
     resume(tmp_path, config_of(ready, tmp_path / "cache", source="arrow", invert=True))
+    assert load_run(tmp_path / "run").config.data.path == str(ready)
 
 
 def test_other_settings_of_the_data_still_make_another_run(tmp_path: Path, moved: Path) -> None:
