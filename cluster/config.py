@@ -102,8 +102,9 @@ class ClusterConfig(Config):
         description="Where the meta-gradients of an outer step are larger in all (MiB), tasks on "
         "the workers' nodes add up neighbouring ones, and the driver takes in sums; null: never.",
     )
+    # Ray has taken more than a minute to start one worker on a machine that others keep busy.
     placement_timeout_s: float = Field(
-        60.0,
+        180.0,
         gt=0,
         description="Seconds to wait for min_workers, or for an evaluation's first task, before "
         "saying what is missing.",

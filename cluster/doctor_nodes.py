@@ -19,7 +19,7 @@ MORE_SHARED_MEMORY = (
     "start the container with --shm-size=2g (Kubernetes: an emptyDir with medium: Memory)"
 )
 _MAX_CLOCK_S = 5.0
-_PROBE_TIMEOUT_S = 90.0
+_PROBE_TIMEOUT_S = 240.0
 _GIB = 1 << 30
 _MOST_NAMED = 3
 

@@ -17,7 +17,8 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.errors import ClusterError
 
-_NODE_TIMEOUT_S = 60.0
+# As in `cluster.placement_timeout_s`: a busy node may need minutes to start one process.
+_NODE_TIMEOUT_S = 180.0
 
 
 def host_report() -> dict[str, Any]:

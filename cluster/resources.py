@@ -166,8 +166,9 @@ def _describe_wait(config: ClusterConfig, setting: str) -> str:
     if shortage is not None:
         return shortage
     free = ray.available_resources()  # type: ignore[no-untyped-call]
-    return (
-        f"the cluster could hold {config.num_workers} workers with {WorkerShape.of(config)} each, "
-        f"but only {free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free or its nodes "
-        f"are slow to start them; stop other jobs or raise {setting}"
-    )
+    shape = WorkerShape.of(config)
+    held = f"the cluster could hold {config.num_workers} workers with {shape} each"
+    left = f"{free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free"
+    if shape.count_in(free):
+        return f"{held}, and {left}: its nodes are slow to start them, or frozen; raise {setting}"
+    return f"{held}, but only {left}; stop other jobs or raise {setting}"

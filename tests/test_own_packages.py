@@ -24,7 +24,7 @@ def run(command, folder, **environment):
         env={**kept, "PYTHONPATH": str(REPOSITORY), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -98,7 +98,7 @@ class Script:
         with mock.patch.object(Ledger, "admit", told):
             yield
 
-    def wait_for_the_others(self, timeout_s: float = 60.0) -> None:
+    def wait_for_the_others(self, timeout_s: float = 240.0) -> None:
         """Returns when the driver has accepted what `accepting` waits for."""
         deadline = time.monotonic() + timeout_s
         while not (self.folder / "accepted").exists():

@@ -67,7 +67,7 @@ def pids(runner: RayRunner) -> list[int]:
     return [worker.pid for worker in runner._pool.workers if worker.pid is not None]
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 120.0) -> bool:
+def wait_for(condition: Callable[[], bool], *, seconds: float = 240.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -85,11 +85,22 @@ def test_a_head_that_does_not_say_what_is_missing_does_not_hold_the_driver(
     held.set()
 
 
-def test_what_is_missing_names_the_setting_that_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("free", "end"),
+    [
+        ({}, "but only 0 CPU and 0 GPU are free; stop other jobs or raise cluster."),
+        ({"CPU": 0.5}, "but only 0.5 CPU and 0 GPU are free; stop other jobs or raise cluster."),
+        ({"CPU": 4.0}, "and 4 CPU and 0 GPU are free: its nodes are slow to start them, or frozen"),
+    ],
+)
+def test_what_is_missing_is_room_or_a_node_that_starts_nothing(
+    free: dict[str, float], end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cluster.resources.node_resources", lambda _: [{"CPU": 8.0}])
-    monkeypatch.setattr("cluster.resources.ray.available_resources", dict)
+    monkeypatch.setattr("cluster.resources.ray.available_resources", lambda: free)
     said = describe_wait(ClusterConfig(num_workers=2), "cluster.quorum_timeout_s")
-    assert said.endswith("stop other jobs or raise cluster.quorum_timeout_s")
+    assert end in said
+    assert said.endswith("raise cluster.quorum_timeout_s")
 
 
 def test_a_node_that_dies_with_its_workers_is_charged_once() -> None:

@@ -22,7 +22,7 @@ def late_by(delay_s: float, item: int) -> int:
 
 
 def test_results_come_in_order_and_an_item_may_take_longer_than_its_placement() -> None:
-    work = RayMap(settings(2, placement_timeout_s=60.0))
+    work = RayMap(settings(2))
     assert list(work(late_by, 0.01, list(range(7)))) == [n * n for n in range(7)]
     # Its processes are there by now, so that the deadline of a task that starts is short.
     short = RayMap(settings(1, placement_timeout_s=2.0))
