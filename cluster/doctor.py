@@ -18,13 +18,13 @@ from cluster.connect import ZERO_COPY_TENSORS
 from cluster.doctor_nodes import (
     MIN_SHARED_BYTES,
     MORE_SHARED_MEMORY,
+    Finding,
     check_cluster,
     check_room,
     judge_storage,
 )
 from cluster.errors import ClusterError
 from cluster.probe import host_report, storage_error
-from metagan.cli.context import Finding
 from metagan.sources.cache import cache_roots
 
 _MIN_FREE_BYTES = 1 << 30

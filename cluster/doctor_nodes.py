@@ -3,14 +3,14 @@
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from cluster.addresses import Named, connection_to
 from cluster.config import ClusterConfig
 from cluster.connect import ZERO_COPY_TENSORS
 from cluster.errors import in_short
 from cluster.resources import WorkerShape, allows, describe_shortage
-from metagan.cli.context import Finding
 from metagan.own_packages import module_command
 
 #: Less shared memory than this is too little for Ray.
@@ -22,6 +22,24 @@ _MAX_CLOCK_S = 5.0
 _PROBE_TIMEOUT_S = 240.0
 _GIB = 1 << 30
 _MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `metagan doctor`.
+
+    Attributes:
+        level: "ok"; "warning": training works, though slower or less safely than it could;
+            "problem": training would fail.
+        topic: What was looked at.
+        text: What was found.
+        fix: What to do about it; empty when nothing needs doing.
+    """
+
+    level: Literal["ok", "warning", "problem"]
+    topic: str
+    text: str
+    fix: str = ""
 
 
 def check_cluster(

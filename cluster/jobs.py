@@ -32,7 +32,7 @@ from cluster.authentication import HOW_TO_GIVE_A_TOKEN
 from cluster.connect import joining_environment
 from cluster.environment import quieter
 from cluster.errors import ClusterError, in_short
-from metagan.jobs import JobRequest, JobState
+from cluster.job_request import JobRequest, JobState
 from metagan.words import agreeing
 
 # How long a job that is stopped may take to end, for its outer step and a checkpoint; Ray's three

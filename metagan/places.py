@@ -165,3 +165,22 @@ _KINDS: tuple[tuple[Callable[[Path], bool], str], ...] = (
         "generated samples (metagan generate)",
     ),
 )
+
+
+def folder_in_data(folder: Path, data: str | None) -> str | None:
+    """A clause where a folder that is about to be written to lies in the data; else None.
+
+    Args:
+        folder: It may not exist yet.
+        data: `data.path`.
+    """
+    if data is None:
+        return None
+    read = Path(data).expanduser().resolve()
+    place = folder.resolve()
+    if read not in (place, *place.parents):
+        return None
+    return (
+        f"{place} is inside data.path {read}; whatever else reads that folder may take its "
+        "pictures for data, so a place beside the data is safer"
+    )

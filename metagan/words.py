@@ -1,4 +1,7 @@
-"""Counts in messages."""
+"""Counts and commands in messages."""
+
+import shlex
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str, nouns: str | None = None) -> str:
@@ -9,3 +12,8 @@ def counted(number: int, noun: str, nouns: str | None = None) -> str:
 def agreeing(number: float, noun: str, nouns: str | None = None) -> str:
     """The noun as it stands behind this number."""
     return noun if number == 1 else nouns or noun + "s"
+
+
+def command_line(*words: object, program: Sequence[str] = ("metagan",)) -> str:
+    """A command that can be pasted into a shell, whatever is in its paths."""
+    return shlex.join([*program, *map(str, words)])

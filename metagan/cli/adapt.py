@@ -1,9 +1,12 @@
 """`metagan adapt`: fit a trained initialization to a new domain."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from metagan.cli.context import Context
+from cluster.config import JobConfig
+from metagan.cli.console import Console
 from metagan.cli.options import (
     Parser,
     add_command,
@@ -13,7 +16,13 @@ from metagan.cli.options import (
     whole,
 )
 from metagan.cli.outputs import check_out_folder
+from metagan.config import COMMAND_LINE, Loaded
+from metagan.exits import EXIT_DONE
 from metagan.places import check_exists
+from metagan.words import command_line, counted
+
+if TYPE_CHECKING:
+    from metagan.workflow.setup import LoadedRun
 
 DESCRIPTION = """\
 Adapt a trained initialization to a domain it has never seen, from a handful of
@@ -61,12 +70,57 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_overrides(parser)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Adapt; see `metagan.workflow.adapt`."""
     # Mistakes are told before torch takes seconds to import.
-    load_run(args, context)
+    loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
-    from metagan.workflow.adapt import adapt_command
+    from metagan.sources.notes import POLARITY
+    from metagan.workflow.adapt import (
+        adapt_run,
+        default_steps,
+        read_support,
+        save_adapted,
+        write_preview,
+    )
 
-    return adapt_command(args, context)
+    run = _as_told(loaded, args.run)
+    classes, notes = read_support(args.support, run.reading)
+    for note in notes:
+        tell = console.warn if note.startswith(POLARITY) else console.print
+        tell(note)
+    steps = default_steps(run) if args.steps is None else args.steps
+    seed = run.config.seed if args.seed is None else args.seed
+    sizes = sorted({len(pictures) for pictures in classes.values()})
+    console.print(
+        f"adapting {args.run} (outer step {run.step}) to "
+        f"{counted(len(classes), 'class', 'classes')} with "
+        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} pictures each, "
+        f"{steps} inner steps"
+    )
+    if run.reading.inverted:
+        console.print("dark and bright are swapped here, and swapped back in what is generated")
+    target = adapt_run(run, classes, steps=steps, seed=seed)
+    save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
+    write_preview(args.out / "preview.png", run, target, seed=seed)
+    console.print(f"wrote {args.out} (preview.png: your pictures, then generated ones)")
+    following = command_line(
+        "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
+    )
+    console.print(f"next: {following}")
+    return EXIT_DONE
+
+
+def _as_told(loaded: "Loaded[JobConfig]", folder: Path) -> "LoadedRun":
+    """The run with these settings; what they say of the support is not said of its pictures."""
+    from metagan.workflow.setup import load_run as open_run
+
+    run, settings = open_run(folder, JobConfig), loaded.config
+    reading = run.reading
+    if loaded.provenance["data.invert"] == COMMAND_LINE:
+        reading = replace(reading, inverted=settings.data.invert)
+    if loaded.provenance["data.white"] == COMMAND_LINE and settings.data.white is not None:
+        white = settings.data.white
+        reading = replace(reading, whites={"integers": white, "floats": white})
+    return replace(run, config=settings, gan=replace(run.gan, config=settings.gan), reading=reading)

@@ -7,18 +7,13 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from metagan.cli.console import Console
-from metagan.cli.context import (
-    EXIT_CLOSED_PIPE,
-    EXIT_INTERRUPTED,
-    EXIT_USAGE,
-    Context,
-)
 from metagan.cli.options import Parser, UsageError, sort_extras
 from metagan.config import ConfigError
+from metagan.exits import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_USAGE
 from metagan.version import tool_version
 
 COMMANDS = (
@@ -59,12 +54,11 @@ resources, 130 interrupted (a checkpoint is written)
 METAGAN_DEBUG=1 adds a traceback to errors"""
 
 
-def run_cli(argv: Sequence[str], make_context: Callable[[Console], Context]) -> int:
+def run_cli(argv: Sequence[str]) -> int:
     """Run one command line.
 
     Args:
         argv: Arguments after the program's name.
-        make_context: Builds what commands are given around the console chosen by the arguments.
 
     Returns:
         The exit code. Errors of the user are printed to standard error, one line per problem;
@@ -76,7 +70,7 @@ def run_cli(argv: Sequence[str], make_context: Callable[[Console], Context]) -> 
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _dispatch(argv, make_context)
+        code = _dispatch(argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("metagan: interrupted", file=sys.stderr)
@@ -125,7 +119,7 @@ def _joined_resume(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -> int:
+def _dispatch(argv: Sequence[str]) -> int:
     parser = build_parser()
     argv = _joined_resume(argv)
     argv = [*(word for first in argv[:1] for word in SHORT.get(first, (first,))), *argv[1:]]
@@ -150,7 +144,7 @@ def _dispatch(argv: Sequence[str], make_context: Callable[[Console], Context]) -
         return EXIT_USAGE
     sort_extras(parser, args, extras)
     with Console(log_format=getattr(args, "log_format", "auto")) as console, _logged_to(console):
-        code: int = _module(args.command).run(args, make_context(console))
+        code: int = _module(args.command).run(args, console)
     return code
 
 

@@ -3,9 +3,11 @@
 import argparse
 import json
 
-from metagan.cli.context import EXIT_DONE, Context
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, load
 from metagan.config import ConfigError, describe, json_schema, list_settings, to_yaml
+from metagan.exits import EXIT_DONE
+from tune.config import SearchJobConfig
 
 DESCRIPTION = """\
 Look at settings. They come from their defaults, then from the YAML file given
@@ -61,21 +63,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     explain.add_argument("key", nargs="?", metavar="KEY", help="such as inner.lr, or inner")
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Print what was asked for."""
     if args.part == "show":
-        loaded = load(args, context)
-        context.console.print(to_yaml(loaded.config, comments=loaded.provenance).rstrip())
+        loaded = load(args)
+        console.print(to_yaml(loaded.config, comments=loaded.provenance).rstrip())
     elif args.part == "schema":
-        context.console.print(json.dumps(json_schema(context.search_model), indent=2))
+        console.print(json.dumps(json_schema(SearchJobConfig), indent=2))
     else:
-        _explain(args.key, context)
+        _explain(args.key, console)
     return EXIT_DONE
 
 
-def _explain(key: str | None, context: Context) -> None:
+def _explain(key: str | None, console: Console) -> None:
     # Of all commands together: those of a search too.
-    model, console = context.search_model, context.console
+    model = SearchJobConfig
     prefix = f"{key}." if key else ""
     section = [known for known in list_settings(model) if known.key.startswith(prefix)]
     if section:

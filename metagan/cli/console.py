@@ -6,7 +6,6 @@ A job's log is a file: nothing there may move the cursor, and a line every few s
 import json
 import math
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +19,6 @@ if TYPE_CHECKING:  # Only a terminal pays for importing it.
 LogFormat = Literal["auto", "logfmt", "json"]
 _LIVE_INTERVAL_S = 0.2
 _BAR_WIDTH = 30
-
-
-def command_line(*words: object, program: Sequence[str] = ("metagan",)) -> str:
-    """A command that can be pasted into a shell, whatever is in its paths."""
-    return shlex.join([*program, *map(str, words)])
 
 
 class Console:

@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metagan.cli.console import command_line
-from metagan.cli.context import EXIT_DONE, Context
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
 from metagan.cli.outputs import check_out_file, check_out_folder
+from metagan.exits import EXIT_DONE
 from metagan.settings import RunConfig, TaskConfig
-from metagan.words import counted
+from metagan.words import command_line, counted
 
 if TYPE_CHECKING:
     from metagan.dataset import Dataset
@@ -73,16 +73,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_settings(prepare)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Inspect or prepare."""
     if args.part == "inspect":
-        _inspect(args, context)
+        _inspect(args, console)
     else:
-        _prepare(args, context)
+        _prepare(args, console)
     return EXIT_DONE
 
 
-def _inspect(args: argparse.Namespace, context: Context) -> None:
+def _inspect(args: argparse.Namespace, console: Console) -> None:
     from metagan.sources.inspect import contact_sheet, format_summary, inspect_dataset
     from metagan.sources.registry import load_dataset
 
@@ -90,33 +90,33 @@ def _inspect(args: argparse.Namespace, context: Context) -> None:
         # PATH may be left out, and then a setting stands in its place.
         args.overrides.insert(0, args.path)
         args.path = None
-    config = load_data(args, context, args.path, args.overrides)
+    config = load_data(args, args.path, args.overrides)
     if args.sheet is not None:
         check_out_file(args.sheet, "--sheet")
     dataset = load_dataset(config.data)
     width = shutil.get_terminal_size().columns
-    context.console.print(format_summary(inspect_dataset(dataset), width).rstrip())
-    context.console.print(_enough(dataset, config.task))
-    context.console.print(_division(dataset, config))
+    console.print(format_summary(inspect_dataset(dataset), width).rstrip())
+    console.print(_enough(dataset, config.task))
+    console.print(_division(dataset, config))
     if args.sheet is not None:
         contact_sheet(dataset, args.sheet)
-        context.console.print(f"wrote {args.sheet}")
+        console.print(f"wrote {args.sheet}")
 
 
-def _prepare(args: argparse.Namespace, context: Context) -> None:
+def _prepare(args: argparse.Namespace, console: Console) -> None:
     from metagan.dataset import DataError
     from metagan.sources.arrow import check_target, prepare
     from metagan.sources.registry import load_dataset
 
-    config = load_data(args, context, args.path, args.overrides)
+    config = load_data(args, args.path, args.overrides)
     args.out = args.out.expanduser()
     check_out_folder(args.out, "OUT", new=False)
     check_target(args.out)
     dataset = load_dataset(config.data)
     written = prepare(dataset, args.out)
     for note in dataset.notes:
-        context.console.warn(note)
-    context.console.print(
+        console.warn(note)
+    console.print(
         f"wrote {counted(len(dataset.samples), 'sample')} of "
         f"{counted(dataset.num_classes, 'class', 'classes')} in "
         f"{counted(len(dataset.domains), 'domain')} to {written}"
@@ -124,7 +124,7 @@ def _prepare(args: argparse.Namespace, context: Context) -> None:
     try:
         _, settings = _splits(dataset, config)
     except DataError as error:
-        context.console.print(f"too little to train on: {error}")
+        console.print(f"too little to train on: {error}")
         return
     following = command_line(
         "train",
@@ -134,7 +134,7 @@ def _prepare(args: argparse.Namespace, context: Context) -> None:
         f"data.channels={config.data.channels}",
         *settings,
     )
-    context.console.print(f"train on it: {following}")
+    console.print(f"train on it: {following}")
 
 
 def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]:

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from metagan.cli.context import EXIT_DONE, EXIT_RESOURCES, Context
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, UsageError, add_command, add_settings, load
+from metagan.exits import EXIT_DONE, EXIT_RESOURCES
 
 DESCRIPTION = """\
 Check this machine, and with --address every node of a Ray cluster: versions,
@@ -37,18 +38,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_settings(parser)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Print the findings, then how many there are."""
     given = [each for each in args.overrides if each.lstrip("-").startswith("cluster.address=")]
     if args.address is not None and given:
         raise UsageError(f"--address {args.address} and {given[-1]} name a Ray each; give one")
     first = [] if args.address is None else [f"cluster.address={args.address}"]
-    config = load(args, context, *first).config
-    findings = context.diagnose(config, args.run)
+    config = load(args, *first).config
+    from cluster.doctor import diagnose
+
+    findings = diagnose(config, args.run)
     for finding in findings:
         fix = f"; fix: {finding.fix}" if finding.fix else ""
-        context.console.print(f"{_MARKS[finding.level]:<4}  {finding.topic}: {finding.text}{fix}")
+        console.print(f"{_MARKS[finding.level]:<4}  {finding.topic}: {finding.text}{fix}")
     problems = sum(finding.level == "problem" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
-    context.console.print(f"problems: {problems}, warnings: {warnings}")
+    console.print(f"problems: {problems}, warnings: {warnings}")
     return EXIT_RESOURCES if problems else EXIT_DONE

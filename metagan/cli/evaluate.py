@@ -1,10 +1,12 @@
 """`metagan evaluate`: what the generated samples are worth."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from metagan.cli.context import Context
+from cluster.config import JobConfig
+from metagan.cli.console import Console
 from metagan.cli.options import (
     Parser,
     add_command,
@@ -17,8 +19,11 @@ from metagan.cli.options import (
 )
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
+from metagan.config import COMMAND_LINE, Loaded
+from metagan.exits import EXIT_DONE
 from metagan.places import check_exists, check_run
-from metagan.settings import RunConfig, SourceName
+from metagan.settings import SourceName
+from metagan.words import command_line
 
 DESCRIPTION = """\
 Adapt to domains that training never saw and say, with 95 % intervals over
@@ -75,14 +80,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_overrides(parser)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Evaluate; see `metagan.workflow.evaluate`."""
     if args.shots is not None:
         args.overrides.append(f"evaluate.shots={list(args.shots)}")
     if args.seeds is not None:
         args.overrides.append(f"evaluate.seeds={args.seeds}")
     # Mistakes are told before torch takes seconds to import.
-    config: RunConfig = load_run(args, context).config
+    loaded = load_run(args)
+    config = loaded.config
     check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.
     if args.out is not None:
         check_out_file(args.out)
@@ -93,6 +99,82 @@ def run(args: argparse.Namespace, context: Context) -> int:
     for name, folder in args.baseline or ():
         check_run(folder, f"--baseline {name}:")
     check_data_there(config.data, begun=True)
-    from metagan.workflow.evaluate import evaluate_command
+    return _evaluate(args, loaded, console)
 
-    return evaluate_command(args, context)
+
+def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Console) -> int:
+    from metagan.files import write_json
+    from metagan.workflow.adaptation_pictures import write_adaptation_pictures
+    from metagan.workflow.evaluate import EVALUATION_FILE, build_subject, evaluate, open_target
+    from metagan.workflow.setup import load_run as open_run
+
+    config, run, target = loaded.config, open_run(args.run, JobConfig), None
+    if args.data is not None:
+        own = ("invert", "white")
+        said = {key for key in own if loaded.provenance[f"data.{key}"] == COMMAND_LINE}
+        target, warning = open_target(
+            args.data, args.source, config.data, run.reading, said=said, reporter=console
+        )
+        if warning:
+            console.warn(warning)
+        # What was said of the target's pictures is not said of the run's own.
+        trained = {key: getattr(run.trained.data, key) for key in own}
+        config = config.model_copy(update={"data": config.data.model_copy(update=trained)})
+    subject = build_subject(
+        run, config, reporter=console, target=target, baselines=dict(args.baseline or ())
+    )
+    from cluster.work import open_map
+
+    with open_map(config.cluster) as work:
+        result = evaluate(run, subject, work=work, reporter=console)
+    if target is not None:
+        _print_own_checks(result, console)
+    result["baselines"] = {name: str(path) for name, path in args.baseline or ()}
+    result["source"] = None if target is None else target.source
+    kept: Path = args.run / EVALUATION_FILE
+    out: Path = args.out or (
+        kept if target is None else args.run / f"evaluation-{args.data.stem}.json"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, result)
+    if target is None:
+        write_adaptation_pictures(run, subject)
+    print_tables(result, console, "accuracy in %, differences in points with 95 % intervals")
+    console.print(
+        "generated samples by initialization: lower KID and higher coverage are better; accuracy "
+        "from\nscratch in %, without classical augmentation\n"
+    )
+    judge = result["source_classifier"]
+    console.print(
+        f"pre-trained and centroid by the source classifier {judge['sha256'][:12]}, "
+        f"{100 * judge['held_out_accuracy']:.1f} % on held-out samples"
+    )
+    # The report is about the run's own test classes.
+    next_step = f"; next: {command_line('report', '--run', args.run)}" if out == kept else ""
+    console.print(f"wrote {out}{next_step}")
+    return EXIT_DONE
+
+
+def print_tables(result: Mapping[str, Any], console: Console, legend: str) -> None:
+    """Print what an evaluation found: the target's classifiers, then initializations compared."""
+    from metagan.workflow.evaluation_tables import (
+        HEADER,
+        comparison_header,
+        comparison_rows,
+        evaluation_rows,
+    )
+
+    console.table(evaluation_rows(result), header=HEADER)
+    console.print(f"{legend}\n")
+    console.table(comparison_rows(result), header=comparison_header(result))
+
+
+def _print_own_checks(result: Mapping[str, Any], console: Console) -> None:
+    """Say what a target from other data found about the choices made on validation."""
+    for row in result["own_checks"]:
+        console.print(
+            f"{row['shots']} shots, {row['classifier']}, {row['arm']}: the target's own samples "
+            f"kept the use of generated ones in {row['kept']} of {row['asked']} repetitions"
+        )
+    if 1 in result["evaluate"]["shots"]:
+        console.print("1 shot leaves nothing to check the choices on; they are of other data")

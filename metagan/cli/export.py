@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from metagan.cli.context import Context
+from cluster.config import JobConfig
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command
 from metagan.cli.outputs import check_out_file
+from metagan.exits import EXIT_DONE
 from metagan.places import check_run
 
 DESCRIPTION = """\
@@ -36,11 +38,25 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--out", type=Path, metavar="PATH", help="default: in the run folder")
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Export; see `metagan.workflow.export`."""
     if args.out is not None:
         check_out_file(args.out)
     check_run(args.run, "--run")
-    from metagan.workflow.export import export_command
+    from metagan.files import write_bytes
+    from metagan.workflow.export import EXPORTERS, SUFFIXES
+    from metagan.workflow.setup import load_run
 
-    return export_command(args, context)
+    run = load_run(args.run, JobConfig)
+    out: Path = args.out or args.run / f"export{SUFFIXES[args.format]}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, EXPORTERS[args.format](run))
+    console.print(f"wrote {out} ({out.stat().st_size} bytes)")
+    if run.reading.inverted:
+        console.print(
+            "the network reads and draws pictures with dark and bright swapped: give it -x, and "
+            "swap what it draws back"
+        )
+    if args.format == "torch-export":
+        console.print("a .pt2 file holds code: load only files that you trust")
+    return EXIT_DONE

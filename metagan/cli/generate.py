@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from metagan.cli.context import Context
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_output, count, whole
 from metagan.cli.outputs import check_out_folder
+from metagan.exits import EXIT_DONE
 from metagan.places import check_adapted
+from metagan.words import counted
 
 DESCRIPTION = """\
 Draw new samples from a GAN that `metagan adapt` has fitted, as picture files
@@ -42,10 +44,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_output(parser)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Generate; see `metagan.workflow.generate`."""
     check_out_folder(args.out)
     check_adapted(args.adapted, "--adapted")
-    from metagan.workflow.generate import generate_command
+    from metagan.workflow.adapt import load_adapted
+    from metagan.workflow.generate import generate_pictures, write_samples
 
-    return generate_command(args, context)
+    adapted = load_adapted(args.adapted)
+    best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
+    pictures = generate_pictures(adapted, num=args.num, seed=args.seed, best_of=best_of)
+    write_samples(args.out, adapted, pictures, seed=args.seed)
+    console.print(
+        f"wrote {counted(args.num, 'picture')} of each of "
+        f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} "
+        "(a folder per class, grid.png, samples.parquet)"
+        + ("; dark and bright as in your pictures" if adapted.info.get("inverted") else "")
+    )
+    return EXIT_DONE

@@ -2,11 +2,15 @@
 
 import argparse
 import shutil
+from typing import TYPE_CHECKING
 
-from metagan.cli.context import EXIT_INTERRUPTED, Context
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command
 from metagan.cli.submit import add_address, follow, tell_end
-from metagan.jobs import Jobs
+from metagan.exits import EXIT_INTERRUPTED
+
+if TYPE_CHECKING:  # Only what talks to a cluster pays for importing Ray.
+    from cluster.jobs import RayJobs
 
 DESCRIPTION = """\
 Look at and stop what `metagan submit` has started on a cluster.
@@ -53,11 +57,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
             action.add_argument("--follow", action="store_true", help="go on until the job ends")
 
 
-def _list(jobs: Jobs, context: Context) -> None:
+def _list(jobs: "RayJobs", console: Console) -> None:
     """A line per job that fits into the terminal; `job status` has the whole command."""
     rows = [[s.job, s.status, _minute(s.started), _words(s.command)] for s in jobs.states()]
     if not rows:
-        context.console.print(f"no jobs of metagan at {jobs.address}")
+        console.print(f"no jobs of metagan at {jobs.address}")
         return
     header = ("job", "status", "started (UTC)", "command")
     taken = sum(max(len(row[i]) for row in (*rows, header)) + 2 for i in range(3))
@@ -65,7 +69,7 @@ def _list(jobs: Jobs, context: Context) -> None:
     for row in rows:
         if len(row[3]) > room:
             row[3] = f"{row[3][: room - 3].rstrip()}..."
-    context.console.table(rows, header=header)
+    console.table(rows, header=header)
 
 
 def _minute(started: str | None) -> str:
@@ -77,25 +81,27 @@ def _words(command: str) -> str:
     return " ".join(command.partition(" -m metagan ")[2].split()) or command
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
-    jobs = context.jobs(args.address)
+    from cluster.jobs import RayJobs
+
+    jobs = RayJobs(args.address)
     if args.action == "list":
-        _list(jobs, context)
+        _list(jobs, console)
         return 0
     if args.action == "logs":
         if not args.follow:
-            context.console.print(jobs.log(args.id).rstrip("\n"))
+            console.print(jobs.log(args.id).rstrip("\n"))
             return 0
         try:
-            state = follow(jobs, args.id, context)
+            state = follow(jobs, args.id, console)
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
-        return tell_end(state, context)
+        return tell_end(state, console)
     state = jobs.stop(args.id) if args.action == "stop" else jobs.state(args.id)
     ending = ", ending" if args.action == "stop" and not state.ended else ""
     code = "" if state.exit_code is None else f", exit code {state.exit_code}"
-    context.console.print(f"{state.job}: {state.status}{ending}{code}; {state.command}")
+    console.print(f"{state.job}: {state.status}{ending}{code}; {state.command}")
     if state.status in ("pending", "failed") and state.exit_code is None:
-        context.console.print(f"{state.job} {state.message}")
+        console.print(f"{state.job} {state.message}")
     return 0

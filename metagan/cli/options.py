@@ -5,13 +5,12 @@ import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from metagan.cli.context import Context
+from cluster.config import JobConfig
 from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
 from metagan.places import check_run
 from metagan.run_folder import RunError
-from metagan.settings import RunConfig
 from metagan.strict_yaml import format_value
 from metagan.trained import READ_AGAIN, Use, check_changes
 
@@ -147,19 +146,18 @@ def is_setting(text: str | None) -> bool:
     return text is not None and _DOTTED_SETTING.fullmatch(text) is not None
 
 
-def load(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]:
-    """The settings of `-c` and `key.path=value`, of the type `context.config_model`.
+def load(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
+    """The settings of `-c` and `key.path=value`.
 
     Args:
         args: Has `config` (where the command takes a file) and `overrides`.
-        context: Names the model.
         first: Overrides that the command's own options stand for; the user's settings win.
 
     Raises:
         ConfigError: With every problem found.
     """
     path: Path | None = getattr(args, "config", None)
-    return load_config(context.config_model, path, [*first, *args.overrides])
+    return load_config(JobConfig, path, [*first, *args.overrides])
 
 
 def _use_of(args: argparse.Namespace) -> Use | None:
@@ -170,7 +168,7 @@ def _use_of(args: argparse.Namespace) -> Use | None:
     return command if command in READ_AGAIN else None
 
 
-def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]:
+def load_run(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
     """The settings that the run in `args.run` was trained with, `args.overrides` over them.
 
     Raises:
@@ -182,9 +180,9 @@ def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[
     except RunError as error:
         raise ConfigError(str(error)) from None
     path = Path(args.run) / "config.yaml"
-    loaded = load_config(context.config_model, path, [*first, *args.overrides])
+    loaded = load_config(JobConfig, path, [*first, *args.overrides])
     check_changes(
-        load_config(context.config_model, path).config,
+        load_config(JobConfig, path).config,
         loaded.config,
         run=args.run,
         where=COMMAND_LINE,
@@ -201,19 +199,16 @@ def override(key: str, value: object) -> str:
     return f"{key}={text}"
 
 
-def load_data(
-    args: argparse.Namespace, context: Context, path: str | None, overrides: Sequence[str]
-) -> RunConfig:
+def load_data(args: argparse.Namespace, path: str | None, overrides: Sequence[str]) -> JobConfig:
     """Settings for a command that reads data: a path beats the file's.
 
     Args:
         args: Has `config`.
-        context: Names the model.
         path: What the user named, or None for the settings' own.
         overrides: The user's settings.
     """
     named = [] if path is None else [override("data.path", path)]
-    return load_config(context.config_model, args.config, [*named, *overrides]).config
+    return load_config(JobConfig, args.config, [*named, *overrides]).config
 
 
 def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:

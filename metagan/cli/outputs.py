@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 from metagan.cli.options import UsageError
-from metagan.settings import DataConfig
 
 
 def check_out_file(out: Path, option: str = "--out") -> None:
@@ -88,22 +87,3 @@ def check_writable(folder: Path, given: str) -> None:
             f"{given}: the folder {folder} cannot be written to ({error.strerror}); choose another "
             "place, or make it writable"
         ) from None
-
-
-def folder_in_data(folder: Path, data: DataConfig) -> str | None:
-    """A clause where a folder that is about to be written to lies in the data; else None.
-
-    Args:
-        folder: It may not exist yet.
-        data: What is read.
-    """
-    if data.path is None:
-        return None
-    read = Path(data.path).expanduser().resolve()
-    place = folder.resolve()
-    if read not in (place, *place.parents):
-        return None
-    return (
-        f"{place} is inside data.path {read}; whatever else reads that folder may take its "
-        "pictures for data, so a place beside the data is safer"
-    )

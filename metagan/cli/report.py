@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from metagan.cli.context import Context
+from cluster.config import JobConfig
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command
 from metagan.cli.outputs import check_out_file
+from metagan.exits import EXIT_DONE
 from metagan.places import check_run
 
 DESCRIPTION = """\
@@ -34,12 +36,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     )
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Write the report; see `metagan.workflow.report`."""
     if args.out is not None:
         check_out_file(args.out)
     if args.run is not None:
         check_run(args.run, "--run")
-    from metagan.workflow.report import report_command
+    from metagan.workflow.report import write_report, write_search_report
 
-    return report_command(args, context)
+    write, folder = (
+        (write_report, args.run) if args.search is None else (write_search_report, args.search)
+    )
+    path = write(folder, args.out or folder / "report.html", config_model=JobConfig)
+    console.print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); it opens offline")
+    return EXIT_DONE

@@ -5,13 +5,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from metagan.cli.console import command_line
-from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
+from cluster.job_request import JobRequest, JobState
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, UsageError, add_command, is_setting, load, sort_extras
 from metagan.cli.tune import search_settings
-from metagan.jobs import JobRequest, Jobs, JobState
+from metagan.exits import EXIT_INTERRUPTED, EXIT_RESOURCES
 from metagan.settings import RunConfig
+from metagan.words import command_line
+
+if TYPE_CHECKING:  # Only what talks to a cluster pays for importing Ray.
+    from cluster.jobs import RayJobs
 
 DESCRIPTION = """\
 Run a metagan command on a cluster, as a Ray job, and follow its output.
@@ -110,9 +115,9 @@ def add_address(parser: Parser, default: str | None = None) -> None:
     )
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Check the command, submit it, follow it."""
-    files, inputs = check_words(args.words, args.working_dir, context)
+    files, inputs = check_words(args.words, args.working_dir, console)
     labels = dict(args.driver_label)
     request = JobRequest(
         words=args.words,
@@ -125,42 +130,41 @@ def run(args: argparse.Namespace, context: Context) -> int:
         inputs=inputs,
         environment=dict(args.env),
     )
-    jobs = context.jobs(args.address)
+    from cluster.jobs import RayJobs
+
+    jobs = RayJobs(args.address)
     if not args.no_follow:
-        context.console.print(f"uploading {request.working_dir}")
+        console.print(f"uploading {request.working_dir}")
     job = jobs.submit(request)
     if args.no_follow:
-        context.console.print(job)
+        console.print(job)
         return 0
-    context.console.print(f"submitted {job} to {jobs.address}")
+    console.print(f"submitted {job} to {jobs.address}")
     try:
-        state = follow(jobs, job, context)
+        state = follow(jobs, job, console)
     except KeyboardInterrupt:
         where = ("--address", jobs.address)
         logs = command_line("job", "logs", job, "--follow", *where)
-        context.console.print(
-            f"the job goes on; {logs}, or {command_line('job', 'stop', job, *where)}"
-        )
+        console.print(f"the job goes on; {logs}, or {command_line('job', 'stop', job, *where)}")
         return EXIT_INTERRUPTED
-    return tell_end(state, context)
+    return tell_end(state, console)
 
 
-def follow(jobs: Jobs, job: str, context: Context) -> JobState:
+def follow(jobs: "RayJobs", job: str, console: Console) -> JobState:
     """Print a job's output as it comes; returns its state when it has ended."""
-    console = context.console
     return jobs.follow(job, lambda text: console.print(text.rstrip("\n")), console.warn)
 
 
-def tell_end(state: JobState, context: Context) -> int:
+def tell_end(state: JobState, console: Console) -> int:
     """Say how a job ended; returns this command's exit code."""
     if state.status == "succeeded":
         return 0
-    context.console.print(f"{state.job} {state.status}: {state.message}")
+    console.print(f"{state.job} {state.status}: {state.message}")
     return EXIT_INTERRUPTED if state.status == "stopped" else state.exit_code or EXIT_RESOURCES
 
 
 def check_words(
-    words: Sequence[str], working_dir: Path, context: Context
+    words: Sequence[str], working_dir: Path, console: Console
 ) -> tuple[Sequence[Path], Mapping[str, Path]]:
     """Find mistakes in a command line here, not minutes later on the cluster.
 
@@ -198,13 +202,13 @@ def check_words(
         inner.config = working_dir / config
     inputs = dict(_inputs(inner))
     if words[0] == "train":
-        inputs |= _named_in(load(inner, context).config)
-        _check_kept("--run", inner.run, context)
+        inputs |= _named_in(load(inner).config)
+        _check_kept("--run", inner.run, console)
     elif words[0] == "tune":
-        inputs |= _named_in(search_settings(inner, context))
-        _check_kept("--out", inner.out, context)
+        inputs |= _named_in(search_settings(inner))
+        _check_kept("--out", inner.out, console)
     elif words[0] == "doctor":
-        load(inner, context)
+        load(inner)
     return files, {name: path for name, path in inputs.items() if not _is_elsewhere(path)}
 
 
@@ -233,11 +237,11 @@ def _is_elsewhere(path: Path) -> bool:
     return path.is_absolute() or str(path).startswith("~") or ":/" in str(path)
 
 
-def _check_kept(option: str, folder: Path | None, context: Context) -> None:
+def _check_kept(option: str, folder: Path | None, console: Console) -> None:
     """Warn of results that end with the job's copy of the working directory."""
     if folder is None or not folder.is_absolute():
         named = f"the folder of {option}" if folder is None else f"{option} {folder}"
-        context.console.warn(
+        console.warn(
             f"{named} is in the job's own copy of the working directory, where no "
             "other job finds it; give an absolute path that the driver's node keeps"
         )

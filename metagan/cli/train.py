@@ -1,9 +1,11 @@
 """`metagan train`: meta-learn an initialization."""
 
 import argparse
+import functools
 from pathlib import Path
 
-from metagan.cli.context import Context
+from cluster.config import JobConfig
+from metagan.cli.console import Console
 from metagan.cli.options import (
     Parser,
     add_command,
@@ -14,9 +16,11 @@ from metagan.cli.options import (
     load,
 )
 from metagan.cli.outputs import check_out_folder
+from metagan.exits import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RESOURCES
 from metagan.places import check_run, what_it_is
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import DataConfig, RunConfig
+from metagan.words import command_line
 
 DESCRIPTION = """\
 Meta-learn one GAN initialization over the training domains.
@@ -97,7 +101,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_settings(parser)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Train; see `metagan.workflow.train`."""
     if args.run is None:
         args.run = Path("runs") / (args.config.stem if args.config else "default")
@@ -110,7 +114,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.workers is not None:
         args.overrides.append(f"cluster.num_workers={args.workers}")
     # Mistakes are told before torch takes seconds to import.
-    config: RunConfig = load(args, context).config
+    config = load(args).config
     if args.resume is True and not there and config.checkpoint.storage is None:
         raise RunError(
             f"{args.run} is not a run, so there is nothing to resume: {what_it_is(args.run)}; "
@@ -120,6 +124,39 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.run.is_dir() and not args.resume:
         RunFolder(args.run).check_new()
     check_inputs(config, begun=there and bool(args.resume))
-    from metagan.workflow.train import train_command
+    return _train(args, config, console)
 
-    return train_command(args, context)
+
+def _train(args: argparse.Namespace, config: JobConfig, console: Console) -> int:
+    from metagan.workflow.train import local_runner, train_run
+
+    if args.local:
+        runner = local_runner(config, threads=config.cluster.threads_per_worker)
+    else:
+        from cluster.opening import open_runner
+
+        runner = functools.partial(open_runner, config=config.cluster)
+    local = ("--local",) if args.local else ()
+    again = command_line("train", "--run", args.run, *local, "--resume")
+    try:
+        outcome = train_run(
+            config,
+            args.run,
+            open_runner=runner,
+            reporter=console,
+            resume=args.resume,
+        )
+    except Exception as error:
+        if getattr(error, "exit_code", None) == EXIT_RESOURCES and RunFolder(args.run).has_steps():
+            console.print(f"the last whole outer step is kept; continue: {again}")
+        raise
+    if outcome.status == "interrupted":
+        console.print(
+            f"interrupted at outer step {outcome.step}, checkpoint written; continue: {again}"
+        )
+        return EXIT_INTERRUPTED
+    console.print(
+        f"done: {outcome.step} outer steps in {outcome.wall_s:.0f} s, results in {args.run}"
+    )
+    console.print(f"next: {command_line('evaluate', '--run', args.run)}")
+    return EXIT_DONE

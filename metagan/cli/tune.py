@@ -4,12 +4,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from metagan.cli.console import command_line
-from metagan.cli.context import Context
+from cluster.config import JobConfig
+from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
-from metagan.cli.outputs import check_out_folder, folder_in_data
+from metagan.cli.outputs import check_out_folder
 from metagan.cli.train import check_inputs
 from metagan.config import load_config
+from metagan.places import folder_in_data
+from metagan.words import command_line
+from tune.config import SearchJobConfig
 
 DESCRIPTION = """\
 Try many settings at once with Ray Tune, each a run of `metagan train` that is
@@ -90,9 +93,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_settings(parser)
 
 
-def run(args: argparse.Namespace, context: Context) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Search; see `tune.search`."""
-    config = search_settings(args, context)
+    config = search_settings(args)
     out = args.out or Path("runs") / ("tune-smoke" if args.smoke else "tune")
     check_out_folder(out, new=False)
     started = (out / "tune").is_dir()
@@ -103,21 +106,23 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.resume == "always" and not started:
         raise SearchExists(f"{out} is not a search, so there is nothing to resume")
     check_inputs(config, begun=started)
-    if inside := folder_in_data(out, config.data):
-        context.console.print(f"note: --out {inside}")
-    result = context.search(config, out, bool(args.resume), context.console)
-    _show(result, context)
+    if inside := folder_in_data(out, config.data.path):
+        console.print(f"note: --out {inside}")
+    from tune.search import search
+
+    result = search(config, out, resume=bool(args.resume), reporter=console)
+    _show(result, console)
     from metagan.workflow.report import write_search_report
 
-    page = write_search_report(out, out / "report.html", config_model=context.config_model)
-    context.console.print(f"wrote {page}; it opens offline")
+    page = write_search_report(out, out / "report.html", config_model=JobConfig)
+    console.print(f"wrote {page}; it opens offline")
     for line in recommendation(out):
-        context.console.print(line)
+        console.print(line)
     return 0
 
 
-def search_settings(args: argparse.Namespace, context: Context) -> Any:
-    """The settings of a search, of the type `context.search_model`.
+def search_settings(args: argparse.Namespace) -> SearchJobConfig:
+    """The settings of a search.
 
     Raises:
         ConfigError: With every problem found.
@@ -125,7 +130,7 @@ def search_settings(args: argparse.Namespace, context: Context) -> Any:
     overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
     if args.trials is not None:
         overrides.append(f"tune.num_trials={args.trials}")
-    return load_config(context.search_model, args.config, overrides).config
+    return load_config(SearchJobConfig, args.config, overrides).config
 
 
 class SearchExists(ValueError):
@@ -152,7 +157,7 @@ def recommendation(out: Path) -> list[str]:
     ]
 
 
-def _show(result: Any, context: Context) -> None:
+def _show(result: Any, console: Console) -> None:
     objective, trials = result["objective"], result["trials"]
     keys = sorted({key for trial in trials for key in trial["sample"]})
     rows = [
@@ -165,10 +170,10 @@ def _show(result: Any, context: Context) -> None:
         ]
         for trial in trials
     ]
-    context.console.table(rows, header=("trial", objective, "steps", "status", *keys))
+    console.table(rows, header=("trial", objective, "steps", "status", *keys))
     for name, values in result["confirmation"].items():
         shown = ", ".join(_number(value) for value in values)
-        context.console.print(f"{name} settings, fresh seeds: {objective} {shown}")
+        console.print(f"{name} settings, fresh seeds: {objective} {shown}")
 
 
 def _ended(trial: Any) -> str:

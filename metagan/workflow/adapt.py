@@ -1,6 +1,5 @@
 """Adapt a run's initialization to a user's own pictures, and keep the result as a folder."""
 
-import argparse
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +19,6 @@ from metagan.checkpoint import (
     read_tensors,
     write_tensor_folder,
 )
-from metagan.cli.console import command_line
-from metagan.cli.context import Context
-from metagan.cli.options import load_run as load_run_settings
-from metagan.config import COMMAND_LINE
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
 from metagan.gan import GanPair, build_gan
@@ -32,7 +27,7 @@ from metagan.pictures import grid, png_bytes
 from metagan.places import ADAPTED, what_it_is
 from metagan.run_folder import RunError
 from metagan.samples import picture_classes
-from metagan.settings import GanConfig, RunConfig
+from metagan.settings import GanConfig
 from metagan.sources.collect import Decoded, scale_deep, try_decode
 from metagan.sources.decode import is_picture
 from metagan.sources.looks import check_looks, count_traits
@@ -42,7 +37,7 @@ from metagan.sources.tree import Parts, TreeFile, read_below, read_tree
 from metagan.tasks import to_float, to_uint8
 from metagan.trained import check_changes
 from metagan.words import counted
-from metagan.workflow.setup import LoadedRun, load_run
+from metagan.workflow.setup import LoadedRun
 
 WEIGHTS, SUPPORT = "adapted.safetensors", "support.safetensors"
 
@@ -189,7 +184,8 @@ def adapt_run(
         seed: Names every draw; None: the run's.
 
     Raises:
-        DataError: If the pictures are not such as the run was trained on.
+        DataError: If the pictures are not such as the run was trained on, or weights are no longer
+            finite.
         ConfigError: If `run.config` has been given settings that a trained run cannot follow.
         ValueError: If `steps` is negative, or `run` is not what `load_run` returned.
     """
@@ -200,16 +196,20 @@ def adapt_run(
     check_moves(inner, run.init)
     shots = max(len(array) for array in pictures.values())
     support = np.stack([array[np.arange(shots) % len(array)] for array in pictures.values()])
-    return adapt_to_target(
+    steps = default_steps(run) if steps is None else steps
+    target = adapt_to_target(
         replace(run.gan, config=config.gan),
         run.init,
         to_float(support),
         inner=inner,
         task=config.task,
-        steps=default_steps(run) if steps is None else steps,
+        steps=steps,
         batch_size=config.evaluate.adapt_batch_size,
         seed=config.seed if seed is None else seed,
     )
+    if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
+        raise DataError(f"adaptation diverged after {steps} steps; take fewer, or lower inner.lr")
+    return target
 
 
 def _check_opened(run: object) -> None:
@@ -309,60 +309,27 @@ def default_steps(run: LoadedRun) -> int:
     return run.config.inner.steps
 
 
-def adapt_command(args: argparse.Namespace, context: Context) -> int:
-    """`metagan adapt`."""
-    loaded = load_run_settings(args, context)
-    settings: RunConfig = loaded.config
-    run = load_run(args.run, context.config_model)
-    reading = run.reading
-    if loaded.provenance["data.invert"] == COMMAND_LINE:
-        # What is said of these pictures, whatever was done to the run's own.
-        reading = replace(reading, inverted=settings.data.invert)
-    if loaded.provenance["data.white"] == COMMAND_LINE and settings.data.white is not None:
-        white = settings.data.white
-        reading = replace(reading, whites={"integers": white, "floats": white})
-    run = replace(run, config=settings, gan=replace(run.gan, config=settings.gan), reading=reading)
-    classes, notes = read_support(args.support, reading)
-    for note in notes:
-        tell = context.console.warn if note.startswith(POLARITY) else context.console.print
-        tell(note)
-    steps = default_steps(run) if args.steps is None else args.steps
-    seed = run.config.seed if args.seed is None else args.seed
-    sizes = sorted({len(pictures) for pictures in classes.values()})
-    context.console.print(
-        f"adapting {args.run} (outer step {run.step}) to "
-        f"{counted(len(classes), 'class', 'classes')} with "
-        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} pictures each, "
-        f"{steps} inner steps"
-    )
-    if reading.inverted:
-        context.console.print(
-            "dark and bright are swapped here, and swapped back in what is generated"
-        )
-    target = adapt_run(run, classes, steps=steps, seed=seed)
-    if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
-        raise DataError(
-            f"adaptation diverged after {steps} steps; lower --steps or inner.lr of the run"
-        )
-    save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
-    preview = generate_samples(
+def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: int) -> None:
+    """Write one PNG with a row per class: pictures it was adapted to, then generated ones.
+
+    Args:
+        path: The file.
+        run: With the settings that `target` was adapted with.
+        target: The adapted weights and the support.
+        seed: Names the draws.
+    """
+    generated = generate_samples(
         run.gan,
         target,
         per_support=max(1, 8 // target.support.shape[1]),
         seed=seed,
-        best_of=settings.evaluate.best_of,
+        best_of=run.config.evaluate.best_of,
     )
     rows = [
         [
-            reading.given_back(to_uint8(target.support[way][:8])),
-            reading.given_back(to_uint8(preview[way][:8])),
+            run.reading.given_back(to_uint8(given[:8])),
+            run.reading.given_back(to_uint8(drawn[:8])),
         ]
-        for way in range(min(len(classes), 12))
+        for given, drawn in zip(target.support[:12], generated[:12], strict=True)
     ]
-    (args.out / "preview.png").write_bytes(png_bytes(grid(rows)))
-    context.console.print(f"wrote {args.out} (preview.png: your pictures, then generated ones)")
-    following = command_line(
-        "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
-    )
-    context.console.print(f"next: {following}")
-    return 0
+    path.write_bytes(png_bytes(grid(rows)))

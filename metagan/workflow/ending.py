@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from metagan.aggregate import DivergedError
-from metagan.cli.context import EXIT_RESOURCES
+from metagan.exits import EXIT_RESOURCES
 from metagan.outer_loop import MetaLearner
 from metagan.run_folder import RunError, RunFolder
 from metagan.workflow.step_log import StepLog

@@ -1,16 +1,11 @@
 """Evaluate a run: choose on validation, measure on test, compare, write the numbers."""
 
-import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.cli.console import Console, command_line
-from metagan.cli.context import Context
-from metagan.cli.options import load_run as load_run_settings
-from metagan.config import COMMAND_LINE, Loaded
 from metagan.dataset import DataError, Dataset
 from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.downstream import KINDS, draw_target
@@ -29,7 +24,6 @@ from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
-from metagan.files import write_json
 from metagan.params import GanParams
 from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
@@ -40,14 +34,7 @@ from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeat
 from metagan.tasks import splits_from_names
 from metagan.train import build_run_gan
 from metagan.trained import check_changes
-from metagan.workflow.adaptation_pictures import write_adaptation_pictures
-from metagan.workflow.evaluation_tables import (
-    HEADER,
-    comparison_header,
-    comparison_rows,
-    evaluation_rows,
-)
-from metagan.workflow.setup import LoadedRun, check_same_data, load_run, load_start
+from metagan.workflow.setup import LoadedRun, check_same_data, load_start
 from metagan.workflow.step_log import Reporter
 
 SCHEMA_VERSION = 1
@@ -305,28 +292,34 @@ def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
     reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
 
 
-def _tell_own_checks(result: Mapping[str, Any], reporter: Reporter) -> None:
-    """What targets from other data said of the choices made on validation."""
-    for row in result["own_checks"]:
-        reporter.print(
-            f"{row['shots']} shots, {row['classifier']}, {row['arm']}: the target's own samples "
-            f"kept the use of generated ones in {row['kept']} of {row['asked']} repetitions"
-        )
-    if 1 in result["evaluate"]["shots"]:
-        reporter.print("1 shot leaves nothing to check the choices on; they are of other data")
+def open_target(
+    path: Path,
+    source: str,
+    data: DataConfig,
+    reading: Reading,
+    *,
+    said: Collection[str] = (),
+    reporter: Reporter,
+) -> tuple[Target, str | None]:
+    """Other data to measure on, read as the run's own pictures were unless told otherwise.
 
+    Args:
+        path: File or folder.
+        source: Its layout, or auto.
+        data: The run's settings of data.
+        reading: How the run's own pictures were read.
+        said: Names of fields of `data` that are said of these pictures.
+        reporter: Gets what is noted about them.
 
-def _open_target(
-    path: Path, source: str, loaded: Loaded[Any], reading: Reading, console: Console
-) -> Target:
-    """Other data to measure on, read as the run's own pictures were unless told otherwise."""
-    data: DataConfig = loaded.config.data
+    Returns:
+        The target, and a warning if it looks as if its dark and bright were the other way round.
+    """
     changes: dict[str, Any] = {"path": str(path), "source": source}
     resolved = detect_source(path) if source == "auto" and path.exists() else source
     # Omniglot's files and prepared data have one polarity, whatever the run's have.
-    if loaded.provenance["data.invert"] != COMMAND_LINE:
+    if "invert" not in said:
         changes["invert"] = reading.inverted and resolved not in ("omniglot", "arrow")
-    if resolved == "arrow" and loaded.provenance["data.white"] != COMMAND_LINE:
+    if resolved == "arrow" and "white" not in said:
         changes["white"] = None
     elif data.white is None and set(reading.whites) == {"integers"}:
         changes["white"] = reading.whites["integers"]
@@ -334,61 +327,10 @@ def _open_target(
     other = open_dataset(data)
     # How bright they should be the run's own pictures say.
     for note in first_notes([note for note in other.notes if not note.startswith(POLARITY)]):
-        console.print(f"note: {note}")
+        reporter.print(f"note: {note}")
     fix = f"add data.invert={str(not data.invert).lower()}"
     if resolved == "arrow":
         asked = bool(other.origin.get("invert"))
         fix = f"prepare them again with data.invert={str(not asked).lower()}"
-    if warning := reading.other_polarity([other.samples], fix):
-        console.warn(warning)
-    return Target(other, tuple(range(other.num_classes)), str(path), source)
-
-
-def evaluate_command(args: argparse.Namespace, context: Context) -> int:
-    """`metagan evaluate`."""
-    loaded = load_run_settings(args, context)
-    config: RunConfig = loaded.config
-    run = load_run(args.run, context.config_model)
-    target = None
-    if args.data is not None:
-        target = _open_target(args.data, args.source, loaded, run.reading, context.console)
-        # What was said of the target's pictures is not said of the run's own.
-        own = {name: getattr(run.trained.data, name) for name in ("invert", "white")}
-        config = config.model_copy(update={"data": config.data.model_copy(update=own)})
-    subject = build_subject(
-        run,
-        config,
-        reporter=context.console,
-        target=target,
-        baselines=dict(args.baseline or ()),
-    )
-    with context.open_map(config) as work:
-        result = evaluate(run, subject, work=work, reporter=context.console)
-    if target is not None:
-        _tell_own_checks(result, context.console)
-    result["baselines"] = {name: str(path) for name, path in args.baseline or ()}
-    result["source"] = None if target is None else target.source
-    kept: Path = args.run / EVALUATION_FILE
-    out: Path = args.out or (
-        kept if target is None else args.run / f"evaluation-{args.data.stem}.json"
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out, result)
-    if target is None:
-        write_adaptation_pictures(run, subject)
-    context.console.table(evaluation_rows(result), header=HEADER)
-    context.console.print("accuracy in %, differences in points with 95 % intervals\n")
-    context.console.table(comparison_rows(result), header=comparison_header(result))
-    context.console.print(
-        "generated samples by initialization: lower KID and higher coverage are better; accuracy "
-        "from\nscratch in %, without classical augmentation\n"
-    )
-    judge = result["source_classifier"]
-    context.console.print(
-        f"pre-trained and centroid by the source classifier {judge['sha256'][:12]}, "
-        f"{100 * judge['held_out_accuracy']:.1f} % on held-out samples"
-    )
-    # The report is about the run's own test classes.
-    next_step = f"; next: {command_line('report', '--run', args.run)}" if out == kept else ""
-    context.console.print(f"wrote {out}{next_step}")
-    return 0
+    target = Target(other, tuple(range(other.num_classes)), str(path), source)
+    return target, reading.other_polarity([other.samples], fix)

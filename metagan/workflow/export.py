@@ -1,6 +1,5 @@
 """Write a run's averaged initialization for programs that do not have metagan."""
 
-import argparse
 import io
 import json
 import logging
@@ -14,10 +13,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from metagan.checkpoint import named_tensors
-from metagan.cli.context import Context
-from metagan.files import write_bytes
 from metagan.run_folder import RunError
-from metagan.workflow.setup import LoadedRun, load_run
+from metagan.workflow.setup import LoadedRun
 
 SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "onnx": ".onnx"}
 
@@ -95,20 +92,3 @@ def _exportable(
     batch = torch.export.Dim("batch", min=1, max=65536)
     inputs = (condition, torch.zeros(2, run.config.gan.latent_dim))
     return generator, inputs, ({0: batch}, {0: batch})
-
-
-def export_command(args: argparse.Namespace, context: Context) -> int:
-    """`metagan export`."""
-    run = load_run(args.run, context.config_model)
-    out: Path = args.out or args.run / f"export{SUFFIXES[args.format]}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, EXPORTERS[args.format](run))
-    context.console.print(f"wrote {out} ({out.stat().st_size} bytes)")
-    if run.reading.inverted:
-        context.console.print(
-            "the network reads and draws pictures with dark and bright swapped: give it -x, and "
-            "swap what it draws back"
-        )
-    if args.format == "torch-export":
-        context.console.print("a .pt2 file holds code: load only files that you trust")
-    return 0

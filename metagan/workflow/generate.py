@@ -1,6 +1,5 @@
 """Draw samples from an adapted GAN into picture files and a Parquet table."""
 
-import argparse
 import io
 import json
 import shutil
@@ -10,13 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from metagan.cli.context import Context
 from metagan.evaluate.target import generate_samples
 from metagan.pictures import Pictures, grid, png_bytes
 from metagan.run_folder import RunError
 from metagan.tasks import to_uint8
-from metagan.words import counted
-from metagan.workflow.adapt import AdaptedGan, load_adapted
+from metagan.workflow.adapt import AdaptedGan
 
 
 def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> Pictures:
@@ -89,18 +86,3 @@ def _table(rows: list[dict[str, object]], labels: tuple[str, ...], seed: int) ->
     stream = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows, schema=schema), stream)
     return stream.getvalue()
-
-
-def generate_command(args: argparse.Namespace, context: Context) -> int:
-    """`metagan generate`."""
-    adapted = load_adapted(args.adapted)
-    best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
-    pictures = generate_pictures(adapted, num=args.num, seed=args.seed, best_of=best_of)
-    write_samples(args.out, adapted, pictures, seed=args.seed)
-    context.console.print(
-        f"wrote {counted(args.num, 'picture')} of each of "
-        f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} "
-        "(a folder per class, grid.png, samples.parquet)"
-        + ("; dark and bright as in your pictures" if adapted.info.get("inverted") else "")
-    )
-    return 0

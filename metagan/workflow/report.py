@@ -1,9 +1,7 @@
 """Write a page about a run or a search: one HTML file from its folder."""
 
-import argparse
 from pathlib import Path
 
-from metagan.cli.context import Context
 from metagan.config import Config
 from metagan.files import write_bytes
 from metagan.report.load import load_run_files
@@ -61,13 +59,3 @@ def _write(page: str, out: Path) -> Path:
     except OSError as error:
         raise RunError(f"--out {out} cannot be written: {error.strerror}") from None
     return out
-
-
-def report_command(args: argparse.Namespace, context: Context) -> int:
-    """`metagan report`."""
-    write, folder = (
-        (write_report, args.run) if args.search is None else (write_search_report, args.search)
-    )
-    path = write(folder, args.out or folder / "report.html", config_model=context.config_model)
-    context.console.print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); it opens offline")
-    return 0

@@ -1,6 +1,5 @@
 """Train a run: prepare, loop, log, checkpoint, resume."""
 
-import argparse
 import contextlib
 import functools
 import os
@@ -13,14 +12,11 @@ from typing import Literal
 
 from metagan.algorithms import inner_settings, outer_settings
 from metagan.checkpoint import load_newest, set_aside
-from metagan.cli.console import command_line
-from metagan.cli.context import EXIT_INTERRUPTED, EXIT_RESOURCES, Context
-from metagan.cli.options import load
-from metagan.cli.outputs import folder_in_data
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
 from metagan.params import LEARNED_BESIDES
+from metagan.places import folder_in_data
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.sources.repeats import find_repeats
@@ -124,7 +120,7 @@ def train_run(
     started = time.perf_counter()
     _check_settings(config)
     folder = RunFolder(Path(run))
-    if inside := folder_in_data(folder.path, config.data):
+    if inside := folder_in_data(folder.path, config.data.path):
         reporter.print(f"note: the run folder {inside}")
     if not resume:
         folder.check_new(alone=alone)
@@ -325,37 +321,6 @@ def _clear_the_way(
         if learner.step
         else "no checkpoint yet: starting from step 0"
     )
-
-
-def train_command(args: argparse.Namespace, context: Context) -> int:
-    """`metagan train`."""
-    config: RunConfig = load(args, context).config
-    local = ("--local",) if args.local else ()
-    again = command_line("train", "--run", args.run, *local, "--resume")
-    try:
-        outcome = train_run(
-            config,
-            args.run,
-            open_runner=local_runner(config, threads=context.threads_per_worker(config))
-            if args.local
-            else functools.partial(context.open_runner, config),
-            reporter=context.console,
-            resume=args.resume,
-        )
-    except Exception as error:
-        if getattr(error, "exit_code", None) == EXIT_RESOURCES and RunFolder(args.run).has_steps():
-            context.console.print(f"the last whole outer step is kept; continue: {again}")
-        raise
-    if outcome.status == "interrupted":
-        context.console.print(
-            f"interrupted at outer step {outcome.step}, checkpoint written; continue: {again}"
-        )
-        return EXIT_INTERRUPTED
-    context.console.print(
-        f"done: {outcome.step} outer steps in {outcome.wall_s:.0f} s, results in {args.run}"
-    )
-    context.console.print(f"next: {command_line('evaluate', '--run', args.run)}")
-    return 0
 
 
 def _check_settings(config: object) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from metagan.cli import app
 from metagan.cli.app import COMMANDS, build_parser, run_cli
-from metagan.cli.context import EXIT_CLOSED_PIPE, Context
-from tune.config import SearchJobConfig
+from metagan.exits import EXIT_CLOSED_PIPE
 
 HEAVY = ("torch", "ray", "pyarrow", "matplotlib", "numpy", "rich", "sklearn")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,19 +42,10 @@ def parts():
     return lines
 
 
-def run_here(capsys, *arguments, context=None):
-    code = run_cli(arguments, context or make_test_context)
+def run_here(capsys, *arguments):
+    code = run_cli(arguments)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
-
-
-def make_test_context(console):
-    from cluster.config import JobConfig
-
-    def unexpected(*_arguments):
-        raise AssertionError("no cluster is needed here")
-
-    return Context(JobConfig, *[unexpected] * 6, SearchJobConfig, unexpected, console)
 
 
 # --- start-up -------------------------------------------------------------------------------
@@ -191,7 +181,7 @@ class Lost(RuntimeError):
     ],
 )
 def test_each_kind_of_error_has_its_exit_code(monkeypatch, capsys, error, expected, message):
-    def fail(_args, _context):
+    def fail(_args, _console):
         raise error
 
     # Under pytest standard output is no file of its own that could be silenced.
@@ -204,12 +194,12 @@ def test_each_kind_of_error_has_its_exit_code(monkeypatch, capsys, error, expect
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
-    def fail(_args, _context):
+    def fail(_args, _console):
         raise KeyError("oops")
 
     monkeypatch.setattr("metagan.cli.config.run", fail)
     with pytest.raises(KeyError, match="oops"):
-        run_cli(["config", "show"], make_test_context)
+        run_cli(["config", "show"])
 
 
 # --- surroundings ---------------------------------------------------------------------------
@@ -265,13 +255,13 @@ def received(monkeypatch):
     caught = []
     for name in ("train", "evaluate", "demo", "adapt", "report"):
         module = app._module(name)
-        monkeypatch.setattr(module, "run", lambda args, _context: caught.append(args) or 0)
+        monkeypatch.setattr(module, "run", lambda args, _console: caught.append(args) or 0)
     return caught
 
 
 def test_settings_stand_anywhere_and_keep_their_order(received):
     line = "train seed=1 --run r inner.lr=1 --inner.lr=2 --local --seed=3 -c f.yaml inner.lr=4"
-    assert run_cli(line.split(), make_test_context) == 0
+    assert run_cli(line.split()) == 0
     [args] = received
     plain = [override.removeprefix("--") for override in args.overrides]
     assert plain == ["seed=1", "inner.lr=1", "inner.lr=2", "seed=3", "inner.lr=4"]
@@ -289,7 +279,7 @@ def test_settings_stand_anywhere_and_keep_their_order(received):
     ],
 )
 def test_resume_takes_no_word_but_auto(received, words, resume, overrides):
-    assert run_cli(words.split(), make_test_context) == 0
+    assert run_cli(words.split()) == 0
     [args] = received
     assert (args.resume, args.overrides) == (resume, overrides)
 
@@ -300,18 +290,18 @@ def test_resume_auto_is_passed_on_with_the_settings_of_a_run_that_is_there(
 ):
     # Whether there is one, in the folder or in its storage, is seen once that is locked.
     monkeypatch.setattr(
-        "metagan.workflow.train.train_command",
-        lambda args, _: 10 * (args.resume == "auto") + (args.config is not None),
+        "metagan.cli.train._train",
+        lambda args, *_: 10 * (args.resume == "auto") + (args.config is not None),
     )
     if there:
         (tmp_path / "config.yaml").write_text("seed: 5\n")
     line = ["train", "--run", str(tmp_path), "--resume", "auto"]
-    assert run_cli(line, make_test_context) == 10 + there
+    assert run_cli(line) == 10 + there
 
 
 def test_defaults_of_the_commands(received):
     for line in ("demo", "adapt --run r --support s --out o", "report --run r"):
-        assert run_cli(line.split(), make_test_context) == 0
+        assert run_cli(line.split()) == 0
     demo, adapt, report = received
     assert demo.run == Path("runs/demo")
     assert (adapt.steps, adapt.seed, adapt.overrides) == (None, None, [])
@@ -321,14 +311,13 @@ def test_defaults_of_the_commands(received):
 def test_shortcuts_become_settings(monkeypatch, tmp_path):
     seen = []
     for name in ("train", "evaluate"):
-        fake = type(sys)(f"metagan.workflow.{name}")
-        setattr(fake, f"{name}_command", lambda args, _context: seen.append(args) or 0)
-        monkeypatch.setitem(sys.modules, f"metagan.workflow.{name}", fake)
+        module = app._module(name)
+        monkeypatch.setattr(module, f"_{name}", lambda args, *_: seen.append(args) or 0)
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     line = f"train -c {tmp_path}/config.yaml --workers 7"
-    run_cli(line.split(), make_test_context)
+    run_cli(line.split())
     line = f"evaluate --run {tmp_path} --shots 5,10 --seeds 9 --baseline a={tmp_path}"
-    run_cli(line.split(), make_test_context)
+    run_cli(line.split())
     trained, evaluated = seen
     assert trained.run == Path("runs/config")
     assert trained.overrides == ["cluster.num_workers=7"]

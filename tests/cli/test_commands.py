@@ -10,32 +10,12 @@ import pytest
 from PIL import Image
 
 from cluster.config import JobConfig
+from cluster.doctor_nodes import Finding
 from metagan.cli.app import run_cli
-from metagan.cli.context import Context, Finding
 from metagan.cli.options import load, load_data, load_run, override
 from metagan.config import ConfigError, load_config
+from tests.doors import open_door
 from tests.helpers import bars, write_pictures
-from tune.config import SearchJobConfig
-
-
-def context_with(findings=(), seen=None):
-    def diagnose(config, run_dir):
-        if seen is not None:
-            seen.append((config, run_dir))
-        return findings
-
-    def unexpected(*_arguments):
-        raise AssertionError("no cluster is needed here")
-
-    return lambda console: Context(
-        JobConfig,
-        *[unexpected] * 4,
-        diagnose,
-        unexpected,
-        SearchJobConfig,
-        unexpected,
-        console,
-    )
 
 
 @pytest.fixture
@@ -55,7 +35,7 @@ def pictures(tmp_path):
 def test_shown_settings_give_the_same_settings_and_their_origins(tmp_path, capsys):
     file = tmp_path / "run.yaml"
     file.write_text("outer:\n  steps: 7\n")
-    assert run_cli(["config", "show", "-c", str(file), "inner.lr=3e-3"], context_with()) == 0
+    assert run_cli(["config", "show", "-c", str(file), "inner.lr=3e-3"]) == 0
     text = capsys.readouterr().out
     lines = {line.partition(":")[0] + line.partition("#")[2] for line in text.splitlines()}
     assert f"  steps {file}:2" in lines
@@ -67,29 +47,29 @@ def test_shown_settings_give_the_same_settings_and_their_origins(tmp_path, capsy
 
 
 def test_the_printed_schema_covers_the_cluster(capsys):
-    assert run_cli(["config", "schema"], context_with()) == 0
+    assert run_cli(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert "num_workers" in schema["$defs"]["ClusterConfig"]["properties"]
 
 
 def test_explain_describes_one_setting_a_section_or_all(capsys):
-    assert run_cli(["config", "explain", "inner.lr"], context_with()) == 0
+    assert run_cli(["config", "explain", "inner.lr"]) == 0
     one = capsys.readouterr().out
     assert "a number, greater than 0" in one
     assert "0.0003" in one
-    assert run_cli(["config", "explain", "inner"], context_with()) == 0
+    assert run_cli(["config", "explain", "inner"]) == 0
     section = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in section[1:]] == [
         f"inner.{name}" for name in JobConfig().inner.model_dump()
     ]
-    assert run_cli(["config", "explain"], context_with()) == 0
+    assert run_cli(["config", "explain"]) == 0
     assert "cluster.num_workers" in capsys.readouterr().out
 
 
 def test_inspect_counts_what_a_folder_holds(pictures, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     line = ["data", "inspect", str(pictures), "data.image_size=16", "--sheet", str(sheet)]
-    assert run_cli(line, context_with()) == 0
+    assert run_cli(line) == 0
     out = capsys.readouterr().out
     assert "12 samples of 1 x 16 x 16" in out
     assert "4 classes in 2 domains" in out
@@ -108,7 +88,7 @@ def test_inspect_counts_what_a_folder_holds(pictures, tmp_path, capsys):
 )
 def test_a_path_says_that_no_glyphs_are_meant(path, overrides, source, expected):
     args = argparse.Namespace(config=None)
-    config = load_data(args, context_with()(None), path, overrides)
+    config = load_data(args, path, overrides)
     assert (config.data.source, config.data.path) == (source, expected)
 
 
@@ -119,7 +99,7 @@ def test_settings_may_stand_where_inspect_expects_a_path(monkeypatch, capsys):
     )
     monkeypatch.setattr("metagan.sources.inspect.inspect_dataset", lambda _dataset: None)
     monkeypatch.setattr("metagan.sources.inspect.format_summary", lambda _summary, _width: "none")
-    assert run_cli(["data", "inspect", "data.image_size=16"], context_with()) == 0
+    assert run_cli(["data", "inspect", "data.image_size=16"]) == 0
     assert (shown[0].source, shown[0].image_size) == ("glyphs", 16)
     text = "- 16 of 16 classes have the 10 samples of an episode (task.shots 5 + task.num_query 5)"
     division = "- a training would learn from 8 classes, choose on 4 and measure on 4"
@@ -129,7 +109,7 @@ def test_settings_may_stand_where_inspect_expects_a_path(monkeypatch, capsys):
 def test_prepared_data_are_the_same_data(pictures, tmp_path, capsys):
     out = tmp_path / "prepared"
     line = ["data", "prepare", str(pictures), str(out), "data.image_size=16"]
-    assert run_cli(line, context_with()) == 0
+    assert run_cli(line) == 0
     assert "wrote 12 samples of 4 classes in 2 domains" in capsys.readouterr().out
     from metagan.sources.registry import load_dataset
 
@@ -150,7 +130,7 @@ def test_the_command_that_prepare_prints_can_be_run_as_it_is(
     data = write_pictures(tmp_path / "bars", bars(num_domains, classes))
     out = tmp_path / "prepared"
     line = ["data", "prepare", str(data), str(out), "data.image_size=16"]
-    assert run_cli(line, context_with()) == 0
+    assert run_cli(line) == 0
     _, said, command = capsys.readouterr().out.rpartition("train on it: metagan train ")
     expected = f"data.source=arrow data.path={out} data.image_size=16 data.channels=1{settings}"
     assert said
@@ -162,9 +142,9 @@ def test_the_command_that_prepare_prints_can_be_run_as_it_is(
 
 def test_data_of_two_classes_are_for_measuring_on(tmp_path, capsys):
     data = write_pictures(tmp_path / "bars", bars(1, 2))
-    assert run_cli(["data", "inspect", str(data)], context_with()) == 0
+    assert run_cli(["data", "inspect", str(data)]) == 0
     inspected = capsys.readouterr().out
-    assert run_cli(["data", "prepare", str(data), str(tmp_path / "out")], context_with()) == 0
+    assert run_cli(["data", "prepare", str(data), str(tmp_path / "out")]) == 0
     for text in (inspected, capsys.readouterr().out):
         assert "too little to train on" in text
         assert text.rstrip().endswith("fewer do: metagan evaluate --data")
@@ -172,7 +152,7 @@ def test_data_of_two_classes_are_for_measuring_on(tmp_path, capsys):
 
 def test_unusable_data_are_an_error_of_the_user(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert run_cli(["data", "inspect", str(tmp_path / "empty")], context_with()) == 2
+    assert run_cli(["data", "inspect", str(tmp_path / "empty")]) == 2
     err = capsys.readouterr().err
     assert err.startswith("metagan: error: ")
     assert "empty" in err
@@ -181,17 +161,19 @@ def test_unusable_data_are_an_error_of_the_user(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("level", "code", "mark"), [("ok", 0, "ok  "), ("warning", 0, "warn"), ("problem", 4, "FAIL")]
 )
-def test_doctor_prints_the_fix_and_only_a_problem_fails(capsys, level, code, mark):
+def test_doctor_prints_the_fix_and_only_a_problem_fails(capsys, monkeypatch, level, code, mark):
     finding = Finding(level, "shm", "is small", "make it larger")
-    assert run_cli(["doctor"], context_with([finding])) == code
+    open_door(monkeypatch, "cluster.doctor", diagnose=lambda *_: [finding])
+    assert run_cli(["doctor"]) == code
     first = capsys.readouterr().out.splitlines()[0]
     assert first == f"{mark}  shm: is small; fix: make it larger"
 
 
-def test_doctor_is_told_the_address_the_run_folder_and_the_settings():
+def test_doctor_is_told_the_address_the_run_folder_and_the_settings(monkeypatch):
     seen = []
     line = ["doctor", "--address", "head:6379", "--run", "r", "cluster.num_workers=9"]
-    assert run_cli(line, context_with(seen=seen)) == 0
+    open_door(monkeypatch, "cluster.doctor", diagnose=lambda *given: seen.append(given) or [])
+    assert run_cli(line) == 0
     [(config, run_dir)] = seen
     assert (config.cluster.address, config.cluster.num_workers) == ("head:6379", 9)
     assert run_dir == Path("r")
@@ -200,11 +182,10 @@ def test_doctor_is_told_the_address_the_run_folder_and_the_settings():
 def test_settings_of_a_run_are_those_it_was_trained_with(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 5\ninner:\n  steps: 2\n")
     args = argparse.Namespace(run=tmp_path, overrides=["inner.steps=3"])
-    context = context_with()(None)
-    config = load_run(args, context).config
+    config = load_run(args).config
     assert (config.seed, config.inner.steps) == (5, 3)
     with pytest.raises(ConfigError, match="no run here"):
-        load_run(argparse.Namespace(run=tmp_path / "no", overrides=[]), context)
+        load_run(argparse.Namespace(run=tmp_path / "no", overrides=[]))
 
 
 @pytest.mark.parametrize(
@@ -215,12 +196,12 @@ def test_a_trained_run_refuses_settings_that_its_weights_do_not_fit(tmp_path, se
     args = argparse.Namespace(run=tmp_path, overrides=[setting])
     key, _, value = setting.partition("=")
     with pytest.raises(ConfigError, match=f"{re.escape(key)}.*trained with.*{value}"):
-        load_run(args, context_with()(None))
+        load_run(args)
 
 
 def test_what_the_user_writes_wins_over_a_commands_own_settings():
     args = argparse.Namespace(config=None, overrides=["seed=2"])
-    assert load(args, context_with()(None), "seed=1", "outer.steps=9").config.seed == 2
+    assert load(args, "seed=1", "outer.steps=9").config.seed == 2
 
 
 @pytest.mark.parametrize("path", ["null", "'a'", "a: b", "# c", "12", "with space", "é", "a\\b"])

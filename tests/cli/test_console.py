@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from metagan.cli.console import Console, command_line, logfmt
+from metagan.cli.console import Console, logfmt
+from metagan.words import command_line
 
 
 class Clock:

@@ -25,7 +25,6 @@ from cluster.doctor_nodes import _check_node, check_cluster, check_likeness
 from cluster.probe import _ahead, host_report, storage_error
 from metagan.cli.app import run_cli
 from metagan.settings import CheckpointConfig
-from tests.cli.test_app import make_test_context
 
 
 def by_level(findings):
@@ -194,7 +193,7 @@ def test_an_address_that_stops_a_run_is_a_problem_and_its_variable_named(
 
 @pytest.mark.parametrize("given", ["cluster.address=h:2", "--cluster.address=auto"])
 def test_two_rays_at_once_are_refused(given, capsys):
-    code = run_cli(["doctor", "--address", "h:1", given], make_test_context)
+    code = run_cli(["doctor", "--address", "h:1", given])
     assert code == 2
     assert f"--address h:1 and {given} name a Ray each; give one" in capsys.readouterr().err
 

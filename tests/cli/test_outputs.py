@@ -8,7 +8,6 @@ import pytest
 from metagan.cli.app import run_cli
 from metagan.cli.options import UsageError
 from metagan.cli.outputs import check_out_file, check_out_folder, check_writable
-from tests.cli.test_app import make_test_context
 
 # How each command names its output, and whether that is a file. There is no run and no data where
 # these look for them: a command that did not check first would complain about those.
@@ -37,7 +36,7 @@ def error_of(tmp_path, monkeypatch, capsys):
     def error_of(line, out):
         before = sorted(tmp_path.rglob("*"))
         words = [*line.replace("RUN", "run").split(), out]
-        assert run_cli(words, make_test_context) == 2
+        assert run_cli(words) == 2
         assert sorted(tmp_path.rglob("*")) == before
         return capsys.readouterr().err
 

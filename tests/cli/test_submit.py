@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cluster.job_request import JobState
 from cluster.jobs import RayJobs
 from metagan.cli.app import run_cli
-from metagan.jobs import JobState
-from tests.cli.test_app import make_test_context
+from tests.doors import open_door
 
 STATE = JobState("run-7", "running", False, None, "", "metagan train", None)
 
@@ -52,7 +52,7 @@ def test_mistakes_are_told_before_anything_is_sent(line, expected, tmp_path, cap
     words = line.format(folder=tmp_path).split()
     if words[0] == "submit" and "--working-dir" not in words:
         words[1:1] = ["--working-dir", str(tmp_path)]
-    assert run_cli(words, make_test_context) == 2
+    assert run_cli(words) == 2
     told = capsys.readouterr().err
     assert expected in told
     assert "hidden" not in told
@@ -79,12 +79,10 @@ def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, m
             requests.append(request)
             return super().submit(request)
 
-    def context(console):
-        return replace(make_test_context(console), jobs=Kept)
-
+    open_door(monkeypatch, "cluster.jobs", RayJobs=Kept)
     submit = ["submit", "--working-dir", str(tmp_path), "--no-follow"]
     options = ["--env", "FROM_HERE", "--env", "GIVEN=secret-2=a b", "--env", "EMPTY="]
-    assert run_cli([*submit, *options, "--", "doctor"], context) == 0
+    assert run_cli([*submit, *options, "--", "doctor"]) == 0
     runtime_env = client.sent["runtime_env"]
     assert runtime_env["env_vars"] == {
         "FROM_HERE": "secret-1",
@@ -104,14 +102,11 @@ def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, m
         assert "secret" not in text
     assert "secret" not in str(client.sent["metadata"])
 
-    assert (
-        run_cli(["submit", "--working-dir", str(tmp_path), "--no-follow", "--", "doctor"], context)
-        == 0
-    )
+    assert run_cli([*submit, "--", "doctor"]) == 0
     # Ray's three seconds are too few for an outer step and a checkpoint.
     assert client.sent["runtime_env"]["env_vars"] == {"RAY_JOB_STOP_WAIT_TIME_S": "120"}
     longer = ["--env", "RAY_JOB_STOP_WAIT_TIME_S=600", "--", "doctor"]
-    assert run_cli([*submit, *longer], context) == 0
+    assert run_cli([*submit, *longer]) == 0
     assert client.sent["runtime_env"]["env_vars"] == {"RAY_JOB_STOP_WAIT_TIME_S": "600"}
 
 
@@ -119,7 +114,9 @@ def test_variables_are_sent_with_the_job_and_printed_nowhere(tmp_path, capsys, m
     ("run", "warned"), [("runs/x", True), ("~/runs/x", True), ("/shared/x", False), (None, True)]
 )
 @pytest.mark.parametrize("command", [("train", "--run"), ("tune", "--out")])
-def test_a_folder_that_no_other_job_would_find_is_warned_of(run, warned, command, tmp_path, capsys):
+def test_a_folder_that_no_other_job_would_find_is_warned_of(
+    run, warned, command, tmp_path, capsys, monkeypatch
+):
     class Jobs:
         def __init__(self, address):
             self.address = address
@@ -130,14 +127,15 @@ def test_a_folder_that_no_other_job_would_find_is_warned_of(run, warned, command
     name, option = command
     line = ["submit", "--working-dir", str(tmp_path), "--no-follow", "--", name]
     line += [] if run is None else [option, run]
-    assert run_cli(line, lambda console: replace(make_test_context(console), jobs=Jobs)) == 0
+    open_door(monkeypatch, "cluster.jobs", RayJobs=Jobs)
+    assert run_cli(line) == 0
     said = capsys.readouterr()
     assert said.out == "job-1\n"
     assert ("give an absolute path" in said.err) == warned
 
 
 @pytest.mark.parametrize(("word", "method"), [("status", "state"), ("stop", "stop")])
-def test_a_job_is_looked_at_and_stopped_in_fewer_words(word, method, capsys):
+def test_a_job_is_looked_at_and_stopped_in_fewer_words(word, method, capsys, monkeypatch):
     asked = []
 
     class Jobs:
@@ -147,12 +145,10 @@ def test_a_job_is_looked_at_and_stopped_in_fewer_words(word, method, capsys):
         def __getattr__(self, name):
             return lambda job: asked.append((name, job, self.address)) or STATE
 
-    def context(console):
-        return replace(make_test_context(console), jobs=Jobs)
-
+    open_door(monkeypatch, "cluster.jobs", RayJobs=Jobs)
     at = "--address http://h:1"
     for line in (f"{word} run-7 {at}", f"{word} {at} run-7", f"job {at} {word} run-7"):
-        assert run_cli(line.split(), context) == 0
+        assert run_cli(line.split()) == 0
         assert asked.pop() == (method, "run-7", "http://h:1")
         assert "run-7: running" in capsys.readouterr().out
 
@@ -177,14 +173,10 @@ class Kept:
 def submitted(tmp_path, *words, options=()):
     """The request for a command in a folder, and the jobs that were asked."""
     made = []
-
-    def context(console):
-        return replace(
-            make_test_context(console), jobs=lambda address: made.append(Kept(address)) or made[0]
-        )
-
     line = ["submit", "--working-dir", str(tmp_path), "--no-follow", *options, "--", *words]
-    assert run_cli(line, context) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        open_door(patch, "cluster.jobs", RayJobs=lambda at: made.append(Kept(at)) or made[0])
+        assert run_cli(line) == 0
     return made[0].requests[0], made[0]
 
 
@@ -243,10 +235,8 @@ def test_jobs_are_a_table_that_fits_into_the_terminal(capsys, monkeypatch):
 
     def table(found):
         jobs = Kept("http://h:1", found)
-        assert (
-            run_cli(["job", "list"], lambda c: replace(make_test_context(c), jobs=lambda _: jobs))
-            == 0
-        )
+        open_door(monkeypatch, "cluster.jobs", RayJobs=lambda _: jobs)
+        assert run_cli(["job", "list"]) == 0
         return capsys.readouterr().out.splitlines()
 
     header, first, second = table(states)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from metagan.__main__ import make_context
 from metagan.cli.app import run_cli
 from metagan.cli.console import Console
 from metagan.sources.arrow import prepare as prepare_arrow
@@ -107,7 +106,7 @@ def metagan(
         own = [str(word) for word in (*command.split(), *words)]
         split = own.index("--") if "--" in own else len(own)
         line = [*own[:split], "--address", at, *own[split:]]
-        code = run_cli(line, make_context)
+        code = run_cli(line)
         captured = capsys.readouterr()
         return code, captured.out + captured.err
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.job_request import JobRequest
 from cluster.jobs import RayJobs
 from cluster.upload import UploadError, choose
-from metagan.jobs import JobRequest
 
 
 def put(root: Path, *names: str) -> None:

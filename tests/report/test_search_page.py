@@ -12,13 +12,13 @@ from scipy import stats
 
 from metagan.cli import tune as tune_command
 from metagan.cli.app import build_parser, run_cli
-from metagan.cli.context import Context
 from metagan.config import load_config
 from metagan.report.search_load import load_search
 from metagan.report.search_overview import fresh_command
 from metagan.report.search_words import headline, outcome_of
 from metagan.run_folder import RunError
 from metagan.workflow.report import write_search_report
+from tests.doors import open_door
 from tests.report.pages import HOSTILE, Page, check_opens_offline
 from tests.report.search_files import SPACE, many_trials, one_key, search_data, trial, write_search
 from tune.config import SearchJobConfig
@@ -327,10 +327,7 @@ def test_targets_stay_those_of_the_search_where_the_seed_was_searched(read):
 
 
 def run_here(capsys, *arguments):
-    def context(console):
-        return Context(SearchJobConfig, *[None] * 6, SearchJobConfig, None, console)
-
-    code = run_cli([str(argument) for argument in arguments], context)
+    code = run_cli([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -385,20 +382,18 @@ def test_a_run_and_a_search_are_not_for_one_page(tmp_path, capsys):
     assert "one of the arguments --run --search is required" in err
 
 
-def test_a_search_ends_with_its_page(tmp_path):
+def test_a_search_ends_with_its_page(tmp_path, monkeypatch):
     lines: list[str] = []
 
-    def search(_config, out, _resume, _console):
+    def search(_config, out, **_options):
         write_search(out)
         return json.loads((out / "search.json").read_text())
 
     console = SimpleNamespace(print=lines.append, table=lambda *_, **__: None)
-    context = SimpleNamespace(
-        search=search, console=console, search_model=SearchJobConfig, config_model=SearchJobConfig
-    )
+    open_door(monkeypatch, "tune.search", search=search)
     args = Namespace(
         smoke=True, overrides=[], trials=None, config=None, out=tmp_path / "out", resume=False
     )
-    assert tune_command.run(args, context) == 0
+    assert tune_command.run(args, console) == 0
     assert "are better than those given" in (tmp_path / "out" / "report.html").read_text("utf-8")
     assert any(f"wrote {tmp_path / 'out' / 'report.html'}" in line for line in lines)

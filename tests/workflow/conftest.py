@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from metagan.cli.console import Console
-from metagan.cli.context import Context
 from metagan.settings import RunConfig
 from metagan.workflow.train import local_runner, train_run
+from tests.doors import shut_doors
 from tests.helpers import tiny_config
 
 
@@ -43,24 +42,11 @@ def run_training(config: RunConfig, run: Path, **options: Any) -> Quiet:
     return reporter
 
 
-def local_context(console: Console) -> Context:
-    """For commands that must not need Ray."""
-
-    def unexpected(*_arguments: object) -> Any:
-        raise AssertionError("no cluster is needed here")
-
-    return Context(
-        RunConfig,
-        open_runner=unexpected,
-        open_map=unexpected,
-        session=unexpected,
-        threads_per_worker=lambda _: 1,
-        diagnose=unexpected,
-        jobs=unexpected,
-        search_model=RunConfig,
-        search=unexpected,
-        console=console,
-    )
+@pytest.fixture(autouse=True)
+def _no_cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that is not marked to start a Ray cannot start one by accident."""
+    if request.node.get_closest_marker("ray") is None:
+        shut_doors(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,20 @@
 
 import argparse
 import contextlib
-import dataclasses
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from metagan.cli import demo
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.train import EpisodeRunner, WorkerSpec
-from metagan.workflow.demo import claim_folders, demo_command
+from metagan.workflow.demo import claim_folders
 from metagan.workflow.train import local_runner, train_run
+from tests.doors import open_door
 from tests.helpers import TINY_SETTINGS, tree
-from tests.workflow.conftest import Quiet, bars_config, local_context
+from tests.workflow.conftest import Quiet, bars_config
 
 OUTER = {"steps": 1, "meta_batch_size": 2, "episodes_per_chunk": 2}
 TINY = (
@@ -88,23 +89,22 @@ def test_a_demo_that_is_killed_after_some_of_its_runs_is_started_again_by_the_sa
 
     opened: list[str] = []
 
-    def open_runner(config: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
-        opened.append(config.algorithm.name)
+    def open_runner(spec: WorkerSpec, config: object) -> AbstractContextManager[EpisodeRunner]:  # noqa: ARG001
+        opened.append(spec.config.algorithm.name)
         if len(opened) > runs:
             raise KilledError
-        return local_runner(config)(spec)
+        return local_runner(spec.config)(spec)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     # As after SIGKILL: nobody cleans up.
     monkeypatch.setattr(RunFolder, "discard", lambda _: None)
-    context = dataclasses.replace(
-        local_context(Quiet()), open_runner=open_runner, session=contextlib.nullcontext
-    )
+    open_door(monkeypatch, "cluster.opening", open_runner=open_runner)
+    open_door(monkeypatch, "cluster.connect", ray_session=contextlib.nullcontext)
     command = argparse.Namespace(run=tmp_path / "demo", overrides=[*TINY])
     for _ in range(2):
         opened.clear()
         with pytest.raises(KilledError):
-            demo_command(command, context)
+            demo.run(command, Quiet())
         assert opened == ["reptile", "joint"][: runs + 1]
         killed = RunFolder(tmp_path / "demo" / ["", "joint"][runs])
         assert killed.exists()

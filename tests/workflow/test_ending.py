@@ -32,8 +32,9 @@ from metagan.storage import RunStorage
 from metagan.train import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
 from metagan.workflow.setup import TrainSetup, prepare
 from metagan.workflow.train import OpenRunner, local_runner, train_run
+from tests.doors import open_door
 from tests.helpers import tree
-from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
+from tests.workflow.conftest import Quiet, bars_config, run_training
 
 TIME = "2026-01-02T03:04:05.678Z"
 RESTART = {"kind": "restart", "time": TIME, "worker": 1, "reason": "the process died"}
@@ -128,11 +129,13 @@ def end_by_command(config: RunConfig, run: Path, step: int, disturb: Disturb) ->
     file = run.with_suffix(".yaml")
     file.write_text(to_yaml(config))
 
-    def opened(settings: RunConfig, spec: WorkerSpec) -> AbstractContextManager[EpisodeRunner]:
-        return disturbed(settings, step, disturb)(spec)
+    def opened(spec: WorkerSpec, config: object) -> AbstractContextManager[EpisodeRunner]:  # noqa: ARG001
+        return disturbed(spec.config, step, disturb)(spec)
 
     line = ["train", "-c", str(file), "--run", str(run)]
-    return run_cli(line, lambda console: replace(local_context(console), open_runner=opened))
+    with pytest.MonkeyPatch.context() as patch:
+        open_door(patch, "cluster.opening", open_runner=opened)
+        return run_cli(line)
 
 
 def logged(run: Path) -> list[dict[str, Any]]:
@@ -371,7 +374,7 @@ def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_i
     line = ["train", "-c", str(tmp_path / "run.yaml"), "--run", str(run), "--local"]
     with pytest.MonkeyPatch.context() as patch:
         no_room_after(calls, patch, where)
-        assert run_cli(line, local_context) == 2
+        assert run_cli(line) == 2
     said = capsys.readouterr().err
     assert re.fullmatch(
         rf"metagan: error: {what} cannot be written to {run}/\S+: No space left on device; free "

@@ -17,7 +17,7 @@ from metagan.settings import RunConfig
 from metagan.workflow.evaluate import Target, build_subject, leak_of
 from metagan.workflow.setup import load_run, prepare
 from tests.helpers import bars, tiny_config, write_pictures
-from tests.workflow.conftest import Quiet, local_context, run_training
+from tests.workflow.conftest import Quiet, run_training
 
 
 def folder_config(path: Path, cache: Path, **data: object) -> RunConfig:
@@ -179,9 +179,9 @@ def test_evaluating_on_other_pictures_reads_them_as_the_runs_own(
     run_training(config, tmp_path / "run")
     other = write_pictures(tmp_path / "other", bars(2), turned=True)
     line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
-    assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
+    assert run_cli(line) == 2  # Too few samples, but the pictures have been read.
     assert "add data.invert" not in capsys.readouterr().err
-    assert run_cli([*line, "data.invert=false"], local_context) == 2
+    assert run_cli([*line, "data.invert=false"]) == 2
     said = capsys.readouterr().err
     assert "mostly bright" in said
     assert "add data.invert=true" in said
@@ -193,7 +193,7 @@ def test_the_advice_on_polarity_is_not_what_was_done_already(
     run_training(folder_config(pictures, tmp_path / "cache"), tmp_path / "run")
     other = write_pictures(tmp_path / "other", bars(2))
     line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
-    assert run_cli([*line, "data.invert=true"], local_context) == 2
+    assert run_cli([*line, "data.invert=true"]) == 2
     assert "add data.invert=false" in capsys.readouterr().err
 
 
@@ -206,7 +206,7 @@ def test_what_other_data_hide_is_told_before_they_are_measured_on(
     place = next(other.glob("*/*"))
     (place / "99.png").write_bytes(png_bytes(bars().samples[0], is_generated=True))
     line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
-    assert run_cli(line, local_context) == 2  # Too few samples, but the pictures have been read.
+    assert run_cli(line) == 2  # Too few samples, but the pictures have been read.
     said = capsys.readouterr()
     assert "note: generated: 1 picture was made by metagan generate" in said.out + said.err
     assert "polarity" not in said.out + said.err
@@ -221,10 +221,10 @@ def test_an_inverted_run_is_evaluated_on_prepared_pictures_as_they_are(
         folder = write_pictures(tmp_path / other, bars(2), turned=other == "same")
         ready = str(tmp_path / f"{other}-prepared")
         settings = ["data.image_size=16", "data.invert=true"]
-        assert run_cli(["data", "prepare", str(folder), ready, *settings], local_context) == 0
+        assert run_cli(["data", "prepare", str(folder), ready, *settings]) == 0
         capsys.readouterr()
         line = ["evaluate", "--run", str(tmp_path / "run"), "--data", ready, "--shots", "500"]
-        assert run_cli(line, local_context) == 2  # Too few samples, but the pictures were opened.
+        assert run_cli(line) == 2  # Too few samples, but the pictures were opened.
         text = capsys.readouterr().err
         assert "lower evaluate.shots" in text
         assert ("mostly bright" in text) is warned

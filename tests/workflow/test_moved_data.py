@@ -19,7 +19,7 @@ from metagan.workflow.setup import data_record, load_run
 from metagan.workflow.setup import prepare as prepare_run
 from metagan.workflow.train import check_same_run
 from tests.helpers import bars, tiny_config, write_pictures
-from tests.workflow.conftest import Quiet, local_context, run_training
+from tests.workflow.conftest import Quiet, run_training
 from tune.config import SearchJobConfig
 from tune.search import DATA_FILE, SETTINGS_FILE, _check_same_search, search
 
@@ -55,11 +55,11 @@ def test_a_run_goes_on_where_its_data_are_now(
     tmp_path: Path, moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["train", "--run", str(tmp_path / "run"), "--local", "--resume"]
-    assert run_cli(line, local_context) == 2
+    assert run_cli(line) == 2
     said = capsys.readouterr().err
     assert "here does not exist" in said
     assert "if the data have moved, set data.path to where they are now" in said
-    assert run_cli([*line, f"data.path={moved}", "outer.steps=2"], local_context) == 0
+    assert run_cli([*line, f"data.path={moved}", "outer.steps=2"]) == 0
     assert load_run(tmp_path / "run").step == 2
     assert load_run(tmp_path / "run").config.data.path == str(moved)
 

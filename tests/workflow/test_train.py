@@ -21,7 +21,7 @@ from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
 from tests.helpers import tree
 from tests.runs import assert_equal_runs
-from tests.workflow.conftest import Quiet, bars_config, local_context, run_training
+from tests.workflow.conftest import Quiet, bars_config, run_training
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2}
 
@@ -215,12 +215,12 @@ def test_resume_on_the_command_line_needs_only_the_run_folder(
     run_training(config, tmp_path / "run")
 
     line = ["train", "--run", str(tmp_path / "run"), "--local", "--resume"]
-    assert run_cli([*line, "outer.steps=2"], local_context) == 0
+    assert run_cli([*line, "outer.steps=2"]) == 0
     assert "resuming at outer step 1" in capsys.readouterr().out
     assert load_run(tmp_path / "run", RunConfig).step == 2
-    assert run_cli(line, local_context) == 0
+    assert run_cli(line) == 0
     assert "done: 2 outer steps" in capsys.readouterr().out
-    assert run_cli([*line, "inner.lr=0.5"], local_context) == 2
+    assert run_cli([*line, "inner.lr=0.5"]) == 2
     assert "inner.lr: 0.01 before, 0.5 now" in capsys.readouterr().err
 
 
@@ -229,7 +229,7 @@ def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(
 ) -> None:
     run = tmp_path / "r\u00fc n"
     run_training(bars_config(bars_path, outer={**OUTER, "steps": 1}), run)
-    assert run_cli(["train", "--run", str(run), "--local", "--resume"], local_context) == 0
+    assert run_cli(["train", "--run", str(run), "--local", "--resume"]) == 0
     following = capsys.readouterr().out.rpartition("next: ")[2]
     assert shlex.split(following) == ["metagan", "evaluate", "--run", str(run)]
 

@@ -25,7 +25,7 @@ from metagan.workflow.export import export_onnx, export_safetensors, export_torc
 from metagan.workflow.generate import generate_pictures, write_samples
 from metagan.workflow.setup import load_run
 from tests.helpers import bars
-from tests.workflow.conftest import bars_config, local_context, run_training
+from tests.workflow.conftest import bars_config, run_training
 
 DATA = Reading(image_size=16, channels=1)
 
@@ -111,7 +111,7 @@ def test_adapt_on_the_command_line_follows_its_settings(
     def weights(name: str, *arguments: str) -> torch.Tensor:
         out = tmp_path / name
         line = ["adapt", "--run", str(trained), "--support", str(pictures), "--out", str(out)]
-        assert run_cli([*line, *arguments], local_context) == 0
+        assert run_cli([*line, *arguments]) == 0
         return load_adapted(out).target.params.generator["head.weight"]
 
     still = load_run(trained, RunConfig).init.generator["head.weight"]
@@ -148,7 +148,7 @@ def test_dark_ink_for_a_run_of_bright_ink_is_noticed(
         "--out",
         str(tmp_path / "o"),
     ]
-    assert run_cli([*line, "--steps", "0", f"data.invert={invert}"], local_context) == 0
+    assert run_cli([*line, "--steps", "0", f"data.invert={invert}"]) == 0
     assert ("add data.invert=true" in capsys.readouterr().err) == warned
 
 
@@ -164,7 +164,7 @@ def inverted(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.fromarray(255 - sample[0]).save(file)
     prepared = ["data", "prepare", str(folder / "dark"), str(folder / "prepared")]
     shape = ["data.image_size=16", "data.channels=1"]
-    assert run_cli([*prepared, *shape, "data.invert=true"], local_context) == 0
+    assert run_cli([*prepared, *shape, "data.invert=true"]) == 0
     config = bars_config(folder / "prepared")
     run_training(config, folder / "run")
     return folder
@@ -177,7 +177,7 @@ def test_pictures_are_read_as_the_runs_own_were_and_given_back_as_they_came(
     assert run.reading.inverted
     domain = next(path for path in sorted((inverted / "dark").iterdir()))
     line = ["adapt", "--run", str(inverted / "run"), "--support", str(domain), "--steps", "0"]
-    assert run_cli([*line, "--out", str(tmp_path / "a")], local_context) == 0
+    assert run_cli([*line, "--out", str(tmp_path / "a")]) == 0
     said = capsys.readouterr()
     assert "swapped back in what is generated" in said.out
     assert "data.invert" not in said.err
@@ -199,7 +199,7 @@ def test_the_polarity_of_a_support_can_be_said_and_a_mistake_is_noticed(
 ) -> None:
     domain = next(path for path in sorted((inverted / "dark").iterdir()))
     line = ["adapt", "--run", str(inverted / "run"), "--support", str(domain), "--steps", "0"]
-    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.invert=false"], local_context) == 0
+    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.invert=false"]) == 0
     said = capsys.readouterr()
     assert "mostly bright" in said.err
     assert "add data.invert=true" in said.err
@@ -250,7 +250,7 @@ def test_the_white_of_a_support_can_be_said_whatever_the_run_was_trained_on(
     values = (np.arange(256).reshape(16, 16) * 4).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     line = ["adapt", "--run", str(trained), "--support", str(tmp_path / "deep.png"), "--steps", "0"]
-    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.white=4095"], local_context) == 0
+    assert run_cli([*line, "--out", str(tmp_path / "a"), "data.white=4095"]) == 0
     brightest = float(load_adapted(tmp_path / "a").target.support.max())
     assert abs(brightest - (2 * 1020 / 4095 - 1)) < 0.01
 
@@ -287,11 +287,11 @@ def test_generate_selects_as_the_run_evaluates_unless_told_otherwise(
 ) -> None:
     adapted = str(tmp_path / "adapted")
     line = ["adapt", "--run", str(trained), "--support", str(pictures), "--out", adapted]
-    assert run_cli([*line, "--steps", "0", "evaluate.best_of=3"], local_context) == 0
+    assert run_cli([*line, "--steps", "0", "evaluate.best_of=3"]) == 0
     for name, options in {"usual": [], "three": ["3"], "one": ["1"]}.items():
         line = ["generate", "--adapted", adapted, "--num", "6", "--out", str(tmp_path / name)]
         chosen = [f"--best-of={value}" for value in options]
-        assert run_cli([*line, *chosen], local_context) == 0
+        assert run_cli([*line, *chosen]) == 0
     files = {
         name: [file.read_bytes() for file in sorted((tmp_path / name / "ka").glob("*.png"))]
         for name in ("usual", "three", "one")
@@ -329,12 +329,12 @@ def test_a_flipped_byte_in_the_best_checkpoint_costs_a_move_and_not_the_run(
     file.write_bytes(bytes(data))
 
     line = ["export", "--run", str(run), "--format", "safetensors"]
-    assert run_cli(line, local_context) == 2
+    assert run_cli(line) == 2
     said = capsys.readouterr().err
     assert f"{file}: {len(data)} bytes, sha256" in said
     assert f"newest intact checkpoint is step-1: to use it, move {file.parent} away" in said
     file.parent.rename(tmp_path / "moved")
-    assert run_cli(line, local_context) == 0
+    assert run_cli(line) == 0
     assert load_run(run).step == 1
 
 
@@ -391,7 +391,7 @@ def test_the_white_of_other_data_can_be_said_whatever_the_run_was_trained_on(
             Image.fromarray(sample[0].astype(np.uint16) * 4).save(file)
     line = ["evaluate", "--run", str(trained), "--data", str(deep), "--shots", "500"]
     # Too few samples, but the pictures have been read.
-    assert run_cli([*line, "data.white=1020"], local_context) == 2
+    assert run_cli([*line, "data.white=1020"]) == 2
     assert "lower evaluate.shots" in capsys.readouterr().err
-    assert run_cli([*line, "data.white=1000"], local_context) == 2
+    assert run_cli([*line, "data.white=1000"]) == 2
     assert "holds the value 1020, above data.white 1000" in capsys.readouterr().err

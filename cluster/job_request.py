@@ -1,9 +1,8 @@
-"""Commands that run somewhere else: the interface that the cluster implements."""
+"""A command that is to run on a cluster as a job, and how such a job is; needs no Ray."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -56,43 +55,3 @@ class JobState:
     message: str
     command: str
     started: str | None
-
-
-class Jobs(Protocol):
-    """The jobs of one cluster.
-
-    Attributes:
-        address: Of its dashboard, for messages: without a password.
-    """
-
-    address: str
-
-    def submit(self, request: JobRequest) -> str:
-        """Start a job; returns its id, which no other job has.
-
-        Raises:
-            ValueError: If the folder cannot be uploaded, or lacks an input.
-        """
-
-    def states(self) -> list[JobState]:
-        """Every job that metagan submitted, the newest first."""
-
-    def state(self, job: str) -> JobState:
-        """How a job is."""
-
-    def log(self, job: str) -> str:
-        """All that a job has written so far."""
-
-    def follow(
-        self, job: str, write: Callable[[str], None], waiting: Callable[[str], None]
-    ) -> JobState:
-        """Pass on a job's output as it comes; returns its state when it has ended.
-
-        Args:
-            job: Its id.
-            write: Takes the output, in pieces.
-            waiting: Told from time to time that it has not started, and what it waits for.
-        """
-
-    def stop(self, job: str) -> JobState:
-        """Ask a job to end."""
