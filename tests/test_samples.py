@@ -36,7 +36,7 @@ def one(given, shape=GREY):
         ([BYTES[0]], None),
         ([torch.from_numpy(BYTES[0])], None),
         ([Image.fromarray(BYTES[0, 0])], None),
-        (iter([BYTES[0]]), None),
+        (lambda: iter([BYTES[0]]), None),
         (UNIT, r"taken as \[0, 1\]"),
         (UNIT.astype(np.float32), r"taken as \[0, 1\]"),
         (torch.from_numpy(UNIT).requires_grad_(), r"taken as \[0, 1\]"),
@@ -46,6 +46,7 @@ def one(given, shape=GREY):
     ],
 )
 def test_the_same_pictures_in_other_numbers_are_the_same_pictures(given, warned):
+    given = given() if callable(given) else given  # An iterator can be read only once.
     if warned is None:
         found = one(given)
     else:
