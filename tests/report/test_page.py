@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from metagan.cli import report
 from metagan.report.style import STYLE
 from metagan.run_folder import RunError
-from metagan.settings import RunConfig
-from metagan.workflow.report import report_command, write_report
+from metagan.workflow.report import write_report
 from tests.report.pages import HOSTILE, Page, check_opens_offline
 from tests.report.run_files import write_adaptation, write_lines, write_run
 
@@ -294,9 +294,9 @@ def test_pictures_that_cannot_be_read_are_told(tmp_path):
 def test_the_command_writes_where_it_was_told_and_says_so(tmp_path):
     path = write_run(tmp_path / "run", num_steps=4, planned=120, evaluated=False)
     lines: list[str] = []
-    context = SimpleNamespace(config_model=RunConfig, console=SimpleNamespace(print=lines.append))
+    console = SimpleNamespace(print=lines.append)
     out = tmp_path / "new" / "page.html"
-    assert report_command(Namespace(run=path, search=None, out=out), context) == 0
+    assert report.run(Namespace(run=path, search=None, out=out), console) == 0
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert str(out) in lines[0]
     assert "opens offline" in lines[0]
