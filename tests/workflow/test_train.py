@@ -217,7 +217,7 @@ def test_resume_on_the_command_line_needs_only_the_run_folder(
     line = ["train", "--run", str(tmp_path / "run"), "--local", "--resume"]
     assert run_cli([*line, "outer.steps=2"]) == 0
     assert "resuming at outer step 1" in capsys.readouterr().out
-    assert load_run(tmp_path / "run", RunConfig).step == 2
+    assert load_run(tmp_path / "run").step == 2
     assert run_cli(line) == 0
     assert "done: 2 outer steps" in capsys.readouterr().out
     assert run_cli([*line, "inner.lr=0.5"]) == 2
@@ -257,7 +257,7 @@ def test_a_stop_signal_checkpoints_and_leaves(
     )
     assert outcome.status == "interrupted"
     assert outcome.step == 2
-    assert load_run(tmp_path / "run", RunConfig).step == 2
+    assert load_run(tmp_path / "run").step == 2
 
 
 def test_a_stop_signal_while_the_last_checkpoint_is_written_ends_nothing(
@@ -275,7 +275,7 @@ def test_a_stop_signal_while_the_last_checkpoint_is_written_ends_nothing(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert unhandled == []
-    assert load_run(tmp_path / "run", RunConfig).step == 2
+    assert load_run(tmp_path / "run").step == 2
 
 
 def test_starting_from_another_run_takes_its_averaged_weights(
