@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from metagan.cli.context import Context
 from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
-from metagan.places import check_run
+from metagan.places import check_run, is_kept_settings
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.strict_yaml import format_value
@@ -159,7 +159,9 @@ def load(args: argparse.Namespace, context: Context, *first: str) -> Loaded[Any]
         ConfigError: With every problem found.
     """
     path: Path | None = getattr(args, "config", None)
-    return load_config(context.config_model, path, [*first, *args.overrides])
+    return load_config(
+        context.config_model, path, [*first, *args.overrides], kept=is_kept_settings(path)
+    )
 
 
 def _use_of(args: argparse.Namespace) -> Use | None:
@@ -182,9 +184,9 @@ def load_run(args: argparse.Namespace, context: Context, *first: str) -> Loaded[
     except RunError as error:
         raise ConfigError(str(error)) from None
     path = Path(args.run) / "config.yaml"
-    loaded = load_config(context.config_model, path, [*first, *args.overrides])
+    loaded = load_config(context.config_model, path, [*first, *args.overrides], kept=True)
     check_changes(
-        load_config(context.config_model, path).config,
+        load_config(context.config_model, path, kept=True).config,
         loaded.config,
         run=args.run,
         where=COMMAND_LINE,
@@ -213,7 +215,12 @@ def load_data(
         overrides: The user's settings.
     """
     named = [] if path is None else [override("data.path", path)]
-    return load_config(context.config_model, args.config, [*named, *overrides]).config
+    return load_config(
+        context.config_model,
+        args.config,
+        [*named, *overrides],
+        kept=is_kept_settings(args.config),
+    ).config
 
 
 def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:

@@ -10,6 +10,7 @@ from metagan.cli.options import Parser, add_command, add_output, add_resume, add
 from metagan.cli.outputs import check_out_folder, folder_in_data
 from metagan.cli.train import check_inputs
 from metagan.config import load_config
+from metagan.places import is_kept_settings
 
 DESCRIPTION = """\
 Try many settings at once with Ray Tune, each a run of `metagan train` that is
@@ -125,7 +126,9 @@ def search_settings(args: argparse.Namespace, context: Context) -> Any:
     overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
     if args.trials is not None:
         overrides.append(f"tune.num_trials={args.trials}")
-    return load_config(context.search_model, args.config, overrides).config
+    return load_config(
+        context.search_model, args.config, overrides, kept=is_kept_settings(args.config)
+    ).config
 
 
 class SearchExists(ValueError):
