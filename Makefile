@@ -69,9 +69,7 @@ format: install-dev  ## Rewrite the sources in the project's format
 bench: install-dev  ## The benchmarks; each prints ratios measured in one run
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.inner_loop --quick
-	$(BIN)/python -m benchmarks.peers --quick
 	$(BIN)/python -m benchmarks.scaling
-	$(BIN)/python -m benchmarks.staleness
 	$(BIN)/python -m benchmarks.algorithms --quick --local --out runs/bench-algorithms
 
 clean:  ## Remove the environment and caches (runs/ stays)

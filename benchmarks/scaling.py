@@ -72,7 +72,7 @@ class EmptyWorker(EpisodeWorker):
     def load(self) -> WorkerReady:
         """Nothing to load."""
         self._hashes: dict[str, str] = {}
-        return WorkerReady(os.getpid(), platform.node(), "", "cpu", torch.__version__, 0.0)
+        return WorkerReady(os.getpid(), platform.node(), "", "cpu", torch.__version__)
 
     @ray.method(num_returns=2)
     def compute(self, vector: Vector, chunk: ChunkKey) -> tuple[ChunkReport, Sent]:

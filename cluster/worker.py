@@ -38,7 +38,6 @@ class WorkerReady:
         node_id: Ray's id of its node.
         device: Where it computes, "cpu" or "cuda".
         torch_version: Of its torch.
-        load_s: Seconds it took to open the data and build the networks.
         device_name: Which CPU or GPU it computes on.
         arithmetic: By which rounding it computes, see `metagan.arithmetic`.
         metagan_version: Of this package there.
@@ -49,7 +48,6 @@ class WorkerReady:
     node_id: str
     device: str
     torch_version: str
-    load_s: float
     device_name: str = ""
     arithmetic: str = ""
     metagan_version: str = UNKNOWN
@@ -136,8 +134,7 @@ class EpisodeWorker:
 
     def load(self) -> WorkerReady | WorkerFailure:
         """Open the data and build the networks; may be called again after a failure."""
-        started = time.monotonic()
-        self._doing = ("loading", started)
+        self._doing = ("loading", time.monotonic())
         try:
             granted = bool(ray.get_gpu_ids())
             device = choose_device(self._spec.config.device, gpu_granted=granted)
@@ -154,7 +151,6 @@ class EpisodeWorker:
             node_id=ray.get_runtime_context().get_node_id(),
             device=device.type,
             torch_version=torch.__version__,
-            load_s=time.monotonic() - started,
             device_name=device_name(device),
             arithmetic=arithmetic,
             metagan_version=tool_version(),

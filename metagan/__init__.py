@@ -6,22 +6,6 @@ metagan` costs nothing. `docs/architecture.md` tells how the parts fit together.
 
 import importlib
 
-# As in `typing`, which a file in the working folder may still hide here.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from metagan.cli.console import Console
-    from metagan.dataset import ClassRecord, Dataset
-    from metagan.evaluate.target import adapt_to_target, generate_samples
-    from metagan.pictures import grid, write_png
-    from metagan.settings import RunConfig
-    from metagan.sources.cache import open_dataset
-    from metagan.tasks import to_float, to_uint8
-    from metagan.workflow.adapt import adapt_run, load_adapted, read_support, save_adapted
-    from metagan.workflow.setup import load_run
-    from metagan.workflow.train import local_runner, train_run
-
 _HOME = {
     "ClassRecord": "metagan.dataset",
     "Console": "metagan.cli.console",
@@ -43,26 +27,31 @@ _HOME = {
     "write_png": "metagan.pictures",
 }
 
-__all__ = [
-    "ClassRecord",
-    "Console",
-    "Dataset",
-    "RunConfig",
-    "adapt_run",
-    "adapt_to_target",
-    "generate_samples",
-    "grid",
-    "load_adapted",
-    "load_run",
-    "local_runner",
-    "open_dataset",
-    "read_support",
-    "save_adapted",
-    "to_float",
-    "to_uint8",
-    "train_run",
-    "write_png",
-]
+__all__ = [*_HOME]
+
+# As in `typing`, which a file in the working folder may still hide here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # Checkers and editors cannot look into the mapping; `as` exports a name to them.
+    from typing import Any
+
+    from metagan.cli.console import Console as Console
+    from metagan.dataset import ClassRecord as ClassRecord
+    from metagan.dataset import Dataset as Dataset
+    from metagan.evaluate.target import adapt_to_target as adapt_to_target
+    from metagan.evaluate.target import generate_samples as generate_samples
+    from metagan.pictures import grid as grid
+    from metagan.pictures import write_png as write_png
+    from metagan.settings import RunConfig as RunConfig
+    from metagan.sources.cache import open_dataset as open_dataset
+    from metagan.tasks import to_float as to_float
+    from metagan.tasks import to_uint8 as to_uint8
+    from metagan.workflow.adapt import adapt_run as adapt_run
+    from metagan.workflow.adapt import load_adapted as load_adapted
+    from metagan.workflow.adapt import read_support as read_support
+    from metagan.workflow.adapt import save_adapted as save_adapted
+    from metagan.workflow.setup import load_run as load_run
+    from metagan.workflow.train import local_runner as local_runner
+    from metagan.workflow.train import train_run as train_run
 
 
 def __getattr__(name: str) -> "Any":

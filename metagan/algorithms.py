@@ -167,7 +167,7 @@ def imaml(
     """The derivative of each player's query loss at the fixed point that the inner loop is near.
 
     Source: Rajeswaran et al. 2019, arXiv:1909.04630; see `metagan.implicit`. The losses are those
-    of `maml`; the inner losses are those on the last `algorithm.cg_batches` inner batches together.
+    of `maml`; the inner losses are those on the last inner batch.
     """
     inner = inner_settings(config)
     adapted = _adapt(gan, init, inputs, config, gradient)
@@ -180,12 +180,8 @@ def imaml(
             **twin,
         }
     )
-    query = inputs.query.step(-1)
-    last = -config.algorithm.cg_batches
-    support, recent_query = (
-        GanBatch(*(tensor[last:].flatten(0, 1) for tensor in half))
-        for half in (inputs.support, inputs.query)
-    )
+    # One batch: each more would make every step of conjugate gradient as much dearer.
+    support, query = inputs.support.step(-1), inputs.query.step(-1)
 
     def outcome(at: Params) -> PlayerLosses:
         players = players_of(at)
@@ -202,7 +198,7 @@ def imaml(
         ("discriminator", PlayerLosses(zero, one)),
     ):
         slopes, residual = implicit_gradient(
-            partial(inner_field, gan, support, recent_query, inner),
+            partial(inner_field, gan, support, query, inner),
             at,
             pull(seen)[0],
             proximal=inner.proximal or 0.0,

@@ -52,6 +52,14 @@ def finite_or_null(value: Any) -> Any:
     return value
 
 
+def holder_of(lock: Path) -> str:
+    """The process that holds a lock, as it has written into the lock's file."""
+    try:
+        return lock.read_text(errors="replace").strip() or "another process"
+    except OSError:  # Windows lets no other process read what is locked.
+        return "another process"
+
+
 def sync_folder(path: Path) -> None:
     """Make renames inside a folder durable."""
     handle = os.open(path, os.O_RDONLY)

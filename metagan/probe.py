@@ -61,7 +61,7 @@ def _smallest_chunk(
     """One inner step on single samples; penalties are part of the first step."""
     name = config.algorithm.name
     inner = config.inner.model_copy(update={"steps": 1, "batch_size": 1})
-    algorithm = config.algorithm.model_copy(update={"cg_steps": 1, "cg_batches": 1})
+    algorithm = config.algorithm.model_copy(update={"cg_steps": 1})
     small = config.model_copy(update={"inner": inner, "algorithm": algorithm})
     most = min(2, config.outer.episodes_per_chunk) if ALGORITHMS[name].adapts else 1
     # One serves as well where episodes are not vectorised.

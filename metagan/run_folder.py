@@ -6,7 +6,6 @@ source_classifier/  evaluation.json  report.html
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -19,8 +18,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor
+
 from metagan.clock import utc_now
-from metagan.files import finite_or_null, json_bytes, write_bytes
+from metagan.files import finite_or_null, holder_of, json_bytes, write_bytes
 
 PACKAGES = ("metagan", "torch", "ray", "numpy", "pyarrow", "pydantic", "safetensors")
 
@@ -210,23 +211,25 @@ class RunFolder:
         file = self.path / ".lock"
         new = not file.exists()
         with file.open("a+") as stream:
+            held = False
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # A failed start that ends just now may have taken the file away: that lock is void.
-                if not os.path.samestat(os.fstat(stream.fileno()), file.stat()):
-                    raise FileNotFoundError(file)
-            except (BlockingIOError, PermissionError, FileNotFoundError):
-                stream.seek(0)
-                raise BusyError(
-                    f"{self.path} is in use by {stream.read().strip() or 'another process'}; wait "
-                    "for it or stop it"
-                ) from None
+                held = lock_descriptor(stream.fileno(), blocking=False) and os.path.samestat(
+                    os.fstat(stream.fileno()), file.stat()
+                )
+            except (PermissionError, FileNotFoundError):
+                pass
             except OSError as error:
+                held = True
                 # Some network file systems have no locks unless they are mounted so.
                 _LOG.warning(
                     "the file system of %s has no locks (%s): nothing keeps a second driver away",
                     self.path,
                     error.strerror,
+                )
+            if not held:
+                raise BusyError(
+                    f"{self.path} is in use by {holder_of(file)}; wait for it or stop it"
                 )
             if new:
                 self._made.append(file)

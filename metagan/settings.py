@@ -160,12 +160,6 @@ class AlgorithmConfig(Config):
     cg_steps: int = Field(
         5, ge=1, description="imaml: conjugate-gradient steps of each player's implicit gradient."
     )
-    cg_batches: int = Field(
-        1,
-        ge=1,
-        description="imaml: how many of the inner batches, the last ones, its equation is about; "
-        "cost grows with it.",
-    )
 
 
 class InnerConfig(Config):

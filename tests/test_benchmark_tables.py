@@ -1,9 +1,6 @@
-"""What benchmarks print: means, intervals and regrets by hand-made numbers."""
-
-import pytest
+"""What benchmarks print: means and intervals by hand-made numbers."""
 
 from benchmarks.algorithm_tables import against, cost_table, markdown
-from benchmarks.search_regret import incumbents, regrets, table, value_at
 
 
 def row(name: str, seed: int, accuracy: float, kid: float | None, steps: int | None = 5) -> dict:
@@ -52,30 +49,3 @@ def test_costs_are_shown_row_by_row():
         "memory_mb": 31.4,
     }
     assert cost_table({"fomaml": cost}).endswith("| fomaml | 40 | 8 | 2.50 | 100 | 31 |")
-
-
-def trial(order: int, step: int, kid: float | None) -> dict:
-    return {"order": order, "step": step, "metrics": {} if kid is None else {"kid": kid}}
-
-
-def test_an_answer_is_the_best_trial_that_was_trained_to_the_end():
-    trials = [
-        trial(2, 30, 0.01),  # Stopped early: it costs, and is no answer.
-        trial(1, 90, 0.30),
-        trial(3, 90, 0.40),
-        trial(4, 90, 0.20),
-        trial(5, 90, None),
-        trial(6, 90, 0.10),  # Beyond the budget.
-    ]
-    curve = incumbents({"trials": trials}, budget=400)
-    assert curve == [(90, 0.30), (300, 0.20)]
-    assert [value_at(curve, spent) for spent in (89, 90, 299, 300)] == [None, 0.3, 0.3, 0.2]
-
-
-def test_regret_is_against_the_best_of_all_methods():
-    found = regrets({"random": [(90, 0.3)], "TPE": [(90, 0.5), (180, 0.2)], "ASHA": []}, [90, 180])
-    assert found["random"] == pytest.approx([0.1, 0.1])
-    assert found["TPE"] == pytest.approx([0.3, 0.0])
-    assert found["ASHA"] == [None, None]
-    lines = table([found], [90, 180]).splitlines()
-    assert lines[2:] == ["| 180 | 0.1000 (0.1000) | 0.0000 (0.0000) | no answer yet |"]

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,10 +81,11 @@ def dying_after(writes: int) -> Callable[[Path, bytes], None]:
 def test_a_lock_whose_file_was_taken_away_is_void(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flock_too_late(*_: object) -> None:
+    def lock_too_late(*_: object, **__: object) -> bool:
         (tmp_path / ".lock").unlink()
+        return True
 
-    monkeypatch.setattr("metagan.run_folder.fcntl.flock", flock_too_late)
+    monkeypatch.setattr("metagan.run_folder.lock_descriptor", lock_too_late)
     with pytest.raises(RunError, match="is in use"), RunFolder(tmp_path).lock():
         pass
 
@@ -91,10 +93,10 @@ def test_a_lock_whose_file_was_taken_away_is_void(
 def test_a_file_system_without_locks_is_used_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_locks(*_: object) -> None:
+    def no_locks(*_: object, **__: object) -> bool:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    monkeypatch.setattr("metagan.run_folder.fcntl.flock", no_locks)
+    monkeypatch.setattr("metagan.run_folder.lock_descriptor", no_locks)
     with RunFolder(tmp_path).lock():
         assert "has no locks (Function not implemented)" in caplog.text
 
@@ -115,6 +117,24 @@ def test_a_second_process_cannot_hold_the_lock(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "is in use by process" in done.stderr
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_process_that_is_killed_frees_the_lock_though_its_child_lives_on(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, subprocess; from pathlib import Path\n"
+        "from metagan.run_folder import RunFolder\n"
+        f"with RunFolder(Path({str(tmp_path)!r})).lock():\n"
+        "    child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=2)\n"
+        "    print(child.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert done.returncode == -signal.SIGKILL
+        with RunFolder(tmp_path).lock():
+            pass
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
 
 
 def test_what_is_not_finite_becomes_null_and_half_a_line_is_left_out(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
     file = out / SETTINGS_FILE
     if not file.is_file():
         return  # Broken off before anything was tried.
-    before = load_config(SearchJobConfig, file).config
+    before = load_config(SearchJobConfig, file, kept=True).config
     # A search of an earlier version has kept nothing to know its data by.
     may_change = (*RESUMABLE, *(_MOVABLE if (out / DATA_FILE).is_file() else ()))
     if changed := changed_settings(before, config, may_change):

@@ -10,7 +10,7 @@ from metagan.cli.options import Parser, add_command, add_output, add_resume, add
 from metagan.cli.outputs import check_out_folder
 from metagan.cli.train import check_inputs
 from metagan.config import load_config
-from metagan.places import folder_in_data
+from metagan.places import folder_in_data, is_kept_settings
 from metagan.words import command_line
 from tune.config import SearchJobConfig
 
@@ -130,7 +130,9 @@ def search_settings(args: argparse.Namespace) -> SearchJobConfig:
     overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
     if args.trials is not None:
         overrides.append(f"tune.num_trials={args.trials}")
-    return load_config(SearchJobConfig, args.config, overrides).config
+    return load_config(
+        SearchJobConfig, args.config, overrides, kept=is_kept_settings(args.config)
+    ).config
 
 
 class SearchExists(ValueError):

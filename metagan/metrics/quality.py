@@ -1,6 +1,6 @@
 """All image-quality numbers of one set of generated samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,10 +15,6 @@ from metagan.metrics.memorisation import memorisation
 from metagan.metrics.prdc import precision_recall_density_coverage
 
 T = TypeVar("T")
-
-
-class ExtractorMismatchError(ValueError):
-    """Scores that were computed with different extractors and cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +60,6 @@ class Quality:
     def to_json(self) -> dict[str, float | int | str | None]:
         """Every attribute by name; None stands for a number that is not defined, never NaN."""
         return dict(vars(self))
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, float | int | str | None]) -> "Quality":
-        """The inverse of `to_json`.
-
-        Raises:
-            ValueError: If an attribute is missing or unknown.
-        """
-        try:
-            return cls(**values)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise ValueError(f"not the quality of generated samples: {error}") from None
 
 
 def quality(
@@ -130,40 +114,6 @@ def quality(
         extractor_sha256=extractor.sha256,
         extractor_accuracy=extractor.accuracy,
     )
-
-
-def check_comparable(*scores: Quality) -> None:
-    """Refuse to compare scores of different extractors.
-
-    Raises:
-        ExtractorMismatchError: If two scores differ in their extractor's hash.
-    """
-    hashes = {score.extractor_sha256: score.extractor for score in scores}
-    if len(hashes) > 1:
-        named = ", ".join(f"{name} ({sha[:12]})" for sha, name in hashes.items())
-        raise ExtractorMismatchError(
-            f"scores come from different extractors: {named}; compute them again with one"
-        )
-
-
-def kid_gain(before: Quality, after: Quality) -> tuple[float, float] | None:
-    """How much KID fell, and the standard error of that.
-
-    The error takes the two scores for independent; where both use the same real samples it errs on
-    the safe side.
-
-    Returns:
-        (gain, stderr), gain above 0 where `after` is better; None where a KID is not defined.
-
-    Raises:
-        ExtractorMismatchError: If the scores come from different extractors.
-    """
-    check_comparable(before, after)
-    if before.kid is None or after.kid is None:
-        return None
-    if before.kid_stderr is None or after.kid_stderr is None:
-        return None
-    return before.kid - after.kid, (before.kid_stderr**2 + after.kid_stderr**2) ** 0.5
 
 
 def _defined(compute: Callable[[], T]) -> T | None:

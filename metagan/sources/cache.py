@@ -6,7 +6,6 @@ new entry. Old ones can be deleted at any time, even while they are mapped.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -22,7 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from filelock import lock_descriptor
+
 from metagan.dataset import DataError, Dataset
+from metagan.files import holder_of
 from metagan.settings import DataConfig
 from metagan.sources import arrow, glyphs
 from metagan.sources.detect import detect_source
@@ -285,19 +287,14 @@ def _locked(path: Path, timeout_s: float) -> Iterator[None]:
 def _acquire(descriptor: int, path: Path, timeout_s: float) -> None:
     started = time.monotonic()
     remind_s = 0.0
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited_s = time.monotonic() - started
-            holder = path.read_text(errors="replace") or "another process"
-            if waited_s >= timeout_s:
-                raise TimeoutError(
-                    f"{holder} has been preparing the same data for {waited_s:.0f} s (lock {path})"
-                ) from None
-            if waited_s >= remind_s:
-                _LOG.info("waiting for %s to prepare the data (%.0f s)", holder, waited_s)
-                remind_s += _REMIND_S
-            time.sleep(_POLL_S)
-        else:
-            return
+    while not lock_descriptor(descriptor, blocking=False):
+        waited_s = time.monotonic() - started
+        if waited_s >= timeout_s:
+            raise TimeoutError(
+                f"{holder_of(path)} has been preparing the same data for {waited_s:.0f} s "
+                f"(lock {path})"
+            )
+        if waited_s >= remind_s:
+            _LOG.info("waiting for %s to prepare the data (%.0f s)", holder_of(path), waited_s)
+            remind_s += _REMIND_S
+        time.sleep(_POLL_S)

@@ -154,7 +154,10 @@ def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None)
     check_run(path)
     folder = RunFolder(Path(path))
     config = load_config(
-        RunConfig if model is None else model, folder.config_file, only_known=model is None
+        RunConfig if model is None else model,
+        folder.config_file,
+        only_known=model is None,
+        kept=True,
     ).config
     shape = (config.data.channels, config.data.image_size, config.data.image_size)
     gan, layout, _ = build_run_gan(config, shape)

@@ -259,7 +259,7 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
     Raises:
         RunError: With the settings that differ.
     """
-    before = load_config(type(config), folder.config_file, only_known=True).config
+    before = load_config(type(config), folder.config_file, only_known=True, kept=True).config
     may_change = _RESUMABLE_WITH_ROLLBACKS if config.outer.rollbacks else RESUMABLE
     if changed := changed_settings(before, config, may_change):
         raise RunError(

@@ -22,7 +22,7 @@ def ready(
 ) -> WorkerReady:
     installed = torch_version or torch.__version__
     name = f"a {arithmetic}"
-    return WorkerReady(1, "host", "", device, installed, 0.0, name, arithmetic, version)
+    return WorkerReady(1, "host", "", device, installed, name, arithmetic, version)
 
 
 def test_other_bits_are_told_once_for_each_kind() -> None:

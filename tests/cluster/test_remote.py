@@ -109,7 +109,7 @@ def test_a_node_that_dies_with_its_workers_is_charged_once() -> None:
     pool._nodes_lost = {}
 
     def charged(node: str | None, **loss: Any) -> bool:
-        ready = None if node is None else WorkerReady(1, "host", node, "cpu", "2", 0.0)
+        ready = None if node is None else WorkerReady(1, "host", node, "cpu", "2")
         worker = Worker(0, None, None, None, 0.0, ready=ready)
         return pool._is_charged(worker, Loss("lost", **loss))
 

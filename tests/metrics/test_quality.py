@@ -1,4 +1,3 @@
-import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -11,13 +10,7 @@ from metagan.metrics.fid import frechet_distance
 from metagan.metrics.kid import kernel_distance
 from metagan.metrics.memorisation import memorisation
 from metagan.metrics.prdc import precision_recall_density_coverage
-from metagan.metrics.quality import (
-    ExtractorMismatchError,
-    Quality,
-    check_comparable,
-    kid_gain,
-    quality,
-)
+from metagan.metrics.quality import quality
 
 
 @dataclass(frozen=True)
@@ -69,14 +62,10 @@ def test_every_number_is_that_of_its_metric():
     assert (result.extractor, result.extractor_accuracy) == ("pixels", 0.75)
 
 
-def test_json_has_the_promised_keys_and_comes_back_equal():
-    result = judged()
-    text = json.dumps(result.to_json(), allow_nan=False)
+def test_json_has_the_promised_keys():
+    text = json.dumps(judged().to_json(), allow_nan=False)
     promised = "kid kid_stderr fid fid_n precision recall density coverage diversity copies"
     assert set(promised.split()) <= set(json.loads(text))
-    assert Quality.from_json(json.loads(text)) == result
-    with pytest.raises(ValueError, match="not the quality"):
-        Quality.from_json({"kid": 1.0})
 
 
 def test_numbers_that_too_few_samples_leave_undefined_are_null():
@@ -100,21 +89,3 @@ def test_bad_features_are_errors_and_not_nulls():
         judged(generated=gaussian(1, 80, 5))
     with pytest.raises(ValueError, match="extractor pixels makes 7"):
         judged(extractor=Described(num_features=7))
-
-
-def test_scores_of_different_extractors_are_not_compared():
-    one, other = judged(), judged(extractor=Described(name="other", sha256="b" * 64))
-    check_comparable(one, judged(generated=gaussian(3, 50)))
-    with pytest.raises(ExtractorMismatchError, match=r"pixels \(a{12}\), other \(b{12}\)"):
-        check_comparable(one, other)
-    with pytest.raises(ExtractorMismatchError):
-        kid_gain(one, other)
-
-
-def test_gain_is_the_fall_of_kid_with_errors_added_in_quadrature():
-    before, after = judged(generated=gaussian(1, 80, mean=1.0)), judged(generated=gaussian(3, 80))
-    gain, stderr = kid_gain(before, after)
-    assert gain == pytest.approx(before.kid - after.kid)
-    assert gain > 3 * stderr
-    assert stderr == pytest.approx(np.hypot(before.kid_stderr, after.kid_stderr))
-    assert kid_gain(dataclasses.replace(before, kid=None), after) is None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import metagan
 from cluster.config import JobConfig
 from metagan.config import load_config
 from tests.conftest import REPOSITORY
@@ -65,8 +66,22 @@ def test_only_the_search_knows_ray_tune() -> None:
 
 
 def test_the_demo_and_the_published_configuration_are_one() -> None:
-    shipped = load_config(JobConfig, REPOSITORY / "metagan" / "workflow" / "glyphs.yaml").config
-    assert load_config(JobConfig, REPOSITORY / "configs" / "glyphs.yaml").config == shipped
+    # A link, so that the wheel has the file: it knows no folder beside the packages.
+    shipped = REPOSITORY / "metagan" / "workflow" / "glyphs.yaml"
+    assert (REPOSITORY / "configs" / "glyphs.yaml").samefile(shipped)
+
+
+def test_every_public_name_is_where_callers_and_type_checkers_look() -> None:
+    tree = ast.parse((REPOSITORY / "metagan" / "__init__.py").read_text())
+    checked = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert checked == metagan._HOME
+    assert all(getattr(metagan, name).__name__ == name for name in metagan.__all__)
 
 
 def test_every_folder_of_tests_mirrors_a_folder_of_sources() -> None:

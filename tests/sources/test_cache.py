@@ -1,6 +1,5 @@
 """One copy of the data per machine, made by one process, whatever else happens."""
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import lock_descriptor
 from PIL import Image
 
 from metagan.dataset import DataError, Dataset
@@ -229,7 +229,7 @@ def test_a_lock_that_stays_taken_means_memory_and_a_warning(config, loads, caplo
     arrow_file.unlink()
     caplog.set_level(logging.INFO)
     with (entry.parent / f"{entry.name}.lock").open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert lock_descriptor(lock.fileno())
         data = open_dataset(config, lock_timeout_s=0.3)
     assert len(loads) == 2
     assert data.samples.flags.owndata
