@@ -30,6 +30,7 @@ from metagan.config_fields import (
     unknown_key,
     wrong_value,
 )
+from metagan.removed import ADVICE, take_removed
 from metagan.strict_yaml import (
     Location,
     Problem,
@@ -267,6 +268,10 @@ class _Merge:
         self.data = document.data
         self.problems += [f"{path}:{p.line}: {p.message}" for p in document.problems]
         self._origins = {place: f"{path}:{line}" for place, line in document.lines.items()}
+        self.problems += [
+            f"{self.origin(place)}: {dotted(place)}: is {shown(value)}, but {ADVICE}"
+            for place, value in take_removed(self.data)
+        ]
 
     def apply(self, override: str) -> None:
         key, equals, text = override.removeprefix("--").partition("=")

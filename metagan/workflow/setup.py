@@ -257,7 +257,7 @@ def load_start(
 ) -> tuple[GanParams, InnerConfig]:
     """Another run's averaged initialization to start from or to compare with, and its inner loop.
 
-    All that it learned about adapting its weights comes with it, which its own inner loop uses.
+    The inner rates that it learned come with it, which its own inner loop uses.
 
     Args:
         path: The other run.
@@ -295,8 +295,8 @@ def as_start(
 ) -> GanParams:
     """Another run's weights to go on from.
 
-    What it learned about adapting them is taken where this run learns the same; elsewhere that
-    starts as in an untrained run.
+    Its inner rates are taken where this run learns the same; elsewhere rates start as in an
+    untrained run.
 
     Args:
         other: The other run's initialization.
@@ -305,10 +305,9 @@ def as_start(
         inner: Its inner loop.
     """
     start = initial._replace(generator=other.generator, discriminator=other.discriminator)
-    for part, gain in (("rates", "rates_gain"), ("moments", "state_gain")):
-        theirs, ours = getattr(other, part), getattr(initial, part)
-        if [(n, w.shape) for n, w in theirs.items()] == [(n, w.shape) for n, w in ours.items()]:
-            # Under another gain the same rates and moments are other numbers.
-            scale = getattr(other_inner, gain) / getattr(inner, gain)
-            start = start._replace(**{part: map_params(lambda w: w * scale, theirs)})  # noqa: B023
-    return start
+    theirs, ours = ({name: rate.shape for name, rate in p.rates.items()} for p in (other, initial))
+    if theirs != ours:
+        return start
+    # Under another gain the same rates are other numbers.
+    scale = other_inner.rates_gain / inner.rates_gain
+    return start._replace(rates=map_params(lambda rate: rate * scale, other.rates))

@@ -20,7 +20,6 @@ from metagan.cli.outputs import folder_in_data
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
-from metagan.params import LEARNED_BESIDES
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.sources.repeats import find_repeats
@@ -246,14 +245,13 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
             dataset_sha256=setup.spec.dataset_sha256,
         )
         initial = as_start(other, other_inner, setup.initial, inner_settings(config))
-    learned_besides = set(setup.layout.parts()) & set(LEARNED_BESIDES)
     later = config.algorithm.second_order_from
     return MetaLearner(
         setup.layout.flatten(initial),
         outer_settings(config),
         config.warmup,
-        # First-order steps have no gradients of rates and the like.
-        restart_at=config.warmup.steps + later if later and learned_besides else None,
+        # First-order steps have no gradients of rates.
+        restart_at=config.warmup.steps + later if later and initial.rates else None,
     )
 
 
