@@ -21,6 +21,7 @@ REMOVED: Mapping[str, tuple[object, ...]] = {
     "inner.state": ("reset",),
     "inner.state_count": (1,),
     "inner.state_gain": (100,),
+    "tune.second_objective": ("none",),
 }
 """By dotted key, the values that ask for nothing."""
 

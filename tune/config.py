@@ -27,12 +27,6 @@ class SearchConfig(Config):
         description="gain: accuracy that generated samples add to classical augmentation; accuracy "
         "with both; kid; coverage. On validation classes.",
     )
-    second_objective: Literal["none", "compute"] = Field(
-        "none",
-        description="compute: trials are also to need few seconds of computing; optuna searches "
-        "for both, and the trials that none beats in both are listed. tune.objective alone names "
-        "the best.",
-    )
     repetitions: int = Field(
         2, ge=1, description="Validation targets that an objective is the mean of."
     )
@@ -123,15 +117,6 @@ class SearchConfig(Config):
                 "tune.driver_labels is for the drivers of trials that have workers, but "
                 "tune.workers_per_trial is 0, so that trials compute themselves and run on nodes "
                 "with cluster.worker_labels; set tune.workers_per_trial, or those"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _trials_end_as_the_objectives_need(self) -> Self:
-        if self.second_objective != "none" and self.scheduler != "none":
-            raise ValueError(
-                f"tune.second_objective {self.second_objective} compares trials that were trained "
-                f"to the end, but tune.scheduler is {self.scheduler}; set tune.scheduler none"
             )
         return self
 

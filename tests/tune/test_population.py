@@ -105,8 +105,6 @@ def test_a_population_that_could_not_exchange_is_refused(
         ({"scheduler": "pbt", "searcher": "optuna"}, "set tune.searcher random"),
         ({"scheduler": "pb2", "num_trials": 1}, "at least 2 to exchange between"),
         ({"scheduler": "pbt", "exchange_fraction": 0.6}, "less than or equal to 0.5"),
-        ({"scheduler": "asha", "second_objective": "compute"}, "set tune.scheduler none"),
-        ({"scheduler": "pbt", "second_objective": "compute"}, "set tune.scheduler none"),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(tune: dict[str, Any], said: str) -> None:

@@ -17,7 +17,12 @@ from tests.workflow.conftest import bars_config, run_training
 from tune.config import SearchJobConfig
 
 HARMLESS = [(key, value) for key, values in REMOVED.items() for value in values]
-OTHER = {"inner.state": "learned", "inner.state_count": 3.0, "inner.state_gain": 10.0}
+OTHER = {
+    "inner.state": "learned",
+    "inner.state_count": 3.0,
+    "inner.state_gain": 10.0,
+    "tune.second_objective": "compute",
+}
 ADVICE = "metagan 0.1.0 was the last to read this setting; leave it out, or use that version"
 
 
