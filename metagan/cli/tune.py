@@ -31,7 +31,7 @@ fresh seeds: that comparison is the result, not the best value of the search.
 All of it is put on one page, report.html in --out; `metagan report --search
 DIR` writes it again.
 
-Populations (tune.scheduler: pbt or pb2) change settings while trials train, and
+A population (tune.scheduler: pbt) changes settings while trials train, and
 tune.trackers logs to TensorBoard, MLflow or W&B. `metagan config explain tune`
 lists every setting of the section."""
 

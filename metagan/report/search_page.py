@@ -42,6 +42,7 @@ def render_search(search: SearchFiles, model: type[Config]) -> str:
     changed: list[Section] = [
         ("changed", "Where settings changed", changed_section(search)),
     ]
+    changes = search.settings.get("scheduler") == "pbt" or any(t.changes for t in search.trials)
     sections: list[Section] = [
         ("confirmation", "Best against given, with fresh seeds", confirmation_section(search)),
         ("difference", "What the best settings change", difference_section(search, model)),
@@ -49,7 +50,7 @@ def render_search(search: SearchFiles, model: type[Config]) -> str:
         ("history", "How the search went", _history(search)),
         ("settings-and-objective", "Settings and objective", _parallel(search)),
         ("importance", "Importance of each setting", importance_section(search)),
-        *(changed if search.settings.get("scheduler") in ("pbt", "pb2") else []),
+        *(changed if changes else []),
         ("time", "Objective against time", _front(search)),
         ("trials", "All trials", trials_section(search)),
         ("given", "Settings that were given", _given(search, model)),
