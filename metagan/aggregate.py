@@ -94,8 +94,7 @@ def aggregate(
         planned: The step's chunks.
         results: One per chunk, in any order; all added up in groups of one size, a power of two,
             or none.
-        config: Clipping, of each player and of learned rates and moments by themselves, and the
-            quorum.
+        config: Clipping, of each player and of learned rates by themselves, and the quorum.
         layout: Of the gradient.
 
     Returns:

@@ -18,8 +18,6 @@ SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
 BY_DISPLACEMENT = ("reptile", "average")
 # Settings of the built-in data alone.
 GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
-# Those that can learn where the inner optimizer's state starts.
-LEARN_STATE = ("reptile", *THROUGH_INNER_LOOP)
 
 
 def disagreements(run: "RunConfig") -> Iterator[str]:
@@ -69,7 +67,6 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             f"inner.learn_rates is {run.inner.learn_rates}, but algorithm.name {name} cannot learn "
             f"rates; use {', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
         )
-    yield from _learned_state(run)
     yield from _what_moves(run)
     for setting, value, able, why in (
         (
@@ -153,29 +150,6 @@ def _what_moves(run: "RunConfig") -> Iterator[str]:
                 "its inner loop moves: the discriminator would stay untrained; set warmup.steps "
                 "above 0, outer.init_from, or a scale above 0"
             )
-
-
-def _learned_state(run: "RunConfig") -> Iterator[str]:
-    """A learned start of the inner optimizer's state, against what there is to learn it by."""
-    name = run.algorithm.name
-    if run.inner.state == "reset":
-        return
-    if run.inner.optimizer == "sgd":
-        yield (
-            "inner.state is learned, but inner.optimizer sgd has no state; set inner.optimizer "
-            "adam, or inner.state reset"
-        )
-    if name not in LEARN_STATE:
-        why = {
-            "fomaml": "takes no derivative through the inner loop, so it has none by that state",
-            "imaml": "descends at a fixed point that does not depend on that state",
-            "joint": "has no inner loop",
-            "average": "fine-tunes once, from a state that nothing has learned",
-        }[name]
-        yield (
-            f"inner.state is learned, but algorithm.name {name} {why}; set inner.state reset, or "
-            f"use {', '.join(LEARN_STATE)}"
-        )
 
 
 def _data(data: "DataConfig") -> Iterator[str]:

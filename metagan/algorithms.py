@@ -86,8 +86,7 @@ def reptile(
     """The displacement `init - adapted`, which points as a gradient does.
 
     Source: Nichol et al. 2018, arXiv:1803.02999, Algorithm 1; for GANs FIGR (Clouatre and
-    Demers 2019, arXiv:1901.02199). The query half is not used. Learned moments move likewise,
-    towards those that the tasks' optimizers end with.
+    Demers 2019, arXiv:1901.02199). The query half is not used.
     """
     adapted = adapt(gan, init, inputs.support, inner_settings(config), gradient=gradient)
     moved = GanParams(

@@ -25,6 +25,7 @@ from torch import Tensor
 from metagan.files import sha256_of, sync_folder, write_bytes, write_json
 from metagan.outer_loop import LearnerState
 from metagan.params import GanParams, Layout
+from metagan.removed import LAST_VERSION
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -76,6 +77,11 @@ def params_from_named(tensors: Mapping[str, Tensor], layout: Layout, *, file: st
     """
     missing = sorted(set(layout.shapes) - set(tensors))
     extra = sorted(set(tensors) - set(layout.shapes))
+    if any(name.startswith("moments.") for name in extra):
+        raise CheckpointError(
+            f"{file}: holds a learned state of the inner loop's Adam, which {LAST_VERSION} was the "
+            "last to use; use that version, or train another run"
+        )
     if missing or extra:
         raise CheckpointError(
             f"{file}: tensors missing {missing[:3]}, unexpected {extra[:3]}; the settings under "

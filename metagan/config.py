@@ -30,7 +30,7 @@ from metagan.config_fields import (
     unknown_key,
     wrong_value,
 )
-from metagan.removed_settings import drop_removed
+from metagan.removed import ADVICE, take_removed
 from metagan.strict_yaml import (
     Location,
     Problem,
@@ -127,7 +127,6 @@ def load_config(
     overrides: Sequence[str] = (),
     *,
     only_known: bool = False,
-    kept: bool = False,
 ) -> Loaded[C]:
     """Read settings from a file and the command line.
 
@@ -137,8 +136,6 @@ def load_config(
         overrides: `key.path=value` each, also with `--` before it; a value is YAML, so
             `evaluate.shots=[5, 10]` gives a list. A later one wins over an earlier one.
         only_known: Leave out the file's sections that the model does not have.
-        kept: A run or a search wrote the file, perhaps one of an earlier version; see
-            `drop_removed`.
 
     Returns:
         The settings with the origin of each.
@@ -151,11 +148,6 @@ def load_config(
         merge.read_file(path)
     if only_known:
         merge.data = {name: merge.data[name] for name in model.model_fields if name in merge.data}
-    if kept:
-        try:
-            merge.data = drop_removed(merge.data, str(path))
-        except ValueError as error:
-            raise ConfigError(*str(error).splitlines()) from None
     for override in overrides:
         merge.apply(override)
     try:
@@ -280,6 +272,10 @@ class _Merge:
         self.data = document.data
         self.problems += [f"{path}:{p.line}: {p.message}" for p in document.problems]
         self._origins = {place: f"{path}:{line}" for place, line in document.lines.items()}
+        self.problems += [
+            f"{self.origin(place)}: {dotted(place)}: is {shown(value)}, but {ADVICE}"
+            for place, value in take_removed(self.data)
+        ]
 
     def apply(self, override: str) -> None:
         key, equals, text = override.removeprefix("--").partition("=")

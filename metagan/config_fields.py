@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from metagan.removed_settings import REMOVED
+from metagan.removed import ADVICE, REMOVED
 from metagan.strict_yaml import Location, format_value, parse_scalar
 
 _MAX_SHOWN = 60
@@ -241,13 +241,10 @@ _READ_BY = {"tune": "metagan tune"}
 def unknown_key(model: type[BaseModel], place: Location) -> str:
     """A line about a key that no setting has: the nearest ones, and those of its section."""
     key = dotted(place)
+    if key in REMOVED:
+        return f"{key}: {ADVICE}"
     if place[0] in _READ_BY and place[0] not in model.model_fields:
         return f"{key}: only {_READ_BY[str(place[0])]} reads this section; leave it out here"
-    if key in REMOVED:
-        return (
-            f"{key}: unknown key; the setting was removed, and its value is always "
-            f"{format_value(REMOVED[key])}; leave it out"
-        )
     itself = lookup(model, place)
     section = None if itself is None else section_of(itself.annotation)
     if section is not None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metagan.params import LEARNED_BESIDES, GanParams, Params, map_params
+from metagan.params import GanParams, Params, map_params
 
 Pullback = Callable[[Tensor], Params]
 Metrics = dict[str, Tensor]
@@ -76,17 +76,12 @@ class FunctionalGradient:
         one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
         (by_generator,) = pull(PlayerLosses(one, zero))
         (by_discriminator,) = pull(PlayerLosses(zero, one))
-        # What is learned about a weight's steps descends the loss of its player.
-        learned = {
-            part: {
-                name: getattr(
-                    by_generator if name.startswith("generator.") else by_discriminator, part
-                )[name]
-                for name in getattr(init, part)
-            }
-            for part in LEARNED_BESIDES
+        # A weight's rate descends the loss of its player.
+        rates = {
+            name: (by_generator if name.startswith("generator.") else by_discriminator).rates[name]
+            for name in init.rates
         }
-        return GanParams(by_generator.generator, by_discriminator.discriminator, **learned), metrics
+        return GanParams(by_generator.generator, by_discriminator.discriminator, rates), metrics
 
 
 class AutogradGradient:
@@ -121,9 +116,8 @@ class AutogradGradient:
         for player, loss in losses._asdict().items():
             own = {f"{player}.{name}": leaf for name, leaf in getattr(leaves, player).items()}
             own |= {
-                f"{part}.{name}": leaf
-                for part in LEARNED_BESIDES
-                for name, leaf in getattr(leaves, part).items()
+                f"rates.{name}": leaf
+                for name, leaf in leaves.rates.items()
                 if name.startswith(f"{player}.")
             }
             slopes = torch.autograd.grad(

@@ -109,8 +109,7 @@ class Adapted:
     """What the inner loop leaves.
 
     Attributes:
-        params: Both players after the last step, and the moments that their optimizers then had,
-            if they started from learned ones.
+        params: Both players after the last step, with the learned rates that they started with.
         critic: The twin discriminator adapted on other samples in lockstep, if asked for.
         losses: Inner losses at the first and the last step, scalars by name.
         path: (players, critic) after each step that was to be kept, by its number from 0.
@@ -135,12 +134,12 @@ def adapt(
     """Adapt both players: each inner step is k discriminator updates, then m generator updates.
 
     An update is a *partial* derivative: the generator's step does not differentiate through the
-    discriminator's. The optimizer's state starts anew in every episode, or as the initialization
-    says, so an episode's result cannot depend on what ran before it.
+    discriminator's. The optimizer's state starts anew in every episode, so an episode's result
+    cannot depend on what ran before it.
 
     Args:
         gan: The pair's losses.
-        init: Where adaptation starts, with learned rates and moments if there are any.
+        init: Where adaptation starts, with learned rates if there are any.
         batches: k + m - 1 batches for each of S inner steps, S * (k + m - 1) in front: one for
             each discriminator update, the last of which also serves the first generator update,
             then one for each further generator update. S may differ from `config.steps`.
@@ -213,8 +212,7 @@ def adapt(
         if index == 0:
             losses |= {"loss_d_first": d_loss, "loss_g_first": g_loss}
         losses |= {"loss_d_last": d_loss, "loss_g_last": g_loss}
-    moments = {**for_generator.moments(), **for_discriminator.moments()}
-    return Adapted(at._replace(moments=moments), critic, losses, path)
+    return Adapted(at, critic, losses, path)
 
 
 def _penalty_scale(gan: GanPair, update: int, updates: int) -> float:

@@ -3,20 +3,16 @@
 import torch
 from torch import Tensor
 
-from metagan.moments import (
-    ADAM_BETA2,
-    ADAM_EPSILON,
-    learned_form,
-    starting_mean,
-    updated_means,
-)
 from metagan.params import GanParams, Params, map_params
 from metagan.rates import multiplier
 from metagan.settings import InnerConfig
 
+ADAM_BETA2 = 0.99
+ADAM_EPSILON = 1e-4
+
 
 class InnerOptimizer:
-    """One player's optimizer; in every episode it starts anew, or from learned moments."""
+    """One player's optimizer; it starts anew in every episode."""
 
     def __init__(self, inner: InnerConfig, player: str, init: GanParams) -> None:
         """Adam has beta1 = 0.
@@ -24,7 +20,7 @@ class InnerOptimizer:
         Args:
             inner: Learning rate, kind of optimizer and of learned rates, proximal term.
             player: Whose weights it moves.
-            init: Where they start, with learned rates and moments if there are any.
+            init: Where they start, with learned rates if there are any.
         """
         self._inner, self._player, self._rates = inner, player, init.rates
         self._init: Params = getattr(init, player)
@@ -33,12 +29,6 @@ class InnerOptimizer:
         self._updates = inner.discriminator_steps if critic else inner.generator_steps
         self._count = 0
         self._second: Params = {}
-        own = {
-            name.removeprefix(f"{player}."): learned
-            for name, learned in init.moments.items()
-            if name.startswith(f"{player}.")
-        }
-        self._means = map_params(lambda s: starting_mean(s, inner), own) if own else {}
 
     def step(self, weights: Params, grads: Params) -> Params:
         """The weights after a step along the gradient; those without one stay as they are."""
@@ -56,13 +46,6 @@ class InnerOptimizer:
         }
         return {name: after.get(name, weight) for name, weight in weights.items()}
 
-    def moments(self) -> Params:
-        """What a start like the present state would have as `GanParams.moments`; own names."""
-        return {
-            f"{self._player}.{name}": learned_form(mean, self._inner)
-            for name, mean in self._means.items()
-        }
-
     def _moved(self, name: str, weight: Tensor, direction: Tensor) -> Tensor:
         key = f"{self._player}.{name}"
         times = multiplier(self._rates, key, self._inner, (self._count - 1) // self._updates)
@@ -71,9 +54,6 @@ class InnerOptimizer:
         return torch.sub(weight, direction, alpha=self._lr)
 
     def _adam(self, grads: Params) -> Params:
-        if self._means and grads:
-            self._means = updated_means(self._means, grads, self._inner, self._count)
-            return map_params(lambda g, mean: g / mean.sqrt(), grads, self._means)
         previous = self._second or map_params(torch.zeros_like, grads)
         self._second = map_params(
             lambda v, g: ADAM_BETA2 * v + (1 - ADAM_BETA2) * g.square(), previous, grads

@@ -22,10 +22,6 @@ Params = dict[str, Tensor]
 Vector = NDArray[np.float32]
 
 PLAYERS = ("generator", "discriminator")
-# Of `GanParams`: what is learned about adapting weights, by "<player>.<name>".
-LEARNED_BESIDES = ("rates", "moments")
-
-
 _NOTHING: Params = {}
 
 
@@ -37,18 +33,15 @@ class GanParams(NamedTuple):
         discriminator: Weights.
         rates: What `metagan.rates` learns about inner learning rates, by "generator.<name>" and
             "discriminator.<name>"; empty where rates are not learned.
-        moments: What `metagan.moments` learns about the state of the inner loop's Adam, by the same
-            names; empty where the state is not learned.
     """
 
     generator: Params
     discriminator: Params
     rates: Params = _NOTHING
-    moments: Params = _NOTHING
 
     @property
     def players(self) -> "GanParams":
-        """The weights alone, without what is learned about adapting them."""
+        """The weights alone, without learned rates."""
         return GanParams(self.generator, self.discriminator)
 
 
@@ -87,8 +80,8 @@ class Layout:
     """Where each weight of a `GanParams` lies in the flat vector.
 
     Attributes:
-        shapes: {"generator.<name>", "discriminator.<name>", "rates.<player>.<name>" or
-            "moments.<player>.<name>": shape}, in flat order.
+        shapes: {"generator.<name>", "discriminator.<name>" or "rates.<player>.<name>": shape}, in
+            flat order.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -116,7 +109,7 @@ class Layout:
         ).hexdigest()
 
     def parts(self) -> dict[str, slice]:
-        """Where each player's weights, learned rates and learned moments lie in the vector."""
+        """Where each player's weights and the learned rates lie in the vector."""
         ends = np.cumsum([0, *self.sizes])
         found: dict[str, slice] = {}
         for index, name in enumerate(self.shapes):

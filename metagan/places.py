@@ -68,13 +68,6 @@ def _named(option: str, path: Path) -> str:
     return f"{option} {path}" if option else str(path)
 
 
-def is_kept_settings(path: Path | None) -> bool:
-    """Whether a settings file is one that a run or a search has written."""
-    return path is not None and (
-        _is_search(path.parent) or (path.name == "config.yaml" and _is_run(path.parent))
-    )
-
-
 def what_it_is(path: Path) -> str:
     """One clause on what lies at a path: `it looks like a folder of pictures`."""
     try:

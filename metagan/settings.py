@@ -197,17 +197,6 @@ class InnerConfig(Config):
     rates_gain: float = Field(
         100.0, gt=0, description="Learned rates are inner.lr * (1 + this * what is learned)."
     )
-    state: Literal["reset", "learned"] = Field(
-        "reset",
-        description="adam: where its second moments start in every episode: anew, or where the "
-        "initialization says, which learns that (reptile, maml and its kin).",
-    )
-    state_count: float = Field(
-        1.0, gt=0, description="Updates that a learned start of the moments counts as."
-    )
-    state_gain: float = Field(
-        100.0, gt=0, description="Learned moments start at 1e-8 * exp(this * what is learned)."
-    )
 
     @property
     def batches_per_step(self) -> int:

@@ -19,7 +19,6 @@ from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure, split_into_chu
 from metagan.cuda_graphs import Recorder
 from metagan.devices import pinned_threads
 from metagan.gan import GanPair, build_gan
-from metagan.moments import with_moments
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Layout, Vector
 from metagan.rates import with_rates
@@ -201,8 +200,7 @@ def build_run_gan(
         second_order=ALGORITHMS[config.algorithm.name].second_order,
     )
     check_moves(config.inner, params)
-    inner = inner_settings(config)
-    params = with_moments(with_rates(params, inner), inner)
+    params = with_rates(params, inner_settings(config))
     return gan, Layout.of(params), params
 
 

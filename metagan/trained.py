@@ -72,9 +72,6 @@ _BUILT_ON = (
     "algorithm.name",
     "inner.learn_rates",
     "inner.rates_gain",
-    "inner.state",
-    "inner.state_count",
-    "inner.state_gain",
 )
 # What shapes the samples that it was trained on.
 _OF_ITS_DATA = (*_OTHER_PICTURES, "data.drawings_per_class", "data.max_classes_per_domain")
@@ -150,12 +147,8 @@ def other_networks(ours: RunConfig, theirs: RunConfig) -> list[str]:
 
 
 def _learned_with(trained: RunConfig) -> Iterator[str]:
-    """What rates and moments fit, where the run has learned them."""
-    rates = trained.inner.learn_rates != "none" or trained.algorithm.name == "meta_sgd"
-    moments = trained.inner.state == "learned"
-    if rates or moments:
+    """Settings that learned rates fit, where the run has learned them."""
+    if trained.inner.learn_rates != "none" or trained.algorithm.name == "meta_sgd":
         yield from ("inner.generator_moves", "inner.discriminator_moves")
-    if moments:
-        yield "inner.optimizer"
     if trained.inner.learn_rates == "tensor_and_step":
         yield "inner.steps"

@@ -13,12 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from metagan.aggregate import aggregate
-from metagan.agreement import (
-    LEARN_STATE,
-    QUERY_LOSS_AT_EVERY_STEP,
-    SECOND_ORDER,
-    THROUGH_INNER_LOOP,
-)
+from metagan.agreement import QUERY_LOSS_AT_EVERY_STEP, SECOND_ORDER, THROUGH_INNER_LOOP
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
 from metagan.chunk_gradient import chunk_gradient, episode_gradients
 from metagan.chunks import ChunkKey
@@ -76,8 +71,6 @@ def runs(draw: st.DrawFn) -> Drawn:
     algorithm = draw(st.sampled_from(ADAPTING))
     family, conditioning = draw(st.sampled_from(ARCHITECTURES))
     optimizers = ["sgd"]
-    if algorithm in LEARN_STATE:
-        optimizers.append("learned")
     if algorithm not in SECOND_ORDER:
         # The second derivative of Adam's root is 1e8 where a gradient is near epsilon: no float64
         # would agree with another to ten digits there.
@@ -99,9 +92,7 @@ def runs(draw: st.DrawFn) -> Drawn:
             )
         ),
         "lr": 0.02 if optimizer == "sgd" else 2e-3,
-        "optimizer": "sgd" if optimizer == "sgd" else "adam",
-        "state": "learned" if optimizer == "learned" else "reset",
-        "state_gain": 10.0,
+        "optimizer": optimizer,
         "rates_gain": 2.0,
     }
     gan = {
@@ -150,8 +141,6 @@ def build(drawn: Drawn) -> Run:
         algorithm=drawn.algorithm,
     )
     init = perturbed(params)
-    # Of the size of squared gradients.
-    init = init._replace(moments=map_params(lambda s: s + 0.9, init.moments))
     keys = episode_keys(source, drawn.episodes)
     return Run(config, pair, init, layout, episode_inputs(source, config, keys))
 

@@ -27,12 +27,6 @@ class SearchConfig(Config):
         description="gain: accuracy that generated samples add to classical augmentation; accuracy "
         "with both; kid; coverage. On validation classes.",
     )
-    second_objective: Literal["none", "compute"] = Field(
-        "none",
-        description="compute: trials are also to need few seconds of computing; optuna searches "
-        "for both, and the trials that none beats in both are listed. tune.objective alone names "
-        "the best.",
-    )
     repetitions: int = Field(
         2, ge=1, description="Validation targets that an objective is the mean of."
     )
@@ -44,22 +38,22 @@ class SearchConfig(Config):
     searcher: Literal["random", "optuna"] = Field(
         "random", description="How settings are chosen; grid entries are tried in full with random."
     )
-    scheduler: Literal["none", "asha", "hyperband", "median", "pbt", "pb2"] = Field(
+    scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = Field(
         "asha",
-        description="Which trials are stopped early; pbt, pb2: none, but the worst go on from the "
+        description="Which trials are stopped early; pbt: none, but the worst go on from the "
         "weights of the best with changed settings.",
     )
     grace_steps: int = Field(
         25, ge=1, description="asha, median: outer steps before a trial may be stopped early."
     )
     exchange_every: int = Field(
-        50, ge=1, description="pbt, pb2: outer steps between a trial's comparisons with the others."
+        50, ge=1, description="pbt: outer steps between a trial's comparisons with the others."
     )
     exchange_fraction: float = Field(
         0.25,
         gt=0,
         le=0.5,
-        description="pbt, pb2: share of trials that go on from one of as many best.",
+        description="pbt: share of trials that go on from one of as many best.",
     )
     reduction: int = Field(
         3, ge=2, description="asha, hyperband: of this many trials at a step, one goes on."
@@ -127,27 +121,18 @@ class SearchConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _trials_end_as_the_objectives_need(self) -> Self:
-        if self.second_objective != "none" and self.scheduler != "none":
-            raise ValueError(
-                f"tune.second_objective {self.second_objective} compares trials that were trained "
-                f"to the end, but tune.scheduler is {self.scheduler}; set tune.scheduler none"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _a_population_draws_its_own_settings(self) -> Self:
-        if self.scheduler not in ("pbt", "pb2"):
+        if self.scheduler != "pbt":
             return self
         if self.searcher != "random":
             raise ValueError(
-                f"tune.scheduler {self.scheduler} chooses settings itself, so tune.searcher "
+                "tune.scheduler pbt chooses settings itself, so tune.searcher "
                 f"{self.searcher} has nothing to choose; set tune.searcher random"
             )
         if self.num_trials < 2:
             raise ValueError(
-                f"tune.num_trials is {self.num_trials}, but tune.scheduler {self.scheduler} needs "
-                "at least 2 to exchange between"
+                f"tune.num_trials is {self.num_trials}, but tune.scheduler pbt needs at least 2 to "
+                "exchange between"
             )
         return self
 

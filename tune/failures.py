@@ -20,7 +20,6 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.errors import ClusterError
 from cluster.last_words import explain
-from metagan.report.search_load import COMPUTE
 from metagan.run_folder import BusyError, WriteError
 from tune.config import LARGER_IS_BETTER
 
@@ -68,7 +67,7 @@ def reported_failures() -> Iterator[None]:
             raise
         # Searchers and schedulers want what they go by in every report, and pass over NaN and over
         # steps before any at which they decide.
-        report: dict[str, Any] = dict.fromkeys((*LARGER_IS_BETTER, COMPUTE), math.nan)
+        report: dict[str, Any] = dict.fromkeys(LARGER_IS_BETTER, math.nan)
         ray_tune.report({**report, "outer_step": 0, FAILURE: one_line(error), "done": True})
 
 

@@ -1,16 +1,13 @@
 """Populations: trials that give up their weights for a better trial's, and change its settings.
 
-Source: population based training, Jaderberg et al. 2017, arXiv:1711.09846; PB2, Parker-Holder et
-al. 2020, arXiv:2002.02518; both as Ray Tune has them. Three things differ. Settings stay inside of
-the space (Tune's own perturbation leaves it). PB2 sees a logarithmic range by its exponents. Nobody
-changes over at the last step, where settings that trained nothing would be ranked.
+Source: population based training, Jaderberg et al. 2017, arXiv:1711.09846, as Ray Tune has it. Two
+things differ. Settings stay inside of the space (Tune's own perturbation leaves it). Nobody changes
+over at the last step, where settings that trained nothing would be ranked.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
@@ -38,12 +35,11 @@ CHANGEABLE = (
     "gan.gradient_penalty",
     "gan.reconstruction",
 )
-_RANGES = ("uniform", "loguniform")
 
 
 def is_population(config: SearchConfig) -> bool:
     """Whether trials learn from each other on the way."""
-    return config.scheduler in ("pbt", "pb2")
+    return config.scheduler == "pbt"
 
 
 def parse_search_space(config: SearchJobConfig) -> tuple[Parameter, ...]:
@@ -62,8 +58,6 @@ def parse_search_space(config: SearchJobConfig) -> tuple[Parameter, ...]:
     parameters = parse_space(space, config)
     if problems := [*_cannot_change(parameters, config), *_cannot_exchange(config)]:
         raise ConfigError(*problems)
-    if config.tune.scheduler == "pb2":
-        return tuple(replace(p, by_exponent=p.kind == "loguniform") for p in parameters)
     return parameters
 
 
@@ -86,70 +80,52 @@ def _why_not(key: str, config: SearchJobConfig) -> str:
 
 
 def _cannot_change(parameters: Sequence[Parameter], config: SearchJobConfig) -> Iterator[str]:
-    name = config.tune.scheduler
     if not parameters:
         yield (
             f"tune.space is empty, and of the space that fits algorithm.name "
-            f"{config.algorithm.name} tune.scheduler {name} can change nothing; write one"
+            f"{config.algorithm.name} tune.scheduler pbt can change nothing; write one"
         )
     for parameter in parameters:
         key = parameter.key
         if why := _why_not(key, config):
             yield (
-                f"tune.space: {key}: {why} (tune.scheduler {name}); leave it out, or use another "
+                f"tune.space: {key}: {why} (tune.scheduler pbt); leave it out, or use another "
                 "scheduler"
             )
         elif parameter.kind == "grid":
-            yield f"tune.space: {key}: tune.scheduler {name} cannot try a grid in full; use choice"
-        elif name == "pb2" and parameter.kind not in _RANGES:
-            yield (
-                f"tune.space: {key}: {parameter.kind} is no range of numbers, which tune.scheduler "
-                "pb2 needs; use uniform or loguniform, or tune.scheduler pbt"
-            )
+            yield f"tune.space: {key}: tune.scheduler pbt cannot try a grid in full; use choice"
 
 
 def _cannot_exchange(config: SearchJobConfig) -> Iterator[str]:
-    name, first = config.tune.scheduler, first_exchange(config)
+    first = first_exchange(config)
     if first >= config.outer.steps:
         yield (
-            f"tune.scheduler {name} first exchanges at outer step {first} (tune.exchange_every "
+            f"tune.scheduler pbt first exchanges at outer step {first} (tune.exchange_every "
             f"{config.tune.exchange_every}, measured every {config.tune.report_every}), but "
             f"outer.steps is {config.outer.steps}; lower tune.exchange_every and tune.report_every"
         )
     if config.checkpoint.storage is not None:
         yield (
-            f"checkpoint.storage keeps copies of runs that only go on, but with tune.scheduler "
-            f"{name} trials also go back to another one's weights; leave it out: --out has all"
-        )
-    if name == "pb2" and find_spec("sklearn") is None:
-        yield (
-            "tune.scheduler is pb2, which needs scikit-learn: pip install 'metagan[pb2]', or use "
-            "tune.scheduler pbt"
+            "checkpoint.storage keeps copies of runs that only go on, but with tune.scheduler pbt "
+            "trials also go back to another one's weights; leave it out: --out has all"
         )
 
 
 def population_scheduler(
     config: SearchJobConfig, parameters: Sequence[Parameter]
 ) -> TrialScheduler:
-    """Tune's scheduler for `pbt` or `pb2`."""
-    shared: dict[str, Any] = {
-        "time_attr": "outer_step",
-        "perturbation_interval": config.tune.exchange_every,
-        "quantile_fraction": config.tune.exchange_fraction,
-        "custom_explore_fn": partial(_inside, {p.name: p.bounds for p in parameters if p.bounds}),
-    }
-    if config.tune.scheduler == "pb2":
-        from ray.tune.schedulers.pb2 import PB2  # It warns where scikit-learn is missing.
-
-        bounds: dict[str, Any] = {p.name: list(p.bounds) for p in parameters if p.bounds}
-        return PB2(hyperparam_bounds=bounds, **shared)
+    """Tune's scheduler for `pbt`."""
+    bounds = {p.key: p.bounds for p in parameters if p.bounds}
     return PopulationBasedTraining(
+        time_attr="outer_step",
+        perturbation_interval=config.tune.exchange_every,
+        quantile_fraction=config.tune.exchange_fraction,
+        custom_explore_fn=partial(_inside, bounds),
         hyperparam_mutations={
             # Of a list Tune takes a neighbour; of a range it takes 0.8 or 1.2 times the value.
-            p.name: p.to_domain() if p.bounds else list(p.values)
+            p.key: p.to_domain() if p.bounds else list(p.values)
             for p in parameters
         },
-        **shared,
     )
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from metagan.report.front import front_of
-from metagan.report.search_load import COMPUTE, SCHEMA_VERSION
+from metagan.report.search_load import SCHEMA_VERSION
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.failures import FAILURE, Retry, one_line
 from tune.lineage import Segment, from_text
@@ -21,7 +20,7 @@ from tune.trial import LINEAGE_TEXT, SETTINGS
 AFTER_ID = "__"
 # In that folder.
 _SAMPLE_FILE = "params.json"
-_MEASURED = ("gain", "accuracy", "kid", "coverage", COMPUTE)
+_MEASURED = ("gain", "accuracy", "kid", "coverage")
 
 
 @dataclass(frozen=True)
@@ -248,28 +247,6 @@ def best_of(ranked: Sequence[Trial], config: SearchJobConfig) -> Trial | None:
     return None
 
 
-def front_ids(ranked: Sequence[Trial], config: SearchJobConfig) -> list[str]:
-    """Of trials that were trained to the end, those that none beats in both objectives.
-
-    Cheapest first; empty where there is one objective.
-    """
-    if config.tune.second_objective == "none":
-        return []
-    name = config.tune.objective
-    ended = [
-        trial
-        for trial in ranked
-        if trial.status == "done"
-        and all(math.isfinite(trial.metrics.get(key, math.nan)) for key in (name, COMPUTE))
-    ]
-    places = front_of(
-        [trial.metrics[name] for trial in ended],
-        [trial.metrics[COMPUTE] for trial in ended],
-        sign=1 if LARGER_IS_BETTER[name] else -1,
-    )
-    return [ended[place].id for place in places]
-
-
 def search_document(
     config: SearchJobConfig, parameters: Sequence[Parameter], findings: Findings
 ) -> dict[str, Any]:
@@ -299,7 +276,6 @@ def search_document(
         ],
         "given": given,
         "trials": [trial.to_json() for trial in findings.ranked],
-        "front": front_ids(findings.ranked, config),
         "best": {} if best is None else dict(best.sample),
         "confirmation": {name: list(values) for name, values in findings.confirmation.items()},
         "fresh_seeds": list(findings.fresh_seeds),

@@ -13,7 +13,6 @@ from ray.tune.schedulers import (
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from cluster.errors import ClusterError
-from metagan.report.search_load import COMPUTE
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.population import is_population, population_scheduler
 from tune.space import Parameter
@@ -67,13 +66,7 @@ def make_searcher(config: SearchJobConfig, at_once: int) -> Any:
     try:
         from ray.tune.search.optuna import OptunaSearch
 
-        if config.tune.second_objective == "none":
-            return OptunaSearch(seed=config.seed)
-        return OptunaSearch(
-            metric=[config.tune.objective, COMPUTE],
-            mode=[objective_mode(config), "min"],
-            seed=config.seed,
-        )
+        return OptunaSearch(seed=config.seed)
     except (ImportError, AssertionError):
         raise ClusterError(
             "tune.searcher is optuna, which is not installed: pip install 'metagan[optuna]', or "

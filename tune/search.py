@@ -154,7 +154,7 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
     file = out / SETTINGS_FILE
     if not file.is_file():
         return  # Broken off before anything was tried.
-    before = load_config(SearchJobConfig, file, kept=True).config
+    before = load_config(SearchJobConfig, file).config
     # A search of an earlier version has kept nothing to know its data by.
     may_change = (*RESUMABLE, *(_MOVABLE if (out / DATA_FILE).is_file() else ()))
     if changed := changed_settings(before, config, may_change):
@@ -183,7 +183,6 @@ def _confirm(
     tried = [{**sample, "seed": seed} for sample in names.values() for seed in seeds]
     whole: dict[str, Any] = {
         "scheduler": "none",
-        "second_objective": "none",
         "searcher": "random",
         "num_trials": 1,
         "space": {},
@@ -216,8 +215,7 @@ def _run(
     *,
     schedule: Sequence[Segment] = (),
 ) -> list[Trial]:
-    config = judge.config
-    multiple, at_once = config.tune.second_objective != "none", place.trials.at_once
+    config, at_once = judge.config, place.trials.at_once
     folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(
@@ -241,9 +239,8 @@ def _run(
             trainable,
             param_space=dict(space),
             tune_config=ray_tune.TuneConfig(
-                # Of two objectives only the searcher knows.
-                metric=None if multiple else config.tune.objective,
-                mode=None if multiple else objective_mode(config),
+                metric=config.tune.objective,
+                mode=objective_mode(config),
                 num_samples=config.tune.num_trials,
                 scheduler=make_scheduler(config, parameters),
                 search_alg=make_searcher(config, at_once),

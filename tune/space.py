@@ -9,7 +9,6 @@ An entry is one distribution, with a condition if it is to apply to some trials 
     seed: {grid: [0, 1, 2]}                          # each one with every sample of the others
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -72,41 +71,23 @@ class Parameter:
         kind: "uniform", "choice" ...
         values: [low, high], or what to choose from.
         when: Settings and the values of theirs for which this one applies.
-        by_exponent: Whether Tune searches the decimal exponents of a logarithmic range evenly, for
-            what knows no logarithmic ones.
     """
 
     key: str
     kind: str
     values: tuple[Any, ...]
     when: Mapping[str, tuple[Any, ...]]
-    by_exponent: bool = False
-
-    @property
-    def name(self) -> str:
-        """What Tune calls it."""
-        return f"log10 {self.key}" if self.by_exponent else self.key
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """Of a range, as Tune has it; None for values to choose from."""
+        """Of a range; None for values to choose from."""
         if self.kind not in _RANGES:
             return None
-        low, high = map(math.log10, self.values) if self.by_exponent else self.values
-        return low, high
-
-    def value_in(self, sample: Mapping[str, Any]) -> Any:
-        """The setting's value in one of Tune's samples."""
-        value = sample[self.name]
-        if not self.by_exponent:
-            return value
         low, high = self.values
-        return min(max(10.0**value, low), high)
+        return low, high
 
     def to_domain(self) -> Any:
         """As Tune has it."""
-        if self.by_exponent:
-            return ray_tune.uniform(*map(math.log10, self.values))
         if self.kind in _RANGES:
             return _RANGES[self.kind](*self.values)
         return _LISTS[self.kind](list(self.values))
@@ -224,7 +205,7 @@ def applied(
 ) -> dict[str, Any]:
     """What of a sample applies: parameters whose conditions do not hold are left out."""
     base = config.model_dump(mode="json")
-    values = {parameter.key: parameter.value_in(sample) for parameter in parameters}
+    values = {parameter.key: sample[parameter.key] for parameter in parameters}
     return {
         parameter.key: values[parameter.key]
         for parameter in parameters

@@ -12,8 +12,6 @@ from cluster.config import JobConfig
 from cluster.opening import open_runner
 from cluster.resources import hide_gpus_not_granted
 from metagan.params import GanParams
-from metagan.report.search_load import COMPUTE
-from metagan.run_folder import RunFolder
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig
@@ -108,8 +106,6 @@ def run_trial(
     def train(own: JobConfig, tell: Callable[[Mapping[str, float]], None]) -> None:
         def measure(setup: TrainSetup, init: GanParams, step: int) -> None:
             metrics = {**judge.measure(own, setup, init), "outer_step": step}
-            if config.tune.second_objective == "compute":
-                metrics[COMPUTE] = _seconds_of_computing(run)
             # By this name some of Tune's loggers know what to draw values over.
             tell({**metrics, "timesteps_total": step})
 
@@ -174,11 +170,6 @@ def _quiet_about_snapshots() -> None:
     """Tune would write a line to the terminal for each."""
     for name in ("ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _seconds_of_computing(run: Path) -> float:
-    """What workers computed for in all outer steps so far, measurements and waiting left out."""
-    return sum(float(row["compute_s"] or 0.0) for row in RunFolder(run).read_lines("metrics.jsonl"))
 
 
 def _runner(config: JobConfig, *, in_workers: bool) -> OpenRunner:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from cluster.config import JobConfig
 from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
-from metagan.places import check_run, is_kept_settings
+from metagan.places import check_run
 from metagan.run_folder import RunError
 from metagan.strict_yaml import format_value
 from metagan.trained import READ_AGAIN, Use, check_changes
@@ -157,7 +157,7 @@ def load(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
         ConfigError: With every problem found.
     """
     path: Path | None = getattr(args, "config", None)
-    return load_config(JobConfig, path, [*first, *args.overrides], kept=is_kept_settings(path))
+    return load_config(JobConfig, path, [*first, *args.overrides])
 
 
 def _use_of(args: argparse.Namespace) -> Use | None:
@@ -180,9 +180,9 @@ def load_run(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
     except RunError as error:
         raise ConfigError(str(error)) from None
     path = Path(args.run) / "config.yaml"
-    loaded = load_config(JobConfig, path, [*first, *args.overrides], kept=True)
+    loaded = load_config(JobConfig, path, [*first, *args.overrides])
     check_changes(
-        load_config(JobConfig, path, kept=True).config,
+        load_config(JobConfig, path).config,
         loaded.config,
         run=args.run,
         where=COMMAND_LINE,
@@ -208,12 +208,7 @@ def load_data(args: argparse.Namespace, path: str | None, overrides: Sequence[st
         overrides: The user's settings.
     """
     named = [] if path is None else [override("data.path", path)]
-    return load_config(
-        JobConfig,
-        args.config,
-        [*named, *overrides],
-        kept=is_kept_settings(args.config),
-    ).config
+    return load_config(JobConfig, args.config, [*named, *overrides]).config
 
 
 def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:

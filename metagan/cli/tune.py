@@ -10,7 +10,7 @@ from metagan.cli.options import Parser, add_command, add_output, add_resume, add
 from metagan.cli.outputs import check_out_folder
 from metagan.cli.train import check_inputs
 from metagan.config import load_config
-from metagan.places import folder_in_data, is_kept_settings
+from metagan.places import folder_in_data
 from metagan.words import command_line
 from tune.config import SearchJobConfig
 
@@ -34,8 +34,7 @@ fresh seeds: that comparison is the result, not the best value of the search.
 All of it is put on one page, report.html in --out; `metagan report --search
 DIR` writes it again.
 
-Populations (tune.scheduler: pbt or pb2) change settings while trials train,
-tune.second_objective: compute looks for good and cheap trials, and
+A population (tune.scheduler: pbt) changes settings while trials train, and
 tune.trackers logs to TensorBoard, MLflow or W&B. `metagan config explain tune`
 lists every setting of the section."""
 
@@ -130,9 +129,7 @@ def search_settings(args: argparse.Namespace) -> SearchJobConfig:
     overrides = [*(SMOKE if args.smoke else ()), *args.overrides]
     if args.trials is not None:
         overrides.append(f"tune.num_trials={args.trials}")
-    return load_config(
-        SearchJobConfig, args.config, overrides, kept=is_kept_settings(args.config)
-    ).config
+    return load_config(SearchJobConfig, args.config, overrides).config
 
 
 class SearchExists(ValueError):

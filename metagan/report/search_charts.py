@@ -52,18 +52,10 @@ def comparable(search: SearchFiles) -> list[SearchTrial]:
 
 
 def pareto_front(search: SearchFiles) -> list[SearchTrial]:
-    """Trials that no other one beats in the objective and in cost at once, cheapest first."""
-    if search.by_compute:
-        by_id = {trial.id: trial for trial in search.measured}
-        return [by_id[name] for name in search.front if name in by_id]
+    """Trials that no other one beats in the objective and in time at once, quickest first."""
     timed = [trial for trial in search.measured if trial.seconds is not None]
     values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
     return [timed[place] for place in front_of(values, costs, sign=search.sign)]
-
-
-def cost_word(search: SearchFiles) -> str:
-    """What a trial costs, in a word."""
-    return "computing" if search.by_compute else "time"
 
 
 def history_chart(search: SearchFiles) -> Html:
@@ -176,17 +168,16 @@ def curves_chart(search: SearchFiles) -> Html:
 def pareto_chart(search: SearchFiles) -> Html:
     """The objective against a trial's seconds, with the front."""
     measure = measure_of(search.objective)
-    timed = [t for t in search.measured if search.cost(t) is not None]
+    timed = [t for t in search.measured if t.seconds is not None]
     if not timed:
         return Html("")
 
     def cost(trial: SearchTrial) -> float:
-        return search.cost(trial) or 0.0
+        return trial.seconds or 0.0
 
     unit, seconds = _unit([cost(t) for t in timed])
-    of = "of computing of one trial" if search.by_compute else "of one trial"
     y = value_axis(measure.short, [measure.factor * (t.value or 0.0) for t in timed])
-    x = _time_axis(f"{unit} {of}", [cost(t) / seconds for t in timed])
+    x = _time_axis(f"{unit} of one trial", [cost(t) / seconds for t in timed])
     front = pareto_front(search)
     stairs = [(cost(t) / seconds, measure.factor * (t.value or 0.0)) for t in front]
     on_front = {t.id for t in front}
@@ -202,7 +193,7 @@ def pareto_chart(search: SearchFiles) -> Html:
     )
     return _figure(
         "pareto",
-        f"Objective against {cost_word(search)}",
+        "Objective against time",
         [f", {measure.short}", _log(y), _CUT if y.is_cut else ""],
         description,
         x,

@@ -15,8 +15,6 @@ from metagan.strict_yaml import format_value
 
 SEARCH = "search.json"
 MAX_KEY = 40  # Letters of a setting's key that are shown.
-#: Among a trial's metrics: what it computed for, where that is a second objective.
-COMPUTE = "compute_s"
 #: Of `search.json`; raised by one when a reader of older files would misread a newer one.
 SCHEMA_VERSION = 1
 # Beyond these a number is a fault, and no axis could show it with others.
@@ -161,7 +159,6 @@ class SearchFiles:
         seconds: By stage, of the process that finished it.
         resumed: Whether other processes worked on it before.
         schema_version: 0 for a file from before there were versions.
-        front: Ids of the trials that none beats in both objectives; empty with one objective.
     """
 
     path: Path
@@ -176,7 +173,6 @@ class SearchFiles:
     seconds: Mapping[str, Any]
     resumed: bool
     schema_version: int
-    front: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -203,15 +199,6 @@ class SearchFiles:
     def sign(self) -> int:
         """What makes a larger objective better."""
         return 1 if self.is_larger_better else -1
-
-    @property
-    def by_compute(self) -> bool:
-        """Whether a trial's cost is what it computed for, not the time that it took."""
-        return self.settings.get("second_objective") == "compute"
-
-    def cost(self, trial: SearchTrial) -> float | None:
-        """Seconds: of computing where that is an objective, else up to the last measurement."""
-        return trial.metrics.get(COMPUTE) if self.by_compute else trial.seconds
 
     def given_at(self, key: str) -> Any:
         """The value of a setting before the search; None where it was not written down."""
@@ -245,7 +232,6 @@ def load_search(path: Path) -> SearchFiles:
         seconds=_mapping(data.get("seconds")),
         resumed=data.get("resumed") is True,
         schema_version=int(version),
-        front=tuple(str(name) for name in _list(data.get("front"))),
     )
 
 

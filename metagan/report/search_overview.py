@@ -331,7 +331,7 @@ def _scheduler(settings: Mapping[str, Any]) -> str | None:
     parts = [name]
     every = finite(settings.get("exchange_every"))
     share = finite(settings.get("exchange_fraction"))
-    if name in ("pbt", "pb2") and every is not None and share is not None:
+    if name == "pbt" and every is not None and share is not None:
         parts.append(
             f"every {plural(int(every), 'outer step')} a trial among the worst {share:.0%} goes on "
             "from the weights of one of as many best, with changed settings"

@@ -6,7 +6,6 @@ from metagan.report.document import Section, document
 from metagan.report.html import Child, el
 from metagan.report.search_charts import (
     comparable,
-    cost_word,
     curves_chart,
     history_chart,
     pareto_chart,
@@ -43,6 +42,7 @@ def render_search(search: SearchFiles, model: type[Config]) -> str:
     changed: list[Section] = [
         ("changed", "Where settings changed", changed_section(search)),
     ]
+    changes = search.settings.get("scheduler") == "pbt" or any(t.changes for t in search.trials)
     sections: list[Section] = [
         ("confirmation", "Best against given, with fresh seeds", confirmation_section(search)),
         ("difference", "What the best settings change", difference_section(search, model)),
@@ -50,8 +50,8 @@ def render_search(search: SearchFiles, model: type[Config]) -> str:
         ("history", "How the search went", _history(search)),
         ("settings-and-objective", "Settings and objective", _parallel(search)),
         ("importance", "Importance of each setting", importance_section(search)),
-        *(changed if search.settings.get("scheduler") in ("pbt", "pb2") else []),
-        ("time", f"Objective against {cost_word(search)}", _front(search)),
+        *(changed if changes else []),
+        ("time", "Objective against time", _front(search)),
         ("trials", "All trials", trials_section(search)),
         ("given", "Settings that were given", _given(search, model)),
         ("commands", "Commands", search_commands(search)),
@@ -100,19 +100,7 @@ def _parallel(search: SearchFiles) -> list[Child]:
 def _front(search: SearchFiles) -> list[Child]:
     chart = pareto_chart(search)
     if not chart:
-        return [el("p", f"No trial has both a value and a {cost_word(search)}.")]
-    if search.by_compute:
-        return [
-            el(
-                "p",
-                "Computing is what workers spent in outer steps, summed over them; measurements, "
-                "waiting and the start of processes are left out. Only trials that were trained "
-                "to the end can be on the front. The values are single noisy ones, so neighbours "
-                "on the front need not differ.",
-            ),
-            chart,
-            front_table(search),
-        ]
+        return [el("p", "No trial has both a value and a time.")]
     return [
         el(
             "p",

@@ -7,7 +7,7 @@ from metagan.report.axes import Scale
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.importance import MIN_TRIALS, NUM_SHUFFLES, Importance, importances
 from metagan.report.plots import percent, told
-from metagan.report.search_charts import cost_word, pareto_front
+from metagan.report.search_charts import pareto_front
 from metagan.report.search_load import MAX_KEY, SearchFiles, SearchTrial
 from metagan.report.search_words import measure_of
 from metagan.report.tables import Column, Row, table
@@ -88,7 +88,7 @@ def front_table(search: SearchFiles) -> Html | None:
         Row(
             [
                 id_cell(trial.id),
-                duration(search.cost(trial)),
+                duration(trial.seconds),
                 measure.number(trial.value),
                 f"{trial.step:,}",
                 shorten(trial.status, 20),
@@ -99,7 +99,7 @@ def front_table(search: SearchFiles) -> Html | None:
     ]
     columns = [
         Column("Trial", False),
-        Column(cost_word(search).capitalize()),
+        Column("Time"),
         Column(measure.short),
         Column("Steps"),
         Column("Ended", False),

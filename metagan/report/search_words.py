@@ -74,7 +74,6 @@ _MEASURES = {
     "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
     "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
     "kid": Measure("kernel distance (KID)", "KID", 1, 4),
-    "compute_s": Measure("seconds of computing", "computing, s"),
 }
 
 

@@ -4,7 +4,6 @@ import math
 
 from metagan.algorithms import ALGORITHMS
 from metagan.outer_loop import MetaLearner
-from metagan.params import LEARNED_BESIDES
 from metagan.settings import RunConfig
 from metagan.sources.inspect import domain_lines, inspect_dataset
 from metagan.sources.notes import first_notes
@@ -43,10 +42,10 @@ def announce(
             "task.num_query and are left out of episodes"
         )
     sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
-    besides = "".join(f", {sizes[part]} {part}" for part in LEARNED_BESIDES if part in sizes)
+    rates = f", {sizes['rates']} rates" if "rates" in sizes else ""
     reporter.print(
         f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {sizes['generator']} + "
-        f"{sizes['discriminator']} weights{besides}; algorithm: {config.algorithm.name}, "
+        f"{sizes['discriminator']} weights{rates}; algorithm: {config.algorithm.name}, "
         f"{config.outer.steps - learner.step} outer steps to go"
     )
 

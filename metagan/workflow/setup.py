@@ -157,7 +157,6 @@ def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None)
         RunConfig if model is None else model,
         folder.config_file,
         only_known=model is None,
-        kept=True,
     ).config
     shape = (config.data.channels, config.data.image_size, config.data.image_size)
     gan, layout, _ = build_run_gan(config, shape)
@@ -260,7 +259,7 @@ def load_start(
 ) -> tuple[GanParams, InnerConfig]:
     """Another run's averaged initialization to start from or to compare with, and its inner loop.
 
-    All that it learned about adapting its weights comes with it, which its own inner loop uses.
+    The inner rates that it learned come with it, which its own inner loop uses.
 
     Args:
         path: The other run.
@@ -298,8 +297,8 @@ def as_start(
 ) -> GanParams:
     """Another run's weights to go on from.
 
-    What it learned about adapting them is taken where this run learns the same; elsewhere that
-    starts as in an untrained run.
+    Its inner rates are taken where this run learns the same; elsewhere rates start as in an
+    untrained run.
 
     Args:
         other: The other run's initialization.
@@ -308,10 +307,9 @@ def as_start(
         inner: Its inner loop.
     """
     start = initial._replace(generator=other.generator, discriminator=other.discriminator)
-    for part, gain in (("rates", "rates_gain"), ("moments", "state_gain")):
-        theirs, ours = getattr(other, part), getattr(initial, part)
-        if [(n, w.shape) for n, w in theirs.items()] == [(n, w.shape) for n, w in ours.items()]:
-            # Under another gain the same rates and moments are other numbers.
-            scale = getattr(other_inner, gain) / getattr(inner, gain)
-            start = start._replace(**{part: map_params(lambda w: w * scale, theirs)})  # noqa: B023
-    return start
+    theirs, ours = ({name: rate.shape for name, rate in p.rates.items()} for p in (other, initial))
+    if theirs != ours:
+        return start
+    # Under another gain the same rates are other numbers.
+    scale = other_inner.rates_gain / inner.rates_gain
+    return start._replace(rates=map_params(lambda rate: rate * scale, other.rates))

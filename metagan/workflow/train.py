@@ -15,7 +15,6 @@ from metagan.checkpoint import load_newest, set_aside
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
 from metagan.outer_loop import MetaLearner
-from metagan.params import LEARNED_BESIDES
 from metagan.places import folder_in_data
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
@@ -242,14 +241,13 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
             dataset_sha256=setup.spec.dataset_sha256,
         )
         initial = as_start(other, other_inner, setup.initial, inner_settings(config))
-    learned_besides = set(setup.layout.parts()) & set(LEARNED_BESIDES)
     later = config.algorithm.second_order_from
     return MetaLearner(
         setup.layout.flatten(initial),
         outer_settings(config),
         config.warmup,
-        # First-order steps have no gradients of rates and the like.
-        restart_at=config.warmup.steps + later if later and learned_besides else None,
+        # First-order steps have no gradients of rates.
+        restart_at=config.warmup.steps + later if later and initial.rates else None,
     )
 
 
@@ -259,7 +257,7 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
     Raises:
         RunError: With the settings that differ.
     """
-    before = load_config(type(config), folder.config_file, only_known=True, kept=True).config
+    before = load_config(type(config), folder.config_file, only_known=True).config
     may_change = _RESUMABLE_WITH_ROLLBACKS if config.outer.rollbacks else RESUMABLE
     if changed := changed_settings(before, config, may_change):
         raise RunError(

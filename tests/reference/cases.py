@@ -12,7 +12,6 @@ from metagan.batches import GanBatch, draw_batches
 from metagan.chunk_gradient import episode_draws
 from metagan.chunks import ChunkKey
 from metagan.gan import GanPair, build_gan
-from metagan.moments import with_moments
 from metagan.params import GanParams, Layout, map_params
 from metagan.rates import with_rates
 from metagan.settings import AdversarialLossName, RunConfig
@@ -137,8 +136,7 @@ def run_setup(
         }
     )
     pair, params = build_gan(config.gan, shape, seed=0, second_order=second_order)
-    inner = inner_settings(config)
-    params = with_moments(with_rates(params, inner), inner)
+    params = with_rates(params, inner_settings(config))
     return config, make_source(config, shape), pair, params, Layout.of(params)
 
 

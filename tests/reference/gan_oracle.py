@@ -6,7 +6,7 @@ types, so an error there cannot hide here.
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
@@ -24,8 +24,6 @@ class Players:
 
     generator: nn.Module
     discriminator: nn.Module
-    #: Adam's mean of squares after the last step, where its start was learned.
-    means: Params = field(default_factory=dict)
 
 
 def load_players(gan: GanPair, params: GanParams) -> Players:
@@ -53,17 +51,15 @@ class PlainOptimizer:
     """SGD, or Adam with beta1 = 0 and epsilon inside the root, one weight at a time."""
 
     def __init__(
-        self, module: nn.Module, inner: InnerConfig, lr: float, player: str, learned: GanParams
+        self, module: nn.Module, inner: InnerConfig, lr: float, player: str, rates: Params
     ) -> None:
-        """`learned` has rates and starts of Adam's moments, by the player's name and a weight's."""
+        """`rates` has what is learned about them, by the player's name and a weight's."""
         self.module, self.inner, self.lr, self.player = module, inner, lr, player
-        self.rates, self.moments = learned.rates, learned.moments
+        self.rates = rates
         self.count = 0
         self.inner_step = 0
         self.start = weights_of(module)
         self.second = [torch.zeros_like(weight) for weight in module.parameters()]
-        #: Every g^2 + epsilon^2 so far, by weight.
-        self.squares: dict[str, list[Tensor]] = {}
 
     def step(self) -> None:
         self.count += 1
@@ -77,10 +73,6 @@ class PlainOptimizer:
                 lr = self.lr * (1 + self.inner.rates_gain * self.rate(name))
                 if self.inner.optimizer == "sgd":
                     weight -= lr * grad
-                    continue
-                if f"{self.player}.{name}" in self.moments:
-                    self.squares.setdefault(name, []).append(grad**2 + 1e-4**2)
-                    weight -= lr * grad / torch.sqrt(self.mean(name))
                     continue
                 second *= 0.99
                 second += 0.01 * grad**2
@@ -96,20 +88,6 @@ class PlainOptimizer:
             return self.rates[name][min(self.inner_step, len(self.rates[name]) - 1)]
         return self.rates[name]
 
-    def mean(self, name: str) -> Tensor:
-        """The mean of a weight's squares, an older one counting 0.99 times the next.
-
-        The learned start stands in for `inner.state_count` squares before all of them.
-        """
-        start = 1e-8 * torch.exp(self.inner.state_gain * self.moments[f"{self.player}.{name}"])
-        squares = self.squares[name]
-        ages = [0.99 ** (len(squares) - 1 - i) for i in range(len(squares))]
-        n = self.inner.state_count
-        # 0.99^0 + ... + 0.99^(n-1), also for an n that is no whole number; all older than the rest.
-        before = (1 - 0.99**n) / (1 - 0.99) * 0.99 ** len(squares)
-        total = before * start + sum(a * square for a, square in zip(ages, squares, strict=True))
-        return total / (before + sum(ages))
-
 
 def adapt(
     players: Players,
@@ -117,22 +95,21 @@ def adapt(
     config: GanConfig,
     inner: InnerConfig,
     critic_batches: GanBatch | None = None,
-    learned: GanParams = GanParams({}, {}),  # noqa: B008
+    rates: Params | None = None,
     after_step: Callable[[Players, nn.Module], None] = lambda *_: None,
 ) -> tuple[Players, nn.Module]:
     """Both players adapted in place, and the twin discriminator (meaningful if batches given).
 
-    `learned` has rates and moments, if any; `after_step` sees players and twin after every inner
-    step.
+    `rates` are the learned ones, if any; `after_step` sees players and twin after every inner step.
     """
     _freeze(players.generator, inner.generator_moves)
     _freeze(players.discriminator, inner.discriminator_moves)
     critic = copy.deepcopy(players.discriminator)
     d_lr = inner.lr * inner.discriminator_lr_scale
     optimizers = [
-        PlainOptimizer(players.discriminator, inner, d_lr, "discriminator", learned),
-        PlainOptimizer(critic, inner, d_lr, "discriminator", learned),
-        PlainOptimizer(players.generator, inner, inner.lr, "generator", learned),
+        PlainOptimizer(players.discriminator, inner, d_lr, "discriminator", rates or {}),
+        PlainOptimizer(critic, inner, d_lr, "discriminator", rates or {}),
+        PlainOptimizer(players.generator, inner, inner.lr, "generator", rates or {}),
     ]
     k, m = inner.discriminator_steps, inner.generator_steps
     per_step = k + m - 1
@@ -166,9 +143,6 @@ def adapt(
                 generator_loss(players.generator, players.discriminator, batch, config).backward()
                 optimizers[2].step()
         after_step(players, critic)
-    for optimizer in (optimizers[2], optimizers[0]):
-        for name in optimizer.squares:
-            players.means[f"{optimizer.player}.{name}"] = optimizer.mean(name)
     return players, critic
 
 
@@ -203,7 +177,8 @@ def query_losses(
         g_loss = generator_loss(players.generator, scorer, last, config)
         seen.append((g_loss.item(), d_loss.item()))
 
-    adapt(load_players(gan, init), support, config, inner, query, learned=init, after_step=measure)
+    players = load_players(gan, init)
+    adapt(players, support, config, inner, query, rates=init.rates, after_step=measure)
     weights = step_weights or [0.0] * (len(seen) - 1) + [1.0]
     g_loss, d_loss = (
         sum(w * losses[i] for w, losses in zip(weights, seen, strict=True)) for i in (0, 1)

@@ -1,8 +1,7 @@
-"""Pages of searches whose settings change on the way, and of those with two objectives."""
+"""Pages of searches whose settings change on the way."""
 
 from pathlib import Path
 
-from metagan.report.search_charts import pareto_chart, pareto_front
 from metagan.report.search_lineage import changed_section
 from metagan.report.search_load import load_search
 from metagan.workflow.report import write_search_report
@@ -63,23 +62,3 @@ def test_damaged_and_hostile_lineages_make_a_page(tmp_path: Path) -> None:
     data["trials"][0]["changes"] = "none"
     data["trials"][1]["changes"] = [{"donor": HOSTILE, "sample": {"inner.lr": HOSTILE}}]
     check_opens_offline(page_of(write_search(tmp_path, data)))
-
-
-def by_compute() -> dict:
-    trials = [trial(1, 0.04, seconds=50.0), trial(2, 0.03, seconds=90.0), trial(3, 0.02)]
-    for record, compute in zip(trials, (40.0, 20.0, 30.0), strict=True):
-        record["metrics"]["compute_s"] = compute
-    data = search_data(trials, front=["ab1cd_00002", "ab1cd_00001"])
-    data["settings"] |= {"scheduler": "none", "second_objective": "compute"}
-    return data
-
-
-def test_with_a_second_objective_the_front_is_over_computing(tmp_path: Path) -> None:
-    search = load_search(write_search(tmp_path, by_compute()))
-    assert [t.id for t in pareto_front(search)] == ["ab1cd_00002", "ab1cd_00001"]
-    chart = pareto_chart(search)
-    assert "seconds of computing of one trial" in chart
-    assert "trial ab1cd_00002, 20" in chart
-    page = page_of(tmp_path)
-    assert "<h2>Objective against computing</h2>" in page.source
-    assert "computing, s" in page.source

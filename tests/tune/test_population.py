@@ -4,10 +4,8 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -39,14 +37,8 @@ from tune.population import (
     snapshots_kept,
 )
 from tune.search import search
-from tune.space import applied
 from tune.trial import trial_config
 
-# Ray's PB2 passes options that SciPy 1.18 will refuse, and fits few points.
-PB2_WARNS = pytest.mark.filterwarnings(
-    "ignore:.*L-BFGS-B solver are deprecated:DeprecationWarning",
-    "ignore::sklearn.exceptions.ConvergenceWarning",
-)
 RATES = {
     "inner.lr": {"loguniform": [1e-3, 1e-1]},
     "gan.mode_seeking": {"uniform": [0.01, 0.3]},
@@ -59,21 +51,20 @@ def job(tune: Mapping[str, Any], **sections: Any) -> SearchJobConfig:
 
 
 @pytest.mark.parametrize(
-    ("key", "entry", "scheduler", "said"),
+    ("key", "entry", "said"),
     [
-        ("gan.width", {"choice": [8, 16]}, "pbt", "gan.width: a running trial cannot change it"),
-        ("inner.steps", {"randint": [2, 9]}, "pb2", "a running trial cannot change it"),
-        ("seed", {"choice": [1, 2]}, "pbt", "it can change inner.lr, "),
-        ("inner.lr", {"grid": [1e-3, 1e-2]}, "pbt", "cannot try a grid in full"),
-        ("inner.lr", {"choice": [1e-3, 1e-2]}, "pb2", "use uniform or loguniform"),
-        ("warmup.lr", {"uniform": [1e-4, 1e-3]}, "pbt", "of 0 outer steps is over when"),
+        ("gan.width", {"choice": [8, 16]}, "gan.width: a running trial cannot change it"),
+        ("inner.steps", {"randint": [2, 9]}, "a running trial cannot change it"),
+        ("seed", {"choice": [1, 2]}, "it can change inner.lr, "),
+        ("inner.lr", {"grid": [1e-3, 1e-2]}, "cannot try a grid in full"),
+        ("warmup.lr", {"uniform": [1e-4, 1e-3]}, "of 0 outer steps is over when"),
     ],
 )
 def test_what_a_running_trial_cannot_change_is_refused_with_its_key(
-    key: str, entry: Any, scheduler: str, said: str
+    key: str, entry: Any, said: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_search_space(job({"scheduler": scheduler, "space": {**RATES, key: entry}}))
+        parse_search_space(job({"space": {**RATES, key: entry}}))
     (problem,) = caught.value.problems
     assert problem.startswith(f"tune.space: {key}: ")
     assert said in problem
@@ -103,10 +94,8 @@ def test_a_population_that_could_not_exchange_is_refused(
     ("tune", "said"),
     [
         ({"scheduler": "pbt", "searcher": "optuna"}, "set tune.searcher random"),
-        ({"scheduler": "pb2", "num_trials": 1}, "at least 2 to exchange between"),
+        ({"scheduler": "pbt", "num_trials": 1}, "at least 2 to exchange between"),
         ({"scheduler": "pbt", "exchange_fraction": 0.6}, "less than or equal to 0.5"),
-        ({"scheduler": "asha", "second_objective": "compute"}, "set tune.scheduler none"),
-        ({"scheduler": "pbt", "second_objective": "compute"}, "set tune.scheduler none"),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(tune: dict[str, Any], said: str) -> None:
@@ -120,13 +109,6 @@ def test_everything_that_can_change_is_a_setting_with_a_real_value() -> None:
         annotation = JobConfig.model_fields[section].annotation
         assert annotation is not None
         assert annotation.model_fields[name].annotation in (float, float | None), key
-
-
-def test_pb2_without_scikit_learn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tune.population.find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"pip install 'metagan\[pb2\]'"):
-        parse_search_space(job({"scheduler": "pb2", "space": RATES}))
-    parse_search_space(job({"scheduler": "pbt", "space": RATES}))
 
 
 def test_perturbed_settings_stay_inside_of_their_ranges() -> None:
@@ -143,20 +125,6 @@ def test_perturbed_settings_stay_inside_of_their_ranges() -> None:
         assert changed["outer.momentum"] in (0.5, 0.9)
 
 
-def test_pb2_searches_a_logarithmic_range_by_its_exponents() -> None:
-    config = job({"scheduler": "pb2", "space": RATES})
-    lr, mode_seeking = parse_search_space(config)
-    assert (lr.name, lr.bounds) == ("log10 inner.lr", (-3.0, -1.0))
-    assert (mode_seeking.name, mode_seeking.bounds) == ("gan.mode_seeking", (0.01, 0.3))
-    sample = {"log10 inner.lr": -2.0, "gan.mode_seeking": 0.1}
-    assert applied((lr, mode_seeking), sample, config) == {
-        "inner.lr": pytest.approx(1e-2),
-        "gan.mode_seeking": 0.1,
-    }
-    # What rounding leaves beyond the end is not used.
-    assert lr.value_in({"log10 inner.lr": -1.0 + 1e-7}) == 1e-1
-
-
 def test_snapshots_outlive_the_exchange_after_the_next() -> None:
     assert snapshots_kept(job({"report_every": 10, "exchange_every": 25})) == 8
 
@@ -169,13 +137,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(prepare(bars(), tmp_path_factory.mktemp("data") / "bars"))
 
 
-def population(data: str, scheduler: str, **tune: Any) -> SearchJobConfig:
+def population(data: str, **tune: Any) -> SearchJobConfig:
     values = {
         "space": RATES,
-        "scheduler": scheduler,
+        "scheduler": "pbt",
         "num_trials": 4,
-        # PB2 has to see what settings did between two exchanges.
-        "report_every": 2 if scheduler == "pb2" else 4,
+        "report_every": 4,
         "exchange_every": 4,
         "exchange_fraction": 0.5,
         **tune,
@@ -184,36 +151,6 @@ def population(data: str, scheduler: str, **tune: Any) -> SearchJobConfig:
     # Momentum and an average: state that has to come along with the weights.
     more = config.outer.model_copy(update={"steps": 12, "optimizer": "nesterov", "lr": 0.1})
     return config.model_copy(update={"outer": more})
-
-
-@PB2_WARNS
-def test_pb2_chooses_what_gained_and_stays_inside_of_the_ranges() -> None:
-    config = job({"scheduler": "pb2", "space": RATES})
-    parameters = parse_search_space(config)
-    scheduler: Any = population_scheduler(config, parameters)
-    scheduler.set_search_properties("kid", "min")
-    rng = np.random.default_rng(0)
-    members = [SimpleNamespace(config={}, name=f"trial {i}") for i in range(8)]
-    for member in members:
-        # KID falls the faster the nearer the rate is to 1e-3, the lower end.
-        member.config = {
-            "log10 inner.lr": float(rng.uniform(-3, -1)),
-            "gan.mode_seeking": float(rng.uniform(0.01, 0.3)),
-        }
-        kid = 1.0
-        for step in (25, 50, 75):
-            result = {"outer_step": step, "kid": kid}
-            scheduler._save_trial_state(SimpleNamespace(), step, result, member)
-            kid -= 0.1 * (-1 - member.config["log10 inner.lr"])
-    found = []
-    for _ in range(5):
-        changed, _ = scheduler._get_new_config(members[1], members[0])
-        sample = applied(parameters, changed, config)
-        assert 1e-3 <= sample["inner.lr"] <= 1e-1
-        assert 0.01 <= sample["gan.mode_seeking"] <= 0.3
-        found.append(sample["inner.lr"])
-    # A linear axis would hardly ever look below 1e-2, the first tenth of it.
-    assert min(found) < 1e-2
 
 
 def test_old_snapshots_go_and_young_ones_stay(tmp_path: Path) -> None:
@@ -262,18 +199,17 @@ def weights_of_schedule(
     return weights(run)
 
 
-@PB2_WARNS
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(("scheduler", "at_once"), [("pbt", None), ("pbt", 1), ("pb2", None)])
+@pytest.mark.parametrize("at_once", [None, 1])
 def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
-    data: str, tmp_path: Path, scheduler: str, at_once: int | None
+    data: str, tmp_path: Path, at_once: int | None
 ) -> None:
     # Who is compared with whom depends on who is when where: on a busy machine perhaps with nobody.
     for attempt in range(3):
-        config = population(data, scheduler, max_concurrent=at_once, confirm_seeds=1)
+        config = population(data, max_concurrent=at_once, confirm_seeds=1)
         config = config.model_copy(update={"seed": attempt})
         out = tmp_path / f"out-{attempt}"
         result = search(config, out, resume=False, reporter=Quiet())
@@ -313,7 +249,7 @@ def test_a_trials_weights_are_those_of_its_lineage_to_the_bit(
     again = weights_of_schedule(schedule, config, tmp_path / "again")
     assert again == weights(out / "trials" / trial["id"])
     # The same number of steps with the last settings alone is something else, unless they were
-    # the donor's, too: PB2 may choose them again.
+    # the donor's, too.
     constant = weights_of_schedule([schedule[-1]], config, tmp_path / "constant")
     assert (constant == again) == all(s.sample == schedule[-1].sample for s in schedule)
     best = result["trials"][0]

@@ -19,7 +19,6 @@ from tune.results import (
     best_of,
     changes_of,
     curve_of,
-    front_ids,
     rank,
     search_document,
     trials_of,
@@ -159,29 +158,6 @@ def test_what_is_written_is_what_the_page_reads(tmp_path: Path) -> None:
     assert found.given["outer.steps"] == CONFIG.outer.steps
     assert found.settings["scheduler"] == "asha"
     assert not [key for key in found.given if key.startswith("tune.")]
-
-
-def test_the_front_is_of_trials_that_were_trained_to_the_end() -> None:
-    tune = {"objective": "kid", "second_objective": "compute", "scheduler": "none"}
-    config = SearchJobConfig.model_validate({"tune": tune})
-
-    def costing(name: str, status: str, kid: float, seconds: float) -> Trial:
-        return Trial(name, {}, status, config.outer.steps, {"kid": kid, "compute_s": seconds})
-
-    trials = [
-        costing("best, dear", "done", 0.1, 9.0),
-        costing("cheap", "done", 0.3, 2.0),
-        costing("beaten", "done", 0.4, 3.0),
-        costing("between", "done", 0.2, 5.0),
-        costing("failed", "failed", 0.0, 1.0),
-        costing("not finite", "done", math.nan, 0.5),
-    ]
-    assert front_ids(rank(trials, config), config) == ["cheap", "between", "best, dear"]
-    # The first objective alone names the best.
-    best = best_of(rank(trials, config), config)
-    assert best is not None
-    assert best.id == "best, dear"
-    assert front_ids(trials, CONFIG) == []
 
 
 def test_trials_with_fewer_outer_steps_of_their_own_are_done_and_compared() -> None:

@@ -21,7 +21,7 @@ from tests.workflow.conftest import Quiet, bars_config, run_training
 
 FEW = {"shots": (1,), "test_per_class": 2, "source_steps": 2}
 OUTER = {"steps": 1, "meta_batch_size": 2, "episodes_per_chunk": 2}
-LEARNED = {"optimizer": "adam", "steps": 2, "batch_size": 4, "state": "learned"}
+INNER = {"optimizer": "adam", "steps": 2, "batch_size": 4}
 
 
 def test_an_algorithm_that_learns_rates_can_start_from_one_that_does_not(
@@ -105,13 +105,13 @@ def test_a_baseline_is_adapted_by_its_own_inner_loop(
     assert not torch.equal(before, after)
 
 
-def test_a_baseline_is_adapted_with_the_rates_and_moments_it_learned(
+def test_a_baseline_is_adapted_with_the_rates_it_learned(
     trained: Path, bars_path: Path, tmp_path: Path
 ) -> None:
     config = bars_config(
         bars_path,
         algorithm={"name": "meta_sgd"},
-        inner=LEARNED,
+        inner=INNER,
         outer={**OUTER, "optimizer": "adam", "lr": 1e-3},
     )
     run_training(config, tmp_path / "meta_sgd")
@@ -124,18 +124,15 @@ def test_a_baseline_is_adapted_with_the_rates_and_moments_it_learned(
     )
     own = load_run(tmp_path / "meta_sgd", RunConfig).init
     assert own.rates
-    assert own.moments
     assert_close(subject.inits["other"], own, 0)
 
 
-def test_a_start_brings_rates_and_moments_where_both_runs_learn_them(
-    bars_path: Path, tmp_path: Path
-) -> None:
+def test_a_start_brings_rates_where_both_runs_learn_them(bars_path: Path, tmp_path: Path) -> None:
     def config(gain: float, **outer: object) -> RunConfig:
         return bars_config(
             bars_path,
             algorithm={"name": "maml"},
-            inner={**LEARNED, "learn_rates": "tensor", "rates_gain": gain, "state_gain": gain},
+            inner={**INNER, "learn_rates": "tensor", "rates_gain": gain},
             outer={**OUTER, "optimizer": "adam", "lr": 1e-3, **outer},
         )
 
@@ -145,11 +142,9 @@ def test_a_start_brings_rates_and_moments_where_both_runs_learn_them(
     setup = prepare(again)
     start = setup.layout.unflatten(torch.from_numpy(new_learner(again, setup).vector))
     assert_close(start.players, first.players, 0)
-    for part in ("rates", "moments"):
-        theirs, ours = getattr(first, part), getattr(start, part)
-        assert max(float(w.abs().max()) for w in theirs.values()) > 0
-        # Under twice the gain half of it is the same rate, and the same moment.
-        assert largest_difference(map_params(lambda w: w / 2, theirs), ours) == 0
+    assert max(float(rate.abs().max()) for rate in first.rates.values()) > 0
+    # Under twice the gain half of it is the same rate.
+    assert largest_difference(map_params(lambda w: w / 2, first.rates), start.rates) == 0
     other = bars_config(bars_path, outer={**OUTER, "init_from": str(tmp_path / "first")})
     setup = prepare(other)
     start = setup.layout.unflatten(torch.from_numpy(new_learner(other, setup).vector))
