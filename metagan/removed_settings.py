@@ -10,6 +10,11 @@ from metagan.strict_yaml import format_value
 
 REMOVED: Mapping[str, Any] = {
     "algorithm.cg_batches": 1,
+    "checkpoint.max_storage_failures": 3,
+    "evaluate.adapt_batch_size": 10,
+    "evaluate.classifier_batch": 64,
+    "inner.rates_gain": 100.0,
+    "outer.min_fraction": 0.5,
 }
 """By dotted key, the value that was its default."""
 

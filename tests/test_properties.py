@@ -102,7 +102,6 @@ def runs(draw: st.DrawFn) -> Drawn:
         "optimizer": "sgd" if optimizer == "sgd" else "adam",
         "state": "learned" if optimizer == "learned" else "reset",
         "state_gain": 10.0,
-        "rates_gain": 2.0,
     }
     gan = {
         "width": draw(st.sampled_from([4, 8])),
@@ -150,8 +149,11 @@ def build(drawn: Drawn) -> Run:
         algorithm=drawn.algorithm,
     )
     init = perturbed(params)
-    # Of the size of squared gradients.
-    init = init._replace(moments=map_params(lambda s: s + 0.9, init.moments))
+    # Of the size of squared gradients; and no rate is ten times its start.
+    init = init._replace(
+        moments=map_params(lambda s: s + 0.9, init.moments),
+        rates=map_params(lambda r: r / 50, init.rates),
+    )
     keys = episode_keys(source, drawn.episodes)
     return Run(config, pair, init, layout, episode_inputs(source, config, keys))
 

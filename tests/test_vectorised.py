@@ -62,7 +62,6 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
             state="learned" if learned else "reset",
             state_gain=10.0,
             learn_rates=RATES.get(algorithm, "none"),
-            rates_gain=2.0,
         ),
         algorithm=AlgorithmConfig(
             name=algorithm,
@@ -75,7 +74,11 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
     assert bool(params.rates) == (algorithm in THROUGH_INNER_LOOP)
     init = perturbed(params)
     # Moments of the size of squared gradients, of which much depends on them.
-    init = init._replace(moments=map_params(lambda s: s + 0.9, init.moments))
+    # The rates of some weights would be ten times their start.
+    init = init._replace(
+        moments=map_params(lambda s: s + 0.9, init.moments),
+        rates=map_params(lambda r: r / 50, init.rates),
+    )
     inputs = episode_inputs(source, config, episode_keys(source, 2))
     together, one_by_one = (
         stacked(

@@ -207,7 +207,6 @@ def adapt_run(
         inner=inner,
         task=config.task,
         steps=default_steps(run) if steps is None else steps,
-        batch_size=config.evaluate.adapt_batch_size,
         seed=config.seed if seed is None else seed,
     )
 

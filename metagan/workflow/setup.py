@@ -308,10 +308,10 @@ def as_start(
         inner: Its inner loop.
     """
     start = initial._replace(generator=other.generator, discriminator=other.discriminator)
-    for part, gain in (("rates", "rates_gain"), ("moments", "state_gain")):
+    # Under another gain the same moments are other numbers.
+    gain = other_inner.state_gain / inner.state_gain
+    for part, scale in (("rates", 1.0), ("moments", gain)):
         theirs, ours = getattr(other, part), getattr(initial, part)
         if [(n, w.shape) for n, w in theirs.items()] == [(n, w.shape) for n, w in ours.items()]:
-            # Under another gain the same rates and moments are other numbers.
-            scale = getattr(other_inner, gain) / getattr(inner, gain)
             start = start._replace(**{part: map_params(lambda w: w * scale, theirs)})  # noqa: B023
     return start

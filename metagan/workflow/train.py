@@ -70,7 +70,6 @@ _RESUMABLE_WITH_ROLLBACKS = (
     *(key for key in RESUMABLE if key != "checkpoint."),
     "checkpoint.keep",
     "checkpoint.storage",
-    "checkpoint.max_storage_failures",
 )
 
 
