@@ -20,6 +20,9 @@ from metagan.wire import Sent, from_wire
 
 # Elements that are added up at once: 16 parts of them fit into a second-level cache.
 _BLOCK = 32_768
+# Share of an outer step's episodes that must give a usable meta-gradient. Those that stay finite
+# are the easy ones, so a mean over fewer than half of them pulls the initialization to other tasks.
+MIN_FRACTION = 0.5
 
 
 class DivergedError(RuntimeError):
@@ -94,7 +97,7 @@ def aggregate(
         planned: The step's chunks.
         results: One per chunk, in any order; all added up in groups of one size, a power of two,
             or none.
-        config: Clipping, of each player and of learned rates by themselves, and the quorum.
+        config: Clipping, of each player and of learned rates by themselves.
         layout: Of the gradient.
 
     Returns:
@@ -102,8 +105,7 @@ def aggregate(
 
     Raises:
         ValueError: If results do not match the planned chunks one to one.
-        DivergedError: If fewer than `config.min_fraction` of the episodes are finite, or their sum
-            is not.
+        DivergedError: If fewer than `MIN_FRACTION` of the episodes are finite, or their sum is not.
     """
     counted = Counter((r.report.step, r.report.index) for r in results)
     expected = Counter((c.step, c.index) for c in planned)
@@ -118,7 +120,7 @@ def aggregate(
     num_finite = sum(result.report.num_finite for result in ordered)
     if num_finite + len(failures) != num_planned:
         raise ValueError(f"{num_finite} + {len(failures)} episodes, but {num_planned} were planned")
-    if num_finite < max(1.0, config.min_fraction * num_planned):
+    if num_finite < MIN_FRACTION * num_planned:
         first = failures[0]
         raise DivergedError(
             f"outer step {planned[0].step + 1}: only {num_finite} of {num_planned} episodes gave a "

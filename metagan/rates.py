@@ -1,9 +1,8 @@
 """Inner learning rates that are learned with the initialization.
 
 The rate of a weight is `inner.lr` (times the discriminator's scale) times
-1 + `inner.rates_gain` * r, where r is learned and starts at zero: the first inner loop is that of a
-fixed rate. As in Meta-SGD a rate may become negative. The gain sets how fast rates move under an
-outer optimizer whose steps are made for weights.
+1 + `RATES_GAIN` * r, where r is learned and starts at zero: the first inner loop is that of a fixed
+rate. As in Meta-SGD a rate may become negative.
 
 Sources: one for every weight, Li et al. 2017, arXiv:1707.09835, Algorithm 1 (Meta-SGD); one for
 every tensor and inner step, Antoniou et al. 2019, arXiv:1810.09502, section 4 (MAML++).
@@ -17,6 +16,10 @@ from torch import Tensor
 
 from metagan.params import GanParams, Params
 from metagan.settings import InnerConfig
+
+# The outer optimizer's steps are made for weights: Adam moves r by about `outer.lr`. At its default
+# of 1e-4 this gain moves a rate by 1 % of its start in an outer step.
+RATES_GAIN = 100.0
 
 
 def parts_of(pattern: str) -> Sequence[str]:
@@ -73,7 +76,7 @@ def multiplier(rates: Params, key: str, inner: InnerConfig, step: int) -> Tensor
     Args:
         rates: `GanParams.rates`.
         key: "generator.<name>" or "discriminator.<name>".
-        inner: Kind of rates, and their gain.
+        inner: Kind of rates.
         step: Inner step, from 0; beyond the learned ones the last one's rates go on.
     """
     if key not in rates:
@@ -81,4 +84,4 @@ def multiplier(rates: Params, key: str, inner: InnerConfig, step: int) -> Tensor
     rate = rates[key]
     if inner.learn_rates == "tensor_and_step":
         rate = rate[min(step, len(rate) - 1)]
-    return 1 + inner.rates_gain * rate
+    return 1 + RATES_GAIN * rate

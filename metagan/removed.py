@@ -19,9 +19,14 @@ ADVICE = (
 
 REMOVED: Mapping[str, tuple[object, ...]] = {
     "algorithm.cg_batches": (1,),
+    "checkpoint.max_storage_failures": (3,),
+    "evaluate.adapt_batch_size": (10,),
+    "evaluate.classifier_batch": (64,),
+    "inner.rates_gain": (100,),
     "inner.state": ("reset",),
     "inner.state_count": (1,),
     "inner.state_gain": (100,),
+    "outer.min_fraction": (0.5,),
     "tune.second_objective": ("none",),
 }
 """By dotted key, the values that ask for nothing."""

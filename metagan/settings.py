@@ -194,9 +194,6 @@ class InnerConfig(Config):
         description="Learn inner rates with the initialization (maml and its kin): one for each "
         "of these.",
     )
-    rates_gain: float = Field(
-        100.0, gt=0, description="Learned rates are inner.lr * (1 + this * what is learned)."
-    )
 
     @property
     def batches_per_step(self) -> int:
@@ -232,9 +229,6 @@ class OuterConfig(Config):
         gt=0,
         description="Leave out an episode whose meta-gradient is longer than this (L2, all that is "
         "learned), as one that is not finite.",
-    )
-    min_fraction: float = Field(
-        0.5, gt=0, le=1, description="Share of episodes that must give a usable meta-gradient."
     )
     rollbacks: int = Field(
         0,
@@ -273,9 +267,6 @@ class CheckpointConfig(Config):
         description="URI of a copy of the run (s3://, gs://, file:// ...), written at every "
         "checkpoint; --resume auto goes on from it where the run folder is lost.",
     )
-    max_storage_failures: int = Field(
-        3, ge=0, description="Checkpoints in a row that may fail to be copied before the run ends."
-    )
 
     @field_validator("storage")
     @classmethod
@@ -313,7 +304,6 @@ class EvaluateConfig(Config):
     adapt_steps: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0, 10), min_length=1, description="Numbers of inner steps tried on validation tasks."
     )
-    adapt_batch_size: int = Field(10, ge=1, description="Samples (or pairs) per adaptation step.")
     generated_per_real: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (20,), min_length=1, description="Generated samples per real one tried on validation."
     )
@@ -345,7 +335,6 @@ class EvaluateConfig(Config):
     classifier_steps: int = Field(600, ge=1, description="Classifier training steps, from scratch.")
     source_steps: int = Field(3000, ge=1, description="Training steps of the source classifier.")
     finetune_steps: int = Field(300, ge=1, description="The same for the pre-trained classifier.")
-    classifier_batch: int = Field(64, ge=2, description="Pictures per classifier step.")
     quality_samples: int = Field(2000, ge=50, description="Generated samples for FID and KID.")
     comparison_seeds: int = Field(
         3, ge=1, description="Repetitions that initializations are compared on."

@@ -33,7 +33,6 @@ _INNER_LOOP = (
     "inner.proximal",
     "inner.generator_moves",
     "inner.discriminator_moves",
-    "evaluate.adapt_batch_size",
     "evaluate.best_of",
 )
 
@@ -71,7 +70,6 @@ _BUILT_ON = (
     "gan.spectral_norm",
     "algorithm.name",
     "inner.learn_rates",
-    "inner.rates_gain",
 )
 # What shapes the samples that it was trained on.
 _OF_ITS_DATA = (*_OTHER_PICTURES, "data.drawings_per_class", "data.max_classes_per_domain")
@@ -83,7 +81,7 @@ _INSTEAD = {
     "task.num_query": "evaluate.test_per_class is the number of test samples",
     "task.ways": "evaluate.max_classes is the number of classes",
     "inner.steps": "set evaluate.adapt_steps",
-    "inner.batch_size": "set evaluate.adapt_batch_size",
+    "inner.batch_size": "batches of adaptation have a fixed size",
 }
 
 

@@ -93,7 +93,6 @@ def runs(draw: st.DrawFn) -> Drawn:
         ),
         "lr": 0.02 if optimizer == "sgd" else 2e-3,
         "optimizer": optimizer,
-        "rates_gain": 2.0,
     }
     gan = {
         "width": draw(st.sampled_from([4, 8])),
@@ -141,6 +140,8 @@ def build(drawn: Drawn) -> Run:
         algorithm=drawn.algorithm,
     )
     init = perturbed(params)
+    # No rate is ten times its start.
+    init = init._replace(rates=map_params(lambda r: r / 50, init.rates))
     keys = episode_keys(source, drawn.episodes)
     return Run(config, pair, init, layout, episode_inputs(source, config, keys))
 

@@ -8,7 +8,7 @@ import torch
 from metagan.algorithms import inner_settings
 from metagan.inner_loop import adapt
 from metagan.params import Layout
-from metagan.rates import multiplier, with_rates
+from metagan.rates import RATES_GAIN, multiplier, with_rates
 from metagan.settings import AlgorithmConfig, InnerConfig, RunConfig
 from metagan.workflow.setup import load_run
 from tests.reference.cases import assert_close, make_case
@@ -56,14 +56,12 @@ def test_rates_start_as_the_fixed_one_to_the_bit(kind: str, optimizer: str) -> N
 
 
 def test_a_rate_of_zero_freezes_its_tensor_and_a_doubled_one_doubles_the_first_step() -> None:
-    inner = InnerConfig(
-        steps=1, batch_size=3, lr=0.02, optimizer="sgd", learn_rates="tensor", rates_gain=1.0
-    )
+    inner = InnerConfig(steps=1, batch_size=3, lr=0.02, optimizer="sgd", learn_rates="tensor")
     case = make_case("dcgan", "sample", inner=inner, algorithm=AlgorithmConfig(name="maml"))
     start = with_rates(case.init, inner)
     rates = start.rates | {
-        "discriminator.head.weight": torch.tensor(-1.0),
-        "discriminator.body.down1.weight": torch.tensor(1.0),
+        "discriminator.head.weight": torch.tensor(-1.0 / RATES_GAIN),
+        "discriminator.body.down1.weight": torch.tensor(1.0 / RATES_GAIN),
     }
     fixed = adapt(case.gan, case.init, case.support, inner).params.discriminator
     moved = adapt(case.gan, start._replace(rates=rates), case.support, inner).params.discriminator
@@ -77,8 +75,8 @@ def test_a_rate_of_zero_freezes_its_tensor_and_a_doubled_one_doubles_the_first_s
 
 
 def test_after_the_learned_steps_the_last_rate_goes_on() -> None:
-    inner = InnerConfig(steps=2, learn_rates="tensor_and_step", rates_gain=10.0)
-    rates = {"generator.w": torch.tensor([0.1, -0.05])}
+    inner = InnerConfig(steps=2, learn_rates="tensor_and_step")
+    rates = {"generator.w": torch.tensor([1.0, -0.5]) / RATES_GAIN}
     found = [float(multiplier(rates, "generator.w", inner, step)) for step in range(4)]
     assert found == pytest.approx([2.0, 0.5, 0.5, 0.5])
     assert multiplier(rates, "generator.v", inner, 0) is None

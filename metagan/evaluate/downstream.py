@@ -16,7 +16,7 @@ from torch import Tensor
 
 from metagan.augment import Ranges, classical
 from metagan.dataset import DataError, Dataset
-from metagan.evaluate.source_classifier import SourceClassifier
+from metagan.evaluate.source_classifier import CLASSIFIER_BATCH, SourceClassifier
 from metagan.networks.classifiers import nearest_centroid, predict, train_classifier
 from metagan.seeding import derive_seed, generator
 from metagan.settings import EvaluateConfig
@@ -117,7 +117,7 @@ def arm_accuracy(
         kind: From scratch; fine-tuned from the source classifier; or no training at all, the
             nearest class centroid in its features.
         arm: What is added to the real samples.
-        config: Steps and batch size.
+        config: Steps, and the classical augmentation.
         source: The source classifier.
         generated: (W, K * R, *sample_shape); needed by the arms that use it.
         mix: How it is used; a share of 0 makes "generated" the same as "none", and "both" the
@@ -145,11 +145,11 @@ def _trained_accuracy(
     ways, shots = task.support.shape[:2]
     real = task.support.flatten(0, 1)
     real_labels = torch.arange(ways).repeat_interleave(shots)
-    num_generated = round(share * config.classifier_batch)
+    num_generated = round(share * CLASSIFIER_BATCH)
 
     def batch_at(step: int) -> tuple[Tensor, Tensor]:
         rng = generator(task.seed, "classifier batch", kind, step)
-        rows = torch.from_numpy(rng.integers(len(real), size=config.classifier_batch))
+        rows = torch.from_numpy(rng.integers(len(real), size=CLASSIFIER_BATCH))
         images, labels = real[rows], real_labels[rows]
         if num_generated:
             way = torch.from_numpy(rng.integers(ways, size=num_generated))

@@ -120,7 +120,6 @@ class Subject:
             inner=self.inner_of(init),
             task=self.config.task,
             steps=adapt_steps,
-            batch_size=self.config.evaluate.adapt_batch_size,
             seed=task.seed,
         )
         return generate_samples(

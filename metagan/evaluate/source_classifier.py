@@ -25,6 +25,9 @@ from metagan.settings import RunConfig
 from metagan.tasks import to_float
 
 HELD_OUT_SHARE = 0.1
+# Samples in a step of every classifier, this one and a target's: what `evaluate.source_steps`,
+# `classifier_steps` and `finetune_steps` are counted in. A mix of a quarter is 16 of them.
+CLASSIFIER_BATCH = 64
 FILE = "classifier.safetensors"
 
 
@@ -56,7 +59,6 @@ def train_source_classifier(
     classes: tuple[int, ...],
     *,
     steps: int,
-    batch_size: int,
     seed: int,
     on_step: Callable[[int], None] = lambda _step: None,
 ) -> SourceClassifier:
@@ -66,7 +68,6 @@ def train_source_classifier(
         dataset: All samples.
         classes: Training classes, indices into the data set.
         steps: Training steps.
-        batch_size: Samples in a step.
         seed: Names every draw.
         on_step: Told of every step before it is taken.
     """
@@ -82,7 +83,7 @@ def train_source_classifier(
     def batch_at(step: int) -> tuple[Tensor, Tensor]:
         on_step(step)
         draws = generator(seed, "source classifier", step)
-        ways = draws.integers(len(classes), size=batch_size)
+        ways = draws.integers(len(classes), size=CLASSIFIER_BATCH)
         rows = np.array([draws.choice(train[way]) for way in ways])
         return classical(to_float(dataset.samples[rows]), draws), torch.from_numpy(ways)
 
@@ -125,7 +126,7 @@ def kept_source_classifier(
         "data": dataset.fingerprint(),
         "classes": [dataset.classes[i].name for i in classes],
         "steps": config.evaluate.source_steps,
-        "batch": config.evaluate.classifier_batch,
+        "batch": CLASSIFIER_BATCH,
         "seed": config.seed,
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -142,7 +143,6 @@ def kept_source_classifier(
             dataset,
             classes,
             steps=config.evaluate.source_steps,
-            batch_size=config.evaluate.classifier_batch,
             seed=config.seed,
             on_step=on_step,
         )

@@ -23,6 +23,9 @@ from metagan.settings import InnerConfig, TaskConfig
 
 # Sets of weights adapted at once: enough to fill one core's vector units, little enough memory.
 SETS_AT_ONCE = 16
+# Samples (or pairs) in a step of adaptation, whatever `inner.batch_size` a run was trained with:
+# `evaluate.adapt_steps` are counted in them. It is the default of `inner.batch_size`.
+ADAPT_BATCH = 10
 # Support samples that a candidate is compared with; more cost time and hardly change the ranking.
 SCORED_AGAINST = 3
 
@@ -59,8 +62,8 @@ def adapt_to_target(
     inner: InnerConfig,
     task: TaskConfig,
     steps: int,
-    batch_size: int,
     seed: int,
+    batch_size: int = ADAPT_BATCH,
 ) -> AdaptedTarget:
     """Run the inner loop on a target's support.
 
@@ -75,8 +78,8 @@ def adapt_to_target(
         inner: Learning rates and optimizer.
         task: `unit` decides as above.
         steps: Inner steps, which may differ from those trained with.
-        batch_size: Samples or pairs in a step.
         seed: Names every draw.
+        batch_size: Samples or pairs in a step.
 
     Raises:
         DataError: If `support` is not that, or not what the networks are made for.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metagan.removed import REMOVED
 from metagan.report.load import EVALUATION, Evaluation, RunFiles
 from metagan.report.values import count, plural, records
 from metagan.strict_yaml import format_value
@@ -72,14 +73,18 @@ def missing(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
-    """Overrides for the settings of an evaluation that are not those of the run."""
+    """Overrides for the settings of an evaluation that are not those of the run.
+
+    What an earlier version set to the value that is always taken now is no setting any more.
+    """
     evaluate = data.get("evaluate")
     if not isinstance(evaluate, Mapping):
         return []
     return [
         shlex.quote(f"evaluate.{key}={format_value(value)}")
         for key, value in evaluate.items()
-        if run.settings.get(f"evaluate.{key}") != value
+        if run.settings.get(name := f"evaluate.{key}") != value
+        and value not in REMOVED.get(name, ())
     ]
 
 

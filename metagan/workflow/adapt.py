@@ -204,7 +204,6 @@ def adapt_run(
         inner=inner,
         task=config.task,
         steps=steps,
-        batch_size=config.evaluate.adapt_batch_size,
         seed=config.seed if seed is None else seed,
     )
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):

@@ -46,7 +46,6 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
                 inner=inner_settings(config),
                 task=config.task,
                 steps=adapt_steps,
-                batch_size=config.evaluate.adapt_batch_size,
                 seed=derive_seed(config.seed, "adaptation pictures"),
             )
             per_support = -(-GENERATED_SHOWN // shots)

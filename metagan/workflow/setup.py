@@ -16,7 +16,7 @@ from metagan.checkpoint import (
 from metagan.config import load_config
 from metagan.dataset import DataError, Dataset
 from metagan.gan import GanPair
-from metagan.params import GanParams, Layout, map_params
+from metagan.params import GanParams, Layout
 from metagan.places import check_run
 from metagan.probe import check_derivatives
 from metagan.run_folder import RunError, RunFolder
@@ -292,9 +292,7 @@ def load_start(
     return loaded.init, inner_settings(loaded.config)
 
 
-def as_start(
-    other: GanParams, other_inner: InnerConfig, initial: GanParams, inner: InnerConfig
-) -> GanParams:
+def as_start(other: GanParams, initial: GanParams) -> GanParams:
     """Another run's weights to go on from.
 
     Its inner rates are taken where this run learns the same; elsewhere rates start as in an
@@ -302,14 +300,8 @@ def as_start(
 
     Args:
         other: The other run's initialization.
-        other_inner: Its inner loop.
         initial: What this run starts from by itself.
-        inner: Its inner loop.
     """
     start = initial._replace(generator=other.generator, discriminator=other.discriminator)
     theirs, ours = ({name: rate.shape for name, rate in p.rates.items()} for p in (other, initial))
-    if theirs != ours:
-        return start
-    # Under another gain the same rates are other numbers.
-    scale = other_inner.rates_gain / inner.rates_gain
-    return start._replace(rates=map_params(lambda rate: rate * scale, other.rates))
+    return start._replace(rates=other.rates) if theirs == ours else start

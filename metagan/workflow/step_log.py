@@ -25,6 +25,9 @@ from metagan.workflow.symptoms import SPREAD, Symptoms
 
 #: Entry of a checkpoint's manifest: by which rounding its weights came about.
 ARITHMETIC = "arithmetic"
+# Checkpoints in a row that may fail to be copied. A storage that is away for a while costs a run
+# nothing, since the run folder has them; one that stays away would leave it without its copy.
+_MAX_STORAGE_FAILURES = 3
 OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
 """Told of every checkpoint: the run, its averaged initialization, outer steps done."""
 
@@ -257,11 +260,11 @@ class StepLog:
             self._reporter.print(
                 f"warning: the checkpoint of outer step {step} is in the run folder only: {error}"
             )
-            if self._storage_failures > self._config.checkpoint.max_storage_failures:
+            if self._storage_failures > _MAX_STORAGE_FAILURES:
                 raise RunError(
-                    f"{self._storage_failures} checkpoints in a row could not be copied, more than "
-                    f"checkpoint.max_storage_failures; last: {error}; the run folder has them: go "
-                    "on with --resume"
+                    f"{self._storage_failures} checkpoints in a row could not be copied to "
+                    f"checkpoint.storage; last: {error}; the run folder has them: go on with "
+                    "--resume"
                 ) from None
         else:
             self._storage_failures = 0

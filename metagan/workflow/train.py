@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from metagan.algorithms import inner_settings, outer_settings
+from metagan.algorithms import outer_settings
 from metagan.checkpoint import load_newest, set_aside
 from metagan.config import changed_settings, load_config, to_yaml
 from metagan.devices import choose_device, pinned_threads
@@ -65,7 +65,6 @@ _RESUMABLE_WITH_ROLLBACKS = (
     *(key for key in RESUMABLE if key != "checkpoint."),
     "checkpoint.keep",
     "checkpoint.storage",
-    "checkpoint.max_storage_failures",
 )
 
 
@@ -232,7 +231,7 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
     initial = setup.initial
     if config.outer.init_from is not None:
         held_out = setup.splits.names(setup.dataset)
-        other, other_inner = load_start(
+        other, _ = load_start(
             Path(config.outer.init_from),
             config,
             setup.initial,
@@ -240,7 +239,7 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
             held_out=[*held_out["validation"], *held_out["test"]],
             dataset_sha256=setup.spec.dataset_sha256,
         )
-        initial = as_start(other, other_inner, setup.initial, inner_settings(config))
+        initial = as_start(other, setup.initial)
     later = config.algorithm.second_order_from
     return MetaLearner(
         setup.layout.flatten(initial),

@@ -24,9 +24,14 @@ CONFIG = EvaluateConfig(
     generated_per_real=(4,),
     classifier_steps=25,
     finetune_steps=15,
-    classifier_batch=16,
     quality_samples=50,
 )
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the work of every classifier that is trained for a target."""
+    monkeypatch.setattr("metagan.evaluate.downstream.CLASSIFIER_BATCH", 16)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def source(data: Dataset) -> SourceClassifier:
-    return train_source_classifier(data, tuple(range(8)), steps=30, batch_size=16, seed=0)
+    return train_source_classifier(data, tuple(range(8)), steps=30, seed=0)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.helpers import tiny_config
 def test_it_is_trained_once_for_equal_settings_and_tells_every_step(
     data: Dataset, tmp_path: Path
 ) -> None:
-    config = tiny_config(evaluate={"source_steps": 3, "classifier_batch": 4})
+    config = tiny_config(evaluate={"source_steps": 3})
     told: list[str] = []
     steps: list[int] = []
 
@@ -33,7 +33,7 @@ def test_it_is_trained_once_for_equal_settings_and_tells_every_step(
 
 
 def test_two_evaluations_at_once_may_both_train_it(data: Dataset, tmp_path: Path) -> None:
-    config = tiny_config(evaluate={"source_steps": 2, "classifier_batch": 4})
+    config = tiny_config(evaluate={"source_steps": 2})
     other: list[str] = []
 
     def made(on_step: Callable[[int], None]) -> str:

@@ -1,7 +1,7 @@
 """The inner loop and the losses on plain modules: copies, `.backward()`, weights changed by hand.
 
 Nothing here calls `functional_call`, `torch.func` or anything of `metagan` but its plain data
-types, so an error there cannot hide here.
+types and constants, so an error there cannot hide here.
 """
 
 import copy
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from metagan import rates
 from metagan.batches import GanBatch
 from metagan.gan import GanPair
 from metagan.params import GanParams, Params
@@ -70,7 +71,7 @@ class PlainOptimizer:
                 grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 if weight.requires_grad and self.inner.proximal:
                     grad = grad + self.inner.proximal * (weight - self.start[name])
-                lr = self.lr * (1 + self.inner.rates_gain * self.rate(name))
+                lr = self.lr * (1 + rates.RATES_GAIN * self.rate(name))
                 if self.inner.optimizer == "sgd":
                     weight -= lr * grad
                     continue

@@ -206,7 +206,6 @@ MATTERS: dict[str, tuple[dict[str, dict[str, Any]], Any]] = {
     "inner.proximal": ({}, 30.0),
     "inner.generator_moves": ({}, "head"),
     "inner.discriminator_moves": ({}, "head"),
-    "evaluate.adapt_batch_size": ({}, 3),
 }
 # The seed is the whole run's; the others are about reading pictures and about generating.
 NOT_OF_THE_LOOP = {"seed", "data.invert", "data.white", "evaluate.best_of"}
@@ -232,7 +231,10 @@ def test_a_setting_that_adapting_reads_changes_what_is_adapted(run: LoadedRun, k
     [
         ({"gan": {"max_displacement": 0.1}}, "run.config: gan.max_displacement: .*cannot leave"),
         ({"gan": {"spectral_norm": True}}, "run.config: gan.spectral_norm: .*cannot leave"),
-        ({"inner": {"batch_size": 3}}, "inner.batch_size: .*set evaluate.adapt_batch_size"),
+        (
+            {"inner": {"batch_size": 3}},
+            "inner.batch_size: .*batches of adaptation have a fixed size",
+        ),
         ({"task": {"shots": 2}}, "task.shots: .*metagan adapt does not read it"),
         ({"evaluate": {"seeds": 9}}, "evaluate.seeds: .*metagan adapt does not read it"),
     ],

@@ -21,9 +21,14 @@ from tune.config import SearchJobConfig
 HARMLESS = [(key, value) for key, values in REMOVED.items() for value in values]
 OTHER = {
     "algorithm.cg_batches": 2,
+    "checkpoint.max_storage_failures": 0,
+    "evaluate.adapt_batch_size": 5,
+    "evaluate.classifier_batch": 32,
+    "inner.rates_gain": 10.0,
     "inner.state": "learned",
     "inner.state_count": 3.0,
     "inner.state_gain": 10.0,
+    "outer.min_fraction": 1.0,
     "tune.second_objective": "compute",
 }
 ADVICE = "metagan 0.1.0 was the last to read this setting; leave it out, or use that version"

@@ -9,7 +9,6 @@ import torch
 
 from metagan.checkpoint import CheckpointError
 from metagan.dataset import DataError
-from metagan.params import map_params
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
@@ -128,23 +127,22 @@ def test_a_baseline_is_adapted_with_the_rates_it_learned(
 
 
 def test_a_start_brings_rates_where_both_runs_learn_them(bars_path: Path, tmp_path: Path) -> None:
-    def config(gain: float, **outer: object) -> RunConfig:
+    def config(**outer: object) -> RunConfig:
         return bars_config(
             bars_path,
             algorithm={"name": "maml"},
-            inner={**INNER, "learn_rates": "tensor", "rates_gain": gain},
+            inner={**INNER, "learn_rates": "tensor"},
             outer={**OUTER, "optimizer": "adam", "lr": 1e-3, **outer},
         )
 
-    run_training(config(50.0), tmp_path / "first")
+    run_training(config(), tmp_path / "first")
     first = load_run(tmp_path / "first", RunConfig).init
-    again = config(100.0, init_from=str(tmp_path / "first"))
+    again = config(init_from=str(tmp_path / "first"))
     setup = prepare(again)
     start = setup.layout.unflatten(torch.from_numpy(new_learner(again, setup).vector))
     assert_close(start.players, first.players, 0)
     assert max(float(rate.abs().max()) for rate in first.rates.values()) > 0
-    # Under twice the gain half of it is the same rate.
-    assert largest_difference(map_params(lambda w: w / 2, first.rates), start.rates) == 0
+    assert largest_difference(first.rates, start.rates) == 0
     other = bars_config(bars_path, outer={**OUTER, "init_from": str(tmp_path / "first")})
     setup = prepare(other)
     start = setup.layout.unflatten(torch.from_numpy(new_learner(other, setup).vector))
