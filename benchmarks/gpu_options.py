@@ -60,7 +60,7 @@ def measure(setup: Setup, rounds: int, device: torch.device) -> list[str]:
     def run(name: str, step: int) -> Tensor:
         with precision(name):
             chunk = chunk_of(setup, EPISODES, step=step)
-            return chunk_sum(setup, chunk, device, replayer=recorders[name])
+            return chunk_sum(setup, chunk, device, recorder=recorders[name])
 
     sums = {name: run(name, 0) for name in PRECISIONS}
     times = timed({name: lambda i, n=name: run(n, 1 + i) for name in PRECISIONS}, rounds)

@@ -16,7 +16,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.memory import peak_mb
-from benchmarks.peer_ours import Metagan
 from benchmarks.peer_work import ORDERS, REFERENCE, Contender, MakeContender, Size, make_work
 from metagan.algorithms import EpisodeInputs
 from metagan.chunk_gradient import prefers_vmap
@@ -110,7 +109,6 @@ def measure(
             for name, other in COUNTED_AS.items()
             if name in gflop and other in gflop
         }
-        settle(running, work.tasks, second_order=second_order)
         times = interleaved_seconds(running, work.tasks, second_order=second_order, rounds=rounds)
         # The better of before and after: other programs can only slow a product down.
         peak = max(peak, matmul_gflop_per_s())
@@ -135,15 +133,6 @@ def measure(
                 )
             )
     return found
-
-
-def settle(
-    contenders: Mapping[str, Contender], tasks: Sequence[EpisodeInputs], *, second_order: bool
-) -> None:
-    """Let metagan trace what it traces in a run of hundreds of chunks."""
-    for contender in contenders.values():
-        if isinstance(contender, Metagan):
-            contender.settle(tasks, second_order=second_order)
 
 
 def counted_gflop(
@@ -192,7 +181,6 @@ def added_memory_mb(make: MakeContender, size: Size) -> list[float]:
     peaks = []
     for second_order in (False, True):
         contender.sum_over(work.tasks, second_order=second_order)
-        settle({"": contender}, work.tasks, second_order=second_order)
         peaks.append(peak_mb() - before)
     return peaks
 

@@ -1,7 +1,6 @@
 """Contenders of `benchmarks.peers` that need no other library: plain loops, and metagan itself."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,9 +10,8 @@ from benchmarks.peer_work import Work, discriminator_loss, generator_loss
 from metagan.algorithms import ALGORITHMS, EpisodeInputs
 
 # Private, because the public result of a chunk is a sum in float32, too coarse for parity.
-from metagan.chunk_gradient import Replay, episode_gradients
+from metagan.chunk_gradient import episode_gradients
 from metagan.params import GanParams, Params
-from metagan.traced import Tracer
 
 
 class PlainLoop:
@@ -163,14 +161,6 @@ class Metagan:
 
     def __init__(self, work: Work, *, vectorised: bool) -> None:
         self._work, self._vectorised = work, vectorised
-        self._replay: Replay | None = None
-
-    def settle(self, tasks: Sequence[EpisodeInputs], *, second_order: bool) -> None:
-        """From now on as in a long run, where work that is traced has been."""
-        tracer = Tracer(uses_before=1)
-        if tracer.serves(torch.device("cpu"), second_order=second_order):
-            self._replay = partial(tracer.run, "first order")
-            self.sum_over(tasks, second_order=second_order)
 
     def sum_over(self, tasks: Sequence[EpisodeInputs], *, second_order: bool) -> Tensor:
         """See `Contender`."""
@@ -183,7 +173,6 @@ class Metagan:
             tasks,
             work.config,
             vectorised=self._vectorised,
-            replay=None if second_order else self._replay,
         )
         total = torch.zeros(work.layout.size, dtype=tasks[0].support.real.dtype)
         for gradient, _ in estimates:

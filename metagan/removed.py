@@ -18,6 +18,7 @@ ADVICE = (
 )
 
 REMOVED: Mapping[str, tuple[object, ...]] = {
+    "cpu_traces": (True, False),
     "inner.state": ("reset",),
     "inner.state_count": (1,),
     "inner.state_gain": (100,),
