@@ -36,11 +36,11 @@ from benchmarks.memory import peak_mb
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunk_gradient import chunk_gradient, prefers_vmap
 from metagan.chunks import ChunkKey
+from metagan.cuda_graphs import Recorder
 from metagan.dataset import ClassRecord, Dataset
 from metagan.gan import GanPair, build_gan
 from metagan.losses import ADVERSARIAL_LOSSES, augment, mode_seeking
 from metagan.params import GanParams, Layout
-from metagan.replay import Replayer
 from metagan.settings import GanConfig, InnerConfig, RunConfig, TaskConfig
 from metagan.tasks import DatasetTasks, Splits, meta_batch
 
@@ -184,7 +184,7 @@ def chunk_sum(
     device: torch.device,
     *,
     vectorised: bool | None = None,
-    replayer: Replayer | None = None,
+    recorder: Recorder | None = None,
 ) -> Tensor:
     """What a worker computes, (P,), in the main memory."""
     result = chunk_gradient(
@@ -196,7 +196,7 @@ def chunk_sum(
         setup.config,
         device=device,
         vectorised=vectorised,
-        replayer=replayer,
+        recorder=recorder,
     )
     return torch.from_numpy(result.gradient_sum)
 

@@ -47,7 +47,7 @@ def ways_of(setup: Setup, device: torch.device) -> dict[str, Way]:
     return {
         "plain": lambda chunk: plain_chunk(setup, chunk, device),
         "vmap": lambda chunk: chunk_sum(setup, chunk, device),
-        "replay": lambda chunk: chunk_sum(setup, chunk, device, replayer=recorder),
+        "replay": lambda chunk: chunk_sum(setup, chunk, device, recorder=recorder),
     }
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from metagan.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
 from metagan.batches import GanBatch, draw_batches
 from metagan.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
+from metagan.cuda_graphs import Outputs, Recorder
 from metagan.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
 from metagan.devices import backward_in_this_thread
 from metagan.gan import GanPair
 from metagan.params import GanParams, Layout, Vector, vector_hash
-from metagan.replay import Outputs, Replayer
 from metagan.settings import GanConfig, OuterConfig, RunConfig
 from metagan.tasks import Episode, TaskSource
 from metagan.wire import to_wire
@@ -31,7 +31,7 @@ _VMAP_CPU_EPISODES = 8
 T = TypeVar("T")
 
 Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torch.device], Outputs]
-"""`Replayer.run` for one name."""
+"""`Recorder.run` for one name."""
 
 
 def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device) -> bool:
@@ -62,7 +62,7 @@ def chunk_gradient(
     *,
     device: torch.device,
     vectorised: bool | None = None,
-    replayer: Replayer | None = None,
+    recorder: Recorder | None = None,
     called_off: Callable[[], bool] = lambda: False,
 ) -> ChunkResult:
     """A worker's whole job: the sum of the meta-gradients of a chunk's episodes.
@@ -76,8 +76,8 @@ def chunk_gradient(
         config: The run.
         device: Where to compute.
         vectorised: Overrides `prefers_vmap`.
-        replayer: Replays what it computed before on other numbers; None computes anew. The bits
-            are the same.
+        recorder: On a GPU, replays what it recorded before on other numbers; None computes anew.
+            The bits are the same.
         called_off: Asked before each episode is drawn, and again before each is computed, or each
             group of them that is computed at once.
 
@@ -94,12 +94,8 @@ def chunk_gradient(
     init = layout.unflatten(torch.tensor(vector, device=device))
     replay: Replay | None = None
     work = work_of_step(config, chunk.algorithm, chunk.step)
-    if (
-        replayer is not None
-        and work is not None
-        and replayer.serves(device, second_order=algorithm.second_order)
-    ):
-        replay = functools.partial(replayer.run, (chunk.algorithm, work))
+    if recorder is not None and work is not None:
+        replay = functools.partial(recorder.run, (chunk.algorithm, work))
     episodes = [source.episode(key) for key in _until(called_off, chunk.episodes)]
     if algorithm.adapts:
         inputs = [episode_draws(episode, config, chunk) for episode in episodes]

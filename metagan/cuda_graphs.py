@@ -6,16 +6,18 @@ time, on other numbers, so it is recorded as a CUDA graph.
 """
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from metagan.replay import Kept, Outputs, with_shapes
-
+Outputs = tuple[Tensor, dict[str, Tensor]]
 # Before anything is recorded, so that libraries have allocated and chosen what they need.
 _REHEARSALS = 2
+# Each holds memory.
+_KEPT = 6
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,14 @@ class _Recording:
 
 
 class Recorder:
-    """Recordings by name, of which the most recently used few are kept with their memory."""
+    """Recordings by name, for one GAN, layout and config alone; the few used last are kept."""
 
     def __init__(self) -> None:
-        self._kept: Kept[_Recording] = Kept()
+        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
 
     def __len__(self) -> int:
         """Recordings that are kept."""
         return len(self._kept)
-
-    def serves(self, device: torch.device, *, second_order: bool) -> bool:  # noqa: ARG002
-        """See `Replayer`."""
-        return device.type == "cuda"
 
     def run(
         self,
@@ -46,12 +44,24 @@ class Recorder:
         inputs: Sequence[Tensor],
         device: torch.device,
     ) -> Outputs:
-        """See `Replayer`: recorded the first time; reads and writes GPU memory alone."""
-        name = with_shapes(name, inputs)
-        recording = self._kept.get(name)
-        if recording is None:
-            recording = _record(function, inputs, device)
-            self._kept.keep(name, recording)
+        """`function(inputs)` on a GPU, bit for bit: recorded the first time, then replayed.
+
+        Args:
+            name: Of the computation: with equal names and equal shapes and strides of the inputs,
+                only the inputs' values may differ.
+            function: What it does must not depend on values that it looks at; it reads and writes
+                GPU memory alone.
+            inputs: On any device.
+            device: The GPU.
+
+        Returns:
+            Tensors that the next run of the same name overwrites.
+        """
+        name = (name, *((tuple(t.shape), t.stride(), t.dtype) for t in inputs))
+        recording = self._kept.pop(name, None) or _record(function, inputs, device)
+        self._kept[name] = recording
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
         for place, tensor in zip(recording.inputs, inputs, strict=True):
             place.copy_(tensor)
         recording.graph.replay()

@@ -23,6 +23,7 @@ REMOVED: Mapping[str, tuple[object, ...]] = {
     "evaluate.adapt_batch_size": (10,),
     "evaluate.classifier_batch": (64,),
     "inner.rates_gain": (100,),
+    "cpu_traces": (True, False),
     "inner.state": ("reset",),
     "inner.state_count": (1,),
     "inner.state_gain": (100,),

@@ -358,10 +358,6 @@ class RunConfig(Config):
     cuda_graphs: bool = Field(
         True, description="On a GPU, record a chunk's kernels once and replay them; costs memory."
     )
-    cpu_traces: bool = Field(
-        True,
-        description="On a CPU, trace first-order work that is done often and replay it; 100 MB.",
-    )
     data: DataConfig = DataConfig()
     task: TaskConfig = TaskConfig()
     gan: GanConfig = GanConfig()

@@ -22,12 +22,10 @@ from metagan.gan import GanPair, build_gan
 from metagan.outer_loop import MetaLearner
 from metagan.params import GanParams, Layout, Vector
 from metagan.rates import with_rates
-from metagan.replay import Replayer
 from metagan.seeding import derive_seed
 from metagan.settings import RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.tasks import DatasetTasks, EpisodeKey, meta_batch, splits_from_names
-from metagan.traced import Tracer
 from metagan.version import versions
 
 
@@ -117,7 +115,8 @@ class ChunkWorker:
             )
         splits = splits_from_names(spec.splits, dataset)
         self._config, self._device = spec.config, device
-        self._replayer = _replayer(spec.config, device)
+        records = device.type == "cuda" and spec.config.cuda_graphs
+        self._recorder = Recorder() if records else None
         self._source = DatasetTasks(dataset, splits, spec.config.task)
         self._gan, self._layout, _ = build_run_gan(spec.config, dataset.sample_shape)
         self._gan.to(device)
@@ -143,15 +142,9 @@ class ChunkWorker:
             self._source,
             self._config,
             device=self._device,
-            replayer=self._replayer,
+            recorder=self._recorder,
             called_off=called_off,
         )
-
-
-def _replayer(config: RunConfig, device: torch.device) -> Replayer | None:
-    if device.type == "cuda":
-        return Recorder() if config.cuda_graphs else None
-    return Tracer() if config.cpu_traces else None
 
 
 class LocalRunner:

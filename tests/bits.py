@@ -1,7 +1,7 @@
 """The tests that compare bits, all in one process, in random order, round after round.
 
-What a test leaves in a process may change what later ones compute: a number of threads, a trace, a
-thread that goes on, a library that was loaded meanwhile. One run of the suite tries one order;
+What a test leaves in a process may change what later ones compute: a number of threads, a thread
+that goes on, a library that was loaded meanwhile. One run of the suite tries one order;
 this tries many, on a machine that is kept busy, and ends at the first failure with the seed of the
 round. `--first SEED --rounds 1` repeats that round's order, but not what rounds before it left:
 where that does not fail, begin with the first seed again.

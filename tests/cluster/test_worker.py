@@ -15,7 +15,6 @@ from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_env
 from metagan.chunks import ChunkKey, ChunkReport
 from metagan.dataset import DataError
 from metagan.params import Vector
-from metagan.traced import Tracer
 from metagan.train import ChunkWorker, LocalRunner, WorkerSpec, plan_step
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import at_second_episode
@@ -46,14 +45,12 @@ def test_a_worker_computes_what_the_local_runner_does(
 
 
 class ManyRuns:
-    """An actor's process that computes chunks of several runs, whose traces are made early."""
+    """An actor's process that computes chunks of several runs."""
 
     def __init__(self, specs: Sequence[WorkerSpec]) -> None:
         self._workers = [EpisodeWorker(spec, 1) for spec in specs]
-        for index, worker in enumerate(self._workers):
-            worker.load()
-            assert worker._worker is not None
-            worker._worker._replayer = Tracer(uses_before=2 + 3 * index)
+        for worker in self._workers:
+            assert isinstance(worker.load(), WorkerReady)
 
     def compute(self, index: int, vector: Vector, chunk: ChunkKey) -> str:
         report, _ = self._workers[index].compute(vector, chunk)

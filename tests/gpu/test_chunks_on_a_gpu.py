@@ -68,7 +68,7 @@ class Case:
             self.source,
             self.config,
             device=device,
-            replayer=recorder,
+            recorder=recorder,
         )
 
 
