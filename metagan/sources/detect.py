@@ -16,8 +16,8 @@ _BY_ENDING = {
     ".parquet": "parquet",
 }
 
-# Hubs keep tables in data/ or <configuration>/<split>/.
-_TABLE_FOLDERS = ("", "*/", "*/*/")
+# Hubs keep tables in data/ or <configuration>/<split>/, Spark in domain=.../split=.../label=.../
+_TABLE_FOLDERS = ("", "*/", "*/*/", "*=*/*=*/*=*/")
 
 
 def detect_source(path: Path) -> str:
@@ -86,7 +86,7 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _tables(path: Path) -> list[Path]:
-    """Parquet files in a folder, and below: hubs keep them in data/ or <configuration>/<split>/."""
+    """Parquet files in a folder, and below it where tables usually lie."""
     from metagan.sources.parquet import is_generated
     from metagan.sources.tree import is_clutter
 
