@@ -22,10 +22,9 @@ import pyarrow.parquet as pq
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
-from metagan.sources.hive import column_value, without_values
+from metagan.sources.hive import table_roles
 from metagan.sources.identity import (
     FileRole,
-    file_roles,
     parts_below,
     root_name,
     shown_below,
@@ -41,9 +40,9 @@ from metagan.sources.names import (
     whole_number,
 )
 from metagan.sources.notes import listed
-from metagan.sources.own_folders import GENERATED_NOTE
+from metagan.sources.own_folders import GENERATED_NOTE, only_generated
 from metagan.sources.split_words import canonical_split
-from metagan.sources.tree import Parts, ReadLimits, file_sha256
+from metagan.sources.tree import ReadLimits, file_sha256
 from metagan.sources.two_sizes import TwoSizes
 
 _ROWS_AT_ONCE: Final = 256
@@ -99,7 +98,9 @@ def load(config: DataConfig) -> Dataset:
     path = data_path(config)
     files, notes = _chosen_files(path)
     shown = [shown_below(file, path) for file in files]
-    roles, labels, role_notes = _roles([parts_below(file, path) for file in files], root_name(path))
+    roles, labels, role_notes = table_roles(
+        [parts_below(file, path) for file in files], root_name(path)
+    )
     names = TableNames()
     samples: list[Sample] = []
     seen: dict[str, list[_Table]] = {}
@@ -118,23 +119,6 @@ def load(config: DataConfig) -> Dataset:
         sha256={name: file_sha256(file) for name, file in zip(shown, files, strict=True)},
     )
     return assemble(samples, origin=origin, notes=[*notes, *role_notes, *names.notes()])
-
-
-def _roles(paths: Sequence[Parts], root: str) -> tuple[list[FileRole], list[str | None], list[str]]:
-    """The role of every file, the label that its path says, and notes on doubtful names."""
-    whole = [without_values(parts) for parts in paths]
-    domain_above = column_value(root)
-    root = domain_above[1] if domain_above and domain_above[0] == "domain" else root
-    roles, notes = file_roles([parts for parts, _ in whole], root)
-    said = [values for _, values in whole]
-    roles = [
-        FileRole(
-            table_name(values["domain"]) if "domain" in values else role.domain,
-            canonical_split(values["split"]) if "split" in values else role.split,
-        )
-        for role, values in zip(roles, said, strict=True)
-    ]
-    return roles, [values.get("label") for values in said], notes
 
 
 def _refuse_two_sizes(path: Path, samples: Sequence[Sample]) -> None:
@@ -161,10 +145,7 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
         raise none_found(path, ".parquet", unfollowed)
     real = [file for file in files if not is_generated(file)]
     if not real:
-        raise DataError(
-            f"{path}: all parquet files in it were made by metagan generate; to read one as data, "
-            f"name it: data.path={files[0]}"
-        )
+        raise only_generated(path, [shown_below(file, path) for file in files])
     made = [f"{shown_below(file, path)}: made by metagan generate" for file in files]
     left_out = [line for file, line in zip(files, made, strict=True) if file not in real]
     return real, listed([*unfollowed, *left_out], "files left out")
