@@ -1,7 +1,10 @@
 """What a job is sent of the working folder: a zip of what .gitignore and .rayignore leave.
 
+The .gitignore files are those in the folder and, as git does it, those above it up to the root of
+its repository.
+
 Ray's own packer would follow links in circles, wait for ever at a pipe, and find out after packing
-that it has packed too much. Both read the rules in those files with the same module.
+that it has packed too much. Both read the rules in the folder's files with the same module.
 """
 
 import logging
@@ -105,7 +108,7 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
     files: dict[Path, int] = {}
     folders: list[Path] = []
     size = 0
-    rules = [_rule(root, EXCLUDED)]
+    rules = [_rule(root, EXCLUDED), *_rules_above(root)]
     # The one that is used, and the one in the home folder.
     tokens = [_stat_of(token_file(os.environ)), _stat_of(token_file({}))]
     for path, entry in _walk(root, root, rules, [root.stat()]):
@@ -229,6 +232,30 @@ def _rules_in(folder: Path) -> Iterator[_Rule]:
     for file in (*[folder / ".gitignore"] * with_git, folder / ".rayignore"):
         if file.is_file():
             yield _rule(folder, file.read_text("utf-8").splitlines())
+
+
+def _rules_above(root: Path) -> Iterator[_Rule]:
+    """The rules of .gitignore files above a folder, up to the root of its git repository.
+
+    Git obeys them as those in the folder. A rule that leaves out the folder itself does not count:
+    the user says that it is to be sent.
+    """
+    repository = next((f for f in (root, *root.parents) if (f / ".git").exists()), root)
+    if os.environ.get(_IGNORE_GITIGNORE, "0") == "1":
+        return
+    for folder in root.parents:
+        file = folder / ".gitignore"
+        if folder.is_relative_to(repository) and file.is_file():
+            try:
+                lines = file.read_text("utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UploadError(
+                    f"{file} cannot be read ({error}); change that, or set {_IGNORE_GITIGNORE}=1"
+                ) from None
+            inside = root / "file"
+            if _rule(folder, lines)(inside):
+                lines = [line for line in lines if not _rule(folder, [line])(inside)]
+            yield _rule(folder, lines)
 
 
 def _rule(folder: Path, patterns: Sequence[str]) -> _Rule:

@@ -6,6 +6,7 @@ A job's log is a file: nothing there may move the cursor, and a line every few s
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,11 @@ class Console:
         """Whether progress is a display that redraws itself."""
         terminal = self._stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         return self._format == "auto" and terminal
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where output goes elsewhere, which nothing limits."""
+        return shutil.get_terminal_size().columns if self._stdout.isatty() else None
 
     def print(self, text: str = "") -> None:
         """One or more ordinary lines.

@@ -59,6 +59,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         f"wrote {counted(args.num, 'picture')} of each of "
         f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} "
         "(a folder per class, grid.png, samples.parquet)"
-        + ("; dark and bright as in your pictures" if adapted.info.get("inverted") else "")
+        + ("; dark and bright as in your pictures" if adapted.reading.inverted else "")
     )
     return EXIT_DONE

@@ -1,7 +1,6 @@
 """`metagan job`: what was submitted to a cluster."""
 
 import argparse
-import shutil
 from typing import TYPE_CHECKING
 
 from metagan.cli.console import Console
@@ -58,17 +57,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _list(jobs: "RayJobs", console: Console) -> None:
-    """A line per job that fits into the terminal; `job status` has the whole command."""
+    """A line per job, cut where the terminal ends; `job status` has the whole command."""
     rows = [[s.job, s.status, _minute(s.started), _words(s.command)] for s in jobs.states()]
     if not rows:
         console.print(f"no jobs of metagan at {jobs.address}")
         return
     header = ("job", "status", "started (UTC)", "command")
-    taken = sum(max(len(row[i]) for row in (*rows, header)) + 2 for i in range(3))
-    room = max(_LEAST_ROOM, shutil.get_terminal_size().columns - taken)
-    for row in rows:
-        if len(row[3]) > room:
-            row[3] = f"{row[3][: room - 3].rstrip()}..."
+    if console.width is not None:
+        taken = sum(max(len(row[i]) for row in (*rows, header)) + 2 for i in range(3))
+        room = max(_LEAST_ROOM, console.width - taken)
+        for row in rows:
+            if len(row[3]) > room:
+                row[3] = f"{row[3][: room - 3].rstrip()}..."
     console.table(rows, header=header)
 
 

@@ -39,11 +39,13 @@ class AdaptedTarget:
         classes_each: Classes that a set of weights serves, one set after the other; 0: one serves
             all, with nothing in front. 1 where a task is a class.
         support: (W, K, *sample_shape) float32 in [-1, 1].
+        inverted: Dark and bright were swapped when the support was read.
     """
 
     params: GanParams
     classes_each: int
     support: Tensor
+    inverted: bool = False
 
     def of_class(self, way: int) -> GanParams:
         """The weights that serve a class."""

@@ -43,7 +43,7 @@ _SOURCE_VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
         "omniglot": 2,
         "image_folder": 2,
         "manifest": 2,
-        "parquet": 2,
+        "parquet": 3,
         "idx": 2,
         "npz": 2,
     }

@@ -16,8 +16,8 @@ _BY_ENDING = {
     ".parquet": "parquet",
 }
 
-# Hubs keep tables in data/ or <configuration>/<split>/.
-_TABLE_FOLDERS = ("", "*/", "*/*/")
+# Hubs keep tables in data/ or <configuration>/<split>/, Spark in domain=.../split=.../label=.../
+_TABLE_FOLDERS = ("", "*/", "*/*/", "*=*/*=*/*=*/")
 
 
 def detect_source(path: Path) -> str:
@@ -30,6 +30,7 @@ def detect_source(path: Path) -> str:
 
 
 def _detect_folder(path: Path) -> str:
+    from metagan.sources.idx import idx_label_files
     from metagan.sources.links import hub_revision
     from metagan.sources.own_folders import PREPARED, own_kind_of, refuse_own
 
@@ -43,6 +44,8 @@ def _detect_folder(path: Path) -> str:
             f"data.path {path}: more than one layout is here: {named}; say which is meant, or move "
             "the others away"
         )
+    if not found and idx_label_files(path) and not folder_of_pictures(path):
+        return "idx"  # Whose reader names the files that are missing.
     return next(iter(found), "image_folder")
 
 
@@ -86,7 +89,7 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _tables(path: Path) -> list[Path]:
-    """Parquet files in a folder, and below: hubs keep them in data/ or <configuration>/<split>/."""
+    """Parquet files in a folder, and below it where tables usually lie."""
     from metagan.sources.parquet import is_generated
     from metagan.sources.tree import is_clutter
 
@@ -117,13 +120,13 @@ def folder_of_pictures(path: Path, claimed: Collection[str] = ()) -> Path | None
 
 def _detect_file(path: Path) -> str:
     from metagan.sources.decode import is_picture
-    from metagan.sources.idx import idx_image_files
+    from metagan.sources.idx import idx_image_files, idx_label_files
     from metagan.sources.tree import ARCHIVE_SUFFIXES
 
     name = path.name.lower()
     if path.suffix.lower() in _BY_ENDING:
         return _BY_ENDING[path.suffix.lower()]
-    if idx_image_files(path):
+    if idx_image_files(path) or idx_label_files(path):
         return "idx"
     if name.endswith(ARCHIVE_SUFFIXES):
         # A path that is not there is the reader's to explain.

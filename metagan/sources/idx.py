@@ -94,6 +94,9 @@ def load(config: DataConfig) -> Dataset:
     path = data_path(config)
     images_files = idx_image_files(path)
     links = unfollowed_links(_folders_in(path), path) if path.is_dir() else []
+    lonely = _labels_alone(path)
+    if not images_files and lonely:
+        raise DataError(f"{path}: no idx pictures: {'; '.join(lonely[:3])}")
     if not images_files:
         raise DataError(
             "; ".join(
@@ -116,7 +119,7 @@ def load(config: DataConfig) -> Dataset:
     )
     notes = (
         *_emnist_notes(parts),
-        *listed(links, "files left out"),
+        *listed([*links, *lonely], "files left out"),
         *role_notes,
     )
     return replace(dataset, notes=(*notes, *dataset.notes))
@@ -124,13 +127,40 @@ def load(config: DataConfig) -> Dataset:
 
 def idx_image_files(path: Path) -> list[Path]:
     """The images file itself, or those in a folder, in the folders in it, and in their `raw`."""
+    return [file for file in _idx_files(path) if _kind_of(file) == "images"]
+
+
+def idx_label_files(path: Path) -> list[Path]:
+    """The labels files at the same places."""
+    return [file for file in _idx_files(path) if _kind_of(file) == "labels"]
+
+
+def _idx_files(path: Path) -> list[Path]:
     if path.is_file():
-        return [path] if _kind_of(path) == "images" else []
+        return [path] if _kind_of(path) else []
     if not path.is_dir():
         return []
     tops = [path, *(folder for folder in _folders_in(path) if not folder.is_symlink())]
     places = dict.fromkeys(place for top in tops for place in (top, *(top / p for p in _PLACES)))
-    return [file for place in places for file in _files_in(place) if _kind_of(file) == "images"]
+    return [file for place in places for file in _files_in(place)]
+
+
+def _labels_alone(path: Path) -> list[str]:
+    """A line for every labels file whose pictures are not beside it, or that is given itself."""
+    lines = []
+    for file in idx_label_files(path):
+        expected = file.name.removesuffix(".gz").replace("labels", "images")
+        expected = re.sub("idx[0-9]-[a-z]+$", "idx3-ubyte", expected)
+        beside = [other for other in _files_in(file.parent) if _kind_of(other) == "images"]
+        own = [other for other in beside if _part_name(other) == _part_name(file)]
+        if not own:
+            lines.append(
+                f"{shown_below(file, path)}: labels without pictures beside them; expected "
+                f"{expected} or {expected}.gz"
+            )
+        elif file == path:
+            lines.append(f"these are labels; name their pictures: data.path={own[0]}")
+    return lines
 
 
 def _folders_in(folder: Path) -> list[Path]:

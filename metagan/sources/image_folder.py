@@ -28,7 +28,8 @@ from metagan.sources.identity import root_name
 from metagan.sources.layout import Layout, find_layout
 from metagan.sources.links import data_path, leads_out
 from metagan.sources.notes import listed
-from metagan.sources.own_folders import refuse_own, skipped_notes
+from metagan.sources.own_folders import GENERATED, only_generated, refuse_own, skipped_notes
+from metagan.sources.parquet import is_generated
 from metagan.sources.tree import (
     ARCHIVE_SUFFIXES,
     Parts,
@@ -61,7 +62,7 @@ def load(config: DataConfig) -> Dataset:
         inner = (file for archive in archives for file in _unpacked(root, archive))
         contents = read_contents(inner, config, invert=config.invert)
     if not contents.pictures:
-        raise DataError(_nothing_found(root, contents))
+        raise _nothing_found(root, contents)
     folders: defaultdict[Parts, list[str]] = defaultdict(list)
     for parts, _ in contents.pictures:
         folders[parts[:-1]].append(parts[-1])
@@ -97,14 +98,18 @@ def _name_notes(archive: Path) -> list[str]:
     return zip_name_notes(archive) if archive.name.lower().endswith(".zip") else []
 
 
-def _nothing_found(root: Path, contents: TreeContents) -> str:
+def _nothing_found(root: Path, contents: TreeContents) -> DataError:
     names = ["/".join(parts) for parts in contents.others]
     text = f"{root}: no pictures found ({', '.join(sorted(PICTURE_SUFFIXES))})"
     named = [name for name in names if name.lower().endswith((*ARCHIVE_SUFFIXES, ".npz"))]
     if named and root.is_file():
-        return f"{text}; archives inside an archive are not opened: unpack it and give the folder"
+        return DataError(
+            f"{text}; archives inside an archive are not opened: unpack it and give the folder"
+        )
     if named:
-        return f"{text}; to read an archive, give it itself: data.path={root / named[0]}"
+        return DataError(f"{text}; to read an archive, give it itself: data.path={root / named[0]}")
+    if made := _generated(root, contents):
+        return only_generated(root, made)
     kinds = [("/".join(parts), kind) for parts, kind in contents.others.items() if kind]
     reasons = [
         *skipped_notes({"/".join(parts): kind for parts, kind in contents.skipped.items()}),
@@ -113,7 +118,14 @@ def _nothing_found(root: Path, contents: TreeContents) -> str:
     ]
     if names:
         reasons.insert(0, f"other endings there: {endings(names)}")
-    return "; ".join([text, *reasons[:4]])
+    return DataError("; ".join([text, *reasons[:4]]))
+
+
+def _generated(root: Path, contents: TreeContents) -> list[str]:
+    """What `metagan generate` wrote below the root: folders, and tables where they can be read."""
+    folders = ["/".join(parts) for parts, kind in contents.skipped.items() if kind == GENERATED]
+    tables = ["/".join(parts) for parts in contents.others if parts[-1].endswith(".parquet")]
+    return folders + [name for name in tables if root.is_dir() and is_generated(root / name)]
 
 
 def _loose_notes(folders: Mapping[Parts, Sequence[str]], layout: Layout) -> list[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from metagan.dataset import DataError, Dataset
 from metagan.sources.decode import LEAST_CONTRAST, Traits
 from metagan.sources.names import a_few
+from metagan.sources.notes import KEEPS_COLOUR
 from metagan.words import agreeing, counted
 
 if TYPE_CHECKING:  # What finds them leaves out blank samples.
@@ -23,6 +24,9 @@ if TYPE_CHECKING:  # What finds them leaves out blank samples.
 _DIM: Final = 32
 # A median above this is a bright ground, one below its opposite a dark one.
 _BRIGHT: Final = 191
+# In drawings so large a share of the pixels is ground or ink, each within so many levels.
+_DRAWN_SHARE: Final = 0.75
+_DRAWN_LEVELS: Final = 32
 _BLOCK: Final = 4096
 _BLOCK_PIXELS: Final = 2**20
 
@@ -107,26 +111,55 @@ def middle_level(counts: NDArray[np.int64]) -> int:
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
+def level_counts(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    """How many pixels of each domain have which level, (256,); reads every sample."""
+    return {
+        domain: count_levels(map(dataset.class_samples, dataset.classes_of(domain)))
+        for domain in dataset.domains
+    }
+
+
+def level_range(counts: NDArray[np.int64]) -> tuple[int, int, int]:
+    """The darkest, the middle and the brightest of the levels that were counted."""
+    present = np.flatnonzero(counts)
+    return int(present[0]), middle_level(counts), int(present[-1])
+
+
+def is_drawn(counts: NDArray[np.int64]) -> bool:
+    """Whether pixels of these levels are those of drawings: most are of an even ground, or ink.
+
+    The ground is within 32 levels of the one in the middle, ink of the other end of the scale. Of
+    letters 76 % or more of the pixels are one of the two (most often 85 to 95 %), of photographs up
+    to 70 %; only of shoes and the like, cut out before black, up to 77 %.
+    """
+    middle = middle_level(counts)
+    ground = counts[max(middle - _DRAWN_LEVELS, 0) : middle + _DRAWN_LEVELS + 1]
+    ink = counts[-_DRAWN_LEVELS:] if middle < 128 else counts[:_DRAWN_LEVELS]
+    return bool(ground.sum() + ink.sum() >= _DRAWN_SHARE * counts.sum())
+
+
 def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
-    """How the pictures of each domain look; reads every sample."""
+    """How the pictures of each domain look; reads every sample.
+
+    The levels are those of `Dataset.origin` where the data set was made with them.
+    """
     blank = blank_samples(dataset)
     known: Mapping[str, Any] = dataset.origin.get("pictures", {})
+    levels: Mapping[str, tuple[int, int, int]] = dataset.origin.get("levels", {})
+    if levels.keys() != set(dataset.domains):  # Not of a file, or of an earlier version.
+        levels = {domain: level_range(found) for domain, found in level_counts(dataset).items()}
     result = {}
     for domain in dataset.domains:
         indices = dataset.classes_of(domain)
-        levels = count_levels(map(dataset.class_samples, indices))
         num_blank = pictures = 0
         for index in indices:
             where = slice(int(dataset.offsets[index]), int(dataset.offsets[index + 1]))
             num_blank += int(blank[where].sum())
             pictures += where.stop - where.start
-        present = np.flatnonzero(levels)
         traits = known.get(domain, {})
         result[domain] = DomainLooks(
             pictures,
-            int(present[0]),
-            middle_level(levels),
-            int(present[-1]),
+            *levels[domain],
             num_blank,
             sum(repeats.within_class[index] for index in indices),
             *(
@@ -137,8 +170,14 @@ def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
     return result
 
 
-def check_looks(dataset: Dataset) -> list[str]:
+def check_looks(
+    dataset: Dataset, counts: Mapping[str, NDArray[np.int64]] | None = None
+) -> list[str]:
     """Notes on pictures that came out other than their owner will expect.
+
+    Args:
+        dataset: The pictures.
+        counts: Their `level_counts`, where they have been counted already.
 
     Raises:
         DataError: If all pictures of a class, or most of all, are blank, or if deep colour pictures
@@ -146,11 +185,12 @@ def check_looks(dataset: Dataset) -> list[str]:
     """
     known: Mapping[str, Mapping[str, int]] = dataset.origin.get("pictures", {})
     total = Counter[str]()
-    for counts in known.values():
-        total.update({name: n for name, n in counts.items() if name != "narrowed_largest"})
+    for found in known.values():
+        total.update({name: n for name, n in found.items() if name != "narrowed_largest"})
     path = dataset.origin.get("path", "the data")
     _check_narrowed(known, total["narrowed"], str(path))
-    notes = [*_blank_notes(dataset, known, total, str(path)), *_level_notes(dataset, total)]
+    notes = _blank_notes(dataset, known, total, str(path))
+    notes += _level_notes(dataset, level_counts(dataset) if counts is None else counts, total)
     # Where all is generated the source may have said so already.
     if total["generated"] and not any(note.startswith("generated:") for note in dataset.notes):
         number = counted(total["generated"], "picture")
@@ -159,7 +199,7 @@ def check_looks(dataset: Dataset) -> list[str]:
     if total["colour"] and dataset.sample_shape[0] == 1:
         notes.append(
             f"colour: {total['colour']} of {counted(total['pictures'], 'picture')} are in colour "
-            "and read as grey; data.channels=3 keeps it"
+            f"and read as grey; {KEEPS_COLOUR}"
         )
     return notes
 
@@ -225,9 +265,15 @@ def _fix_of_blank(dataset: Dataset, here: Mapping[str, int], total: Mapping[str,
     return "look at the files, and remove or repair them"
 
 
-def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
-    """Notes on domains that use an eighth of the scale at one end, or differ in polarity."""
-    levels = {domain: _levels_of(dataset, domain) for domain in dataset.domains}
+def _level_notes(
+    dataset: Dataset, counts: Mapping[str, NDArray[np.int64]], total: Mapping[str, int]
+) -> list[str]:
+    """Notes on domains that use an eighth of the scale at one end, or differ in polarity.
+
+    Levels are those of the files. Of photographs nobody can say which polarity they should have.
+    """
+    inverted = bool(dataset.origin.get("inverted"))
+    levels = {d: level_range(found[::-1] if inverted else found) for d, found in counts.items()}
     dim = {d: found[2] for d, found in levels.items() if found[2] < _DIM}
     fix = (
         "if their files use a smaller scale, set data.white to the value that is white"
@@ -246,14 +292,14 @@ def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
             f"dim: the brightest pixels of some domains are dark: {named}; if their files use a "
             "smaller scale than the others, scale them alike"
         )
-    bright = [domain for domain, found in levels.items() if found[1] > _BRIGHT]
-    dark = [domain for domain, found in levels.items() if found[1] < 255 - _BRIGHT]
+    drawn = {domain: found for domain, found in levels.items() if is_drawn(counts[domain])}
+    bright = [domain for domain, found in drawn.items() if found[1] > _BRIGHT]
+    dark = [domain for domain, found in drawn.items() if found[1] < 255 - _BRIGHT]
     if bright and dark:
         notes.append(
             f"polarity: most pixels are bright in {a_few(bright)} and dark in {a_few(dark)}; if "
             "ink is dark in some and bright in others, invert the files of one side"
         )
-    inverted = bool(dataset.origin.get("inverted"))
     if len(dark if inverted else bright) == len(levels) and dataset.sample_shape[0] == 1:
         other = str(not inverted).lower()
         notes.append(
@@ -261,12 +307,3 @@ def _level_notes(dataset: Dataset, total: Mapping[str, int]) -> list[str]:
             f"ground, set data.invert={other}"
         )
     return notes
-
-
-def _levels_of(dataset: Dataset, domain: str) -> tuple[int, int, int]:
-    """Smallest, middle and largest level of a domain as its files have them."""
-    counts = count_levels(map(dataset.class_samples, dataset.classes_of(domain)))
-    if dataset.origin.get("inverted"):
-        counts = counts[::-1]
-    present = np.flatnonzero(counts)
-    return int(present[0]), middle_level(counts), int(present[-1])

@@ -24,6 +24,29 @@ FIRST_WORDS: Final = frozenset(word for row in _BY_WEIGHT for word in row)
 MAX_LISTED: Final = 20
 POLARITY: Final = "polarity:"
 """How a note begins on what is bright and what is dark; of a run's own data it may be as meant."""
+IDLE_WHITE: Final = "depth: data.white is "
+"""How a note begins on `data.white` where it changes nothing."""
+KEEPS_COLOUR: Final = "data.channels=3 keeps it"
+"""What a note on lost colour advises."""
+_RUN_IS_GREY: Final = (
+    "the run reads grey, and colour needs another run, trained with data.channels=3"
+)
+
+
+def for_a_trained_run(notes: Iterable[str], *, white_given: bool) -> list[str]:
+    """Notes on other pictures than a run's own, without what such a run cannot follow.
+
+    What is bright and dark in them is for the run's own pictures to say.
+
+    Args:
+        notes: On the pictures.
+        white_given: `data.white` was said of these pictures, not of the run's own.
+    """
+    return [
+        note.replace(KEEPS_COLOUR, _RUN_IS_GREY)
+        for note in notes
+        if not note.startswith(POLARITY) and (white_given or not note.startswith(IDLE_WHITE))
+    ]
 
 
 def weight(note: str) -> int:

@@ -6,7 +6,6 @@ unpickled.
 Shapes: N pictures of H x W pixels with C channels.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,13 +33,13 @@ from metagan.sources.npz_arrays import array_names, read_arrays
 from metagan.sources.parts import LabelledPart, assemble_parts
 from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import file_sha256
+from metagan.sources.two_sizes import TwoSizes
 
 _IMAGES: Final = frozenset({"images", "image", "imgs", "x", "data"})
 _LABELS: Final = frozenset({"labels", "label", "y", "targets", "target"})
 _USUAL: Final = frozenset({"images", "labels"})
 _SPLIT_ORDER: Final = (None, "train", "validation", "test")
 _MAX_ARRAYS_SHOWN: Final = 20
-_SIZED: Final = re.compile(r"(?P<base>.+)_(?P<size>\d+)")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def load(config: DataConfig) -> Dataset:
     names = TableNames()
     sha256 = {file.shown: file_sha256(file.path) for file in files}
     dataset = assemble_parts(
-        _parts(files, names),
+        _parts(files, names, TwoSizes(f"{path}/")),
         config=config,
         origin=describe_origin("npz", path, config, sha256=sha256),
     )
@@ -99,15 +98,14 @@ def npz_files(path: Path) -> list[Path]:
     return named_files(path, ".npz", levels=1)[0]
 
 
-def _parts(files: Sequence[_File], names: TableNames) -> Iterator[LabelledPart]:
+def _parts(files: Sequence[_File], names: TableNames, sizes: TwoSizes) -> Iterator[LabelledPart]:
     """The parts of every file, one file after the other: only one is in memory as it is stored."""
     first_of: dict[str, tuple[str, NDArray[Any]]] = {}
-    contents: dict[Path, bytes] = {}
     for file in files:
         pairs = _pairs(file.path, array_names(file.path))
         arrays = read_arrays(file.path, [name for p in pairs for name in (p.images, p.labels)])
         images = [arrays[pair.images] for pair in pairs]
-        digest = hashlib.sha256()
+        in_order: list[str] = []
         for pair, part in zip(pairs, images, strict=True):
             name = f"{file.shown}:{pair.images}"
             if part.ndim < 3:
@@ -115,7 +113,7 @@ def _parts(files: Sequence[_File], names: TableNames) -> Iterator[LabelledPart]:
                     f"{name}: shape {part.shape}; (n, H, W) or (n, H, W, C) is read; reshape it"
                 )
             labels = _labels(file.path, pair.labels, arrays[pair.labels], len(part))
-            digest.update(labels.tobytes())
+            in_order += map(str, labels.tolist())
             _check_kind(file, pair.labels, labels, first_of)
             if len(part):
                 classes = [names.label(file.role.domain, label) for label in labels.tolist()]
@@ -123,8 +121,8 @@ def _parts(files: Sequence[_File], names: TableNames) -> Iterator[LabelledPart]:
                 yield LabelledPart(name, file.role.domain, part, classes, split)
         if not any(len(part) for part in images):
             raise DataError(f"{file.path}: no samples found")
-        contents[file.path] = digest.digest()
-        _refuse_two_sizes(file.path, contents, {part.shape[1] for part in images})
+        name = str(Path(file.shown).with_suffix(""))
+        sizes.add(name, in_order, {part.shape[1] for part in images}, file.shown)
 
 
 def _check_kind(
@@ -139,22 +137,6 @@ def _check_kind(
         raise DataError(
             f"{file.path}: {name} is {labels.dtype}, but {other} is {others.dtype}, and both are "
             f"labels of the domain {file.role.domain}; write them alike"
-        )
-
-
-def _refuse_two_sizes(file: Path, contents: dict[Path, bytes], heights: set[int]) -> None:
-    """Refuse a set that is there in two sizes: its pictures would be in two domains, a leak.
-
-    MedMNIST publishes `bloodmnist.npz`, `bloodmnist_64.npz` and so on.
-    """
-    sized = _SIZED.fullmatch(file.stem)
-    base = file.with_stem(sized["base"]) if sized else None
-    if sized and base in contents and contents[base] == contents[file]:
-        if int(sized["size"]) not in heights:
-            return
-        raise DataError(
-            f"{file}: the same set as {base.name}, in another size, which would put the same "
-            "pictures into two domains; move one of the two files out of the folder"
         )
 
 

@@ -6,7 +6,7 @@ must not be trained on its own output, and a run inside its own data must not ch
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,20 @@ def refuse_own(path: Path, kind: str) -> None:
             f"data.path {path}: this folder is {kind} of metagan, no data; name the folder with "
             "the pictures"
         )
+
+
+def only_generated(path: Path, names: Sequence[str]) -> DataError:
+    """The error where a path holds no pictures but those that `metagan generate` made.
+
+    Args:
+        path: Folder or archive.
+        names: The folders and tables in it that it made.
+    """
+    instead = "" if path.is_file() else f", or name one to read it: data.path={path / names[0]}"
+    return DataError(
+        f"{path}: all pictures in it were made by metagan generate; they are not read as data "
+        f"({a_few(names)}); give data.path the folder of your own pictures{instead}"
+    )
 
 
 def own_kind_of(folder: Path) -> str:

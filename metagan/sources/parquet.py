@@ -10,7 +10,7 @@ import base64
 import json
 import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from metagan.dataset import DataError, Dataset
 from metagan.settings import DataConfig
 from metagan.sources.collect import Sample, assemble, describe_origin, try_decode
+from metagan.sources.hive import table_roles
 from metagan.sources.identity import (
     FileRole,
-    file_roles,
     parts_below,
     root_name,
     shown_below,
@@ -40,9 +40,10 @@ from metagan.sources.names import (
     whole_number,
 )
 from metagan.sources.notes import listed
-from metagan.sources.own_folders import GENERATED_NOTE
+from metagan.sources.own_folders import GENERATED_NOTE, only_generated
 from metagan.sources.split_words import canonical_split
 from metagan.sources.tree import ReadLimits, file_sha256
+from metagan.sources.two_sizes import TwoSizes
 
 _ROWS_AT_ONCE: Final = 256
 _MAX_ROW_GROUP_BYTES: Final = 8 * 2**30
@@ -69,6 +70,7 @@ class _Table:
         columns: The columns to read.
         value_names: By column, the names of its numbers; without columns that have none.
         label_type: The type of the labels, in words.
+        label: That of all rows, where its path says it and it has no such column.
     """
 
     file: Path
@@ -77,6 +79,7 @@ class _Table:
     columns: Sequence[str]
     value_names: Mapping[str, Sequence[str]]
     label_type: str
+    label: str | int | None = None
 
 
 def load(config: DataConfig) -> Dataset:
@@ -84,27 +87,31 @@ def load(config: DataConfig) -> Dataset:
 
     Without a `domain` column a file's path below the folder is the domain, without split names and
     shard counters: `blood/train-00000-of-00002.parquet` is the training part of blood. Where
-    nothing else is left the folder's name is the domain.
+    nothing else is left the folder's name is the domain. Folders such as `domain=kaggle/label=3`
+    stand for columns that the files lack.
 
     Raises:
         DataError: If a file is damaged, has an extension type, lacks `image` or `label`, the files
-            of a domain number their classes differently, or a class has no readable picture.
+            of a domain number their classes differently, a class has no readable picture, or two
+            domains are one set in two sizes.
     """
     path = data_path(config)
     files, notes = _chosen_files(path)
     shown = [shown_below(file, path) for file in files]
-    root = root_name(path)
-    roles, role_notes = file_roles([parts_below(file, path) for file in files], root)
+    roles, labels, role_notes = table_roles(
+        [parts_below(file, path) for file in files], root_name(path)
+    )
     names = TableNames()
     samples: list[Sample] = []
     seen: dict[str, list[_Table]] = {}
-    for file, name, role in zip(files, shown, roles, strict=True):
-        rows = list(_read_file(file, name, role, names, seen, config))
+    for file, name, role, label in zip(files, shown, roles, labels, strict=True):
+        rows = list(_read_file(file, name, role, label, names, seen, config))
         if not rows and role.domain not in {other.domain for other in roles if other is not role}:
             notes.append(f"domains left out: {role.domain}, as {name} holds no rows")
         samples += rows
     if not samples:
         raise DataError(f"{path}: the parquet files hold no rows")
+    _refuse_two_sizes(path, samples)
     origin = describe_origin(
         "parquet",
         path,
@@ -112,6 +119,21 @@ def load(config: DataConfig) -> Dataset:
         sha256={name: file_sha256(file) for name, file in zip(shown, files, strict=True)},
     )
     return assemble(samples, origin=origin, notes=[*notes, *role_notes, *names.notes()])
+
+
+def _refuse_two_sizes(path: Path, samples: Sequence[Sample]) -> None:
+    """Refuse domains that are one set in two sizes.
+
+    Raises:
+        DataError: With the two domains and the fix.
+    """
+    domains: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        domains[sample.domain].append(sample)
+    seen = TwoSizes(f"{path}: the domain ")
+    for domain, own in domains.items():
+        heights = {sample.picture.size[1] for sample in own if sample.picture.size}
+        seen.add(domain, [sample.label for sample in own], heights)
 
 
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
@@ -123,10 +145,7 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
         raise none_found(path, ".parquet", unfollowed)
     real = [file for file in files if not is_generated(file)]
     if not real:
-        raise DataError(
-            f"{path}: all parquet files in it were made by metagan generate; to read one as data, "
-            f"name it: data.path={files[0]}"
-        )
+        raise only_generated(path, [shown_below(file, path) for file in files])
     made = [f"{shown_below(file, path)}: made by metagan generate" for file in files]
     left_out = [line for file, line in zip(files, made, strict=True) if file not in real]
     return real, listed([*unfollowed, *left_out], "files left out")
@@ -147,6 +166,7 @@ def _read_file(
     file: Path,
     shown: str,
     role: FileRole,
+    label: str | None,
     names: TableNames,
     seen: dict[str, list[_Table]],
     config: DataConfig,
@@ -156,7 +176,7 @@ def _read_file(
         _refuse_extensions(file)
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             _check_sizes(file, parquet.metadata)
-            table = _describe(file, shown, role, parquet.schema_arrow)
+            table = _describe(file, shown, role, label, parquet.schema_arrow)
             row = 0
             checked: set[str] = set()
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=table.columns):
@@ -234,28 +254,32 @@ def _check_sizes(file: Path, metadata: Any) -> None:
             )
 
 
-def _describe(file: Path, shown: str, role: FileRole, schema: Any) -> _Table:
+def _describe(file: Path, shown: str, role: FileRole, label: str | None, schema: Any) -> _Table:
     """What a file's schema tells, or an error that lists its columns."""
-    columns = _check_columns(file, schema)
-    names = {column: _value_names(file, schema, column) for column in columns[1:]}
+    columns = _check_columns(file, schema, needs_label=label is None)
+    names = {column: _value_names(file, schema, column) for column in {*columns[1:], "label"}}
     named = {column: found for column, found in names.items() if found is not None}
-    label = _value_type(schema.field("label").type)
-    words = "text" if _is_text(label) or "label" in named else "numbers without names"
-    return _Table(file, shown, role, columns, named, words)
+    if "label" in columns:
+        kind = _value_type(schema.field("label").type)
+        words = "text" if _is_text(kind) or "label" in named else "numbers without names"
+        return _Table(file, shown, role, columns, named, words)
+    is_number = "label" in named and label is not None and label.isdecimal()
+    given = int(label) if label is not None and is_number else label
+    return _Table(file, shown, role, columns, named, "text", given)
 
 
-def _check_columns(file: Path, schema: Any) -> list[str]:
+def _check_columns(file: Path, schema: Any, *, needs_label: bool) -> list[str]:
     """The columns to read, or an error that lists those that there are."""
     names = list(schema.names)
     there = a_few([f"{field.name} ({field.type})" for field in schema], most=_MAX_COLUMNS_SHOWN)
-    for needed in ("image", "label"):
+    for needed in ("image", "label") if needs_label else ("image",):
         if names.count(needed) != 1:
             raise DataError(
                 f"{file}: needs one column {needed!r}; columns are {there}; write the file again "
                 f"with the column that is meant called {needed!r}"
             )
-    optional = [name for name in ("domain", "split") if name in names]
-    twice = [name for name in optional if names.count(name) > 1]
+    others = [name for name in ("label", "domain", "split") if name in names]
+    twice = [name for name in others if names.count(name) > 1]
     if twice:
         raise DataError(f"{file}: columns are there twice: {a_few(twice)}; columns are {there}")
     image = _value_type(schema.field("image").type)
@@ -267,14 +291,14 @@ def _check_columns(file: Path, schema: Any) -> list[str]:
             f"{file}: column 'image' is {schema.field('image').type}; "
             "binary, or a struct with binary 'bytes', is read"
         )
-    for name in ("label", *optional):
+    for name in others:
         kind = schema.field(name).type
         value = _value_type(kind)
         numbers = pa.types.is_integer(value) or pa.types.is_floating(value)
         empty = name != "label" and pa.types.is_null(value)
         if not (numbers or empty or _is_text(value)):
             raise DataError(f"{file}: column {name!r} is {kind}; text or whole numbers are read")
-    return ["image", "label", *optional]
+    return ["image", *others]
 
 
 def _value_type(kind: Any) -> Any:
@@ -314,6 +338,8 @@ def _read_row(
     name: str, record: Mapping[str, Any], table: _Table, names: TableNames, config: DataConfig
 ) -> Sample:
     domain, split = table.role.domain, table.role.split
+    if table.label is not None:
+        record = {"label": table.label, **record}
     if "domain" in record:
         domain = names.domain(_value_of(name, "domain", record, table))
     label = names.label(domain, _value_of(name, "label", record, table))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.settings import DataConfig
-from metagan.sources.looks import count_levels, middle_level
+from metagan.sources.looks import count_levels, is_drawn, middle_level
 
 _HALF = 127
 
@@ -58,14 +58,15 @@ class Reading:
     def other_polarity(
         self, samples: Iterable[NDArray[np.uint8]], fix: str | None = None
     ) -> str | None:
-        """A warning where samples are bright and the run's dark, or the other way round.
+        """A warning where drawings are bright and the run's samples dark, or the other way round.
 
         Args:
             samples: As they were read.
             fix: What swaps them; None: `data.invert`, other than they were read by this record.
         """
-        median = median_level(samples)
-        if self.median is None or abs(median - self.median) <= _HALF:
+        counts = count_levels(samples)
+        median = middle_level(counts)
+        if self.median is None or abs(median - self.median) <= _HALF or not is_drawn(counts):
             return None
         fix = fix or f"add data.invert={str(not self.inverted).lower()}"
         theirs, own = ("bright", "dark") if median > self.median else ("dark", "bright")

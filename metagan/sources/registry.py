@@ -46,8 +46,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     """
     # Looking at the table costs nothing, as no source is imported for it.
     from metagan.sources.detect import detect_source
-    from metagan.sources.looks import check_looks
-    from metagan.sources.notes import by_weight
+    from metagan.sources.looks import check_looks, level_counts, level_range
+    from metagan.sources.notes import IDLE_WHITE, by_weight
     from metagan.sources.repeats import duplicate_notes
     from metagan.sources.split_words import split_domain_notes
 
@@ -60,13 +60,15 @@ def load_dataset(config: DataConfig) -> Dataset:
     if name in ("arrow", "glyphs"):
         return dataset
     leaks = split_domain_notes(dataset.classes)
-    notes = [*leaks, *dataset.notes, *check_looks(dataset), *duplicate_notes(dataset)]
+    counts = level_counts(dataset)
+    notes = [*leaks, *dataset.notes, *check_looks(dataset, counts), *duplicate_notes(dataset)]
     if config.white is not None and not dataset.origin.get("white"):
         notes.append(
-            f"depth: data.white is {config.white:g}, but changes nothing: all pictures have 8 "
-            "bits, or say themselves which value is white"
+            f"{IDLE_WHITE}{config.white:g}, but changes nothing: all pictures have 8 bits, or say "
+            "themselves which value is white"
         )
-    return replace(dataset, notes=by_weight(notes))
+    levels = {domain: level_range(found) for domain, found in counts.items()}
+    return replace(dataset, notes=by_weight(notes), origin={**dataset.origin, "levels": levels})
 
 
 def check_data(config: DataConfig) -> None:

@@ -125,6 +125,11 @@ class Leak:
         """As run folders keep it."""
         return {"samples": self.samples, "examples": [list(pair) for pair in self.examples]}
 
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> "Leak":
+        """What `as_json` gave."""
+        return cls(kept["samples"], tuple((first, second) for first, second in kept["examples"]))
+
 
 def find_leak(
     dataset: Dataset, repeats: Repeats, sides: Mapping[str, Collection[int]]

@@ -26,12 +26,12 @@ from metagan.params import GanParams
 from metagan.pictures import grid, png_bytes
 from metagan.places import ADAPTED, what_it_is
 from metagan.run_folder import RunError
-from metagan.samples import picture_classes
+from metagan.samples import picture_classes, warn
 from metagan.settings import GanConfig
 from metagan.sources.collect import Decoded, scale_deep, try_decode
 from metagan.sources.decode import is_picture
 from metagan.sources.looks import check_looks, count_traits
-from metagan.sources.notes import POLARITY, by_weight
+from metagan.sources.notes import POLARITY, by_weight, for_a_trained_run
 from metagan.sources.record import Reading
 from metagan.sources.tree import Parts, TreeFile, read_below, read_tree
 from metagan.tasks import to_float, to_uint8
@@ -58,14 +58,27 @@ class AdaptedGan:
     labels: tuple[str, ...]
     info: Mapping[str, Any]
 
-    def given_back(self, samples: np.ndarray) -> np.ndarray:
-        """Samples as the pictures look that were adapted to: dark and bright swapped back."""
-        return 255 - samples if self.info.get("inverted") else samples
+    @property
+    def reading(self) -> Reading:
+        """How the pictures were read that were adapted to."""
+        channels, size, _ = self.target.support.shape[2:]
+        return Reading(size, channels, self.target.inverted)
 
 
-def read_support(
-    path: str | os.PathLike[str], reading: Reading
-) -> tuple[dict[str, np.ndarray], list[str]]:
+class Support(dict[str, np.ndarray]):
+    """Classes that were read from files: {label: (n, C, H, W) uint8}.
+
+    Attributes:
+        inverted: Dark and bright were swapped.
+    """
+
+    def __init__(self, classes: Mapping[str, np.ndarray], *, inverted: bool) -> None:
+        """The same classes, and how they were read."""
+        super().__init__(classes)
+        self.inverted = inverted
+
+
+def read_support(path: str | os.PathLike[str], reading: Reading) -> tuple[Support, list[str]]:
     """A user's examples: one picture, a folder of one class, or a sub-folder for every class.
 
     Args:
@@ -111,7 +124,7 @@ def read_support(
         raise DataError(f"--support {path}: no readable pictures in it{detail}")
     _check_folders(path, folders)
     classes, look_notes = _as_samples(path, found, reading)
-    return classes, [*look_notes, *notes]
+    return Support(classes, inverted=reading.inverted), [*look_notes, *notes]
 
 
 def _support_files(path: Path) -> Iterator[TreeFile]:
@@ -143,8 +156,7 @@ def _as_samples(
             "pictures": count_traits(("support", picture.traits) for picture in pictures),
         },
     )
-    # How bright they should be the run's own pictures say.
-    notes += [note for note in check_looks(dataset) if not note.startswith(POLARITY)]
+    notes = for_a_trained_run([*notes, *check_looks(dataset)], white_given=True)
     if warning := reading.other_polarity([dataset.samples]):
         notes.append(f"{POLARITY} {warning}")
     classes = {
@@ -176,6 +188,9 @@ def adapt_run(
 ) -> AdaptedTarget:
     """Adapt to a user's classes; those with fewer pictures than others repeat some of theirs.
 
+    Of what `read_support` gives the result knows whether dark and bright were swapped. Other
+    arrays are taken as they are, with a warning where drawings are not as bright as the run's.
+
     Args:
         run: The trained run.
         classes: {label: (n, C, H, W) uint8}, such as `read_support` gives; for other pictures see
@@ -192,6 +207,11 @@ def adapt_run(
     _check_opened(run)
     data, config = run.trained.data, run.config
     pictures = picture_classes(classes, shape=(data.channels, data.image_size, data.image_size))
+    fix = "give 255 - array"
+    if not isinstance(classes, Support) and (
+        warning := run.reading.other_polarity(pictures.values(), fix)
+    ):
+        warn(warning)
     inner = inner_settings(config)
     check_moves(inner, run.init)
     shots = max(len(array) for array in pictures.values())
@@ -208,7 +228,7 @@ def adapt_run(
     )
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
         raise DataError(f"adaptation diverged after {steps} steps; take fewer, or lower inner.lr")
-    return target
+    return replace(target, inverted=isinstance(classes, Support) and classes.inverted)
 
 
 def _check_opened(run: object) -> None:
@@ -262,7 +282,7 @@ def save_adapted(
         "seed": run.config.seed if seed is None else seed,
         "best_of": run.config.evaluate.best_of,
         "sample_shape": list(target.support.shape[2:]),
-        "inverted": run.reading.inverted,
+        "inverted": target.inverted,
         "gan": run.config.gan.model_dump(mode="json"),
     }
     files = {WEIGHTS: named_tensors(target.params), SUPPORT: {"support": target.support}}
@@ -290,7 +310,8 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
         player, _, weight = name.partition(".")
         players[player][weight] = tensor
     support = read_tensors(folder, SUPPORT)["support"]
-    target = AdaptedTarget(GanParams(**players), info["classes_each"], support)
+    inverted = bool(info.get("inverted"))
+    target = AdaptedTarget(GanParams(**players), info["classes_each"], support, inverted)
     return AdaptedGan(gan, target, tuple(info["labels"]), info)
 
 

@@ -28,7 +28,7 @@ from metagan.params import GanParams
 from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
 from metagan.sources.cache import open_dataset
 from metagan.sources.detect import detect_source
-from metagan.sources.notes import POLARITY, first_notes
+from metagan.sources.notes import first_notes, for_a_trained_run
 from metagan.sources.record import Reading
 from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.tasks import splits_from_names
@@ -200,11 +200,17 @@ def evaluate(
 
 
 def leak_of(run: LoadedRun, subject: Subject) -> Leak | None:
-    """What training, or the choices on validation, saw of what is measured."""
+    """What training, or the choices on validation, saw of what is measured.
+
+    Training has looked for it in the run's own data; earlier versions did not.
+    """
     dataset = subject.validation
     sides = splits_from_names(run.splits, dataset).sides()
     if not subject.is_foreign:
-        return find_leak(dataset, find_repeats(dataset), sides)
+        record = run.folder.read_json("data.json")
+        if "leak" not in record:
+            return find_leak(dataset, find_repeats(dataset), sides)
+        return None if record["leak"] is None else Leak.of_json(record["leak"])
     sides.pop("test")
     return find_leak_into(dataset, sides, subject.test)
 
@@ -325,8 +331,7 @@ def open_target(
         changes["white"] = reading.whites["integers"]
     data = DataConfig.model_validate(data.model_copy(update=changes).model_dump())
     other = open_dataset(data)
-    # How bright they should be the run's own pictures say.
-    for note in first_notes([note for note in other.notes if not note.startswith(POLARITY)]):
+    for note in first_notes(for_a_trained_run(other.notes, white_given="white" in said)):
         reporter.print(f"note: {note}")
     fix = f"add data.invert={str(not data.invert).lower()}"
     if resolved == "arrow":

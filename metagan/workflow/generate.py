@@ -30,7 +30,7 @@ def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int 
     # Every support sample in turn, so that a small `num` does not continue only the first.
     by_support = samples.reshape(len(samples), shots, per_support, *samples.shape[2:])
     spread = by_support.transpose(1, 2).flatten(1, 2)
-    return adapted.given_back(to_uint8(spread[:, :num]))
+    return adapted.reading.given_back(to_uint8(spread[:, :num]))
 
 
 def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: int) -> None:
@@ -59,7 +59,7 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
                 rows.append({"image": {"bytes": encoded, "path": relative}, "label": index})
         (staging / "samples.parquet").write_bytes(_table(rows, adapted.labels, seed))
         shown = [
-            [adapted.given_back(to_uint8(adapted.target.support[i][:5])), pictures[i][:12]]
+            [adapted.reading.given_back(to_uint8(adapted.target.support[i][:5])), pictures[i][:12]]
             for i in range(min(len(adapted.labels), 40))
         ]
         (staging / "grid.png").write_bytes(png_bytes(grid(shown), is_generated=True))

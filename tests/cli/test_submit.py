@@ -1,6 +1,7 @@
 """What `metagan submit` and `metagan job` refuse before they ask a cluster anything."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,7 +223,7 @@ def test_the_option_names_the_cluster_and_without_it_the_environment_may(tmp_pat
     assert jobs.asked_of is None
 
 
-def test_jobs_are_a_table_that_fits_into_the_terminal(capsys, monkeypatch):
+def test_jobs_are_a_table_that_fits_into_the_terminal_and_is_whole_elsewhere(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     long = (
         "/opt/python3.11/bin/python -m metagan train -c configs/omniglot.yaml --run /shared/runs/x"
@@ -239,6 +240,9 @@ def test_jobs_are_a_table_that_fits_into_the_terminal(capsys, monkeypatch):
         assert run_cli(["job", "list"]) == 0
         return capsys.readouterr().out.splitlines()
 
+    _, first, _ = table(states)
+    assert first.endswith("train -c configs/omniglot.yaml --run /shared/runs/x a=1 b=2")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
     header, first, second = table(states)
     assert header.split() == ["job", "status", "started", "(UTC)", "command"]
     assert "2026-11-26 09:15  train -c configs/" in first

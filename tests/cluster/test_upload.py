@@ -41,6 +41,36 @@ def test_what_the_rules_leave_out_is_not_sent(tmp_path: Path) -> None:
     }
 
 
+def test_the_rules_above_the_folder_count_inside_a_git_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.upload._IGNORE_GITIGNORE", "METAGAN_TEST_IGNORE_GITIGNORE")
+    root = tmp_path / "repository" / "lab" / "work"
+    put(root, "run.yaml", "notes.tmp", "keep.tmp", "big/a.bin", "sub/big/b", "local/c")
+    (tmp_path / ".gitignore").write_text("run.yaml\n")  # Above the repository.
+    (tmp_path / "repository" / ".gitignore").write_text("*.tmp\n!keep.tmp\n/lab/work/local\n")
+    (tmp_path / "repository" / "lab" / ".gitignore").write_text("# none\n\nbig/\n")
+    everything = sent(root)
+    assert "notes.tmp" in everything  # Nothing tells that this is one folder of several.
+    (tmp_path / "repository" / ".git").write_text("gitdir: elsewhere\n")
+    assert sent(root) == {"run.yaml", "keep.tmp"}
+    monkeypatch.setenv("METAGAN_TEST_IGNORE_GITIGNORE", "1")
+    assert sent(root) == everything
+
+
+def test_a_folder_that_git_leaves_out_is_sent_where_it_is_the_one_that_is_named(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "scratch" / "work"
+    put(root, "run.yaml", "notes.tmp")
+    put(tmp_path, ".git/config")
+    (tmp_path / ".gitignore").write_text("scratch/\n*.tmp\n")
+    assert sent(root) == {"run.yaml"}
+    (tmp_path / ".gitignore").write_bytes(b"caf\xe9\n")
+    with pytest.raises(UploadError, match=r"\.gitignore cannot be read .*utf-8.*; change that, or"):
+        choose(root)
+
+
 def test_a_settings_file_is_sent_whatever_the_rules_say(tmp_path: Path) -> None:
     root = tmp_path / "work"
     put(root, "local/run.yaml", "runs/old.yaml", "other.txt")

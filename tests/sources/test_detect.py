@@ -184,3 +184,16 @@ def test_a_picture_is_no_data_set(tmp_path):
     write(tmp_path, {"a.png": png()})
     with pytest.raises(DataError, match="is one picture, no data set"):
         detect_source(tmp_path / "a.png")
+
+
+def test_where_all_was_generated_the_error_says_so_and_what_to_give(tmp_path):
+    generated(tmp_path / "folders" / "more")
+    table(tmp_path / "tables" / "copy.parquet", generated=True)
+    for root, name in ((tmp_path / "folders", "more"), (tmp_path / "tables", "copy.parquet")):
+        said = rf"made by metagan generate.*\({name}\); give data.path the folder of your own pic"
+        with pytest.raises(DataError, match=said) as error:
+            load_dataset(settings(root))
+        assert str(error.value).endswith(f"data.path={root / name}")
+    for archive in three_forms(tmp_path / "folders")[1:]:
+        with pytest.raises(DataError, match=r"made by metagan generate.* your own pictures$"):
+            load_dataset(settings(archive))

@@ -9,7 +9,7 @@ from metagan.dataset import DataError
 from metagan.sources.idx import idx_image_files, load
 from metagan.sources.registry import load_dataset
 from tests.sources.picture_writers import idx
-from tests.sources.pictures import noise, seeds_of, settings, write
+from tests.sources.pictures import encode, noise, seeds_of, settings, write
 
 
 def part(name, seeds, labels, *, upright=True):
@@ -193,3 +193,32 @@ def test_a_linked_folder_is_named_not_followed(tmp_path):
     data = read(folder)
     assert seeds_of(data) == {("MNIST", "0", None): [1]}
     assert data.notes[0].startswith("files left out: KMNIST: a link to ")
+
+
+@pytest.mark.parametrize("pack", [dict, packed])
+@pytest.mark.parametrize("folder", ["", "raw", "MNIST/raw"])
+def test_labels_without_their_pictures_are_told_with_the_name_that_is_missing(
+    tmp_path, pack, folder
+):
+    files = pack({n: c for n, c in both().items() if n.startswith("t10k-labels")})
+    root = write(tmp_path / "sets", below(folder or ".", files))
+    missing = "labels without pictures beside them; expected t10k-images-idx3-ubyte or t10k-images"
+    (name,) = files
+    for path in (root, root / folder / name):
+        with pytest.raises(DataError, match=rf"{name}: {missing}"):
+            load_dataset(settings(path))
+    write(tmp_path / "sets", below(folder or ".", part("train", [0, 1], [0, 1])))
+    notes = load_dataset(settings(root)).notes
+    assert [missing in note for note in notes if note.startswith("files left out: ")] == [True]
+
+
+def test_a_labels_file_given_itself_is_told_from_its_pictures(tmp_path):
+    write(tmp_path, part("train", [0], [0]))
+    with pytest.raises(DataError, match=r"these are labels; name their pictures: data\.path=.*ges"):
+        load_dataset(settings(tmp_path / "train-labels-idx1-ubyte"))
+
+
+def test_labels_beside_folders_of_pictures_are_no_layout(tmp_path):
+    write(tmp_path, {"latin/a/0.png": encode(noise(0, 16)), "latin/b/0.png": encode(noise(1, 16))})
+    write(tmp_path, {n: c for n, c in part("train", [0], [0]).items() if "labels" in n})
+    assert load_dataset(settings(tmp_path)).domains == ("latin",)

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,17 +11,23 @@ from PIL.PngImagePlugin import PngInfo
 
 from metagan.dataset import ClassRecord, DataError, Dataset
 from metagan.pictures import png_bytes
+from metagan.settings import DataConfig
+from metagan.sources.cache import open_dataset
 from metagan.sources.looks import (
     blank_samples,
     check_looks,
     count_levels,
     count_traits,
+    is_drawn,
+    level_counts,
+    look_at,
     middle_level,
 )
 from metagan.sources.notes import by_weight, first_notes
+from metagan.sources.record import Reading
 from metagan.sources.registry import load_dataset
 from metagan.sources.repeats import find_leak, find_leak_into, find_repeats
-from tests.sources.pictures import encode, noise, settings, three_forms, write
+from tests.sources.pictures import encode, noise, png, settings, three_forms, write
 
 
 def load(folder, **changes):
@@ -319,6 +326,49 @@ def test_ink_that_comes_out_dark_everywhere_is_told_with_the_setting(tmp_path, i
     )
     other = load(tmp_path / "d", invert=not invert)
     assert not [note for note in other.notes if note.startswith("polarity")]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_photographs_have_no_polarity(channels):
+    """Half of a photograph may be as bright as the ground of a drawing."""
+    bright = np.full((2, channels, 16, 16), 240, np.uint8)
+    seeds = range(2 * channels)
+    bright[:, :, 8:] = np.stack([noise(i, 16)[8:] for i in seeds]).reshape(2, channels, 8, 16)
+    assert check_looks(of_classes(xa=bright, yb=255 - bright)) == []
+    assert check_looks(of_classes(xa=bright)) == []
+    drawn = np.full((2, channels, 16, 16), 240, np.uint8)
+    drawn[:, :, 13:] = bright[:, :, 13:]
+    (note,) = check_looks(of_classes(xa=drawn, yb=255 - drawn))
+    assert note.startswith("polarity: ")
+    run = Reading(16, channels, median=0)
+    assert run.other_polarity([bright]) is None
+    assert run.other_polarity([drawn]) is not None
+
+
+def test_built_in_drawings_are_taken_for_drawings():
+    glyphs = level_counts(load_dataset(DataConfig(source="glyphs", drawings_per_class=2)))
+    assert all(map(is_drawn, glyphs.values()))
+
+
+def test_levels_are_counted_once_for_notes_and_lines(tmp_path, monkeypatch):
+    files = {f"{d}/{c}/{i}.png": png(i) for d in "xy" for c in "ab" for i in range(2)}
+    counted = []
+
+    def count(arrays):
+        counted.append(1)
+        return count_levels(arrays)
+
+    monkeypatch.setattr("metagan.sources.looks.count_levels", count)
+    root = write(tmp_path / "d", files)
+    cached = settings(root, cache_dir=str(tmp_path / "cache"))
+    for data in (load_dataset(settings(root)), open_dataset(cached), open_dataset(cached)):
+        looks = look_at(data, find_repeats(data))
+        assert (looks["x"].darkest, looks["x"].brightest) == (0, 255)
+        assert looks == look_at(
+            replace(data, origin={**data.origin, "levels": {}}), find_repeats(data)
+        )
+    # Two domains, at two loads, and three times for what an earlier version has kept.
+    assert len(counted) == 2 * (2 + 3)
 
 
 def test_levels_of_large_data_are_counted_in_little_memory():

@@ -200,6 +200,12 @@ def test_one_set_in_two_sizes_is_refused_as_a_leak(tmp_path):
         read(tmp_path)
     plain(tmp_path / "blood_64.npz", [2, 3], [0, 1])
     assert read(tmp_path).domains == ("blood", "blood_64")
+    (tmp_path / "blood.npz").unlink()
+    for size in (32, 64):
+        larger = np.kron(pictures(0, 1), np.ones((1, size // 16, size // 16), np.uint8))
+        save(tmp_path / f"blood_{size}.npz", images=larger, labels=[0, 1])
+    with pytest.raises(DataError, match=r"blood_64\.npz: the same set as blood_32\.npz, in anothe"):
+        read(tmp_path)
 
 
 def test_a_file_without_pictures_or_a_damaged_one_fails_the_folder_and_is_named(tmp_path):

@@ -322,3 +322,62 @@ def test_generated_pictures_are_data_only_where_their_file_is_named(tmp_path):
 def test_an_array_of_numpy_text_and_numbers_reads_like_lists(tmp_path):
     save(tmp_path, "d", [0, 1], np.array(["é", "e\u0301"]))
     assert seeds_of(read(tmp_path)) == {("d", "é", None): [0, 1]}
+
+
+def sized(seed, size):
+    """The picture of a seed, in a larger size."""
+    return encode(noise(seed, 16).repeat(size // 16, 0).repeat(size // 16, 1))
+
+
+def test_one_set_in_two_sizes_is_refused_as_a_leak_as_in_npz_files(tmp_path):
+    def configurations(large_labels):
+        for size, labels in ((16, [0, 1, 0]), (64, large_labels)):
+            images = [sized(seed, size) for seed in range(3)]
+            path = tmp_path / f"blood_{size}" / "train-00000-of-00001.parquet"
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.table({"image": images, "label": labels}), path)
+
+    configurations([0, 1, 0])
+    with pytest.raises(
+        DataError, match="the domain blood_64: the same set as blood_16, in another size"
+    ):
+        read(tmp_path)
+    configurations([0, 1, 1])
+    assert read(tmp_path).domains == ("blood_16", "blood_64")
+
+
+@pytest.mark.parametrize("has_columns", [False, True])
+def test_folders_named_after_the_values_of_columns_are_columns(tmp_path, has_columns):
+    places = {
+        "domain=kaggle/split=train/label=3/part-0": ("kaggle", "3", "train"),
+        "domain=kaggle/split=test/label=a%20b/part-0": ("kaggle", "a b", "test"),
+        "domain=r%C3%A9sum%C3%A9/split=train/label=3/part-0": ("résumé", "3", "train"),
+    }
+    for seed, (name, (domain, label, _)) in enumerate(places.items()):
+        columns = {"domain": [domain], "label": [label]} if has_columns else {}
+        path = tmp_path / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"image": [encode(noise(seed, 16))], **columns}), path)
+    expected = {value: [seed] for seed, value in enumerate(places.values())}
+    assert seeds_of(load_dataset(settings(tmp_path))) == expected
+    kaggle = {key: seeds for key, seeds in expected.items() if key[0] == "kaggle"}
+    assert seeds_of(read(tmp_path / "domain=kaggle")) == kaggle
+
+
+def test_a_number_in_a_folders_name_has_the_name_that_the_files_metadata_give(tmp_path):
+    for label in (0, 1):
+        table = pa.table({"image": [encode(noise(label, 16))]})
+        path = tmp_path / f"label={label}" / "part-0.parquet"
+        path.parent.mkdir()
+        pq.write_table(table.replace_schema_metadata(hub(label=["cat", "dog"])), path)
+    name = tmp_path.name
+    assert seeds_of(read(tmp_path)) == {(name, "cat", None): [0], (name, "dog", None): [1]}
+
+
+def test_other_columns_in_folders_names_and_those_without_a_value_name_the_domain(tmp_path):
+    save(tmp_path, "year=2020/label=a/part-0", [0], ["x"])
+    save(tmp_path, "year=2021/domain=__HIVE_DEFAULT_PARTITION__/part-0", [1], ["x"])
+    assert read(tmp_path).domains == (
+        "year=2020",
+        "year=2021/domain=__HIVE_DEFAULT_PARTITION__",
+    )

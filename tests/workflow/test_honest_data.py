@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metagan.cli.app import run_cli
 from metagan.config import to_yaml
@@ -118,6 +119,29 @@ def test_a_target_that_training_saw_is_told_when_it_is_evaluated(
     assert leak_of(run, build_subject(run, settings, reporter=Quiet())) is None
 
 
+def test_the_leak_that_training_found_is_the_one_that_evaluation_tells(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = domains(pictures)[0]
+    shutil.copytree(pictures / first, pictures / f"{first} - Copy")
+    data = {"test_domains": (f"{first} - Copy",), "allow_leaks": True}
+    run_training(folder_config(pictures, tmp_path / "cache", **data), tmp_path / "run")
+    run = load_run(tmp_path / "run", RunConfig)
+    few = {"shots": (1,), "test_per_class": 2, "source_steps": 2, "adapt_steps": (0,)}
+    evaluation = type(run.config.evaluate).model_validate(few, strict=False)
+    settings = run.config.model_copy(update={"evaluate": evaluation})
+    subject = build_subject(run, settings, reporter=Quiet())
+    with monkeypatch.context() as patch:
+        patch.setattr("metagan.workflow.evaluate.find_repeats", None)  # It is not looked for again.
+        kept = leak_of(run, subject)
+    file = run.folder.path / "data.json"
+    record = json.loads(file.read_text())
+    del record["leak"]  # As in a run of an earlier version.
+    file.write_text(json.dumps(record))
+    assert kept is not None
+    assert leak_of(run, subject) == kept
+
+
 def test_training_begins_with_how_every_domain_looks_and_the_heaviest_notes(
     tmp_path: Path, pictures: Path
 ) -> None:
@@ -210,6 +234,35 @@ def test_what_other_data_hide_is_told_before_they_are_measured_on(
     said = capsys.readouterr()
     assert "note: generated: 1 picture was made by metagan generate" in said.out + said.err
     assert "polarity" not in said.out + said.err
+
+
+def test_other_data_are_given_no_advice_that_a_trained_run_cannot_follow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bars()
+    for index, record in enumerate(data.classes):
+        for number, sample in enumerate(data.class_samples(index)):
+            file = tmp_path / "deep" / record.domain / record.label / f"{number:02d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(sample[0].astype(np.uint16) * 16).save(file)
+    run_training(folder_config(tmp_path / "deep", tmp_path / "cache"), tmp_path / "run")
+    assert dict(load_run(tmp_path / "run").reading.whites) == {"integers": 4095.0}
+    other = write_pictures(tmp_path / "other", bars(2))
+    for file in other.rglob("*.png"):
+        Image.merge("RGB", [Image.open(file), *[Image.new("L", (16, 16))] * 2]).save(file)
+    line = ["evaluate", "--run", str(tmp_path / "run"), "--data", str(other), "--shots", "500"]
+    for words, is_told in (([], False), (["data.white=4095"], True)):
+        capsys.readouterr()
+        assert run_cli([*line, *words]) == 2  # Too few samples, which are read.
+        said = capsys.readouterr()
+        assert ("data.white is 4095, but changes nothing" in said.out + said.err) is is_told
+        assert "the run reads grey, and colour needs another run" in said.out + said.err
+        assert "data.channels=3 keeps it" not in said.out + said.err
+    line = ["adapt", "--run", str(tmp_path / "run"), "--support", str(next(other.iterdir()))]
+    assert run_cli([*line, "--out", str(tmp_path / "a"), "--steps", "0"]) == 0
+    said = capsys.readouterr()
+    assert "the run reads grey, and colour needs another run" in said.out + said.err
+    assert "data.channels=3 keeps it" not in said.out + said.err
 
 
 def test_an_inverted_run_is_evaluated_on_prepared_pictures_as_they_are(

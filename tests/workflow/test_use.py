@@ -194,6 +194,27 @@ def test_pictures_are_read_as_the_runs_own_were_and_given_back_as_they_came(
     assert np.array_equal(again[label][0], 255 - drawn[0, 0])
 
 
+def test_what_is_recorded_of_arrays_is_what_was_done_to_them(
+    tmp_path: Path, inverted: Path
+) -> None:
+    run = load_run(inverted / "run", RunConfig)
+    read, _ = read_support(next(iter(sorted((inverted / "dark").iterdir()))), run.reading)
+    bright = {label: np.array(array) for label, array in read.items()}
+    targets = {"read": adapt_run(run, read, steps=0), "given": adapt_run(run, bright, steps=0)}
+    for name, target in targets.items():
+        save_adapted(tmp_path / name, run, target, read)
+    medians = {
+        name: np.median(generate_pictures(load_adapted(tmp_path / name), num=2, seed=0))
+        for name in targets
+    }
+    assert load_adapted(tmp_path / "read").info["inverted"]
+    assert not load_adapted(tmp_path / "given").info["inverted"]
+    assert medians["read"] == 255 - medians["given"] > 127  # Like the pictures that were given.
+    dark = {label: 255 - array for label, array in bright.items()}
+    with pytest.warns(UserWarning, match=r"mostly bright.* the other way round, give 255 - array"):
+        adapt_run(run, dark, steps=0)
+
+
 def test_the_polarity_of_a_support_can_be_said_and_a_mistake_is_noticed(
     tmp_path: Path, inverted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
