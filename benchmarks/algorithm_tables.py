@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metagan.evaluate.intervals import interval
+from metagan.metrics.intervals import interval
 
 
 def markdown(measured: Sequence[Mapping[str, Any]], target: str, seeds: Sequence[int]) -> str:

@@ -34,16 +34,16 @@ from typing import Any
 from benchmarks.algorithm_tables import against, cost_table, markdown
 from cluster.config import JobConfig
 from cluster.work import open_map
-from metagan.algorithms import ALGORITHMS
 from metagan.cli.console import Console
-from metagan.config import load_config
+from metagan.config.load import load_config
+from metagan.config.settings import GanConfig, SourceName
+from metagan.core.algorithms import ALGORITHMS
+from metagan.data.cache import open_dataset
 from metagan.evaluate.downstream import arm_accuracy
 from metagan.evaluate.evaluation import ComparisonItem, run_comparison_item, serial_map
 from metagan.evaluate.kept import KeptResults
 from metagan.files import write_json
-from metagan.run_folder import RunFolder, environment
-from metagan.settings import GanConfig, SourceName
-from metagan.sources.cache import open_dataset
+from metagan.runs.run_folder import RunFolder, environment
 from metagan.workflow.evaluate import ITEMS_FOLDER, Target, build_subject
 from metagan.workflow.setup import load_run
 

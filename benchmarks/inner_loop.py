@@ -9,7 +9,7 @@ episodes:
 
 * plain: a copy of both modules per episode, `torch.optim.SGD`, generated pictures shared between
   the two players' steps: what a careful user of torch writes by hand;
-* loop: `metagan.chunk_gradient.chunk_gradient(..., vectorised=False)`;
+* loop: `metagan.core.chunk_gradient.chunk_gradient(..., vectorised=False)`;
 * vmap: the same with `vectorised=True`, all episodes of the chunk at once.
 
 Times are CPU seconds of the process, and rounds are interleaved, so that other load on the machine
@@ -33,16 +33,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.memory import peak_mb
-from metagan.batches import GanBatch, draw_batches
-from metagan.chunk_gradient import chunk_gradient, prefers_vmap
-from metagan.chunks import ChunkKey
-from metagan.cuda_graphs import Recorder
-from metagan.dataset import ClassRecord, Dataset
-from metagan.gan import GanPair, build_gan
-from metagan.losses import ADVERSARIAL_LOSSES, augment, mode_seeking
-from metagan.params import GanParams, Layout
-from metagan.settings import GanConfig, InnerConfig, RunConfig, TaskConfig
-from metagan.tasks import DatasetTasks, Splits, meta_batch
+from metagan.config.settings import GanConfig, InnerConfig, RunConfig, TaskConfig
+from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.chunk_gradient import chunk_gradient, prefers_vmap
+from metagan.core.chunks import ChunkKey
+from metagan.core.cuda_graphs import Recorder
+from metagan.core.gan import GanPair, build_gan
+from metagan.core.losses import ADVERSARIAL_LOSSES, augment, mode_seeking
+from metagan.core.params import GanParams, Layout
+from metagan.data.dataset import ClassRecord, Dataset
+from metagan.data.tasks import DatasetTasks, Splits, meta_batch
 
 CPU = torch.device("cpu")
 #: Family and width of both players; the printed table gives the exact numbers of weights.

@@ -6,7 +6,7 @@
 The work and the plain loop are those of `benchmarks.inner_loop`. Three ways do the same episodes:
 
 * plain: one episode after the other, `.backward()` and `torch.optim.SGD` on the GPU;
-* vmap: `metagan.chunk_gradient.chunk_gradient`, all episodes of the chunk at once, launched anew;
+* vmap: `metagan.core.chunk_gradient.chunk_gradient`, all episodes of the chunk at once, launched anew;
 * replay: the same, its kernels recorded once as a CUDA graph; what a worker does.
 
 Times are wall seconds up to the sum in main memory, drawing the episodes included, medians over
@@ -27,8 +27,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inner_loop import Setup, chunk_of, chunk_sum, make_setup, plain_chunk
-from metagan.chunks import ChunkKey
-from metagan.cuda_graphs import Recorder
+from metagan.core.chunks import ChunkKey
+from metagan.core.cuda_graphs import Recorder
 from metagan.devices import choose_device
 
 #: Family and width of both players; about 50 k, 500 k and 2 M weights.

@@ -41,14 +41,10 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerReady
-from metagan.aggregate import tree_sum
-from metagan.chunks import ChunkKey, ChunkReport
-from metagan.dataset import ClassRecord, Dataset
-from metagan.params import Vector, vector_hash
-from metagan.settings import RunConfig, WireDtype
-from metagan.sources.arrow import prepare as prepare_arrow
-from metagan.tasks import EpisodeKey
-from metagan.train import (
+from metagan.config.settings import RunConfig, WireDtype
+from metagan.core.aggregate import tree_sum
+from metagan.core.chunks import ChunkKey, ChunkReport
+from metagan.core.loop import (
     ChunkWorker,
     EpisodeRunner,
     LocalRunner,
@@ -56,7 +52,11 @@ from metagan.train import (
     WorkerSpec,
     plan_step,
 )
-from metagan.wire import Sent, to_wire
+from metagan.core.params import Vector, vector_hash
+from metagan.core.wire import Sent, to_wire
+from metagan.data.arrow import prepare as prepare_arrow
+from metagan.data.dataset import ClassRecord, Dataset
+from metagan.data.tasks import EpisodeKey
 from metagan.workflow.setup import TrainSetup, prepare
 
 CPU = torch.device("cpu")

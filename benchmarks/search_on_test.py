@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import JobConfig
-from metagan.algorithms import ALGORITHMS
 from metagan.cli.console import Console
-from metagan.config import load_config
+from metagan.config.load import load_config
+from metagan.core.algorithms import ALGORITHMS
 from metagan.evaluate.downstream import Mix, arm_accuracy
 from metagan.evaluate.evaluation import Subject, measure_quality
-from metagan.evaluate.intervals import interval
+from metagan.metrics.intervals import interval
 from metagan.workflow.evaluate import build_subject
 from metagan.workflow.setup import LoadedRun, load_run
 

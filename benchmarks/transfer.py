@@ -21,9 +21,9 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.reduction import GROUP, add_up
 from cluster.remote import Ref
-from metagan.aggregate import tree_sum
-from metagan.params import Vector, vector_hash
-from metagan.wire import Sent, to_wire
+from metagan.core.aggregate import tree_sum
+from metagan.core.params import Vector, vector_hash
+from metagan.core.wire import Sent, to_wire
 
 NUM_CHUNKS = 16
 NUM_WORKERS = 2

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from cluster.in_flight import Submission
-from metagan.chunks import ChunkReport
-from metagan.wire import Sent
+from metagan.core.chunks import ChunkReport
+from metagan.core.wire import Sent
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from metagan.config import Config
-from metagan.settings import RunConfig
+from metagan.config.load import Config
+from metagan.config.settings import RunConfig
 
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _LABEL = re.compile(rf"(?:{_WORD}/)?{_WORD}=!?(?:{_WORD}|in\({_WORD}(?:,\s*{_WORD})*\))")

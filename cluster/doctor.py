@@ -25,7 +25,7 @@ from cluster.doctor_nodes import (
 )
 from cluster.errors import ClusterError
 from cluster.probe import host_report, storage_error
-from metagan.sources.cache import cache_roots
+from metagan.data.cache import cache_roots
 
 _MIN_FREE_BYTES = 1 << 30
 _GIB = 1 << 30

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cluster.ledger import Ledger
 from cluster.pool import Worker
 from cluster.remote import Ref
-from metagan.chunks import ChunkKey
+from metagan.core.chunks import ChunkKey
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from cluster.errors import ClusterError
-from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.wire import Sent, is_sent
+from metagan.core.chunks import ChunkKey, ChunkReport, ChunkResult
+from metagan.core.wire import Sent, is_sent
 
 Rejection = Literal["duplicate", "stale", "corrupt"]
 Verdict = Literal["accepted"] | Rejection

@@ -14,7 +14,7 @@ from cluster.pool import WorkerPool
 from cluster.runner import RayRunner
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker
-from metagan.train import WorkerSpec
+from metagan.core.loop import WorkerSpec
 
 
 @contextmanager

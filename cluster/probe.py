@@ -25,7 +25,7 @@ def host_report() -> dict[str, Any]:
     """Versions and devices of the machine that calls this; None for a package that is missing.
 
     It is sent to other nodes by value, so it needs nothing of this project there; without it, "cpu"
-    and "arithmetic" (see `metagan.arithmetic`) are empty.
+    and "arithmetic" (see `metagan.core.arithmetic`) are empty.
     """
     import importlib.metadata
     import os
@@ -46,7 +46,7 @@ def host_report() -> dict[str, Any]:
 
         gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     try:
-        from metagan.arithmetic import arithmetic_sha256
+        from metagan.core.arithmetic import arithmetic_sha256
         from metagan.devices import device_name, pinned_threads
     except ImportError:
         cpu, arithmetic = "", ""

@@ -3,7 +3,7 @@
 Where an outer step's meta-gradients are large in all, a driver that fetches, hashes and adds every
 one of them is what all wait for. Here a task does so with `GROUP` neighbouring chunks, where most
 of them are, and the driver takes in the sum. A group is one node of the fixed tree of
-`metagan.aggregate.tree_sum`, so no bit of the update depends on where sums are made.
+`metagan.core.aggregate.tree_sum`, so no bit of the update depends on where sums are made.
 """
 
 import time
@@ -22,10 +22,10 @@ from cluster.last_words import explain
 from cluster.ledger import Ledger
 from cluster.remote import Ref, fetch
 from cluster.resources import placement
-from metagan.aggregate import tree_sum
-from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_hash
-from metagan.wire import Sent, is_sent
+from metagan.core.aggregate import tree_sum
+from metagan.core.chunks import ChunkKey, ChunkReport
+from metagan.core.params import Vector, vector_hash
+from metagan.core.wire import Sent, is_sent
 
 # A power of two, or it would be no node of the tree.
 GROUP = 8

@@ -31,10 +31,10 @@ from cluster.remote import Loss, Ref, fetch, fetch_large, put
 from cluster.resources import describe_wait
 from cluster.telemetry import Event, Telemetry
 from cluster.worker import WorkerFailure
-from metagan.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.params import Vector, vector_hash
-from metagan.train import RunnerStats, Upcoming
-from metagan.wire import Sent
+from metagan.core.chunks import ChunkKey, ChunkReport, ChunkResult
+from metagan.core.loop import RunnerStats, Upcoming
+from metagan.core.params import Vector, vector_hash
+from metagan.core.wire import Sent
 
 _EXCEPTION_ATTEMPTS = 2
 """An exception of our own code comes again: a second worker only rules the first one out."""
@@ -70,7 +70,7 @@ class RayRunner:
     def run(
         self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
     ) -> tuple[list[ChunkResult], RunnerStats]:
-        """See `metagan.train.EpisodeRunner`.
+        """See `metagan.core.loop.EpisodeRunner`.
 
         Raises:
             DataError: If a worker cannot use its data.
@@ -130,11 +130,11 @@ class RayRunner:
             return _Account(ledger, put(vector, "the parameters"))
 
     def take_events(self) -> Sequence[Event]:
-        """See `metagan.train.EpisodeRunner`."""
+        """See `metagan.core.loop.EpisodeRunner`."""
         return self._telemetry.take_events()
 
     def heed(self, asked_to_stop: Callable[[], bool]) -> None:
-        """See `metagan.train.EpisodeRunner`."""
+        """See `metagan.core.loop.EpisodeRunner`."""
         self._asked_to_stop = asked_to_stop
 
     def wait_until_ready(self, num_workers: int | None = None) -> None:

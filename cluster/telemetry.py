@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from metagan.chunks import ChunkResult
 from metagan.clock import utc_now
-from metagan.train import RunnerStats
+from metagan.core.chunks import ChunkResult
+from metagan.core.loop import RunnerStats
 
 EventKind = Literal[
     "restart",
@@ -33,7 +33,7 @@ class Telemetry:
     """Collects times and events until a step drains them.
 
     Attributes:
-        arithmetic: Of the first worker, once there is one (`metagan.arithmetic`).
+        arithmetic: Of the first worker, once there is one (`metagan.core.arithmetic`).
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A worker process: `metagan.train.ChunkWorker` behind a Ray actor.
+"""A worker process: `metagan.core.loop.ChunkWorker` behind a Ray actor.
 
 What our own code raises is returned as a `WorkerFailure`, a plain value: an exception loses its
 type and text on the way through Ray, and the driver must tell bad data from a lost machine. What
@@ -19,13 +19,13 @@ import ray
 import torch
 
 from cluster.errors import ClusterError
-from metagan.chunks import CalledOffError, ChunkKey, ChunkReport
-from metagan.dataset import DataError
+from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport
+from metagan.core.loop import ChunkWorker, WorkerSpec
+from metagan.core.params import Vector
+from metagan.core.wire import Sent
+from metagan.data.dataset import DataError
 from metagan.devices import choose_device, device_name, pinned_threads
-from metagan.params import Vector
-from metagan.train import ChunkWorker, WorkerSpec
 from metagan.version import UNKNOWN, tool_version
-from metagan.wire import Sent
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class WorkerReady:
         device: Where it computes, "cpu" or "cuda".
         torch_version: Of its torch.
         device_name: Which CPU or GPU it computes on.
-        arithmetic: By which rounding it computes, see `metagan.arithmetic`.
+        arithmetic: By which rounding it computes, see `metagan.core.arithmetic`.
         metagan_version: Of this package there.
     """
 

@@ -7,24 +7,24 @@ metagan` costs nothing. `docs/architecture.md` tells how the parts fit together.
 import importlib
 
 _HOME = {
-    "ClassRecord": "metagan.dataset",
+    "ClassRecord": "metagan.data.dataset",
     "Console": "metagan.cli.console",
-    "Dataset": "metagan.dataset",
-    "RunConfig": "metagan.settings",
+    "Dataset": "metagan.data.dataset",
+    "RunConfig": "metagan.config.settings",
     "adapt_run": "metagan.workflow.adapt",
     "adapt_to_target": "metagan.evaluate.target",
     "generate_samples": "metagan.evaluate.target",
-    "grid": "metagan.pictures",
+    "grid": "metagan.kinds.image.pictures",
     "load_adapted": "metagan.workflow.adapt",
     "load_run": "metagan.workflow.setup",
     "local_runner": "metagan.workflow.train",
-    "open_dataset": "metagan.sources.cache",
+    "open_dataset": "metagan.data.cache",
     "read_support": "metagan.workflow.adapt",
     "save_adapted": "metagan.workflow.adapt",
-    "to_float": "metagan.tasks",
-    "to_uint8": "metagan.tasks",
+    "to_float": "metagan.data.tasks",
+    "to_uint8": "metagan.data.tasks",
     "train_run": "metagan.workflow.train",
-    "write_png": "metagan.pictures",
+    "write_png": "metagan.kinds.image.pictures",
 }
 
 __all__ = [*_HOME]
@@ -35,16 +35,16 @@ if TYPE_CHECKING:  # Checkers and editors cannot look into the mapping; `as` exp
     from typing import Any
 
     from metagan.cli.console import Console as Console
-    from metagan.dataset import ClassRecord as ClassRecord
-    from metagan.dataset import Dataset as Dataset
+    from metagan.config.settings import RunConfig as RunConfig
+    from metagan.data.cache import open_dataset as open_dataset
+    from metagan.data.dataset import ClassRecord as ClassRecord
+    from metagan.data.dataset import Dataset as Dataset
+    from metagan.data.tasks import to_float as to_float
+    from metagan.data.tasks import to_uint8 as to_uint8
     from metagan.evaluate.target import adapt_to_target as adapt_to_target
     from metagan.evaluate.target import generate_samples as generate_samples
-    from metagan.pictures import grid as grid
-    from metagan.pictures import write_png as write_png
-    from metagan.settings import RunConfig as RunConfig
-    from metagan.sources.cache import open_dataset as open_dataset
-    from metagan.tasks import to_float as to_float
-    from metagan.tasks import to_uint8 as to_uint8
+    from metagan.kinds.image.pictures import grid as grid
+    from metagan.kinds.image.pictures import write_png as write_png
     from metagan.workflow.adapt import adapt_run as adapt_run
     from metagan.workflow.adapt import load_adapted as load_adapted
     from metagan.workflow.adapt import read_support as read_support

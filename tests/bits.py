@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 #: Where numbers are computed without Ray.
-_FOLDERS = ("", "evaluate", "metrics", "networks", "workflow")
+_FOLDERS = ("", "core", "data", "evaluate", "kinds", "metrics", "runs", "workflow")
 _COMPARES = re.compile(
     r"bit_equal|bits\b|torch\.equal|array_equal|assert_equal_runs|_hash\b|sha256"
 )
@@ -97,7 +97,13 @@ def main() -> int:
     parser.add_argument("pytest", nargs="*", help="what else pytest is told, after --")
     options = parser.parse_args()
     here = Path(__file__).parent
-    files = [str(file) for name in _FOLDERS for file in sorted((here / name).glob("test_*.py"))]
+    files = [
+        str(file)
+        for name in _FOLDERS
+        for file in sorted(
+            (here / name).rglob("test_*.py") if name else (here / name).glob("test_*.py")
+        )
+    ]
     seeds = range(options.first, options.first + options.rounds)
     with busy_processes(options.busy):
         return pytest.main(

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 import torch
 
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
 from tests.helpers import bars
 from tests.process_state import numerical_state
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metagan.dataset import ClassRecord, Dataset
-from metagan.settings import (
+from metagan.config.settings import (
     GanConfig,
     InnerConfig,
     OuterConfig,
@@ -17,6 +16,7 @@ from metagan.settings import (
     TaskConfig,
     WarmupConfig,
 )
+from metagan.data.dataset import ClassRecord, Dataset
 
 #: A run of seconds on the command line; `data.path` is a prepared folder.
 TINY_SETTINGS = (

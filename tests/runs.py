@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from metagan.checkpoint import list_checkpoints
+from metagan.runs.checkpoint import list_checkpoints
 
 
 def assert_equal_runs(first: Path, second: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from metagan import cuda_graphs
-from metagan.chunk_gradient import chunk_gradient
-from metagan.chunks import ChunkKey, ChunkResult
-from metagan.cuda_graphs import Outputs, Recorder
-from metagan.settings import AlgorithmConfig, InnerConfig
+from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.core import cuda_graphs
+from metagan.core.chunk_gradient import chunk_gradient
+from metagan.core.chunks import ChunkKey, ChunkResult
+from metagan.core.cuda_graphs import Outputs, Recorder
 from tests.reference.cases import episode_keys, run_setup
 
 CPU = torch.device("cpu")

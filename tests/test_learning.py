@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from metagan.batches import draw_batches
+from metagan.config.settings import AlgorithmConfig, GanConfig, InnerConfig, OuterConfig
+from metagan.core.batches import draw_batches
+from metagan.core.gan import GanPair
+from metagan.core.inner_loop import adapt
+from metagan.core.loop import ChunkWorker, LocalRunner, meta_train
+from metagan.core.outer_loop import MetaLearner
+from metagan.core.params import GanParams
+from metagan.data.arrow import prepare
+from metagan.data.tasks import Episode, EpisodeKey
 from metagan.devices import choose_device
-from metagan.gan import GanPair
-from metagan.inner_loop import adapt
-from metagan.outer_loop import MetaLearner
-from metagan.params import GanParams
-from metagan.settings import AlgorithmConfig, GanConfig, InnerConfig, OuterConfig
-from metagan.sources.arrow import prepare
-from metagan.tasks import Episode, EpisodeKey
-from metagan.train import ChunkWorker, LocalRunner, meta_train
 from metagan.workflow.setup import prepare as prepare_run
 from tests.helpers import bars, tiny_config
 

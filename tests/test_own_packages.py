@@ -119,7 +119,7 @@ sys.path.insert(0, {str(folder)!r})
 pickle.load(open('sent', 'rb'))()
 # So does Ray, later.
 sys.path.insert(0, {str(folder)!r})
-import cluster.config, metagan.settings, tune.config
+import cluster.config, metagan.config.settings, tune.config
 print(cluster.__file__)
 """
         done = run(("-c", code), folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune as ray_tune
 
-from metagan.run_folder import RunFolder
+from metagan.runs.run_folder import RunFolder
 from tune.failures import reported_failures
 from tune.trial import run_trial
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cluster.config import JobConfig, Labels
-from metagan.config import Config
+from metagan.config.load import Config
 
 Objective = Literal["gain", "accuracy", "kid", "coverage"]
 Tracker = Literal["tensorboard", "mlflow", "wandb"]

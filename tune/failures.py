@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.errors import ClusterError
 from cluster.last_words import explain
-from metagan.run_folder import BusyError, WriteError
+from metagan.runs.run_folder import BusyError, WriteError
 from tune.config import LARGER_IS_BETTER
 
 #: In a report, why the trial failed.

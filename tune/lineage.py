@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import JobConfig
-from metagan.checkpoint import list_checkpoints
-from metagan.config import to_yaml
+from metagan.config.load import to_yaml
 from metagan.files import write_json
-from metagan.run_folder import RunFolder
+from metagan.runs.checkpoint import list_checkpoints
+from metagan.runs.run_folder import RunFolder
 
 LINEAGE = "lineage.json"
 

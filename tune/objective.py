@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import JobConfig
-from metagan.algorithms import ALGORITHMS
+from metagan.core.algorithms import ALGORITHMS
+from metagan.core.params import GanParams
 from metagan.evaluate.downstream import Mix, arm_accuracy
 from metagan.evaluate.evaluation import Subject, measure_quality
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.files import write_json
-from metagan.params import GanParams
 from metagan.workflow.setup import TrainSetup
 from tune.config import SearchJobConfig
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
-from metagan.config import ConfigError
+from metagan.config.load import ConfigError
 from tune.config import SearchConfig, SearchJobConfig
 from tune.space import Parameter, default_space, parse_space
 

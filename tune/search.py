@@ -16,10 +16,10 @@ from ray.tune.execution import class_cache
 from cluster.connect import cores_here, ray_session
 from cluster.environment import environment_variables, quieter
 from cluster.errors import ClusterError
-from metagan.config import ConfigError, changed_settings, load_config, to_yaml
+from metagan.config.load import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.report.search_load import SEARCH
-from metagan.run_folder import RunFolder
+from metagan.runs.run_folder import RunFolder
 from metagan.words import counted
 from metagan.workflow.setup import check_leak, data_record, prepare
 from metagan.workflow.step_log import Reporter

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ray import tune as ray_tune
 
 from cluster.config import JobConfig
-from metagan.config import ConfigError, describe, validated
+from metagan.config.load import ConfigError, describe, validated
 
 J = TypeVar("J", bound=JobConfig)
 

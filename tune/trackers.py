@@ -17,7 +17,7 @@ from ray import tune as ray_tune
 from ray.tune.logger import JsonLoggerCallback, TBXLoggerCallback
 
 from cluster.environment import environment_variables, quieter
-from metagan.config import ConfigError
+from metagan.config.load import ConfigError
 from tune.config import SearchConfig
 
 # Tune adds loggers of its own unless it is told not to.

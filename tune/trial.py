@@ -11,7 +11,7 @@ from ray import tune as ray_tune
 from cluster.config import JobConfig
 from cluster.opening import open_runner
 from cluster.resources import hide_gpus_not_granted
-from metagan.params import GanParams
+from metagan.core.params import GanParams
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig

@@ -16,9 +16,9 @@ from metagan.cli.options import (
     whole,
 )
 from metagan.cli.outputs import check_out_folder
-from metagan.config import COMMAND_LINE, Loaded
+from metagan.config.load import COMMAND_LINE, Loaded
 from metagan.exits import EXIT_DONE
-from metagan.places import check_exists
+from metagan.runs.places import check_exists
 from metagan.words import command_line, counted
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
-    from metagan.sources.notes import POLARITY
+    from metagan.data.notes import POLARITY
     from metagan.workflow.adapt import (
         adapt_run,
         default_steps,

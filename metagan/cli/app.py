@@ -12,7 +12,7 @@ from typing import Any
 
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, UsageError, sort_extras
-from metagan.config import ConfigError
+from metagan.config.load import ConfigError
 from metagan.exits import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_USAGE
 from metagan.version import tool_version
 
@@ -170,15 +170,17 @@ class _ToConsole(logging.Handler):
 @contextlib.contextmanager
 def _logged_to(console: Console) -> Iterator[None]:
     """What sources log (which prepared data is used, for whom one waits) reaches the user."""
-    log, handler = logging.getLogger("metagan.sources"), _ToConsole(console)
-    level = log.level
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
+    handler, before = _ToConsole(console), {}
+    for log in map(logging.getLogger, ("metagan.data", "metagan.kinds")):
+        before[log] = log.level
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
+        for log, level in before.items():
+            log.removeHandler(handler)
+            log.setLevel(level)
 
 
 def _module(command: str) -> Any:

@@ -5,7 +5,7 @@ import json
 
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, load
-from metagan.config import ConfigError, describe, json_schema, list_settings, to_yaml
+from metagan.config.load import ConfigError, describe, json_schema, list_settings, to_yaml
 from metagan.exits import EXIT_DONE
 from tune.config import SearchJobConfig
 

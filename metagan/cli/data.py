@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
 from metagan.cli.outputs import check_out_file, check_out_folder
+from metagan.config.settings import RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
-from metagan.settings import RunConfig, TaskConfig
 from metagan.words import command_line, counted
 
 if TYPE_CHECKING:
-    from metagan.dataset import Dataset
-    from metagan.tasks import Splits
+    from metagan.data.dataset import Dataset
+    from metagan.data.tasks import Splits
 
 DESCRIPTION = """\
 Look at data before training on them. Read are folders domain/class/picture,
@@ -83,8 +83,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _inspect(args: argparse.Namespace, console: Console) -> None:
-    from metagan.sources.inspect import contact_sheet, format_summary, inspect_dataset
-    from metagan.sources.registry import load_dataset
+    from metagan.data.inspect import contact_sheet, format_summary, inspect_dataset
+    from metagan.data.registry import load_dataset
 
     if is_setting(args.path):
         # PATH may be left out, and then a setting stands in its place.
@@ -104,9 +104,9 @@ def _inspect(args: argparse.Namespace, console: Console) -> None:
 
 
 def _prepare(args: argparse.Namespace, console: Console) -> None:
-    from metagan.dataset import DataError
-    from metagan.sources.arrow import check_target, prepare
-    from metagan.sources.registry import load_dataset
+    from metagan.data.arrow import check_target, prepare
+    from metagan.data.dataset import DataError
+    from metagan.data.registry import load_dataset
 
     config = load_data(args, args.path, args.overrides)
     args.out = args.out.expanduser()
@@ -143,8 +143,8 @@ def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]
     Raises:
         DataError: If nothing helps but more data.
     """
-    from metagan.dataset import DataError
-    from metagan.tasks import make_splits
+    from metagan.data.dataset import DataError
+    from metagan.data.tasks import make_splits
 
     try:
         return make_splits(dataset, config.data, seed=config.seed), []
@@ -155,7 +155,7 @@ def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]
 
 def _division(dataset: "Dataset", config: RunConfig) -> str:
     """How a training would divide the classes, in words."""
-    from metagan.dataset import DataError
+    from metagan.data.dataset import DataError
 
     try:
         splits, settings = _splits(dataset, config)

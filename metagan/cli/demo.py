@@ -12,7 +12,7 @@ from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.cli.evaluate import print_tables
 from metagan.cli.options import Parser, add_command, add_output, add_overrides
-from metagan.config import load_config
+from metagan.config.load import load_config
 from metagan.exits import EXIT_DONE, EXIT_INTERRUPTED
 from metagan.words import command_line
 

@@ -19,10 +19,10 @@ from metagan.cli.options import (
 )
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
-from metagan.config import COMMAND_LINE, Loaded
+from metagan.config.load import COMMAND_LINE, Loaded
+from metagan.config.settings import SourceName
 from metagan.exits import EXIT_DONE
-from metagan.places import check_exists, check_run
-from metagan.settings import SourceName
+from metagan.runs.places import check_exists, check_run
 from metagan.words import command_line
 
 DESCRIPTION = """\

@@ -7,7 +7,7 @@ from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_output, count, whole
 from metagan.cli.outputs import check_out_folder
 from metagan.exits import EXIT_DONE
-from metagan.places import check_adapted
+from metagan.runs.places import check_adapted
 from metagan.words import counted
 
 DESCRIPTION = """\

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from cluster.config import JobConfig
-from metagan.config import COMMAND_LINE, ConfigError, Loaded, load_config
-from metagan.places import check_run
-from metagan.run_folder import RunError
-from metagan.strict_yaml import format_value
-from metagan.trained import READ_AGAIN, Use, check_changes
+from metagan.config.load import COMMAND_LINE, ConfigError, Loaded, load_config
+from metagan.config.trained import READ_AGAIN, Use, check_changes
+from metagan.config.yaml import format_value
+from metagan.runs.places import check_run
+from metagan.runs.run_folder import RunError
 
 _SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*=.*", re.DOTALL)
 _DOTTED_SETTING = re.compile(r"(--)?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+=.*", re.DOTALL)

@@ -8,7 +8,7 @@ from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command
 from metagan.cli.outputs import check_out_file
 from metagan.exits import EXIT_DONE
-from metagan.places import check_run
+from metagan.runs.places import check_run
 
 DESCRIPTION = """\
 Write one HTML file about a run: its curves, samples before and after

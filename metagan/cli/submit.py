@@ -11,8 +11,8 @@ from cluster.job_request import JobRequest, JobState
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, UsageError, add_command, is_setting, load, sort_extras
 from metagan.cli.tune import search_settings
+from metagan.config.settings import RunConfig
 from metagan.exits import EXIT_INTERRUPTED, EXIT_RESOURCES
-from metagan.settings import RunConfig
 from metagan.words import command_line
 
 if TYPE_CHECKING:  # Only what talks to a cluster pays for importing Ray.

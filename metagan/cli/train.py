@@ -16,10 +16,10 @@ from metagan.cli.options import (
     load,
 )
 from metagan.cli.outputs import check_out_folder
+from metagan.config.settings import DataConfig, RunConfig
 from metagan.exits import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RESOURCES
-from metagan.places import check_run, what_it_is
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import DataConfig, RunConfig
+from metagan.runs.places import check_run, what_it_is
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.words import command_line
 
 DESCRIPTION = """\
@@ -52,8 +52,8 @@ def check_inputs(config: RunConfig, *, begun: bool = False) -> None:
 
 def check_data_there(data: DataConfig, *, begun: bool = False) -> None:
     """Refuse data that are not there or that no source reads; see `check_inputs`."""
-    from metagan.dataset import DataError
-    from metagan.sources.registry import check_data
+    from metagan.data.dataset import DataError
+    from metagan.data.registry import check_data
 
     try:
         check_data(data)

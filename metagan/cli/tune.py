@@ -9,8 +9,8 @@ from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_output, add_resume, add_settings, count
 from metagan.cli.outputs import check_out_folder
 from metagan.cli.train import check_inputs
-from metagan.config import load_config
-from metagan.places import folder_in_data
+from metagan.config.load import load_config
+from metagan.runs.places import folder_in_data
 from metagan.words import command_line
 from tune.config import SearchJobConfig
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from metagan.evaluate.evaluation import ComparisonResult
-from metagan.evaluate.intervals import interval, paired_interval
+from metagan.metrics.intervals import interval, paired_interval
 
 _IN_TABLE = (
     "kid",

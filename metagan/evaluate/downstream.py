@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.augment import Ranges, classical
-from metagan.dataset import DataError, Dataset
+from metagan.config.settings import EvaluateConfig
+from metagan.data.dataset import DataError, Dataset
+from metagan.data.tasks import to_float
 from metagan.evaluate.source_classifier import CLASSIFIER_BATCH, SourceClassifier
-from metagan.networks.classifiers import nearest_centroid, predict, train_classifier
+from metagan.kinds.image.classical import Ranges, classical
+from metagan.kinds.image.classifier import nearest_centroid, predict, train_classifier
 from metagan.seeding import derive_seed, generator
-from metagan.settings import EvaluateConfig
-from metagan.tasks import to_float
 
 Arm = Literal["none", "classical", "generated", "both"]
 ARMS: tuple[Arm, ...] = ("none", "classical", "generated", "both")

@@ -10,8 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from metagan.algorithms import inner_settings
-from metagan.dataset import Dataset
+from metagan.config.settings import EvaluateConfig, InnerConfig, RunConfig
+from metagan.core.algorithms import inner_settings
+from metagan.core.gan import GanPair
+from metagan.core.params import GanParams, params_on
+from metagan.data.dataset import Dataset
 from metagan.devices import choose_device
 from metagan.evaluate.downstream import (
     KINDS,
@@ -25,11 +28,8 @@ from metagan.evaluate.downstream import (
 from metagan.evaluate.gate import BASELINE, Candidate, Choice, ChoiceKey, candidates, choose
 from metagan.evaluate.source_classifier import SourceClassifier
 from metagan.evaluate.target import adapt_to_target, generate_samples
-from metagan.gan import GanPair
 from metagan.metrics.quality import quality
-from metagan.params import GanParams, params_on
 from metagan.seeding import derive_seed
-from metagan.settings import EvaluateConfig, InnerConfig, RunConfig
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metagan.config.settings import EvaluateConfig
 from metagan.evaluate.downstream import Arm, ClassifierKind, Mix
-from metagan.settings import EvaluateConfig
 
 # What each generated arm must beat.
 BASELINE: Mapping[Arm, Arm] = {"generated": "none", "both": "classical"}

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from metagan.core.params import GanParams, Layout, vector_hash
 from metagan.evaluate.downstream import Mix
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -26,7 +27,6 @@ from metagan.evaluate.evaluation import (
 from metagan.evaluate.gate import Candidate, Choice
 from metagan.evaluate.on_test import TestResult, run_test_item
 from metagan.files import sha256_of, write_bytes
-from metagan.params import GanParams, Layout, vector_hash
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

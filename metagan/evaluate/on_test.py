@@ -26,7 +26,7 @@ from metagan.evaluate.downstream import (
 )
 from metagan.evaluate.evaluation import Subject, per_support
 from metagan.evaluate.gate import BASELINE, Choice, choose
-from metagan.evaluate.intervals import interval, paired_interval
+from metagan.metrics.intervals import interval, paired_interval
 from metagan.seeding import derive_seed
 
 

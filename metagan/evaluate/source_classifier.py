@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.augment import classical
-from metagan.checkpoint import read_manifest, read_tensors, write_tensor_folder
-from metagan.dataset import Dataset
+from metagan.config.settings import RunConfig
+from metagan.data.dataset import Dataset
+from metagan.data.tasks import to_float
 from metagan.devices import pinned_threads
+from metagan.kinds.image.classical import classical
+from metagan.kinds.image.classifier import SmallConvNet, predict, train_classifier
 from metagan.metrics.extractor import ClassifierFeatures
-from metagan.networks.classifiers import SmallConvNet, predict, train_classifier
+from metagan.runs.checkpoint import read_manifest, read_tensors, write_tensor_folder
 from metagan.seeding import derive_seed, generator
-from metagan.settings import RunConfig
-from metagan.tasks import to_float
 
 HELD_OUT_SHARE = 0.1
 # Samples in a step of every classifier, this one and a target's: what `evaluate.source_steps`,

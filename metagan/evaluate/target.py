@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.batches import GanBatch, draw_batches
-from metagan.chunk_gradient import prefers_vmap
-from metagan.dataset import DataError
-from metagan.derivatives import autograd_gradient, functional_gradient
+from metagan.config.settings import InnerConfig, TaskConfig
+from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.chunk_gradient import prefers_vmap
+from metagan.core.derivatives import autograd_gradient, functional_gradient
+from metagan.core.gan import GanPair
+from metagan.core.inner_loop import adapt
+from metagan.core.params import PLAYERS, GanParams, Params, detach, map_params
+from metagan.data.dataset import DataError
 from metagan.devices import backward_in_this_thread
-from metagan.gan import GanPair
-from metagan.inner_loop import adapt
-from metagan.params import PLAYERS, GanParams, Params, detach, map_params
-from metagan.samples import warn
+from metagan.kinds.image.samples import warn
 from metagan.seeding import derive_seed, generator
-from metagan.settings import InnerConfig, TaskConfig
 
 # Sets of weights adapted at once: enough to fill one core's vector units, little enough memory.
 SETS_AT_ONCE = 16

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from metagan.kinds.image.classifier import SmallConvNet, batched
 from metagan.metrics.features import Features
-from metagan.networks.classifiers import SmallConvNet, batched
 
 
 class FeatureExtractor(Protocol):

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metagan.config import Config, list_settings
+from metagan.config.load import Config, list_settings
+from metagan.config.yaml import YamlError, format_value, parse_document
 from metagan.report.commands import evaluate_command, repeat_command, report_command_text
 from metagan.report.headline import leak_sentence
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.load import RunFiles
 from metagan.report.tables import Column, Row, table
 from metagan.report.values import pick, plural
-from metagan.strict_yaml import YamlError, format_value, parse_document
 
 _MAX_NOTES = 12
 _MAX_FOLDED = 300

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from metagan.removed import REMOVED
+from metagan.config.removed import REMOVED
+from metagan.config.yaml import format_value
 from metagan.report.load import EVALUATION, Evaluation, RunFiles
 from metagan.report.values import count, plural, records
-from metagan.strict_yaml import format_value
 
 # Initializations that need no other run: the run itself and untrained weights.
 _OWN_INITS = ("run", "scratch")

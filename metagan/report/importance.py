@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from metagan.config.yaml import format_value
 from metagan.report.search_load import SearchedKey, SearchFiles, SearchTrial
 from metagan.report.search_parallel import categories
 from metagan.report.values import finite
-from metagan.strict_yaml import format_value
 
 MIN_TRIALS = 5
 NUM_SHUFFLES = 2000

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.config.yaml import YamlError, parse_document
 from metagan.files import sha256_of
-from metagan.places import check_run
 from metagan.report.values import finite, pick, records
-from metagan.run_folder import RunError, RunFolder
-from metagan.strict_yaml import YamlError, parse_document
+from metagan.runs.places import check_run
+from metagan.runs.run_folder import RunError, RunFolder
 
 EVALUATION = "evaluation.json"
 SPLITS = ("train", "validation", "test")

@@ -1,6 +1,6 @@
 """The page about a run: its sections in order."""
 
-from metagan.config import Config
+from metagan.config.load import Config
 from metagan.report.appendix import commands_section, data_section, settings_section
 from metagan.report.document import Section, document
 from metagan.report.gate import gate_section

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.places import what_it_is
+from metagan.config.yaml import format_value
 from metagan.report.load import flat
 from metagan.report.values import finite, pick, records
-from metagan.run_folder import RunError
-from metagan.strict_yaml import format_value
+from metagan.runs.places import what_it_is
+from metagan.runs.run_folder import RunError
 
 SEARCH = "search.json"
 MAX_KEY = 40  # Letters of a setting's key that are shown.

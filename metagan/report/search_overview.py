@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from metagan.config import Config, list_settings
+from metagan.config.load import Config, list_settings
+from metagan.config.yaml import format_value
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.search_load import MAX_KEY, SearchedKey, SearchFiles
 from metagan.report.search_words import (
@@ -17,7 +18,6 @@ from metagan.report.search_words import (
 )
 from metagan.report.tables import Column, Row, facts, note, table
 from metagan.report.values import SPACE, brief, duration, finite, plural
-from metagan.strict_yaml import format_value
 
 _MAX_VALUE = 120
 

@@ -1,6 +1,6 @@
 """The page about a search: its sections in order."""
 
-from metagan.config import Config
+from metagan.config.load import Config
 from metagan.report.appendix import settings_section
 from metagan.report.document import Section, document
 from metagan.report.html import Child, el

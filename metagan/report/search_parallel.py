@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metagan.config.yaml import format_value
 from metagan.report.axes import Scale
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.plots import told, written_ticks
@@ -15,7 +16,6 @@ from metagan.report.search_load import MAX_KEY, SearchedKey, SearchFiles, Search
 from metagan.report.search_words import measure_of
 from metagan.report.tables import note
 from metagan.report.values import brief, finite, plural
-from metagan.strict_yaml import format_value
 
 NUM_COLOURS = 5
 _ROW = 66  # Pixels from axis to axis.

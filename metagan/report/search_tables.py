@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metagan.config.yaml import format_value
 from metagan.report.axes import Scale
 from metagan.report.html import Child, Html, el, shorten
 from metagan.report.importance import MIN_TRIALS, NUM_SHUFFLES, Importance, importances
@@ -12,7 +13,6 @@ from metagan.report.search_load import MAX_KEY, SearchFiles, SearchTrial
 from metagan.report.search_words import measure_of
 from metagan.report.tables import Column, Row, table
 from metagan.report.values import brief, duration, finite, fixed, plural
-from metagan.strict_yaml import format_value
 
 _SHOWN = 40  # Trials in the table; the rest is folded away.
 _ROW = 25.6  # Pixels of a row of `.dots`: 1.6rem in `style.py`.

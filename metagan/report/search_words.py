@@ -7,7 +7,7 @@ how much better the best settings are.
 from dataclasses import dataclass
 from typing import Literal
 
-from metagan.evaluate.intervals import Interval, paired_interval
+from metagan.metrics.intervals import Interval, paired_interval
 from metagan.report.search_load import SearchFiles
 from metagan.report.values import LARGE, SPACE, fixed, plural, significant
 

@@ -10,8 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.algorithms import check_moves, inner_settings
-from metagan.checkpoint import (
+from metagan.config.settings import GanConfig
+from metagan.config.trained import check_changes
+from metagan.core.algorithms import check_moves, inner_settings
+from metagan.core.gan import GanPair, build_gan
+from metagan.core.params import GanParams
+from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.data.notes import POLARITY, by_weight, for_a_trained_run
+from metagan.data.paths.tree import Parts, TreeFile, read_below, read_tree
+from metagan.data.tasks import to_float, to_uint8
+from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
+from metagan.kinds.image.pictures import grid, png_bytes
+from metagan.kinds.image.reading.collect import Decoded, scale_deep, try_decode
+from metagan.kinds.image.reading.decode import is_picture
+from metagan.kinds.image.reading.looks import check_looks, count_traits
+from metagan.kinds.image.reading.record import Reading
+from metagan.kinds.image.samples import picture_classes, warn
+from metagan.runs.checkpoint import (
     MANIFEST,
     CheckpointError,
     named_tensors,
@@ -19,23 +34,8 @@ from metagan.checkpoint import (
     read_tensors,
     write_tensor_folder,
 )
-from metagan.dataset import ClassRecord, DataError, Dataset
-from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
-from metagan.gan import GanPair, build_gan
-from metagan.params import GanParams
-from metagan.pictures import grid, png_bytes
-from metagan.places import ADAPTED, what_it_is
-from metagan.run_folder import RunError
-from metagan.samples import picture_classes, warn
-from metagan.settings import GanConfig
-from metagan.sources.collect import Decoded, scale_deep, try_decode
-from metagan.sources.decode import is_picture
-from metagan.sources.looks import check_looks, count_traits
-from metagan.sources.notes import POLARITY, by_weight, for_a_trained_run
-from metagan.sources.record import Reading
-from metagan.sources.tree import Parts, TreeFile, read_below, read_tree
-from metagan.tasks import to_float, to_uint8
-from metagan.trained import check_changes
+from metagan.runs.places import ADAPTED, what_it_is
+from metagan.runs.run_folder import RunError
 from metagan.words import counted
 from metagan.workflow.setup import LoadedRun
 
@@ -194,7 +194,7 @@ def adapt_run(
     Args:
         run: The trained run.
         classes: {label: (n, C, H, W) uint8}, such as `read_support` gives; for other pictures see
-            `metagan.samples.picture_classes`.
+            `metagan.kinds.image.samples.picture_classes`.
         steps: Inner steps; None: see `default_steps`.
         seed: Names every draw; None: the run's.
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from metagan.algorithms import inner_settings
+from metagan.core.algorithms import inner_settings
+from metagan.data.tasks import to_float, to_uint8
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.files import write_json
-from metagan.pictures import grid, write_png
+from metagan.kinds.image.pictures import grid, write_png
 from metagan.seeding import derive_seed, generator
-from metagan.tasks import to_float, to_uint8
 from metagan.workflow.setup import LoadedRun
 
 MAX_DOMAINS = 8

@@ -2,12 +2,12 @@
 
 import math
 
-from metagan.algorithms import ALGORITHMS
-from metagan.outer_loop import MetaLearner
-from metagan.settings import RunConfig
-from metagan.sources.inspect import domain_lines, inspect_dataset
-from metagan.sources.notes import first_notes
-from metagan.sources.repeats import Leak, Repeats
+from metagan.config.settings import RunConfig
+from metagan.core.algorithms import ALGORITHMS
+from metagan.core.outer_loop import MetaLearner
+from metagan.data.inspect import domain_lines, inspect_dataset
+from metagan.data.notes import first_notes
+from metagan.data.repeats import Leak, Repeats
 from metagan.words import counted
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.step_log import Reporter

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from metagan.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
-from metagan.config import to_yaml
+from metagan.config.load import to_yaml
+from metagan.config.settings import RunConfig
 from metagan.files import sha256_of, write_bytes
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import RunConfig
+from metagan.runs.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.evaluate import EVALUATION_FILE
 
 R = TypeVar("R", bound=RunConfig)

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from metagan.aggregate import DivergedError
+from metagan.core.aggregate import DivergedError
+from metagan.core.outer_loop import MetaLearner
 from metagan.exits import EXIT_RESOURCES
-from metagan.outer_loop import MetaLearner
-from metagan.run_folder import RunError, RunFolder
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.step_log import StepLog
 
 

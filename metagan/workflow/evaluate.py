@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.dataset import DataError, Dataset
+from metagan.config.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
+from metagan.config.trained import check_changes
+from metagan.core.loop import build_run_gan
+from metagan.core.params import GanParams
+from metagan.data.cache import open_dataset
+from metagan.data.dataset import DataError, Dataset
+from metagan.data.notes import first_notes, for_a_trained_run
+from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
+from metagan.data.tasks import splits_from_names
 from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.downstream import KINDS, draw_target
 from metagan.evaluate.evaluation import (
@@ -24,16 +32,8 @@ from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
-from metagan.params import GanParams
-from metagan.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
-from metagan.sources.cache import open_dataset
-from metagan.sources.detect import detect_source
-from metagan.sources.notes import first_notes, for_a_trained_run
-from metagan.sources.record import Reading
-from metagan.sources.repeats import Leak, find_leak, find_leak_into, find_repeats
-from metagan.tasks import splits_from_names
-from metagan.train import build_run_gan
-from metagan.trained import check_changes
+from metagan.kinds.image.reading.record import Reading
+from metagan.kinds.image.sources.detect import detect_source
 from metagan.workflow.setup import LoadedRun, check_same_data, load_start
 from metagan.workflow.step_log import Reporter
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from metagan.checkpoint import named_tensors
-from metagan.run_folder import RunError
+from metagan.runs.checkpoint import named_tensors
+from metagan.runs.run_folder import RunError
 from metagan.workflow.setup import LoadedRun
 
 SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "onnx": ".onnx"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from metagan.data.tasks import to_uint8
 from metagan.evaluate.target import generate_samples
-from metagan.pictures import Pictures, grid, png_bytes
-from metagan.run_folder import RunError
-from metagan.tasks import to_uint8
+from metagan.kinds.image.pictures import Pictures, grid, png_bytes
+from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import AdaptedGan
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from metagan.algorithms import inner_settings
+from metagan.config.settings import RunConfig
+from metagan.core.algorithms import inner_settings
+from metagan.core.params import GanParams
+from metagan.data.tasks import to_float, to_uint8
 from metagan.evaluate.target import adapt_to_target, generate_samples
-from metagan.params import GanParams
-from metagan.pictures import Pictures, grid
+from metagan.kinds.image.pictures import Pictures, grid
+from metagan.kinds.image.reading.record import Reading
 from metagan.seeding import derive_seed
-from metagan.settings import RunConfig
-from metagan.sources.record import Reading
-from metagan.tasks import to_float, to_uint8
 from metagan.workflow.setup import TrainSetup
 
 NUM_CLASSES = 8

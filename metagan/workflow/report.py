@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from metagan.config import Config
+from metagan.config.load import Config
+from metagan.config.settings import RunConfig
 from metagan.files import write_bytes
 from metagan.report.load import load_run_files
 from metagan.report.page import render
 from metagan.report.search_load import load_search
 from metagan.report.search_page import render_search
-from metagan.run_folder import RunError
-from metagan.settings import RunConfig
+from metagan.runs.run_folder import RunError
 
 
 def write_report(run: Path, out: Path, *, config_model: type[Config] = RunConfig) -> Path:

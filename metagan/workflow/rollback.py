@@ -7,11 +7,11 @@ depend on who was interrupted when, and a run that is resumed comes to the same 
 
 from collections.abc import Callable
 
-from metagan.aggregate import DivergedError
-from metagan.checkpoint import load_checkpoint
-from metagan.outer_loop import LearnerState, MetaLearner
-from metagan.run_folder import RunFolder
-from metagan.settings import RunConfig
+from metagan.config.settings import RunConfig
+from metagan.core.aggregate import DivergedError
+from metagan.core.outer_loop import LearnerState, MetaLearner
+from metagan.runs.checkpoint import load_checkpoint
+from metagan.runs.run_folder import RunFolder
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.step_log import StepLog, rollback_step
 

@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.algorithms import inner_settings
-from metagan.checkpoint import (
+from metagan.config.load import load_config
+from metagan.config.settings import DataConfig, InnerConfig, RunConfig
+from metagan.config.trained import other_networks
+from metagan.core.algorithms import inner_settings
+from metagan.core.gan import GanPair
+from metagan.core.loop import WorkerSpec, build_run_gan
+from metagan.core.params import GanParams, Layout
+from metagan.core.probe import check_derivatives
+from metagan.data.cache import open_dataset
+from metagan.data.dataset import DataError, Dataset
+from metagan.data.repeats import Leak, Repeats, find_leak, find_repeats
+from metagan.data.tasks import DatasetTasks, Splits, make_splits, splits_from_names
+from metagan.kinds.image.reading.record import Reading, median_level
+from metagan.runs.checkpoint import (
     CheckpointError,
     load_best,
     params_from_named,
     read_tensors,
 )
-from metagan.config import load_config
-from metagan.dataset import DataError, Dataset
-from metagan.gan import GanPair
-from metagan.params import GanParams, Layout
-from metagan.places import check_run
-from metagan.probe import check_derivatives
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import DataConfig, InnerConfig, RunConfig
-from metagan.sources.cache import open_dataset
-from metagan.sources.record import Reading, median_level
-from metagan.sources.repeats import Leak, Repeats, find_leak, find_repeats
-from metagan.tasks import DatasetTasks, Splits, make_splits, splits_from_names
-from metagan.train import WorkerSpec, build_run_gan
-from metagan.trained import other_networks
+from metagan.runs.places import check_run
+from metagan.runs.run_folder import RunError, RunFolder
 
 
 @dataclass(frozen=True)

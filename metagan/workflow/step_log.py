@@ -8,16 +8,16 @@ from typing import Protocol, Self
 
 import torch
 
-from metagan.aggregate import DivergedError
-from metagan.checkpoint import delete_checkpoint, list_checkpoints, mark_best, save_checkpoint
-from metagan.chunks import EpisodeFailure
-from metagan.outer_loop import MetaLearner
-from metagan.params import GanParams
-from metagan.pictures import write_png
-from metagan.run_folder import RunError, RunFolder, WriteError
-from metagan.settings import RunConfig
-from metagan.storage import RunStorage, StorageError
-from metagan.train import StepRecord
+from metagan.config.settings import RunConfig
+from metagan.core.aggregate import DivergedError
+from metagan.core.chunks import EpisodeFailure
+from metagan.core.loop import StepRecord
+from metagan.core.outer_loop import MetaLearner
+from metagan.core.params import GanParams
+from metagan.kinds.image.pictures import write_png
+from metagan.runs.checkpoint import delete_checkpoint, list_checkpoints, mark_best, save_checkpoint
+from metagan.runs.run_folder import RunError, RunFolder, WriteError
+from metagan.runs.storage import RunStorage, StorageError
 from metagan.workflow.previews import Preview, preview
 from metagan.workflow.scalars import Scalars
 from metagan.workflow.setup import TrainSetup
@@ -76,7 +76,7 @@ class StepLog:
             setup: Its data and networks.
             reporter: Gets progress and warnings.
             first_step: Outer steps done before.
-            arithmetic: By which rounding they were computed (`metagan.arithmetic`), if known.
+            arithmetic: By which rounding they were computed (`metagan.core.arithmetic`), if known.
             storage: Gets a copy of every checkpoint.
             on_checkpoint: Called after every checkpoint.
         """
@@ -171,7 +171,7 @@ class StepLog:
         failures: Sequence[EpisodeFailure],
         events: Sequence[Mapping[str, object]],
     ) -> None:
-        """Log what happened in a step that raised; see `metagan.train.OnFailedStep`."""
+        """Log what happened in a step that raised; see `metagan.core.loop.OnFailedStep`."""
         if self._folder.has_steps():  # Else the start has failed, and leaves nothing.
             with contextlib.suppress(OSError):  # The step's own error is to be told.
                 self._log_failures(step, failures, events)

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from metagan.algorithms import outer_settings
-from metagan.checkpoint import load_newest, set_aside
-from metagan.config import changed_settings, load_config, to_yaml
-from metagan.devices import choose_device, pinned_threads
-from metagan.outer_loop import MetaLearner
-from metagan.places import folder_in_data
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import RunConfig
-from metagan.sources.repeats import find_repeats
-from metagan.storage import Pulled, RunStorage, StorageError
-from metagan.train import (
+from metagan.config.load import changed_settings, load_config, to_yaml
+from metagan.config.settings import RunConfig
+from metagan.core.algorithms import outer_settings
+from metagan.core.loop import (
     ChunkWorker,
     EpisodeRunner,
     LocalRunner,
     WorkerSpec,
     meta_train,
 )
+from metagan.core.outer_loop import MetaLearner
+from metagan.data.repeats import find_repeats
+from metagan.devices import choose_device, pinned_threads
+from metagan.runs.checkpoint import load_newest, set_aside
+from metagan.runs.places import folder_in_data
+from metagan.runs.run_folder import RunError, RunFolder
+from metagan.runs.storage import Pulled, RunStorage, StorageError
 from metagan.workflow.announcement import announce, tell_of_idle_workers
 from metagan.workflow.ending import (
     end_logged,

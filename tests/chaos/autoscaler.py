@@ -17,7 +17,7 @@ from pathlib import Path
 
 import ray
 
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
 from tests.chaos.campaign import SETTINGS, log_of, steps_logged, weights_of
 from tests.chaos.hosts import wait_until
 from tests.cluster.simulated import own_environment

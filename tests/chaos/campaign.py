@@ -32,8 +32,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from metagan.checkpoint import read_pointer
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
+from metagan.runs.checkpoint import read_pointer
 from tests.chaos.calls import OF_DRIVERS, failing, injected
 from tests.chaos.nodes import CPUS_PER_NODE, NUM_NODES, Nodes, hit
 from tests.cluster.simulated import own_environment

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
 from tests.chaos.bad_link import why_no_tap
 from tests.chaos.campaign import SETTINGS
 from tests.chaos.nodes import episode_workers

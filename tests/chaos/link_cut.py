@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from metagan.checkpoint import read_pointer
+from metagan.runs.checkpoint import read_pointer
 from tests.chaos.campaign import log_of, steps_logged, weights_of
 from tests.chaos.hosts import Hosts, reference_run, wait_until
 

@@ -13,7 +13,7 @@ from cluster.config import JobConfig
 from cluster.doctor_nodes import Finding
 from metagan.cli.app import run_cli
 from metagan.cli.options import load, load_data, load_run, override
-from metagan.config import ConfigError, load_config
+from metagan.config.load import ConfigError, load_config
 from tests.doors import open_door
 from tests.helpers import bars, write_pictures
 
@@ -95,10 +95,10 @@ def test_a_path_says_that_no_glyphs_are_meant(path, overrides, source, expected)
 def test_settings_may_stand_where_inspect_expects_a_path(monkeypatch, capsys):
     shown = []
     monkeypatch.setattr(
-        "metagan.sources.registry.load_dataset", lambda data: shown.append(data) or bars()
+        "metagan.data.registry.load_dataset", lambda data: shown.append(data) or bars()
     )
-    monkeypatch.setattr("metagan.sources.inspect.inspect_dataset", lambda _dataset: None)
-    monkeypatch.setattr("metagan.sources.inspect.format_summary", lambda _summary, _width: "none")
+    monkeypatch.setattr("metagan.data.inspect.inspect_dataset", lambda _dataset: None)
+    monkeypatch.setattr("metagan.data.inspect.format_summary", lambda _summary, _width: "none")
     assert run_cli(["data", "inspect", "data.image_size=16"]) == 0
     assert (shown[0].source, shown[0].image_size) == ("glyphs", 16)
     text = "- 16 of 16 classes have the 10 samples of an episode (task.shots 5 + task.num_query 5)"
@@ -111,7 +111,7 @@ def test_prepared_data_are_the_same_data(pictures, tmp_path, capsys):
     line = ["data", "prepare", str(pictures), str(out), "data.image_size=16"]
     assert run_cli(line) == 0
     assert "wrote 12 samples of 4 classes in 2 domains" in capsys.readouterr().out
-    from metagan.sources.registry import load_dataset
+    from metagan.data.registry import load_dataset
 
     settings = ["data.image_size=16", override("data.path", pictures)]
     before = load_config(JobConfig, None, [*settings, "data.source=image_folder"]).config
@@ -216,7 +216,7 @@ def test_what_sources_log_reaches_the_user_once(capsys):
     from metagan.cli.app import _logged_to
     from metagan.cli.console import Console
 
-    log = logging.getLogger("metagan.sources.cache")
+    log = logging.getLogger("metagan.data.cache")
     with Console() as console, _logged_to(console):
         for _ in range(2):
             log.info("using data prepared on %s", "Monday")

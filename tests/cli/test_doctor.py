@@ -24,7 +24,7 @@ from cluster.doctor import (
 from cluster.doctor_nodes import _check_node, check_cluster, check_likeness
 from cluster.probe import _ahead, host_report, storage_error
 from metagan.cli.app import run_cli
-from metagan.settings import CheckpointConfig
+from metagan.config.settings import CheckpointConfig
 
 
 def by_level(findings):

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from metagan.config import to_yaml
+from metagan.config.load import to_yaml
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import local_runner, train_run
 from tests.cluster.ray_for_tests import bars_config

@@ -7,9 +7,9 @@ import pytest
 from cluster.connect import RaySession
 from cluster.opening import open_ray_runner
 from cluster.runner import RayRunner
+from metagan.core.loop import ChunkWorker, LocalRunner
+from metagan.core.params import Vector
 from metagan.devices import choose_device
-from metagan.params import Vector
-from metagan.train import ChunkWorker, LocalRunner
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_run

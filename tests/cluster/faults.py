@@ -18,9 +18,9 @@ import torch
 
 from cluster.ledger import Ledger, Verdict
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
-from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_hash
-from metagan.tasks import DatasetTasks, Episode, EpisodeKey
+from metagan.core.chunks import ChunkKey, ChunkReport
+from metagan.core.params import Vector, vector_hash
+from metagan.data.tasks import DatasetTasks, Episode, EpisodeKey
 
 Kind = Literal[
     "kill",

@@ -12,10 +12,10 @@ from ray.cluster_utils import Cluster
 from cluster.config import ClusterConfig
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
-from metagan.chunks import ChunkKey, ChunkReport
+from metagan.core.chunks import ChunkKey, ChunkReport
+from metagan.core.loop import ChunkWorker, LocalRunner, plan_step
+from metagan.core.params import Vector
 from metagan.devices import choose_device
-from metagan.params import Vector
-from metagan.train import ChunkWorker, LocalRunner, plan_step
 from tests.cluster.simulated import inputs, tell
 from tests.helpers import take_memory, used_memory
 

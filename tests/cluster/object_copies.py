@@ -15,9 +15,9 @@ from ray.cluster_utils import Cluster
 from cluster.config import ClusterConfig
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
-from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_hash
-from metagan.train import plan_step
+from metagan.core.chunks import ChunkKey, ChunkReport
+from metagan.core.loop import plan_step
+from metagan.core.params import Vector, vector_hash
 from tests.cluster.simulated import inputs, tell
 
 NUM_WEIGHTS = 1_000_000

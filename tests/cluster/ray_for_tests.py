@@ -11,8 +11,8 @@ import pytest
 
 from cluster.config import ClusterConfig
 from cluster.connect import RaySession, ray_session
-from metagan.settings import RunConfig
-from metagan.sources.arrow import prepare as prepare_arrow
+from metagan.config.settings import RunConfig
+from metagan.data.arrow import prepare as prepare_arrow
 from metagan.workflow.setup import TrainSetup, prepare
 from tests.helpers import bars, tiny_config
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from cluster.config import ClusterConfig
 from cluster.runner import RayRunner
-from metagan.aggregate import aggregate
-from metagan.chunks import ChunkKey
-from metagan.outer_loop import MetaLearner
-from metagan.params import Vector
-from metagan.settings import AlgorithmConfig
-from metagan.train import (
+from metagan.config.settings import AlgorithmConfig
+from metagan.core.aggregate import aggregate
+from metagan.core.chunks import ChunkKey
+from metagan.core.loop import (
     EpisodeRunner,
     RunnerStats,
     StepRecord,
     meta_train,
     plan_step,
 )
+from metagan.core.outer_loop import MetaLearner
+from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 
 

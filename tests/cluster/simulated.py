@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metagan.params import Vector
-from metagan.train import WorkerSpec
+from metagan.core.loop import WorkerSpec
+from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 from tests.conftest import REPOSITORY
 

@@ -20,7 +20,7 @@ from cluster.connect import _explain_failed_join, ray_session
 from cluster.doctor_nodes import check_cluster
 from cluster.errors import ClusterError
 from cluster.jobs import RayJobs, _explain
-from metagan.config import load_config
+from metagan.config.load import load_config
 from tests.cluster.test_connect import listening
 
 DASHBOARD, OWN = "http://10.0.0.5:8265", "10.0.0.5:6379"

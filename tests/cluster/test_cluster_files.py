@@ -14,7 +14,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.config import JobConfig
 from metagan.cli.app import build_parser
-from metagan.config import load_config
+from metagan.config.load import load_config
 from tests.conftest import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples" / "clusters"

@@ -5,11 +5,11 @@ import pytest
 import ray
 
 from cluster.runner import RayRunner
-from metagan.aggregate import aggregate
-from metagan.params import Vector
-from metagan.train import (
+from metagan.core.aggregate import aggregate
+from metagan.core.loop import (
     LocalRunner,
 )
+from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Fault, Script
 from tests.cluster.runs import (

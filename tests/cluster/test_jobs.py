@@ -20,7 +20,7 @@ import pytest
 
 from metagan.cli.app import run_cli
 from metagan.cli.console import Console
-from metagan.sources.arrow import prepare as prepare_arrow
+from metagan.data.arrow import prepare as prepare_arrow
 from tests.helpers import TINY_SETTINGS, bars, files_with
 
 pytestmark = [

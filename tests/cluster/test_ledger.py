@@ -5,9 +5,9 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.ledger import Ledger
-from metagan.chunks import ChunkKey, ChunkReport
-from metagan.params import Vector, vector_hash
-from metagan.tasks import EpisodeKey
+from metagan.core.chunks import ChunkKey, ChunkReport
+from metagan.core.params import Vector, vector_hash
+from metagan.data.tasks import EpisodeKey
 
 GRADIENT = np.arange(4, dtype=np.float32)
 HASH = vector_hash(GRADIENT)

@@ -17,8 +17,8 @@ from cluster.arrivals import Answer
 from cluster.opening import open_ray_runner
 from cluster.reduction import Reductions, SumReport, add_up
 from cluster.runner import RayRunner
-from metagan.params import Vector, vector_hash
-from metagan.wire import Sent
+from metagan.core.params import Vector, vector_hash
+from metagan.core.wire import Sent
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker
 from tests.cluster.runs import chunks_of, kinds, settings, start_vector, trained, update_of

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.connect import wait_for_some
 from cluster.opening import open_ray_runner
-from metagan.params import Vector
+from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 from tests.cluster.faults import SLOW_S, Fault, Script, faulty_worker
 from tests.cluster.runs import (

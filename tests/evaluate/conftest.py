@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from metagan.dataset import Dataset
+from metagan.config.settings import EvaluateConfig
+from metagan.core.loop import build_run_gan
+from metagan.core.params import GanParams
+from metagan.data.dataset import Dataset
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.source_classifier import SourceClassifier, train_source_classifier
-from metagan.params import GanParams
-from metagan.settings import EvaluateConfig
-from metagan.train import build_run_gan
 from tests.helpers import bars, tiny_config
 
 CONFIG = EvaluateConfig(

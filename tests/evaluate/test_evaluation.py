@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metagan.dataset import DataError, Dataset
+from metagan.data.dataset import DataError, Dataset
 from metagan.evaluate.downstream import ARMS, KINDS, Mix, arm_accuracy, draw_target
 from metagan.evaluate.evaluation import (
     Subject,

@@ -1,8 +1,8 @@
 """The gate uses generated samples only where they helped on validation."""
 
+from metagan.config.settings import EvaluateConfig
 from metagan.evaluate.downstream import Mix
 from metagan.evaluate.gate import Candidate, candidates, choose
-from metagan.settings import EvaluateConfig
 
 A, B = Candidate(0, Mix(0.25, 20)), Candidate(20, Mix(0.5, 20))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from metagan.core.params import GanParams, map_params
 from metagan.evaluate.downstream import KINDS
 from metagan.evaluate.evaluation import (
     ComparisonItem,
@@ -20,7 +21,6 @@ from metagan.evaluate.evaluation import (
 from metagan.evaluate.gate import BASELINE
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.on_test import TestItem, run_test_item
-from metagan.params import GanParams, map_params
 from tests.helpers import bars
 
 VALIDATION = [ValidationItem(repetition, 3, 0, baselines=True) for repetition in range(2)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from metagan.dataset import Dataset
+from metagan.data.dataset import Dataset
 from metagan.evaluate.source_classifier import kept_source_classifier
 from tests.helpers import tiny_config
 

@@ -5,20 +5,20 @@ import dataclasses
 import pytest
 import torch
 
-from metagan.batches import draw_batches
-from metagan.derivatives import autograd_gradient
+from metagan.config.settings import GanConfig, InnerConfig, TaskConfig
+from metagan.core.batches import draw_batches
+from metagan.core.derivatives import autograd_gradient
+from metagan.core.gan import GanPair, build_gan
+from metagan.core.inner_loop import adapt
+from metagan.core.params import GanParams
+from metagan.data.tasks import to_float
 from metagan.evaluate.target import (
     SCORED_AGAINST,
     AdaptedTarget,
     adapt_to_target,
     generate_samples,
 )
-from metagan.gan import GanPair, build_gan
-from metagan.inner_loop import adapt
-from metagan.params import GanParams
 from metagan.seeding import derive_seed
-from metagan.settings import GanConfig, InnerConfig, TaskConfig
-from metagan.tasks import to_float
 from tests.helpers import bars
 
 INNER = InnerConfig(lr=0.05, optimizer="sgd")

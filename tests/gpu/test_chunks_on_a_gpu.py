@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from metagan.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
-from metagan.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
-from metagan.chunks import ChunkKey, ChunkResult
-from metagan.cuda_graphs import Recorder
+from metagan.config.settings import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
+from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
+from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
+from metagan.core.chunks import ChunkKey, ChunkResult
+from metagan.core.cuda_graphs import Recorder
+from metagan.core.gan import build_gan
+from metagan.core.loop import ChunkWorker
+from metagan.core.params import Layout, params_on
+from metagan.core.rates import with_rates
+from metagan.data.arrow import prepare as prepare_arrow
+from metagan.data.tasks import meta_batch
 from metagan.devices import choose_device
-from metagan.gan import build_gan
-from metagan.params import Layout, params_on
-from metagan.rates import with_rates
-from metagan.settings import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
-from metagan.sources.arrow import prepare as prepare_arrow
-from metagan.tasks import meta_batch
-from metagan.train import ChunkWorker
 from metagan.workflow.setup import prepare
 from tests.helpers import bars, tiny_config
 from tests.reference.cases import ARCHITECTURES, gan_settings, make_source, perturbed

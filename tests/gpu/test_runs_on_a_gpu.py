@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import torch
 
-from metagan.checkpoint import read_pointer
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
+from metagan.runs.checkpoint import read_pointer
 from tests.helpers import TINY_SETTINGS, bars, descendants
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("cuda")]

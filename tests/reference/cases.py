@@ -7,15 +7,15 @@ from typing import NamedTuple, get_args
 import numpy as np
 import torch
 
-from metagan.algorithms import EpisodeInputs, inner_settings
-from metagan.batches import GanBatch, draw_batches
-from metagan.chunk_gradient import episode_draws
-from metagan.chunks import ChunkKey
-from metagan.gan import GanPair, build_gan
-from metagan.params import GanParams, Layout, map_params
-from metagan.rates import with_rates
-from metagan.settings import AdversarialLossName, RunConfig
-from metagan.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
+from metagan.config.settings import AdversarialLossName, RunConfig
+from metagan.core.algorithms import EpisodeInputs, inner_settings
+from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.chunk_gradient import episode_draws
+from metagan.core.chunks import ChunkKey
+from metagan.core.gan import GanPair, build_gan
+from metagan.core.params import GanParams, Layout, map_params
+from metagan.core.rates import with_rates
+from metagan.data.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
 from tests.helpers import bars, tiny_config
 
 #: Every generator family, and every conditioning; not every pair of them.

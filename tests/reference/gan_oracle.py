@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan import rates
-from metagan.batches import GanBatch
-from metagan.gan import GanPair
-from metagan.params import GanParams, Params
-from metagan.settings import GanConfig, InnerConfig
+from metagan.config.settings import GanConfig, InnerConfig
+from metagan.core import rates
+from metagan.core.batches import GanBatch
+from metagan.core.gan import GanPair
+from metagan.core.params import GanParams, Params
 
 
 @dataclass

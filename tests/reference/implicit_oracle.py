@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from metagan.batches import GanBatch
-from metagan.params import GanParams, Params
-from metagan.settings import GanConfig, InnerConfig
+from metagan.config.settings import GanConfig, InnerConfig
+from metagan.core.batches import GanBatch
+from metagan.core.params import GanParams, Params
 from tests.reference import gan_oracle
 from tests.reference.gan_oracle import Players
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from metagan.batches import GanBatch
-from metagan.params import GanParams
+from metagan.core.batches import GanBatch
+from metagan.core.params import GanParams
 
 SIZE = 3
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from cluster.config import JobConfig
-from metagan.algorithms import ALGORITHMS
 from metagan.cli.app import COMMANDS, SHORT, build_parser
-from metagan.config import list_settings
-from metagan.losses import ADVERSARIAL_LOSSES
-from metagan.sources.registry import SOURCES
+from metagan.config.load import list_settings
+from metagan.core.algorithms import ALGORITHMS
+from metagan.core.losses import ADVERSARIAL_LOSSES
+from metagan.data.registry import SOURCES
 from tests.conftest import REPOSITORY
 
 PACKAGES = ("metagan", "cluster", "tune", "benchmarks")
@@ -238,6 +238,6 @@ def test_what_a_text_says_is_in_a_module_is_there() -> None:
 
 def test_a_name_in_the_wrong_module_is_found() -> None:
     known = names_by_module()
-    wrong = ["algorithms.prefers_vmap", "metagan.algorithms.chunk_gradient"]
+    wrong = ["algorithms.prefers_vmap", "metagan.core.algorithms.chunk_gradient"]
     assert misplaced(" ".join(f"`{word}`" for word in wrong), known) == wrong
     assert misplaced("`chunk_gradient.prefers_vmap` `inner.lr` `config.yaml`", known) == []

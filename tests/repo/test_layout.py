@@ -15,7 +15,7 @@ import pytest
 
 import metagan
 from cluster.config import JobConfig
-from metagan.config import load_config
+from metagan.config.load import load_config
 from tests.conftest import REPOSITORY
 from tune.config import SearchJobConfig
 from tune.space import parse_space
@@ -156,7 +156,7 @@ def test_no_file_names_a_folder_of_the_machine_that_it_was_written_on() -> None:
 
 
 def test_the_settings_that_editors_read_are_valid_json() -> None:
-    from metagan.config import json_schema
+    from metagan.config.load import json_schema
 
     schema = json_schema(JobConfig)
     assert json.loads(json.dumps(schema, allow_nan=False))["$defs"].keys() >= {"ClusterConfig"}

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from metagan.config import to_yaml
+from metagan.config.load import to_yaml
+from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.files import write_json
-from metagan.pictures import grid, png_bytes
-from metagan.settings import EvaluateConfig, RunConfig
+from metagan.kinds.image.pictures import grid, png_bytes
 
 CLASSIFIERS = {
     "downstream": "scratch",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from metagan.config.settings import RunConfig
 from metagan.files import finite_or_null, write_json
-from metagan.settings import RunConfig
 
 SPACE = [
     {"key": "inner.lr", "kind": "loguniform", "values": [1e-4, 3e-3], "when": {}, "given": 3e-4},

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from metagan.report.load import load_run_files
-from metagan.run_folder import RunError
+from metagan.runs.run_folder import RunError
 from tests.report.run_files import write_lines, write_run
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from metagan.cli import report
 from metagan.report.style import STYLE
-from metagan.run_folder import RunError
+from metagan.runs.run_folder import RunError
 from metagan.workflow.report import write_report
 from tests.report.pages import HOSTILE, Page, check_opens_offline
 from tests.report.run_files import write_adaptation, write_lines, write_run

@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from metagan.pictures import grid, write_png
+from metagan.kinds.image.pictures import grid, write_png
 from metagan.report.pictures import embed, read_sheet, split_groups
 from tests.report.run_files import sheet
 

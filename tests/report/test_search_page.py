@@ -12,11 +12,11 @@ from scipy import stats
 
 from metagan.cli import tune as tune_command
 from metagan.cli.app import build_parser, run_cli
-from metagan.config import load_config
+from metagan.config.load import load_config
 from metagan.report.search_load import load_search
 from metagan.report.search_overview import fresh_command
 from metagan.report.search_words import headline, outcome_of
-from metagan.run_folder import RunError
+from metagan.runs.run_folder import RunError
 from metagan.workflow.report import write_search_report
 from tests.doors import open_door
 from tests.report.pages import HOSTILE, Page, check_opens_offline

@@ -17,7 +17,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
 from tests.chaos.campaign import isolate
 from tests.conftest import REPOSITORY
 from tests.helpers import bars, take_memory, used_memory

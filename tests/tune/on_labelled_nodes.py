@@ -17,8 +17,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from cluster.errors import ClusterError
-from metagan.config import load_config
-from metagan.sources.arrow import prepare
+from metagan.config.load import load_config
+from metagan.data.arrow import prepare
 from tests.chaos.campaign import isolate
 from tests.helpers import bars
 from tests.tune.faults import Disturbing, left_behind, parent_of, processes

@@ -16,8 +16,8 @@ from typing import Any
 import ray
 from ray.cluster_utils import Cluster
 
-from metagan.config import load_config
-from metagan.sources.arrow import prepare
+from metagan.config.load import load_config
+from metagan.data.arrow import prepare
 from tests.chaos.campaign import isolate
 from tests.helpers import TINY_SETTINGS, bars
 from tests.tune.faults import Disturbing, left_behind, parent_of, process_of, steps_done

@@ -10,10 +10,10 @@ import torch
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 
 from cluster.errors import ClusterError
-from metagan.aggregate import DivergedError
-from metagan.config import ConfigError
-from metagan.dataset import DataError
-from metagan.run_folder import BusyError, RunError, RunFolder, WriteError
+from metagan.config.load import ConfigError
+from metagan.core.aggregate import DivergedError
+from metagan.data.dataset import DataError
+from metagan.runs.run_folder import BusyError, RunError, RunFolder, WriteError
 from tests.tune.faults import Disturbing, kill_at, left_behind, process_of, processes, steps_done
 from tests.tune.test_search import settings, weights
 from tests.workflow.conftest import Quiet

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import ClusterError
-from metagan.config import ConfigError, load_config
+from metagan.config.load import ConfigError, load_config
 from tune.config import SearchJobConfig
 from tune.placement import Placement, _bundles, place_trials
 

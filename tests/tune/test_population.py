@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from cluster.config import JobConfig
-from metagan.config import ConfigError
+from metagan.config.load import ConfigError
+from metagan.data.arrow import prepare
 from metagan.files import finite_or_null
 from metagan.report.search_load import load_search
-from metagan.run_folder import RunFolder
-from metagan.sources.arrow import prepare
+from metagan.runs.run_folder import RunFolder
 from metagan.workflow.report import write_search_report
 from metagan.workflow.setup import prepare as prepare_run
 from metagan.workflow.train import local_runner, train_run

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from metagan.config import load_config
-from metagan.run_folder import RunFolder
-from metagan.sources.arrow import prepare
+from metagan.config.load import load_config
+from metagan.data.arrow import prepare
+from metagan.runs.run_folder import RunFolder
 from tests.conftest import REPOSITORY
 from tests.helpers import TINY_SETTINGS, bars
 from tests.tune.test_population import weights_of_schedule

@@ -13,9 +13,9 @@ from ray import tune as ray_tune
 
 from cluster.config import JobConfig
 from cluster.errors import ClusterError
-from metagan.config import ConfigError, load_config
+from metagan.config.load import ConfigError, load_config
+from metagan.data.arrow import prepare
 from metagan.report.search_load import load_search
-from metagan.sources.arrow import prepare
 from metagan.workflow.report import write_search_report
 from metagan.workflow.setup import load_run
 from tests.helpers import bars, tiny_config

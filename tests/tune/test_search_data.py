@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tune.search
-from metagan.dataset import DataError
-from metagan.sources.arrow import prepare
+from metagan.data.arrow import prepare
+from metagan.data.dataset import DataError
 from tests.helpers import bars, tiny_config
 from tests.workflow.conftest import Quiet
 from tune.config import SearchJobConfig

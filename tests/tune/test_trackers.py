@@ -12,8 +12,8 @@ import pytest
 from ray import cloudpickle
 from ray.tune.logger import JsonLoggerCallback
 
-from metagan.config import ConfigError
-from metagan.sources.arrow import prepare
+from metagan.config.load import ConfigError
+from metagan.data.arrow import prepare
 from tests.helpers import bars
 from tests.tune.test_search import settings
 from tests.workflow.conftest import Quiet

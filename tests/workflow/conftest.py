@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metagan.settings import RunConfig
+from metagan.config.settings import RunConfig
 from metagan.workflow.train import local_runner, train_run
 from tests.doors import shut_doors
 from tests.helpers import tiny_config

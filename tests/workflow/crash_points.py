@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from metagan.checkpoint import read_pointer
+from metagan.runs.checkpoint import read_pointer
 from tests.workflow.conftest import bars_config, run_training
 
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from metagan.cli import demo
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import RunConfig
-from metagan.train import EpisodeRunner, WorkerSpec
+from metagan.config.settings import RunConfig
+from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.demo import claim_folders
 from metagan.workflow.train import local_runner, train_run
 from tests.doors import open_door

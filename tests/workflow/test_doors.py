@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 import metagan
-from metagan.checkpoint import CheckpointError
-from metagan.config import ConfigError
-from metagan.dataset import DataError
+from metagan.config.load import ConfigError
+from metagan.config.settings import RunConfig
+from metagan.config.trained import READ_AGAIN
+from metagan.data.dataset import DataError
 from metagan.evaluate.target import AdaptedTarget
-from metagan.run_folder import RunError
-from metagan.settings import RunConfig
-from metagan.trained import READ_AGAIN
+from metagan.runs.checkpoint import CheckpointError
+from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import build_subject
 from metagan.workflow.setup import LoadedRun
 from tests.helpers import bars

@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metagan.aggregate import DivergedError
-from metagan.checkpoint import list_checkpoints, load_checkpoint
-from metagan.chunks import ChunkKey, ChunkResult, EpisodeFailure
 from metagan.cli.app import run_cli
-from metagan.config import to_yaml
-from metagan.params import GanParams, Vector
+from metagan.config.load import to_yaml
+from metagan.config.settings import RunConfig
+from metagan.core.aggregate import DivergedError
+from metagan.core.chunks import ChunkKey, ChunkResult, EpisodeFailure
+from metagan.core.loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
+from metagan.core.params import GanParams, Vector
 from metagan.report.load import load_run_files
 from metagan.report.training import failures_section
-from metagan.run_folder import RunFolder, WriteError
-from metagan.settings import RunConfig
-from metagan.storage import RunStorage
-from metagan.train import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
+from metagan.runs.checkpoint import list_checkpoints, load_checkpoint
+from metagan.runs.run_folder import RunFolder, WriteError
+from metagan.runs.storage import RunStorage
 from metagan.workflow.setup import TrainSetup, prepare
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tests.doors import open_door
@@ -353,10 +353,10 @@ def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> No
     [
         # A checkpoint is three files, LATEST and BEST besides its manifest: here the second one's
         # third file, its LATEST, its manifest, then the first one's first file.
-        ("metagan.checkpoint.write_bytes", 7, "a checkpoint", 2),
-        ("metagan.checkpoint.write_bytes", 8, "a checkpoint", 4),
-        ("metagan.checkpoint.write_json", 1, "a checkpoint", 2),
-        ("metagan.checkpoint.write_bytes", 0, "a checkpoint", 0),
+        ("metagan.runs.checkpoint.write_bytes", 7, "a checkpoint", 2),
+        ("metagan.runs.checkpoint.write_bytes", 8, "a checkpoint", 4),
+        ("metagan.runs.checkpoint.write_json", 1, "a checkpoint", 2),
+        ("metagan.runs.checkpoint.write_bytes", 0, "a checkpoint", 0),
         ("metagan.workflow.step_log.write_png", 1, "a sheet of samples", 4),
     ],
 )

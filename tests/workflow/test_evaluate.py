@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from metagan.dataset import DataError
+from metagan.config.settings import RunConfig
+from metagan.data.arrow import prepare
+from metagan.data.dataset import DataError
 from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.evaluation import ComparisonItem, ComparisonResult
-from metagan.run_folder import RunError
-from metagan.settings import RunConfig
-from metagan.sources.arrow import prepare
+from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import build_subject
 from metagan.workflow.evaluation_tables import comparison_header, comparison_rows
 from metagan.workflow.setup import load_run

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import metagan
-from metagan.settings import RunConfig
+from metagan.config.settings import RunConfig
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import TrainOutcome, train_run
 from tests.conftest import REPOSITORY

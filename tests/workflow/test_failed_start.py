@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from metagan.dataset import DataError
-from metagan.run_folder import RunError, RunFolder
-from metagan.train import EpisodeRunner, WorkerSpec
+from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.data.dataset import DataError
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.train import local_runner, train_run
 from tests.helpers import tree
 from tests.workflow.conftest import Quiet, bars_config, run_training

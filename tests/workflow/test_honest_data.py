@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from metagan.cli.app import run_cli
-from metagan.config import to_yaml
-from metagan.dataset import DataError
-from metagan.pictures import png_bytes
+from metagan.config.load import to_yaml
+from metagan.config.settings import RunConfig
+from metagan.data.dataset import DataError
+from metagan.kinds.image.pictures import png_bytes
 from metagan.report.headline import headline
-from metagan.run_folder import RunFolder
-from metagan.settings import RunConfig
+from metagan.runs.run_folder import RunFolder
 from metagan.workflow.evaluate import Target, build_subject, leak_of
 from metagan.workflow.setup import load_run, prepare
 from tests.helpers import bars, tiny_config, write_pictures

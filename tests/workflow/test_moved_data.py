@@ -10,10 +10,10 @@ from PIL import Image
 
 from cluster.config import JobConfig
 from metagan.cli.app import run_cli
-from metagan.config import ConfigError, load_config, to_yaml
-from metagan.run_folder import RunError
-from metagan.settings import RunConfig
-from metagan.sources.arrow import prepare
+from metagan.config.load import ConfigError, load_config, to_yaml
+from metagan.config.settings import RunConfig
+from metagan.data.arrow import prepare
+from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import build_subject
 from metagan.workflow.setup import data_record, load_run
 from metagan.workflow.setup import prepare as prepare_run

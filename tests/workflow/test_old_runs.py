@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from metagan.checkpoint import CheckpointError, load_newest, params_from_named
 from metagan.cli.app import run_cli
-from metagan.config import ConfigError, load_config, to_yaml
-from metagan.removed import REMOVED
-from metagan.run_folder import RunFolder
-from metagan.settings import RunConfig
-from metagan.strict_yaml import format_value
+from metagan.config.load import ConfigError, load_config, to_yaml
+from metagan.config.removed import REMOVED
+from metagan.config.settings import RunConfig
+from metagan.config.yaml import format_value
+from metagan.runs.checkpoint import CheckpointError, load_newest, params_from_named
+from metagan.runs.run_folder import RunFolder
 from metagan.workflow.setup import load_run
 from tests.helpers import bars, write_pictures
 from tests.workflow.conftest import bars_config, run_training

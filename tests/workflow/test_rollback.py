@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from metagan.aggregate import DivergedError
-from metagan.checkpoint import list_checkpoints, load_checkpoint
-from metagan.chunks import ChunkKey, ChunkResult
-from metagan.outer_loop import MetaLearner
-from metagan.params import Vector
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import RunConfig
-from metagan.train import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec, meta_train
+from metagan.config.settings import RunConfig
+from metagan.core.aggregate import DivergedError
+from metagan.core.chunks import ChunkKey, ChunkResult
+from metagan.core.loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec, meta_train
+from metagan.core.outer_loop import MetaLearner
+from metagan.core.params import Vector
+from metagan.runs.checkpoint import list_checkpoints, load_checkpoint
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.setup import prepare
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tests.runs import assert_equal_runs

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from metagan.checkpoint import CheckpointError
-from metagan.dataset import DataError
-from metagan.run_folder import RunError
-from metagan.settings import RunConfig
-from metagan.sources.cache import open_dataset
+from metagan.config.settings import RunConfig
+from metagan.data.cache import open_dataset
+from metagan.data.dataset import DataError
+from metagan.runs.checkpoint import CheckpointError
+from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import Target, build_subject
 from metagan.workflow.setup import load_run, prepare
 from metagan.workflow.train import new_learner

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from metagan.run_folder import RunError
-from metagan.storage import RunStorage, StorageError
+from metagan.runs.run_folder import RunError
+from metagan.runs.storage import RunStorage, StorageError
 from tests.runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
@@ -126,7 +126,7 @@ def test_a_new_run_does_not_write_over_one_in_the_bucket(
 def test_a_bucket_that_is_not_there_is_an_error_before_training(
     bars_path: Path, tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metagan.storage._FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr("metagan.runs.storage._FIRST_PAUSE_S", 0.0)
     uri = (s3 % "x").replace("s3://runs/", "s3://nowhere/")
     with pytest.raises(RunError, match=r"checkpoint\.storage s3://nowhere/x.*permissions"):
         train(bars_path, tmp_path / "run", 2, uri)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from metagan.gan import GanPair, build_gan
-from metagan.params import GanParams, map_params
+from metagan.core.gan import GanPair, build_gan
+from metagan.core.params import GanParams, map_params
 from metagan.report.load import load_run_files
 from metagan.report.training import curves_section, failures_section
 from metagan.workflow.symptoms import SPREAD, Symptoms
@@ -51,7 +51,7 @@ def test_samples_that_are_all_the_same_are_told_and_in_the_report(
         gan, init = build_gan(*args, **kwargs)
         return gan, init._replace(generator=map_params(torch.zeros_like, init.generator))
 
-    monkeypatch.setattr("metagan.train.build_gan", collapsed)
+    monkeypatch.setattr("metagan.core.loop.build_gan", collapsed)
     config = bars_config(
         bars_path,
         gan={**GAN, "family": "dcgan", "conditioning": "none"},

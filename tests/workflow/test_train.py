@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from metagan.checkpoint import CheckpointError
 from metagan.cli.app import run_cli
-from metagan.config import load_config
-from metagan.run_folder import RunError, RunFolder
-from metagan.settings import RunConfig
-from metagan.train import ChunkWorker
+from metagan.config.load import load_config
+from metagan.config.settings import RunConfig
+from metagan.core.loop import ChunkWorker
+from metagan.runs.checkpoint import CheckpointError
+from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
 from tests.helpers import tree

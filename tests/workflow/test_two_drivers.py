@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metagan.config import to_yaml
+from metagan.config.load import to_yaml
 from tests.cluster.ray_for_tests import bars_config, bars_run
 from tests.conftest import REPOSITORY
 

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from metagan.checkpoint import CheckpointError
 from metagan.cli.app import run_cli
-from metagan.config import ConfigError
-from metagan.dataset import DataError
-from metagan.run_folder import RunError
-from metagan.settings import RunConfig
-from metagan.sources.record import Reading
+from metagan.config.load import ConfigError
+from metagan.config.settings import RunConfig
+from metagan.data.dataset import DataError
+from metagan.kinds.image.reading.record import Reading
+from metagan.runs.checkpoint import CheckpointError
+from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import adapt_run, load_adapted, read_support, save_adapted
 from metagan.workflow.export import export_onnx, export_safetensors, export_torch
 from metagan.workflow.generate import generate_pictures, write_samples

@@ -1,0 +1,1 @@
+"""Settings: reading them, their fields, and what each affects; needs no torch."""

@@ -1,0 +1,187 @@
+"""What several settings of a run say together: which combinations cannot be, and the fix of each.
+
+A bound of a single setting stands beside it, in `metagan.config.settings`.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # The settings themselves import this module.
+    from metagan.config.settings import DataConfig, GanConfig, RunConfig, TaskConfig
+
+# Algorithms that differentiate through the inner loop.
+THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
+# Those whose query loss may be taken after every inner step, and that can start as first order.
+QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
+SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
+# Those whose meta-gradient is how far the inner loop has moved the weights.
+BY_DISPLACEMENT = ("reptile", "average")
+# Settings of the built-in data alone.
+GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
+
+
+def disagreements(run: "RunConfig") -> Iterator[str]:
+    """A line per contradiction between the settings: the settings, their values and the fix."""
+    yield from _conditioning(run.gan, run.task)
+    yield from _algorithm(run)
+    yield from _data(run.data)
+    if run.warmup.steps > run.outer.steps:
+        yield f"warmup.steps is {run.warmup.steps}, more than outer.steps {run.outer.steps}"
+
+
+def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
+    """What the generator is given, against the tasks and its own network."""
+    if gan.conditioning == "none" and task.unit == "domain":
+        yield (
+            "gan.conditioning none needs task.unit class: an unconditional generator cannot "
+            "tell the classes of a domain apart; set gan.conditioning sample or task.unit class"
+        )
+    if gan.conditioning == "label" and task.unit == "class":
+        yield (
+            "gan.conditioning label numbers the classes of a domain, so it needs task.unit "
+            "domain; set that, or gan.conditioning none for single classes"
+        )
+    elif gan.conditioning == "label" and task.ways > gan.num_labels:
+        yield (
+            f"task.ways is {task.ways}, more than gan.num_labels {gan.num_labels}; lower the one "
+            "or raise the other"
+        )
+    if gan.conditioning != "sample" and gan.family == "flow":
+        yield (
+            "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
+            "set gan.family dcgan or residual"
+        )
+    if gan.reconstruction > 0 and gan.conditioning != "sample":
+        yield (
+            f"gan.reconstruction is {gan.reconstruction}, but with gan.conditioning "
+            f"{gan.conditioning} there is no sample to reconstruct; set it to 0 or "
+            "gan.conditioning sample"
+        )
+
+
+def _algorithm(run: "RunConfig") -> Iterator[str]:
+    """What is asked of an algorithm that it cannot do."""
+    name = run.algorithm.name
+    if run.inner.learn_rates != "none" and name not in THROUGH_INNER_LOOP:
+        yield (
+            f"inner.learn_rates is {run.inner.learn_rates}, but algorithm.name {name} cannot learn "
+            f"rates; use {', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
+        )
+    yield from _what_moves(run)
+    for setting, value, able, why in (
+        (
+            "algorithm.multi_step",
+            run.algorithm.multi_step,
+            QUERY_LOSS_AT_EVERY_STEP,
+            "has no query loss after each inner step",
+        ),
+        (
+            "algorithm.second_order_from",
+            run.algorithm.second_order_from,
+            SECOND_ORDER,
+            "has no second order to switch to",
+        ),
+    ):
+        if value and name not in able:
+            yield (
+                f"{setting} is {value}, but algorithm.name {name} {why}; set it to 0, or use "
+                f"{', '.join(able)}"
+            )
+    if name == "average":
+        yield from _average(run)
+    if name == "imaml" and run.inner.proximal == 0:
+        yield (
+            "inner.proximal is 0, but algorithm.name imaml solves an inner loop that the proximal "
+            "term holds near the initialization; set it above 0, or null for 2"
+        )
+    if name == "imaml" and run.inner.discriminator_lr_scale == 0:
+        yield (
+            "inner.discriminator_lr_scale is 0, but algorithm.name imaml solves for all that the "
+            "inner loop moves; to freeze the discriminator set inner.discriminator_moves none"
+        )
+
+
+def _average(run: "RunConfig") -> Iterator[str]:
+    """One outer step that has to end at the mean of all adapted weights."""
+    if run.outer.steps != run.warmup.steps + 1:
+        yield (
+            f"outer.steps is {run.outer.steps}, but algorithm.name average fine-tunes on every "
+            f"source task in one outer step after the warm-up; set it to {run.warmup.steps + 1}"
+        )
+    if run.outer.rollbacks:
+        yield (
+            f"outer.rollbacks is {run.outer.rollbacks}, but algorithm.name average takes one step "
+            "of a fixed size; set it to 0"
+        )
+    if run.outer.staleness:
+        yield (
+            f"outer.staleness is {run.outer.staleness}, but algorithm.name average fine-tunes from "
+            "where the warm-up has ended, not from before; set it to 0"
+        )
+    if run.outer.max_episode_norm is not None:
+        yield (
+            f"outer.max_episode_norm is {run.outer.max_episode_norm:g}, but algorithm.name average "
+            "is the mean over all source tasks; set it to null"
+        )
+
+
+def _what_moves(run: "RunConfig") -> Iterator[str]:
+    """Weights that neither adapt nor are learned."""
+    name = run.algorithm.name
+    if name == "joint":
+        return
+    if run.inner.generator_moves == run.inner.discriminator_moves == "none":
+        yield (
+            f"inner.generator_moves and inner.discriminator_moves are none, so that nothing adapts "
+            f"and algorithm.name {name} has nothing to learn from; set one of them to all, or use "
+            "algorithm.name joint"
+        )
+    elif name in BY_DISPLACEMENT and not run.warmup.steps and run.outer.init_from is None:
+        for player in ("generator", "discriminator"):
+            if getattr(run.inner, f"{player}_moves") == "none":
+                yield (
+                    f"inner.{player}_moves is none, and algorithm.name {name} learns only what its "
+                    "inner loop moves: that player would stay untrained; set warmup.steps above 0, "
+                    f"outer.init_from, or inner.{player}_moves all"
+                )
+        if run.inner.discriminator_lr_scale == 0 and run.inner.discriminator_moves != "none":
+            yield (
+                f"inner.discriminator_lr_scale is 0, and algorithm.name {name} learns only what "
+                "its inner loop moves: the discriminator would stay untrained; set warmup.steps "
+                "above 0, outer.init_from, or a scale above 0"
+            )
+
+
+def _data(data: "DataConfig") -> Iterator[str]:
+    """What is read, and how it is divided."""
+    if data.image_size % 4:
+        yield (
+            f"data.image_size is {data.image_size}; it must be a multiple of 4 "
+            "(the networks halve it twice)"
+        )
+    if data.validation_fraction + data.test_fraction >= 1:
+        yield (
+            f"data.validation_fraction {data.validation_fraction:g} and data.test_fraction "
+            f"{data.test_fraction:g} leave nothing to train on; make their sum less than 1"
+        )
+    if data.source != "glyphs" and data.path is None:
+        yield f"data.source {data.source} needs data.path"
+    if data.source == "glyphs" and data.path is not None:
+        yield (
+            f"data.path is {data.path}, but data.source glyphs is built in and reads no files; set "
+            "data.source auto to read that path, or data.path null to draw glyphs"
+        )
+    if data.source != "glyphs":
+        yield from _glyphs_only(data)
+
+
+def _glyphs_only(data: "DataConfig") -> Iterator[str]:
+    """Settings of the built-in data, given for data that are read."""
+    for name in GLYPHS_ONLY:
+        value, usual = getattr(data, name), type(data).model_fields[name].default
+        # A run's file holds every setting, so that only another value says that it was asked for.
+        if value != usual:
+            yield (
+                f"data.{name} is {value}, but it is for data.source glyphs alone, and data.source "
+                f"is {data.source}; leave it out, or set it to {'null' if usual is None else usual}"
+            )

@@ -1,0 +1,1 @@
+"""The mathematics: players, inner loop, meta-gradients, outer loop."""

@@ -1,0 +1,386 @@
+"""The table of meta-learning algorithms: from an episode to its meta-gradient.
+
+The outer optimizer treats all rules alike; `metagan.core.chunk_gradient` applies one to a chunk.
+
+Shapes: E episodes in a chunk, P weights of both players.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from metagan.config.settings import InnerConfig, OuterConfig, RateKind, RunConfig
+from metagan.core.batches import GanBatch
+from metagan.core.derivatives import (
+    EpisodeGradient,
+    Metrics,
+    PartialGradient,
+    PlayerLosses,
+)
+from metagan.core.flat_game import flatten_game, inner_field, players_of
+from metagan.core.gan import GanPair
+from metagan.core.implicit import implicit_gradient
+from metagan.core.inner_loop import Adapted, StepGradients, adapt
+from metagan.core.params import PLAYERS, GanParams, Params, map_params
+from metagan.core.rates import moves, parts_of
+
+
+@dataclass(frozen=True)
+class EpisodeInputs:
+    """An episode as the estimators see it: every draw made, S inner steps in front.
+
+    Attributes:
+        support: Batches of the support half.
+        query: Batches of the query half; the last one also measures the outer loss.
+        outer_step: Decides when `joint` applies its lazy penalties, and how far the query loss has
+            narrowed to the last inner step.
+    """
+
+    support: GanBatch
+    query: GanBatch
+    outer_step: int = 0
+
+
+Estimate = tuple[GanParams, dict[str, Tensor]]
+Estimator = Callable[[GanPair, GanParams, EpisodeInputs, RunConfig, EpisodeGradient], Estimate]
+
+
+@dataclass(frozen=True)
+class MetaAlgorithm:
+    """A row of the table.
+
+    Attributes:
+        estimator: (gan, init, inputs, config, gradient) -> (meta-gradient, metrics).
+        adapts: Whether episodes are adapted to one by one; if not, a chunk is one pooled batch.
+        summary: One line for help and reports.
+        second_order: Whether every operation of the networks needs a second derivative.
+        moves: What the inner loop moves where the settings say "all".
+        learn_rates: Which inner rates it learns where the settings say "none".
+        proximal: Weight of the inner loop's proximal term where the settings leave it open.
+        every_task: Whether an outer step takes every training task once, and the initialization
+            becomes the mean of what they are adapted to.
+        reads_query: Whether the query half is used.
+    """
+
+    estimator: Estimator
+    adapts: bool
+    summary: str
+    second_order: bool = False
+    moves: str = "all"
+    learn_rates: RateKind = "none"
+    proximal: float = 0.0
+    every_task: bool = False
+    reads_query: bool = True
+
+
+def reptile(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """The displacement `init - adapted`, which points as a gradient does.
+
+    Source: Nichol et al. 2018, arXiv:1803.02999, Algorithm 1; for GANs FIGR (Clouatre and
+    Demers 2019, arXiv:1901.02199). The query half is not used.
+    """
+    adapted = adapt(gan, init, inputs.support, inner_settings(config), gradient=gradient)
+    moved = GanParams(
+        *(
+            map_params(torch.sub, before, after)
+            for before, after in zip(init, adapted.params, strict=True)
+        )
+    )
+    return moved, adapted.losses
+
+
+def fomaml(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """Each player's query gradient at its adapted weights.
+
+    Source: first-order MAML (Finn et al. 2017, arXiv:1703.03400, section 5.2). The generator's
+    query loss is scored by a discriminator adapted on the query half, as in DAWSON (Liang et al.
+    2020, arXiv:2001.00576), or by the support-adapted one (`algorithm.generator_critic`).
+    """
+    adapted = _adapt(gan, init, inputs, config, gradient)
+    query = inputs.query.step(-1)
+    total, losses = _zeros(init), dict(adapted.losses)
+    for weight, (at, critic) in _weighted_path(adapted, inputs, config):
+        step = StepGradients(gan, at.generator, query, gradient)
+        d_grad, losses["loss_d_query"] = step.discriminator(at.discriminator, penalty_scale=1.0)
+        g_grad, losses["loss_g_query"] = step.generator(critic)
+        add = partial(torch.add, alpha=weight)
+        total = total._replace(
+            generator=map_params(add, total.generator, g_grad),
+            discriminator=map_params(add, total.discriminator, d_grad),
+        )
+    return total, losses
+
+
+def maml(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """The derivative of each player's query loss through the inner loop, to its own initialization.
+
+    Source: Finn et al. 2017, arXiv:1703.03400, equation 1 and section 3. The losses are those of
+    `fomaml`. An inner step is a partial derivative there and here; the outer one is total, so a
+    player's derivative also runs through what its weights did to the other player's steps.
+    """
+
+    def outcome(at_init: GanParams, inner: PartialGradient) -> tuple[PlayerLosses, Metrics]:
+        adapted = _adapt(gan, at_init, inputs, config, inner)
+        query = inputs.query.step(-1)
+        g_terms, d_terms, metrics = [], [], dict(adapted.losses)
+        for weight, (at, critic) in _weighted_path(adapted, inputs, config):
+            samples = gan.generate_batch(at.generator, query)
+            g_loss = gan.generator_loss(critic, query, samples)
+            d_loss = gan.discriminator_loss(at.discriminator, query, samples, penalty_scale=1.0)
+            g_terms.append(weight * g_loss)
+            d_terms.append(weight * d_loss)
+            metrics |= {"loss_d_query": d_loss, "loss_g_query": g_loss}
+        return PlayerLosses(torch.stack(g_terms).sum(), torch.stack(d_terms).sum()), metrics
+
+    return gradient.through(outcome, init)
+
+
+def imaml(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """The derivative of each player's query loss at the fixed point that the inner loop is near.
+
+    Source: Rajeswaran et al. 2019, arXiv:1909.04630; see `metagan.core.implicit`. The losses are those
+    of `maml`; the inner losses are those on the last inner batch.
+    """
+    inner = inner_settings(config)
+    adapted = _adapt(gan, init, inputs, config, gradient)
+    metrics = dict(adapted.losses)
+    twin = {} if adapted.critic is None else {"critic": adapted.critic}
+    at = flatten_game(
+        {
+            "generator": adapted.params.generator,
+            "discriminator": adapted.params.discriminator,
+            **twin,
+        }
+    )
+    # One batch: each more would make every step of conjugate gradient as much dearer.
+    support, query = inputs.support.step(-1), inputs.query.step(-1)
+
+    def outcome(at: Params) -> PlayerLosses:
+        players = players_of(at)
+        samples = gan.generate_batch(players["generator"], query)
+        critic = players.get("critic", players["discriminator"])
+        d_loss = gan.discriminator_loss(players["discriminator"], query, samples, penalty_scale=1.0)
+        return PlayerLosses(gan.generator_loss(critic, query, samples), d_loss)
+
+    losses, pull = torch.func.vjp(outcome, at)[:2]
+    one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
+    found = _zeros(init)
+    for player, seen in (
+        ("generator", PlayerLosses(one, zero)),
+        ("discriminator", PlayerLosses(zero, one)),
+    ):
+        slopes, residual = implicit_gradient(
+            partial(inner_field, gan, support, query, inner),
+            at,
+            pull(seen)[0],
+            proximal=inner.proximal or 0.0,
+            steps=config.algorithm.cg_steps,
+        )
+        parts = players_of(slopes)
+        own = parts[player]
+        if player == "discriminator" and "critic" in parts:
+            # The twin starts from the same weights.
+            own = map_params(torch.add, own, parts["critic"])
+        found = found._replace(**{player: own})
+        metrics[f"cg_residual_{player[0]}"] = residual
+    return found, metrics | {
+        "loss_d_query": losses.discriminator,
+        "loss_g_query": losses.generator,
+    }
+
+
+def _adapt(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,
+    gradient: PartialGradient,
+) -> Adapted:
+    """The adapted players, with a twin discriminator where that scores the query loss.
+
+    Those of every inner step whose query loss counts are kept.
+    """
+    twin = config.algorithm.generator_critic == "query"
+    return adapt(
+        gan,
+        init,
+        inputs.support,
+        inner_settings(config),
+        critic_batches=inputs.query if twin else None,
+        gradient=gradient,
+        keep_steps=_counted_steps(inputs, config),
+    )
+
+
+def _weighted_path(
+    adapted: Adapted, inputs: EpisodeInputs, config: RunConfig
+) -> Iterator[tuple[float, tuple[GanParams, Params]]]:
+    """(weight in the query loss, (players, G's critic)) of every inner step that has a weight."""
+    for index, weight in _counted_steps(inputs, config).items():
+        at, critic = adapted.path[index]
+        yield weight, (at, at.discriminator if critic is None else critic)
+
+
+def _counted_steps(inputs: EpisodeInputs, config: RunConfig) -> dict[int, float]:
+    """The inner steps whose query loss counts, with its weight."""
+    steps = len(inputs.support.real) // inner_settings(config).batches_per_step
+    weights = step_weights(config, inputs.outer_step, steps)
+    return {index: weight for index, weight in enumerate(weights) if weight}
+
+
+def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
+    """How much the query loss after each inner step counts, in all 1.
+
+    Source: Antoniou et al. 2019, arXiv:1810.09502, section 4 (multi-step loss): at first all alike,
+    then less and less for all but the last one; here in a straight line to zero at
+    `algorithm.multi_step` outer steps after the warm-up.
+    """
+    span = config.algorithm.multi_step
+    left = max(0.0, 1 - (outer_step - config.warmup.steps) / span) if span else 0.0
+    early = left / steps
+    return [early] * (steps - 1) + [1 - early * (steps - 1)]
+
+
+def work_of_step(config: RunConfig, algorithm: str, outer_step: int) -> Hashable:
+    """What an outer step decides about an estimator's work, beside the numbers it works on.
+
+    Returns:
+        Equal values for outer steps in which the estimator does the same operations with the same
+        constants; None where every outer step has constants of its own, or where the work looks
+        at what it computes, as torch does at eigenvalues.
+    """
+    if config.gan.spectral_norm:
+        return None
+    if not ALGORITHMS[algorithm].adapts:
+        return outer_step % config.gan.penalty_every == 0
+    narrowing = outer_step - config.warmup.steps < config.algorithm.multi_step
+    return None if ALGORITHMS[algorithm].reads_query and narrowing else ()
+
+
+def _zeros(params: GanParams) -> GanParams:
+    return GanParams(*(map_params(torch.zeros_like, part) for part in params))
+
+
+def joint(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,  # noqa: ARG001
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """Ordinary GAN training on pooled samples: the baseline that adaptation must beat.
+
+    Here the first batch holds the pooled samples of a chunk, and penalties apply at every
+    `gan.penalty_every`-th outer step, times that number.
+    """
+    batch, lazy = inputs.support.step(0), gan.config.penalty_every
+    penalty_scale = float(lazy) if inputs.outer_step % lazy == 0 else 0.0
+    step = StepGradients(gan, init.generator, batch, gradient)
+    d_grad, d_loss = step.discriminator(init.discriminator, penalty_scale=penalty_scale)
+    g_grad, g_loss = step.generator(init.discriminator)
+    losses = {"loss_d_first": d_loss, "loss_g_first": g_loss}
+    return _zeros(init)._replace(generator=g_grad, discriminator=d_grad), losses
+
+
+ALGORITHMS: Mapping[str, MetaAlgorithm] = {
+    "reptile": MetaAlgorithm(
+        reptile, True, "displacement of the adapted weights", reads_query=False
+    ),
+    "fomaml": MetaAlgorithm(fomaml, True, "query gradient at the adapted weights"),
+    "maml": MetaAlgorithm(maml, True, "query gradient through the inner loop", second_order=True),
+    # Raghu et al. 2020, arXiv:1909.09157, section 4: MAML whose inner loop moves the head alone.
+    "anil": MetaAlgorithm(
+        maml, True, "maml that adapts heads only", second_order=True, moves="head"
+    ),
+    # Li et al. 2017, arXiv:1707.09835, Algorithm 1.
+    "meta_sgd": MetaAlgorithm(
+        maml,
+        True,
+        "maml that also learns an inner rate for every weight",
+        second_order=True,
+        learn_rates="weight",
+    ),
+    "imaml": MetaAlgorithm(
+        imaml,
+        True,
+        "query gradient by the solved inner loop's implicit derivative",
+        second_order=True,
+        proximal=2.0,
+    ),
+    "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
+    "average": MetaAlgorithm(
+        reptile,
+        True,
+        "mean of models fine-tuned on every source task",
+        every_task=True,
+        reads_query=False,
+    ),
+}
+
+
+def inner_settings(config: RunConfig) -> InnerConfig:
+    """The inner loop's settings, with what the algorithm itself says about it."""
+    row = ALGORITHMS[config.algorithm.name]
+    chosen: dict[str, object] = {
+        name: row.moves
+        for name in ("generator_moves", "discriminator_moves")
+        if getattr(config.inner, name) == "all"
+    }
+    if config.inner.learn_rates == "none":
+        chosen["learn_rates"] = row.learn_rates
+    if config.inner.proximal is None and row.proximal:
+        chosen["proximal"] = row.proximal
+    return config.inner.model_copy(update=chosen)
+
+
+def outer_settings(config: RunConfig) -> OuterConfig:
+    """The outer loop's settings, with what the algorithm itself says about it."""
+    if not ALGORITHMS[config.algorithm.name].every_task:
+        return config.outer
+    # One whole step along the mean displacement ends at the mean of the adapted weights.
+    mean = {"optimizer": "sgd", "lr": 1.0, "anneal": "none", "ema": 0.0, "max_norm": None}
+    return config.outer.model_copy(update=mean)
+
+
+def check_moves(inner: InnerConfig, params: GanParams) -> None:
+    """Refuse patterns that no weight of the player has, which would silently freeze it.
+
+    Raises:
+        ValueError: With the names that there are.
+    """
+    for player in PLAYERS:
+        weights = getattr(params, player)
+        for pattern in parts_of(getattr(inner, f"{player}_moves")):
+            if pattern != "none" and not any(moves(pattern, name) for name in weights):
+                names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in weights}))
+                raise ValueError(
+                    f"inner.{player}_moves has {pattern!r}, which no weight is called; use all, "
+                    f"none, body, head, or a pattern such as body.* of: {names}"
+                )

@@ -1,0 +1,344 @@
+"""The meta-gradient of a chunk of episodes: a worker's whole job.
+
+Shapes: E episodes in a chunk, P weights of both players.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from metagan.config.settings import GanConfig, OuterConfig, RunConfig
+from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
+from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
+from metagan.core.cuda_graphs import Outputs, Recorder
+from metagan.core.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
+from metagan.core.gan import GanPair
+from metagan.core.params import GanParams, Layout, Vector, vector_hash
+from metagan.core.wire import to_wire
+from metagan.data.tasks import Episode, TaskSource
+from metagan.devices import backward_in_this_thread
+
+# Largest width x picture side for which vmap was the faster path on a CPU thread, and the number of
+# episodes that fill its caches; measured by benchmarks/inner_loop.py (benchmarks/results).
+_VMAP_CPU_REACH: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
+_VMAP_CPU_EPISODES = 8
+
+T = TypeVar("T")
+
+Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torch.device], Outputs]
+"""`Recorder.run` for one name."""
+
+
+def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device) -> bool:
+    """Whether a chunk runs vectorised or episode by episode.
+
+    A rule and not a timing, because the two differ in the last bits and every worker must take
+    the same one. On a CPU vmap wins while calls cost more than arithmetic: its convolutions, one
+    group per episode, are slower than one after the other. On a GPU it always saves launches.
+
+    Args:
+        gan: The networks.
+        side: Of the pictures, pixels.
+        episodes: In the chunk.
+        device: Where to compute.
+    """
+    if episodes == 1:
+        return False
+    return device.type == "cuda" or gan.width * side <= _VMAP_CPU_REACH[gan.family]
+
+
+def chunk_gradient(
+    gan: GanPair,
+    layout: Layout,
+    vector: Vector,
+    chunk: ChunkKey,
+    source: TaskSource,
+    config: RunConfig,
+    *,
+    device: torch.device,
+    vectorised: bool | None = None,
+    recorder: Recorder | None = None,
+    called_off: Callable[[], bool] = lambda: False,
+) -> ChunkResult:
+    """A worker's whole job: the sum of the meta-gradients of a chunk's episodes.
+
+    Args:
+        gan: The pair.
+        layout: Of `vector`.
+        vector: The initialization, (P,), never written to.
+        chunk: Which episodes, by which algorithm.
+        source: Where they come from.
+        config: The run.
+        device: Where to compute.
+        vectorised: Overrides `prefers_vmap`.
+        recorder: On a GPU, replays what it recorded before on other numbers; None computes anew.
+            The bits are the same.
+        called_off: Asked before each episode is drawn, and again before each is computed, or each
+            group of them that is computed at once.
+
+    Returns:
+        The sum over usable episodes in episode order, and a report. Episodes with NaN or infinity,
+        and those above `outer.max_episode_norm`, are listed as failures, never patched.
+
+    Raises:
+        CalledOffError: If it was called off meanwhile.
+    """
+    started = time.perf_counter()
+    algorithm = ALGORITHMS[chunk.algorithm]
+    # A copy: arrays from an object store are shared and must not be written to.
+    init = layout.unflatten(torch.tensor(vector, device=device))
+    replay: Replay | None = None
+    work = work_of_step(config, chunk.algorithm, chunk.step)
+    if recorder is not None and work is not None:
+        replay = functools.partial(recorder.run, (chunk.algorithm, work))
+    episodes = [source.episode(key) for key in _until(called_off, chunk.episodes)]
+    if algorithm.adapts:
+        inputs = [episode_draws(episode, config, chunk) for episode in episodes]
+        estimates = episode_gradients(
+            algorithm.estimator,
+            gan,
+            layout,
+            init,
+            inputs,
+            config,
+            vectorised=vectorised,
+            replay=replay,
+        )
+        weight = 1
+    else:
+        pooled = _pooled_inputs(episodes, chunk, config)
+        estimate = functools.partial(_estimate, algorithm.estimator, gan, layout, config)
+        whole, losses = _computed(
+            functools.partial(estimate, chunk.step, autograd_gradient),
+            layout,
+            init,
+            (pooled.support, pooled.query),
+            replay,
+        )
+        # One gradient of the pooled mean counts as that of all its episodes.
+        weight = len(episodes)
+        estimates = iter([(whole * weight, {key: loss * weight for key, loss in losses.items()})])
+    return _sum_usable(
+        _until(called_off, estimates),
+        chunk,
+        vector,
+        layout,
+        config.outer,
+        weight=weight,
+        started=started,
+    )
+
+
+def episode_gradients(
+    estimator: Estimator,
+    gan: GanPair,
+    layout: Layout,
+    init: GanParams,
+    inputs: Sequence[EpisodeInputs],
+    config: RunConfig,
+    *,
+    vectorised: bool | None,
+    replay: Replay | None = None,
+) -> Iterator[Outputs]:
+    """Meta-gradient (P,), on the device of `init`, and metrics () of each episode, in order.
+
+    One at a time, so that a long chunk holds no more gradients than are computed at once: each may
+    be overwritten when the next one is asked for.
+    """
+    device = _device_of(init)
+    side, outer_step = inputs[0].support.real.shape[-1], inputs[0].outer_step
+    if vectorised is None:
+        vectorised = prefers_vmap(gan.config, side, len(inputs), device)
+    estimate = functools.partial(_estimate, estimator, gan, layout, config, outer_step)
+
+    def alone(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
+        return estimate(autograd_gradient, at, support, query)
+
+    def together(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
+        # vmap over what is not the initialization.
+        each = functools.partial(estimate, functional_gradient, at)
+        return torch.func.vmap(each)(support, query)
+
+    if vectorised:
+        size = len(inputs) if device.type == "cuda" else _VMAP_CPU_EPISODES
+        for start in range(0, len(inputs), size):
+            group = inputs[start : start + size]
+            support, query = (
+                GanBatch(*(torch.stack(tensors) for tensors in zip(*halves, strict=True)))
+                for halves in ([i.support for i in group], [i.query for i in group])
+            )
+            metas, losses = _computed(together, layout, init, (support, query), replay)
+            losses = {name: values.cpu() for name, values in losses.items()}
+            for index, meta in enumerate(metas):
+                yield meta, {name: values[index] for name, values in losses.items()}
+    else:
+        for i in inputs:
+            yield _computed(alone, layout, init, (i.support, i.query), replay)
+
+
+def _estimate(
+    estimator: Estimator,
+    gan: GanPair,
+    layout: Layout,
+    config: RunConfig,
+    outer_step: int,
+    gradient: EpisodeGradient,
+    init: GanParams,
+    support: GanBatch,
+    query: GanBatch,
+) -> Outputs:
+    inputs = EpisodeInputs(support, query, outer_step)
+    meta, losses = estimator(gan, init, inputs, config, gradient)
+    return layout.flatten(meta), losses
+
+
+def _computed(
+    compute: Callable[[GanParams, GanBatch, GanBatch], Outputs],
+    layout: Layout,
+    init: GanParams,
+    halves: tuple[GanBatch, GanBatch],
+    replay: Replay | None,
+) -> Outputs:
+    """`compute(init, *halves)` on the device of `init`, replayed if there is a way to; detached."""
+    device = _device_of(init)
+    if replay is None:
+        here = (GanBatch(*(tensor.to(device) for tensor in half)) for half in halves)
+        value, metrics = _cut_off(compute, init, *here)
+        return value.detach(), {name: metric.detach() for name, metric in metrics.items()}
+    count = len(GanBatch._fields)
+
+    def from_tensors(tensors: Sequence[Tensor]) -> Outputs:
+        vector, *rest = tensors
+        support, query = GanBatch(*rest[:count]), GanBatch(*rest[count:])
+        return _cut_off(compute, layout.unflatten(vector), support, query)
+
+    return replay(from_tensors, [layout.flatten(init), *halves[0], *halves[1]], device)
+
+
+def _until(called_off: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
+    """The items, as long as it is not called off."""
+    remaining = iter(items)
+    while True:
+        if called_off():
+            raise CalledOffError
+        try:
+            item = next(remaining)
+        except StopIteration:
+            return
+        yield item
+
+
+def _cut_off(
+    compute: Callable[[GanParams, GanBatch, GanBatch], Outputs],
+    init: GanParams,
+    support: GanBatch,
+    query: GanBatch,
+) -> Outputs:
+    # Nothing is differentiated from outside. Told so, `torch.func` takes the faster formulas of
+    # first derivatives, such as group norm's, that cannot be differentiated again. On a GPU that
+    # has not been measured, nor whether those add in a fixed order.
+    with torch.set_grad_enabled(_device_of(init).type == "cuda"), backward_in_this_thread():
+        return compute(init, support, query)
+
+
+def _device_of(params: GanParams) -> torch.device:
+    return next(iter(params.generator.values())).device
+
+
+def episode_draws(episode: Episode, config: RunConfig, chunk: ChunkKey) -> EpisodeInputs:
+    """All that an episode of a chunk is computed from, every draw made, in the main memory."""
+
+    def draw(half: Tensor, purpose: str) -> GanBatch:
+        return draw_batches(
+            half,
+            config.gan,
+            steps=config.inner.steps * config.inner.batches_per_step,
+            batch_size=config.inner.batch_size,
+            seed=episode.key.seed,
+            purpose=purpose,
+        )
+
+    support = draw(episode.support, "support")
+    reads_query = ALGORITHMS[chunk.algorithm].reads_query
+    query = draw(episode.query, "query") if reads_query else support
+    return EpisodeInputs(support, query, chunk.step)
+
+
+def _pooled_inputs(
+    episodes: Sequence[Episode], chunk: ChunkKey, config: RunConfig
+) -> EpisodeInputs:
+    """One batch of the chunk's episodes together; support and query are both training samples."""
+    draws = [
+        draw_batches(
+            torch.cat([episode.support, episode.query], dim=1),
+            config.gan,
+            steps=1,
+            batch_size=config.warmup.pairs_per_episode,
+            seed=episode.key.seed,
+            purpose="joint",
+        )
+        for episode in episodes
+    ]
+    batch = GanBatch(*(torch.cat(parts, dim=1) for parts in zip(*draws, strict=True)))
+    return EpisodeInputs(batch, batch, chunk.step)
+
+
+def _unusable(gradient: Tensor, layout: Layout, max_norm: float | None, weight: int) -> str | None:
+    """Why a meta-gradient (P,), so many times that of an episode, is of no use; None if it is."""
+    if not torch.isfinite(gradient).all():
+        name = layout.first_not_finite(gradient.cpu().numpy())
+        return f"meta-gradient is not finite, first in {name}"
+    if max_norm is None:
+        return None
+    norm = float(gradient.double().norm()) / weight
+    if norm <= max_norm:
+        return None
+    return f"meta-gradient of norm {norm:.4g}, more than outer.max_episode_norm {max_norm:g}"
+
+
+def _sum_usable(
+    estimates: Iterator[Outputs],
+    chunk: ChunkKey,
+    vector: Vector,
+    layout: Layout,
+    outer: OuterConfig,
+    *,
+    weight: int,
+    started: float,
+) -> ChunkResult:
+    total: Tensor | None = None
+    sums: dict[str, float] = {}
+    num_finite = 0
+    failures: list[EpisodeFailure] = []
+    for index, (gradient, losses) in enumerate(estimates):
+        if total is None:
+            total = torch.zeros_like(gradient, dtype=torch.float32)
+            sums = dict.fromkeys(losses, 0.0)
+        reason = _unusable(gradient, layout, outer.max_episode_norm, weight)
+        if reason is None:
+            # In episode order: float addition is not associative.
+            total += gradient
+            num_finite += weight
+            for name, value in losses.items():
+                sums[name] += float(value)
+        else:
+            failed = chunk.episodes[index : index + 1] if weight == 1 else chunk.episodes
+            failures += [EpisodeFailure(key, reason) for key in failed]
+    assert total is not None, "a chunk has episodes"
+    gradient_sum = to_wire(total, outer.wire_dtype)
+    report = ChunkReport(
+        step=chunk.step,
+        index=chunk.index,
+        num_finite=num_finite,
+        metric_sums=sums,
+        failures=tuple(failures),
+        compute_s=time.perf_counter() - started,
+        gradient_hash=vector_hash(gradient_sum),
+        params_hash=vector_hash(vector),
+    )
+    return ChunkResult(report, gradient_sum)

@@ -1,0 +1,190 @@
+"""The GAN as a pair of pure functions of weights: each player's loss on a batch.
+
+Shapes: B samples in a batch, Z latent dimension.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metagan.config.settings import GanConfig
+from metagan.core.batches import GanBatch
+from metagan.core.losses import (
+    ADVERSARIAL_LOSSES,
+    augment,
+    gradient_penalty,
+    mode_seeking,
+    unit_gradient_penalty,
+)
+from metagan.core.params import GanParams, Params, module_params
+from metagan.core.spectral import spectrally_normalized
+from metagan.kinds.image.build import build_players
+
+
+@dataclass(frozen=True)
+class GanPair:
+    """The GAN's specification: modules whose own weights are never used.
+
+    Attributes:
+        generator: (condition, z) -> samples; z may have L latents for each condition.
+        discriminator: (condition, candidates) -> scores (B,).
+        config: Losses and their weights.
+        sample_shape: Of the samples that the modules are made for, where that is known.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    config: GanConfig
+    sample_shape: tuple[int, ...] | None = None
+
+    def to(self, device: torch.device) -> "GanPair":
+        """This pair, with what its modules hold beside weights on a device.
+
+        Elsewhere it computes the same, but moves that at every call.
+        """
+        self.generator.to(device)
+        self.discriminator.to(device)
+        return self
+
+    def generate(self, params: Params, condition: Tensor, z: Tensor) -> Tensor:
+        """Samples from conditions (B, *sample_shape), (B, 1) or (B, 0) and z (B, Z).
+
+        With z (L * B, Z) there are L samples of each condition, (L * B, *sample_shape): the
+        conditions in order, L times. They are encoded once.
+        """
+        return torch.func.functional_call(self.generator, params, (condition, z))
+
+    def generate_batch(self, params: Params, batch: GanBatch) -> Tensor:
+        """All samples that the losses of a step are about, in one pass.
+
+        Returns:
+            (B, *sample_shape) from the first latents; behind them, where the mode-seeking term
+            is on, as many from the second ones; behind those, where reconstruction is on, as
+            many from latents of zero.
+        """
+        latents = [batch.z[:, 0]]
+        if self.config.mode_seeking > 0:
+            latents.append(batch.z[:, 1])
+        if self.config.reconstruction > 0:
+            latents.append(torch.zeros_like(batch.z[:, 0]))
+        return self.generate(params, batch.condition, torch.cat(latents))
+
+    def score(self, params: Params, condition: Tensor, candidates: Tensor) -> Tensor:
+        """Scores (B,) of candidates (B, *sample_shape), higher means more real."""
+        return self._score(self._in_use(params), condition, candidates)
+
+    def _in_use(self, params: Params) -> Params:
+        """The discriminator's weights as they are applied; made once for all scores of a loss."""
+        return spectrally_normalized(params) if self.config.spectral_norm else params
+
+    def _score(self, in_use: Params, condition: Tensor, candidates: Tensor) -> Tensor:
+        return torch.func.functional_call(self.discriminator, in_use, (condition, candidates))
+
+    def discriminator_loss(
+        self, params: Params, batch: GanBatch, generated: Tensor, *, penalty_scale: float = 0.0
+    ) -> Tensor:
+        """The discriminator's loss.
+
+        Args:
+            params: The discriminator's weights.
+            batch: One step's inputs.
+            generated: What `generate_batch` made of it.
+            penalty_scale: 0 leaves R1, R2 and WGAN-GP's penalty out; k applies them k times their
+                weight, for penalties that are applied at every k-th step only.
+        """
+        params = self._in_use(params)
+        generated = generated[: len(batch.real)]
+        real, fake = self._scores(params, batch, generated)
+        loss = ADVERSARIAL_LOSSES[self.config.loss].discriminator(real, fake)
+        if penalty_scale > 0:
+            for weight, penalty in self._penalties(params, batch, generated):
+                if weight > 0:
+                    loss = loss + penalty_scale * weight * penalty()
+        return loss
+
+    def generator_loss(self, params: Params, batch: GanBatch, generated: Tensor) -> Tensor:
+        """The generator's loss with its further terms, as a function of its samples.
+
+        Args:
+            params: The discriminator's weights.
+            batch: One step's inputs.
+            generated: What `generate_batch` made of it.
+        """
+        params = self._in_use(params)
+        loss = ADVERSARIAL_LOSSES[self.config.loss]
+        first, *others = torch.split(generated, len(batch.real))
+        if loss.needs_real:
+            real, fake = self._scores(params, batch, first)
+        else:
+            real = fake = self._score_augmented(params, batch, first, 1)
+        value = loss.generator(real, fake)
+        if self.config.mode_seeking > 0:
+            value = value + self.config.mode_seeking * mode_seeking(
+                first, others[0], batch.z[:, 0], batch.z[:, 1]
+            )
+        if self.config.reconstruction > 0:
+            distance = (others[-1] - batch.condition).abs().mean()
+            value = value + self.config.reconstruction * distance
+        return value
+
+    def _scores(self, params: Params, batch: GanBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
+        # One pass over both halves: half the calls, and the discriminator has no batch statistics.
+        conditioned = torch.cat([batch.condition, batch.condition])
+        candidates = torch.cat([batch.real, generated])
+        draws = torch.cat([batch.augment[:, 0], batch.augment[:, 1]])
+        scores = self._score_with(params, conditioned, candidates, draws)
+        return scores[: len(generated)], scores[len(generated) :]
+
+    def _score_augmented(
+        self, params: Params, batch: GanBatch, samples: Tensor, which: int
+    ) -> Tensor:
+        return self._score_with(params, batch.condition, samples, batch.augment[:, which])
+
+    def _score_with(
+        self, params: Params, condition: Tensor, candidates: Tensor, draws: Tensor
+    ) -> Tensor:
+        if self.config.augment:
+            candidates = augment(candidates, draws, self.config.augment)
+            if self.config.conditioning == "sample":
+                # The same draws for both of a pair: how they differ is what D judges.
+                condition = augment(condition, draws, self.config.augment)
+        return self._score(params, condition, candidates)
+
+    def _penalties(
+        self, params: Params, batch: GanBatch, generated: Tensor
+    ) -> list[tuple[float, Callable[[], Tensor]]]:
+        """(weight, how to compute it) of each gradient penalty."""
+
+        def score(which: int) -> Callable[[Tensor], Tensor]:
+            return lambda samples: self._score_augmented(params, batch, samples, which)
+
+        penalties: list[tuple[float, Callable[[], Tensor]]] = [
+            (self.config.r1, lambda: gradient_penalty(score(0), batch.real)),
+            (self.config.r2, lambda: gradient_penalty(score(1), generated)),
+        ]
+        if ADVERSARIAL_LOSSES[self.config.loss].interpolates:
+            share = batch.between.reshape(-1, *[1] * (generated.ndim - 1))
+            between = share * batch.real + (1 - share) * generated
+            penalties.append(
+                (self.config.gradient_penalty, lambda: unit_gradient_penalty(score(0), between))
+            )
+        return penalties
+
+
+def build_gan(
+    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool = False
+) -> tuple[GanPair, GanParams]:
+    """The pair for samples of this shape, and its untrained weights from a named seed.
+
+    With `second_order` every operation has a second derivative; those that are faster without one
+    are replaced.
+    """
+    generator, discriminator = build_players(
+        config, sample_shape, seed=seed, second_order=second_order
+    )
+    params = GanParams(module_params(generator), module_params(discriminator))
+    for module in (generator, discriminator):
+        module.requires_grad_(False)
+    return GanPair(generator, discriminator, config, tuple(sample_shape)), params

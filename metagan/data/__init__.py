@@ -1,0 +1,1 @@
+"""Data sets, tasks and episodes of any kind of sample, prepared and cached."""

@@ -1,0 +1,167 @@
+"""The one in-memory form of all data: classes of samples, grouped in domains.
+
+Every source (such as those in `metagan.kinds.image.sources`) turns its files into a `Dataset`, and everything after it
+(splits, episodes, evaluation, reports) reads only this.
+
+Shapes: N samples; for images a sample is (C, H, W) uint8, C channels, H x W pixels.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[Any]
+
+
+class DataError(ValueError):
+    """The user's data cannot be used; the message names the file or setting and the fix."""
+
+
+@dataclass(frozen=True)
+class ClassRecord:
+    """One class: a label inside a domain.
+
+    Attributes:
+        domain: The domain's name, such as an alphabet.
+        label: The class's name inside its domain.
+        split: The split that the data set's publisher put it in ("train", "validation" or
+            "test"), or None where the publisher made none.
+    """
+
+    domain: str
+    label: str
+    split: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`domain/label`, unique in a data set."""
+        return f"{self.domain}/{self.label}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples sorted by class, classes sorted by domain.
+
+    Attributes:
+        samples: (N, *sample_shape), read-only, perhaps memory-mapped; images are uint8.
+        offsets: (num_classes + 1,) int64; class i owns samples offsets[i]:offsets[i + 1].
+        classes: One record per class, sorted by (domain, label).
+        kind: The sample kind; "image" is the only one so far.
+        notes: What the source left out and why, one line each (unreadable files, duplicates).
+        origin: Where it came from, for reports: source name, path, settings that shaped it.
+    """
+
+    samples: Samples
+    offsets: NDArray[np.int64]
+    classes: tuple[ClassRecord, ...]
+    kind: str = "image"
+    notes: tuple[str, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [record.name for record in self.classes]
+        keys = [(record.domain, record.label) for record in self.classes]
+        if len(self.offsets) != len(self.classes) + 1 or self.offsets[-1] != len(self.samples):
+            raise ValueError("offsets do not fit the classes and samples")
+        if keys != sorted(keys) or len(set(names)) != len(names):
+            raise ValueError("classes must be unique and sorted by domain, then label")
+        if self.kind == "image" and (self.samples.dtype != np.uint8 or self.samples.ndim != 4):
+            raise DataError(
+                f"samples are {self.samples.dtype} of shape {self.samples.shape}; pictures are "
+                "uint8 of (N, C, H, W), which Dataset.from_classes makes of other numbers"
+            )
+
+    @classmethod
+    def from_classes(
+        cls,
+        samples_by_class: Mapping[ClassRecord, Sequence[Samples] | Samples],
+        *,
+        kind: str = "image",
+        notes: Sequence[str] = (),
+        origin: Mapping[str, Any] | None = None,
+    ) -> "Dataset":
+        """Sort and pack classes given as {record: (n, *sample_shape) array or list of samples}.
+
+        Pictures may also be tensors or PIL's; see `metagan.kinds.image.samples.picture_classes`.
+
+        Raises:
+            DataError: If they cannot be used; the message names the class and the fix.
+        """
+        from metagan.kinds.image.samples import picture_classes  # Its errors are of this module.
+
+        if isinstance(samples_by_class, Mapping):
+            _check_records(samples_by_class)
+            if not samples_by_class or min(map(_count, samples_by_class.values())) == 0:
+                raise DataError("a data set needs at least one class, and a sample in every class")
+        if kind == "image":
+            samples_by_class = picture_classes(samples_by_class, name="samples_by_class")
+        ordered = sorted(samples_by_class, key=lambda record: (record.domain, record.label))
+        counts = [len(samples_by_class[record]) for record in ordered]
+        packed = np.concatenate([np.asarray(samples_by_class[record]) for record in ordered])
+        packed.flags.writeable = False
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(packed, offsets, tuple(ordered), kind, tuple(notes), dict(origin or {}))
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are over all domains."""
+        return len(self.classes)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, (C, H, W) for images."""
+        return tuple(self.samples.shape[1:])
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains' names, sorted."""
+        return tuple(sorted({record.domain for record in self.classes}))
+
+    def count(self, class_index: int) -> int:
+        """How many samples a class has."""
+        return int(self.offsets[class_index + 1] - self.offsets[class_index])
+
+    def class_samples(self, class_index: int) -> Samples:
+        """All samples of one class, (n, *sample_shape): a view, never a copy."""
+        return self.samples[self.offsets[class_index] : self.offsets[class_index + 1]]
+
+    def classes_of(self, domain: str) -> tuple[int, ...]:
+        """Indices of a domain's classes."""
+        return tuple(i for i, record in enumerate(self.classes) if record.domain == domain)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over classes, shapes and every sample: equal data, equal fingerprint."""
+        header = {
+            "kind": self.kind,
+            "shape": list(self.samples.shape),
+            "dtype": str(self.samples.dtype),
+            "offsets": self.offsets.tolist(),
+            "classes": [[r.domain, r.label, r.split] for r in self.classes],
+        }
+        digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+        digest.update(np.ascontiguousarray(self.samples).data)
+        return digest.hexdigest()
+
+
+def _check_records(classes: Iterable[object]) -> None:
+    """Refuse names of classes that are not plain."""
+    for record in classes:
+        if not isinstance(record, ClassRecord):
+            raise DataError(
+                f"the class {record!r} is no ClassRecord; name it by its domain and label, as in "
+                f"ClassRecord('letters', {str(record)!r})"
+            )
+        if not (isinstance(record.domain, str) and isinstance(record.label, str)):
+            raise DataError(f"{record!r}: domain and label must be text")
+        if record.split not in (None, "train", "validation", "test"):
+            raise DataError(f"{record!r}: split must be train, validation, test or None")
+
+
+def _count(samples: object) -> int:
+    """How many samples a class has; what cannot be counted is judged by what reads it."""
+    return len(samples) if isinstance(samples, Sequence) else getattr(samples, "size", 1)

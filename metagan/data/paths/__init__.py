@@ -1,0 +1,1 @@
+"""Files below a folder or in an archive, and what their paths say."""

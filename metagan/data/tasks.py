@@ -1,0 +1,338 @@
+"""Tasks and episodes: which classes are learned from, and the draws that an episode is made of.
+
+An `EpisodeKey` names an episode; equal keys give bit-equal episodes on any machine.
+
+Shapes: W classes (ways) in an episode, K support samples and Q query samples of each.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metagan.config.settings import DataConfig, TaskConfig
+from metagan.data.dataset import DataError, Dataset
+from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, warn
+from metagan.seeding import derive_seed, generator
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, order=True)
+class EpisodeKey:
+    """Names an episode: the task, and the seed of every draw in it."""
+
+    task: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One support/query draw from a task.
+
+    Attributes:
+        key: Its name.
+        support: (W, K, *sample_shape) float32 in [-1, 1]; W is at most `task.ways`.
+        query: (W, Q, *sample_shape), disjoint from support.
+    """
+
+    key: EpisodeKey
+    support: Tensor
+    query: Tensor
+
+
+class TaskSource(Protocol):
+    """Where episodes come from."""
+
+    def tasks(self, split: Split) -> Sequence[str]:
+        """Names of the tasks of a split, sorted."""
+
+    def episode(self, key: EpisodeKey) -> Episode:
+        """The episode with this key."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint sets of classes, as indices into a data set, each sorted."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+    def of(self, split: Split) -> tuple[int, ...]:
+        """The classes of a split."""
+        classes: tuple[int, ...] = getattr(self, split)
+        return classes
+
+    def sides(self) -> dict[str, tuple[int, ...]]:
+        """The classes of every split, by its name."""
+        return {split: self.of(split) for split in SPLITS}
+
+    def names(self, dataset: Dataset) -> dict[str, list[str]]:
+        """Class names by split, as a run stores them."""
+        return {split: [dataset.classes[i].name for i in self.of(split)] for split in SPLITS}
+
+
+def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
+    """Assign every class to train, validation or test.
+
+    Domains named in `test_domains` and `validation_domains` go there. Otherwise, by
+    `config.split_by`: the publisher's split where the data carry one (validation domains are then
+    drawn from its training part if it has none, or classes where domains do not suffice), whole
+    domains, or classes of every domain.
+
+    Raises:
+        DataError: If a named domain does not exist or is named twice, or a split would be empty.
+    """
+    domains = dataset.domains
+    for setting in ("test_domains", "validation_domains"):
+        unknown = sorted(set(getattr(config, setting)) - set(domains))
+        if unknown:
+            raise DataError(f"data.{setting}: no domain named {unknown[0]!r}; there are {domains}")
+    both = sorted(set(config.test_domains) & set(config.validation_domains))
+    if both:
+        raise DataError(
+            f"data.test_domains and data.validation_domains both name {both[0]!r}; keep it in one"
+        )
+    rng = generator(seed, "split")
+    if config.split_by == "class":
+        assigned = _split_classes(dataset, config, rng)
+    else:
+        assigned = _split_domains(dataset, config, rng)
+    splits = Splits(
+        *(tuple(i for i in range(dataset.num_classes) if assigned[i] == s) for s in SPLITS)
+    )
+    for split in SPLITS:
+        if not splits.of(split):
+            raise DataError(
+                f"the {split} split is empty (domains {len(domains)}, classes "
+                f"{dataset.num_classes}, data.split_by {config.split_by}); "
+                f"{_more_for(split, dataset, config)}"
+            )
+    return splits
+
+
+def _more_for(split: Split, dataset: Dataset, config: DataConfig) -> str:
+    """What to do about an empty split."""
+    if dataset.num_classes < len(SPLITS):
+        return (
+            "training needs a class each to learn from, to choose on and to measure on. As the "
+            "target of a run on other data, fewer do: metagan evaluate --data"
+        )
+    if config.split_by != "class":
+        return "add domains, or set data.split_by=class"
+    if split == "train":
+        return "add classes, or lower data.test_fraction and data.validation_fraction"
+    return f"add classes, or raise data.{split}_fraction"
+
+
+def _split_classes(dataset: Dataset, config: DataConfig, rng: np.random.Generator) -> list[str]:
+    """The split of every class when a part of each domain's classes is held out."""
+    assigned = ["train"] * dataset.num_classes
+    for domain in dataset.domains:
+        order = rng.permutation(np.array(dataset.classes_of(domain))).tolist()
+        num_test = round(config.test_fraction * len(order))
+        num_held = num_test + round(config.validation_fraction * len(order))
+        for rank, index in enumerate(order):
+            if domain in config.test_domains or domain in config.validation_domains:
+                assigned[index] = "test" if domain in config.test_domains else "validation"
+            elif rank < num_held:
+                assigned[index] = "test" if rank < num_test else "validation"
+    return assigned
+
+
+def _split_domains(dataset: Dataset, config: DataConfig, rng: np.random.Generator) -> list[str]:
+    """The split of every class when domains are held out, or the publisher's split is followed."""
+    published = {record.split for record in dataset.classes} - {None}
+    by_publisher = config.split_by == "published" and bool(published)
+    held_test, held_validation = set(config.test_domains), set(config.validation_domains)
+    free = [d for d in dataset.domains if d not in held_test | held_validation]
+    if by_publisher:
+        free = [
+            d
+            for d in free
+            if {dataset.classes[i].split for i in dataset.classes_of(d)} <= {"train", None}
+        ]
+    elif not held_test:
+        num_test = max(1, round(config.test_fraction * len(dataset.domains)))
+        held_test = {free[i] for i in rng.permutation(len(free))[:num_test]}
+        free = [d for d in free if d not in held_test]
+    has_validation = held_validation or (by_publisher and "validation" in published)
+    if not has_validation and len(free) > 1:
+        count = min(max(1, round(config.validation_fraction * len(free))), len(free) - 1)
+        held_validation = {free[i] for i in rng.permutation(len(free))[:count]}
+    assigned = []
+    for record in dataset.classes:
+        split = record.split if by_publisher and record.split is not None else "train"
+        if record.domain in held_test:
+            split = "test"
+        elif record.domain in held_validation:
+            split = "validation"
+        assigned.append(split)
+    learned = [i for i, split in enumerate(assigned) if split == "train"]
+    if by_publisher and "validation" not in assigned and len(learned) > 1:
+        # No domain lies wholly in the training part but, at most, the only one: classes are drawn.
+        count = min(max(1, round(config.validation_fraction * len(learned))), len(learned) - 1)
+        for place in rng.permutation(len(learned))[:count]:
+            assigned[learned[place]] = "validation"
+    return assigned
+
+
+def splits_from_names(names: Mapping[str, Sequence[str]], dataset: Dataset) -> Splits:
+    """The splits that a run stored.
+
+    Raises:
+        DataError: If a stored class is not in the data set any more.
+    """
+    index = {record.name: i for i, record in enumerate(dataset.classes)}
+    missing = [name for split in SPLITS for name in names[split] if name not in index]
+    if missing:
+        raise DataError(
+            f"the run was split with class {missing[0]!r} (and {len(missing) - 1} more) that the "
+            "data do not have; point data.path at the data that the run was trained on"
+        )
+    return Splits(*(tuple(sorted(index[name] for name in names[split])) for split in SPLITS))
+
+
+class DatasetTasks:
+    """Episodes drawn from the classes of a data set."""
+
+    def __init__(self, dataset: Dataset, splits: Splits, config: TaskConfig) -> None:
+        """Keeps only classes with at least shots + num_query samples; see `left_out`.
+
+        With `task.unit` domain, a domain whose classes lie in several splits is one task in each
+        of them, named `domain@split`.
+
+        Raises:
+            DataError: If the training split has no task left.
+        """
+        self.dataset, self.config = dataset, config
+        need = config.shots + config.num_query
+        usable = {i for i in range(dataset.num_classes) if dataset.count(i) >= need}
+        self.left_out = tuple(
+            dataset.classes[i].name for i in range(dataset.num_classes) if i not in usable
+        )
+        self._classes: dict[Split, dict[str, list[int]]] = {split: {} for split in SPLITS}
+        domains = [{dataset.classes[i].domain for i in splits.of(split)} for split in SPLITS]
+        shared = {domain for domain, times in Counter(chain(*domains)).items() if times > 1}
+        for split in SPLITS:
+            for index in splits.of(split):
+                if index in usable:
+                    record = dataset.classes[index]
+                    task = record.name if config.unit == "class" else record.domain
+                    if config.unit == "domain" and record.domain in shared:
+                        # A task name alone must tell which classes may be drawn.
+                        task = f"{record.domain}@{split}"
+                    self._classes[split].setdefault(task, []).append(index)
+        if not self._classes["train"]:
+            raise DataError(_too_few(dataset, splits.train, config))
+
+    def tasks(self, split: Split) -> Sequence[str]:
+        """Names of the tasks of a split, sorted."""
+        return sorted(self._classes[split])
+
+    def task_weights(self, split: Split) -> list[int]:
+        """Classes per task, in the order of `tasks`: large domains are drawn more often."""
+        return [len(self._classes[split][task]) for task in self.tasks(split)]
+
+    def episode(self, key: EpisodeKey) -> Episode:
+        """The episode with this key, from whichever split holds its task.
+
+        A domain with fewer classes than `task.ways` gives all of them and no class twice, so that
+        support and query stay disjoint.
+
+        Raises:
+            ValueError: If no split has a task of this name.
+        """
+        pools = [tasks[key.task] for tasks in self._classes.values() if key.task in tasks]
+        if not pools:
+            raise ValueError(f"no task named {key.task!r} in any split")
+        rng = generator(key.seed, "episode", key.task)
+        ways = 1 if self.config.unit == "class" else min(self.config.ways, len(pools[0]))
+        chosen = rng.choice(pools[0], size=ways, replace=False)
+        shots, need = self.config.shots, self.config.shots + self.config.num_query
+        halves = []
+        for index in chosen.tolist():
+            samples = self.dataset.class_samples(index)
+            halves.append(samples[rng.permutation(len(samples))[:need]])
+        both = to_float(np.stack(halves))
+        return Episode(key, both[:, :shots], both[:, shots:])
+
+
+def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> str:
+    """A message about training classes of which none has samples for an episode."""
+    origin = dataset.origin
+    path = origin.get("prepared", origin.get("path"))
+    where = "" if path is None else f" of data.path {path}"
+    drawn = origin.get("source") == "glyphs" and "prepared" not in origin
+    more = " or raise data.drawings_per_class" if drawn else ""
+    return (
+        f"no training class{where} has task.shots {config.shots} + task.num_query "
+        f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "
+        f"{max(map(dataset.count, classes), default=0)}; lower them{more}"
+    )
+
+
+def to_float(samples: np.ndarray) -> Tensor:
+    """uint8 pictures as float32 in [-1, 1]; see `metagan.kinds.image.samples.in_bytes` for other numbers.
+
+    Raises:
+        DataError: If the numbers have no plain meaning as brightness.
+    """
+    [pixels] = in_bytes([array_of(samples)], "samples")
+    return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1.0)
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """Float pictures as uint8, clamped to [-1, 1] and rounded.
+
+    Raises:
+        DataError: If they are no floats.
+    """
+    try:
+        images = torch.as_tensor(images)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(
+            f"images are {type(images).__name__}; to_uint8 takes a tensor of floats in [-1, 1]"
+        ) from None
+    if not images.is_floating_point():
+        raise DataError(
+            f"images are {str(images.dtype).removeprefix('torch.')}; to_uint8 takes floats in "
+            "[-1, 1], such as generate_samples gives; pixels from 0 to 255 need no such step"
+        )
+    images = images.detach().cpu().float()
+    if images.numel() and images.min() >= 0 and images.max() > FAR_ABOVE_WHITE:
+        warn(
+            f"images have values from {images.min():g} to {images.max():g}, and all above 1 become "
+            "white: to_uint8 takes floats in [-1, 1]"
+        )
+    scaled = (images.clamp(-1, 1) + 1) * 127.5
+    result: np.ndarray = scaled.round().to(torch.uint8).numpy()
+    return result
+
+
+def meta_batch(
+    tasks: Sequence[str], *, step: int, size: int, seed: int, weights: Sequence[int] | None = None
+) -> list[EpisodeKey]:
+    """The episodes of an outer step: a pure function, so resuming needs only `step`.
+
+    Args:
+        tasks: Names to draw from, with replacement only if there are fewer than `size`.
+        step: The outer step.
+        size: Number of episodes.
+        seed: The run's seed.
+        weights: Relative frequency of each task; None: equal.
+    """
+    rng = generator(seed, "meta_batch", step)
+    share = None if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
+    chosen = rng.choice(len(tasks), size=size, replace=len(tasks) < size, p=share)
+    return [
+        EpisodeKey(tasks[i], derive_seed(seed, "episode", step, position))
+        for position, i in enumerate(chosen.tolist())
+    ]

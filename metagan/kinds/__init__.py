@@ -1,0 +1,1 @@
+"""Kinds of samples: one folder each."""

@@ -1,0 +1,1 @@
+"""From encoded pictures and raw arrays to samples."""

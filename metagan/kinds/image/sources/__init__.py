@@ -1,0 +1,1 @@
+"""One module per layout of files, each with `load(config) -> Dataset`."""

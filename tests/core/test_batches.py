@@ -1,0 +1,97 @@
+"""Every random draw of an episode, made beforehand."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metagan.config.settings import GanConfig
+from metagan.core.batches import draw_batches
+from metagan.core.losses import NUM_AUGMENT_DRAWS
+
+PAIRED = GanConfig(latent_dim=3)
+ALONE = GanConfig(latent_dim=3, conditioning="none", family="dcgan")
+
+
+def numbered(ways: int, count: int) -> torch.Tensor:
+    """Samples (W, n, 1, 2, 2) whose value says which they are: 100 way + sample."""
+    values = 100.0 * torch.arange(ways)[:, None] + torch.arange(count)[None]
+    return values[:, :, None, None, None].expand(ways, count, 1, 2, 2).contiguous()
+
+
+def draw(samples: torch.Tensor, gan: GanConfig = PAIRED, **changes: object):
+    options = {"steps": 3, "batch_size": 50, "seed": 0, "purpose": "support"} | changes
+    return draw_batches(samples, gan, **options)
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(
+    ways=st.integers(1, 4),
+    count=st.integers(1, 5),
+    steps=st.integers(1, 3),
+    batch_size=st.integers(1, 9),
+)
+def test_pairs_are_different_samples_of_one_class(ways, count, steps, batch_size):
+    samples = numbered(ways, count)
+    batch = draw(samples, steps=steps, batch_size=batch_size)
+    assert batch.real.shape == batch.condition.shape == (steps, batch_size, 1, 2, 2)
+    assert batch.z.shape == (steps, batch_size, 2, 3)
+    assert batch.augment.shape == (steps, batch_size, 2, NUM_AUGMENT_DRAWS)
+    real, condition = batch.real[..., 0, 0, 0], batch.condition[..., 0, 0, 0]
+    assert torch.equal(real // 100, condition // 100)
+    assert bool((real != condition).all()) == (count > 1)
+    assert set(real.flatten().tolist()) <= set(samples.flatten().tolist())
+
+
+def test_every_ordered_pair_of_a_class_is_equally_likely():
+    batch = draw(numbered(1, 3), steps=1, batch_size=6000)
+    pairs = list(
+        zip(
+            batch.real[0, :, 0, 0, 0].tolist(),
+            batch.condition[0, :, 0, 0, 0].tolist(),
+            strict=True,
+        )
+    )
+    counts = {pair: pairs.count(pair) for pair in set(pairs)}
+    assert len(counts) == 6
+    # 1000 each, standard deviation 29.
+    assert all(abs(count - 1000) < 5 * 29 for count in counts.values())
+
+
+def test_with_conditioning_on_labels_the_condition_is_the_place_of_the_class():
+    config = GanConfig(latent_dim=3, conditioning="label", family="dcgan")
+    batch = draw(numbered(4, 3), config)
+    assert batch.condition.shape == (3, 50, 1)
+    assert torch.equal(batch.condition[..., 0], batch.real[..., 0, 0, 0].div(100).floor())
+
+
+def test_without_conditioning_the_condition_is_empty():
+    batch = draw(numbered(2, 3), ALONE)
+    assert batch.condition.shape == (3, 50, 0)
+    assert batch.real.dtype == torch.float32
+
+
+def test_draws_depend_on_seed_and_purpose_alone():
+    samples = numbered(2, 4)
+    first, again = draw(samples), draw(samples)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    for change in ({"seed": 1}, {"purpose": "query"}):
+        other = draw(samples, **change)
+        assert not torch.equal(first.z, other.z)
+        assert not torch.equal(first.augment, other.augment)
+        assert not torch.equal(first.real, other.real)
+
+
+def test_latents_are_standard_normal_and_augmentation_draws_uniform():
+    batch = draw(numbered(1, 2), steps=10, batch_size=1000)
+    assert float(batch.z.mean()) == pytest.approx(0, abs=0.02)
+    assert float(batch.z.std()) == pytest.approx(1, abs=0.02)
+    assert 0 <= float(batch.augment.min()) < 0.001
+    assert 0.999 < float(batch.augment.max()) < 1
+    assert float(batch.augment.mean()) == pytest.approx(0.5, abs=0.005)
+
+
+def test_a_step_is_a_slice_of_all():
+    batch = draw(numbered(2, 3))
+    assert torch.equal(batch.step(1).z, batch.z[1])
+    assert torch.equal(batch.step(-1).real, batch.real[2])

@@ -1,0 +1,77 @@
+"""The in-memory form of all data."""
+
+import numpy as np
+import pytest
+
+from metagan.data.dataset import ClassRecord, DataError, Dataset
+from tests.helpers import bars
+
+
+def pictures(count: int, value: int) -> np.ndarray:
+    return np.full((count, 1, 4, 4), value, np.uint8)
+
+
+def test_classes_are_sorted_by_domain_then_label_and_keep_their_samples():
+    dataset = Dataset.from_classes(
+        {
+            ClassRecord("b", "x"): pictures(2, 1),
+            ClassRecord("a", "y"): pictures(3, 2),
+            ClassRecord("a", "x"): pictures(1, 3),
+        }
+    )
+    assert [record.name for record in dataset.classes] == ["a/x", "a/y", "b/x"]
+    assert dataset.offsets.tolist() == [0, 1, 4, 6]
+    assert [dataset.count(i) for i in range(3)] == [1, 3, 2]
+    assert [int(dataset.class_samples(i)[0, 0, 0, 0]) for i in range(3)] == [3, 2, 1]
+    assert dataset.classes_of("a") == (0, 1)
+    assert dataset.domains == ("a", "b")
+    assert dataset.sample_shape == (1, 4, 4)
+
+
+def test_samples_cannot_be_written_to_and_classes_are_views():
+    dataset = bars(1, 2, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.class_samples(0)[0] = 0
+    assert np.shares_memory(dataset.class_samples(1), dataset.samples)
+
+
+def test_a_class_without_samples_is_refused():
+    with pytest.raises(DataError, match="at least one class"):
+        Dataset.from_classes({ClassRecord("a", "x"): pictures(0, 0)})
+    with pytest.raises(DataError, match="at least one class"):
+        Dataset.from_classes({})
+
+
+def test_unsorted_or_repeated_classes_and_wrong_offsets_are_refused():
+    a, b = ClassRecord("a", "x"), ClassRecord("b", "x")
+    with pytest.raises(ValueError, match="sorted"):
+        Dataset(pictures(2, 0), np.array([0, 1, 2]), (b, a))
+    with pytest.raises(ValueError, match="unique"):
+        Dataset(pictures(2, 0), np.array([0, 1, 2]), (a, a))
+    with pytest.raises(ValueError, match="offsets"):
+        Dataset(pictures(3, 0), np.array([0, 1, 2]), (a, b))
+
+
+def test_two_classes_whose_joined_names_are_equal_are_refused():
+    with pytest.raises(ValueError, match="unique"):
+        Dataset.from_classes(
+            {ClassRecord("a/b", "c"): pictures(1, 0), ClassRecord("a", "b/c"): pictures(1, 0)}
+        )
+
+
+def test_the_fingerprint_reads_every_pixel_name_and_split():
+    def build(value: int = 1, label: str = "x", split: str | None = None) -> str:
+        samples = pictures(2, 0)
+        samples[1, 0, 3, 3] = value
+        return Dataset.from_classes({ClassRecord("a", label, split): samples}).fingerprint()
+
+    assert build() == build()
+    assert len({build(), build(value=2), build(label="y"), build(split="train")}) == 4
+    assert bars().fingerprint() == bars().fingerprint()
+
+
+def test_the_fingerprint_tells_where_classes_end():
+    a, b = ClassRecord("a", "x"), ClassRecord("a", "y")
+    one = Dataset.from_classes({a: pictures(1, 0), b: pictures(3, 0)})
+    other = Dataset.from_classes({a: pictures(2, 0), b: pictures(2, 0)})
+    assert one.fingerprint() != other.fingerprint()
