@@ -6,7 +6,7 @@
 The work and the plain loop are those of `benchmarks.inner_loop`. Three ways do the same episodes:
 
 * plain: one episode after the other, `.backward()` and `torch.optim.SGD` on the GPU;
-* vmap: `metagan.core.chunk_gradient.chunk_gradient`, all episodes of the chunk at once, launched anew;
+* vmap: `metagan.core.chunk_gradient`, all episodes of the chunk at once, launched anew;
 * replay: the same, its kernels recorded once as a CUDA graph; what a worker does.
 
 Times are wall seconds up to the sum in main memory, drawing the episodes included, medians over

@@ -165,8 +165,8 @@ def imaml(
 ) -> Estimate:
     """The derivative of each player's query loss at the fixed point that the inner loop is near.
 
-    Source: Rajeswaran et al. 2019, arXiv:1909.04630; see `metagan.core.implicit`. The losses are those
-    of `maml`; the inner losses are those on the last inner batch.
+    Source: Rajeswaran et al. 2019, arXiv:1909.04630; see `metagan.core.implicit`. The losses are
+    those of `maml`; the inner losses are those on the last inner batch.
     """
     inner = inner_settings(config)
     adapted = _adapt(gan, init, inputs, config, gradient)

@@ -1,7 +1,8 @@
 """Both players, and a twin discriminator if there is one, as one flat mapping of named tensors.
 
 "generator.<name>", "discriminator.<name>" and, where a twin discriminator scores the generator's
-query loss, "critic.<name>": the form in which `metagan.core.implicit` solves for all of them at once.
+query loss, "critic.<name>": the form in which `metagan.core.implicit` solves for all of them at
+once.
 """
 
 from collections.abc import Mapping

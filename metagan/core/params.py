@@ -31,8 +31,8 @@ class GanParams(NamedTuple):
     Attributes:
         generator: Weights.
         discriminator: Weights.
-        rates: What `metagan.core.rates` learns about inner learning rates, by "generator.<name>" and
-            "discriminator.<name>"; empty where rates are not learned.
+        rates: What `metagan.core.rates` learns about inner learning rates, by "generator.<name>"
+            and "discriminator.<name>"; empty where rates are not learned.
     """
 
     generator: Params

@@ -1,7 +1,7 @@
 """The one in-memory form of all data: classes of samples, grouped in domains.
 
-Every source (such as those in `metagan.kinds.image.sources`) turns its files into a `Dataset`, and everything after it
-(splits, episodes, evaluation, reports) reads only this.
+Every source (such as those in `metagan.kinds.image.sources`) turns its files into a `Dataset`, and
+everything after it (splits, episodes, evaluation, reports) reads only this.
 
 Shapes: N samples; for images a sample is (C, H, W) uint8, C channels, H x W pixels.
 """

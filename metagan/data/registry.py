@@ -18,17 +18,19 @@ Loader = Callable[[DataConfig], Dataset]
 
 SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        name: f"metagan.kinds.image.sources.{name}"
-        for name in (
-            "glyphs",
-            "omniglot",
-            "image_folder",
-            "manifest",
-            "parquet",
-            "idx",
-            "npz",
-            "arrow",
-        )
+        **{
+            name: f"metagan.kinds.image.sources.{name}"
+            for name in (
+                "glyphs",
+                "omniglot",
+                "image_folder",
+                "manifest",
+                "parquet",
+                "idx",
+                "npz",
+            )
+        },
+        "arrow": "metagan.data.arrow",
     }
 )
 _NO_PATH_NEEDED: Final = frozenset({"glyphs"})

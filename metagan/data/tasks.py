@@ -280,7 +280,9 @@ def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> st
 
 
 def to_float(samples: np.ndarray) -> Tensor:
-    """uint8 pictures as float32 in [-1, 1]; see `metagan.kinds.image.samples.in_bytes` for other numbers.
+    """uint8 pictures as float32 in [-1, 1].
+
+    `metagan.kinds.image.samples.in_bytes` says what is made of other numbers.
 
     Raises:
         DataError: If the numbers have no plain meaning as brightness.

@@ -1,7 +1,7 @@
 """Pictures inside of the page: as small as they go without loss, and smaller if they must be.
 
-Sheets of samples come from `metagan.kinds.image.pictures.grid`: groups of columns with a wider line between
-them, every pixel drawn several times.
+Sheets of samples come from `metagan.kinds.image.pictures.grid`: groups of columns with a wider
+line between them, every pixel drawn several times.
 """
 
 import base64

@@ -1,7 +1,8 @@
 """A few outer steps of every adapting row in float64, as they were when they were last looked at.
 
 A change of these numbers is a change of results for the same settings and seed: it belongs under
-*Changed numerics* in the changelog, and the file is written again by `python -m tests.core.test_golden`.
+*Changed numerics* in the changelog, and the file is written again by
+`python -m tests.core.test_golden`.
 """
 
 import json

@@ -14,7 +14,11 @@ NO_NOTES = {
     "next",  # printed by adapt
 }
 SOURCES = REPOSITORY / "metagan"
-FILES = [*sorted(SOURCES.glob("*.py")), SOURCES.parent / "workflow" / "adapt.py"]
+ROOMS = ("data", "kinds/image/reading", "kinds/image/sources")
+FILES = [
+    *(file for room in ROOMS for file in sorted((SOURCES / room).rglob("*.py"))),
+    SOURCES / "workflow" / "adapt.py",
+]
 FIRST = re.compile(r"([a-z]+(?: [a-z,]+){0,4}): ")
 
 

@@ -28,8 +28,8 @@ def grid(rows: Sequence[Sequence[Pictures]], *, gap: int = 1, scale: int = 2) ->
     """Rows of groups of pictures as one picture; a wider gap stands between groups.
 
     Args:
-        rows: Per row, groups of pictures (n, C, H, W), as `metagan.kinds.image.samples.in_bytes` takes them;
-            every row alike in numbers.
+        rows: Per row, groups of pictures (n, C, H, W), as `samples.in_bytes` of this package takes
+            them; every row alike in numbers.
         gap: Pixels between pictures.
         scale: Each pixel becomes scale x scale.
 

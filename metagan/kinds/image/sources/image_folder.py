@@ -1,7 +1,7 @@
 """Pictures in folders, unpacked or inside a zip or tar: the folder names are the labels.
 
-`metagan.kinds.image.sources.layout` tells which folder is which. A folder that holds several archives and
-no pictures is read as if each were unpacked in a folder of its name.
+`metagan.kinds.image.sources.layout` tells which folder is which. A folder that holds several
+archives and no pictures is read as if each were unpacked in a folder of its name.
 """
 
 from collections import defaultdict

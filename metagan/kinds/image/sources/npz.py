@@ -63,7 +63,8 @@ def load(config: DataConfig) -> Dataset:
 
     `data.path` is a file or a folder of them; files called like a split are the parts of one
     domain. Pictures are (n, H, W) or (n, H, W, C); labels (n,) or (n, 1), whole numbers or text.
-    Arrays of more than 8 bits are scaled by one white for all, see `metagan.kinds.image.reading.depth`.
+    Arrays of more than 8 bits are scaled by one white for all, see
+    `metagan.kinds.image.reading.depth`.
 
     Raises:
         DataError: If arrays are missing, do not fit each other, hold objects, NaN or values out
