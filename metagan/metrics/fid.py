@@ -1,12 +1,10 @@
 """Frechet distance (FID) between Gaussians fitted to two sets of features.
 
 It is badly biased at few samples (the same 64-d Gaussian twice: 76 at n = 20, 4 at n = 500, 1 at
-n = 2000), so it is only comparable at equal numbers, which are part of the result.
+n = 2000), so it is only comparable at equal numbers, which `Quality` has beside it.
 
 Source: Heusel et al. 2017, arXiv:1706.08500, equation 6.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,22 +12,7 @@ from numpy.typing import ArrayLike
 from metagan.metrics.features import Features, checked_pair
 
 
-@dataclass(frozen=True)
-class Fid:
-    """A Frechet distance and the numbers of samples it depends on.
-
-    Attributes:
-        value: The squared distance, at least 0.
-        num_real: Real samples.
-        num_generated: Generated samples.
-    """
-
-    value: float
-    num_real: int
-    num_generated: int
-
-
-def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Fid:
+def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     """|mean_r - mean_g|^2 + tr(C_r + C_g - 2 (C_r C_g)^(1/2)), covariances over n - 1.
 
     With C_r = R_r^T R_r and C_g = R_g^T R_g the trace of the root is the sum of the singular values
@@ -40,6 +23,9 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Fid:
         real: (n, d) features.
         generated: (m, d) features from the same extractor.
 
+    Returns:
+        The squared distance, at least 0.
+
     Raises:
         TooFewSamplesError: If n or m is below 2.
         FeatureError: If the features are not two finite tables with equal d.
@@ -49,7 +35,7 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Fid:
     root_x, root_y = _root(x), _root(y)
     overlap = np.linalg.svd(root_x @ root_y.T, compute_uv=False).sum()
     value = shift @ shift + (root_x**2).sum() + (root_y**2).sum() - 2 * overlap
-    return Fid(max(float(value), 0.0), len(x), len(y))
+    return max(float(value), 0.0)
 
 
 def _root(x: Features) -> Features:

@@ -100,7 +100,7 @@ def quality(
     return Quality(
         kid=kid.value if kid else None,
         kid_stderr=kid.stderr if kid else None,
-        fid=fid.value if fid else None,
+        fid=fid,
         fid_n=len(y),
         num_real=len(x),
         precision=shares.precision if shares else None,

@@ -217,13 +217,6 @@ def predict(net: SmallConvNet, images: Tensor) -> Tensor:
     return batched(net, images).argmax(dim=1).cpu()
 
 
-def accuracy(net: SmallConvNet, images: Tensor, labels: Tensor) -> float:
-    """Share of images, (N, C, H, W) with N >= 1, whose class (N,) is predicted."""
-    if len(images) == 0:
-        raise ValueError("accuracy needs at least one image")
-    return float((predict(net, images) == labels.cpu()).double().mean())
-
-
 def nearest_centroid(
     support_features: Tensor, support_labels: Tensor, query_features: Tensor
 ) -> Tensor:
