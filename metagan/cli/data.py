@@ -9,6 +9,7 @@ from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_DONE, Context
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
 from metagan.cli.outputs import check_out_file, check_out_folder
+from metagan.files import expanded
 from metagan.settings import RunConfig, TaskConfig
 from metagan.words import counted
 
@@ -109,7 +110,7 @@ def _prepare(args: argparse.Namespace, context: Context) -> None:
     from metagan.sources.registry import load_dataset
 
     config = load_data(args, context, args.path, args.overrides)
-    args.out = args.out.expanduser()
+    args.out = expanded(args.out)
     check_out_folder(args.out, "OUT", new=False)
     check_target(args.out)
     dataset = load_dataset(config.data)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from metagan.cli.options import UsageError
+from metagan.files import expanded
 from metagan.settings import DataConfig
 
 
@@ -99,7 +100,7 @@ def folder_in_data(folder: Path, data: DataConfig) -> str | None:
     """
     if data.path is None:
         return None
-    read = Path(data.path).expanduser().resolve()
+    read = expanded(data.path).resolve()
     place = folder.resolve()
     if read not in (place, *place.parents):
         return None

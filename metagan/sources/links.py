@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from metagan.dataset import DataError
+from metagan.files import expanded
 from metagan.settings import DataConfig
 
 
@@ -42,7 +43,7 @@ def _resolved(path: Path) -> Path:
 
 def data_path(config: DataConfig) -> Path:
     """Where the data of the settings lie, `data.path`; see `hub_revision`."""
-    return hub_revision(Path(config.path or "").expanduser())
+    return hub_revision(expanded(config.path or ""))
 
 
 def hub_revision(path: Path) -> Path:

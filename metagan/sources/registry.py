@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Final
 
 from metagan.dataset import DataError, Dataset
-from metagan.places import neighbour
+from metagan.files import expanded
+from metagan.places import is_there, neighbour
 from metagan.settings import DataConfig
 
 Loader = Callable[[DataConfig], Dataset]
@@ -42,7 +43,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     would flatter a score, and of domains that look like the parts of one data set.
 
     Raises:
-        DataError: If `data.path` does not exist, its layout is unknown, or the data is unusable.
+        DataError: If `data.path` does not exist or cannot be looked at, its layout is unknown, or
+            the data is unusable.
     """
     # Looking at the table costs nothing, as no source is imported for it.
     from metagan.sources.detect import detect_source
@@ -100,8 +102,8 @@ def find_loader(name: str) -> Loader:
 def _existing_path(config: DataConfig) -> Path:
     if config.path is None:
         raise DataError(f"data.source {config.source} needs data.path")
-    path = Path(config.path).expanduser()
-    if path.exists():
+    path = expanded(config.path)
+    if is_there(path, f"data.path {config.path}", DataError):
         return path
     if "://" in config.path:
         raise DataError(

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from metagan.cli.console import command_line
 from metagan.cli.context import EXIT_INTERRUPTED, Context
 from metagan.config import load_config, to_yaml
 from metagan.files import sha256_of, write_bytes, write_json
+from metagan.places import is_there
 from metagan.run_folder import RunError, RunFolder
 from metagan.settings import RunConfig
 from metagan.workflow.adaptation_pictures import write_adaptation_pictures
@@ -150,9 +152,9 @@ def claim_folders(runs: Mapping[Path, RunConfig]) -> None:
         RunError: If one holds something and no demo, or a demo's run that went on since.
     """
     for path in runs:
-        if (path / MARKER).is_file() or RunFolder(path).exists():
+        if os.path.isfile(path / MARKER) or RunFolder(path).exists():
             _check_as_written(path)
-        elif path.exists():
+        elif is_there(path, f"--run {path}"):
             RunFolder(path).check_new()
     for path, config in runs.items():
         folder = RunFolder(path)
