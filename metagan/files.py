@@ -15,6 +15,11 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the home folder for `~`; a user who is not known stays as written."""
+    return Path(os.path.expanduser(path))
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write durably in place of whatever was there, with the mode that the umask gives."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

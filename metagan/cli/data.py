@@ -10,6 +10,7 @@ from metagan.cli.options import Parser, add_command, add_settings, is_setting, l
 from metagan.cli.outputs import check_out_file, check_out_folder
 from metagan.config.settings import RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
+from metagan.files import expanded
 from metagan.words import command_line, counted
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _prepare(args: argparse.Namespace, console: Console) -> None:
     from metagan.data.registry import load_dataset
 
     config = load_data(args, args.path, args.overrides)
-    args.out = args.out.expanduser()
+    args.out = expanded(args.out)
     check_out_folder(args.out, "OUT", new=False)
     check_target(args.out)
     dataset = load_dataset(config.data)

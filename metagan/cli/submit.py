@@ -185,7 +185,7 @@ def check_words(
         if words[0] == "metagan":
             fix = "leave the program's name out, as in metagan submit -- train ..."
         raise UsageError(f"cannot run {words[0]!r} on a cluster; {fix}")
-    if not working_dir.is_dir():
+    if not os.path.isdir(working_dir):
         raise UsageError(f"--working-dir {working_dir} is not a folder")
     parser = build_parser()
     inner, extras = parser.parse_known_args(words)

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Train; see `metagan.workflow.train`."""
     if args.run is None:
         args.run = Path("runs") / (args.config.stem if args.config else "default")
-    there = (args.run / "config.yaml").is_file()
+    there = RunFolder(args.run).exists()
     if args.resume != "auto":
         args.resume = bool(args.resume)
     if args.resume and args.config is None and there:

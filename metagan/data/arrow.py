@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from metagan.config.settings import DataConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.files import expanded
 from metagan.version import tool_version
 
 SHARD_NAME: Final = "samples.arrow"
@@ -53,7 +54,7 @@ def prepare(dataset: Dataset, out: Path, *, progress: Progress | None = None) ->
         DataError: If something else is at `out`.
         OSError: If it cannot be written, as when the disk is full.
     """
-    out = Path(out).expanduser().resolve()
+    out = expanded(out).resolve()
     check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex}.tmp"
@@ -103,7 +104,7 @@ def load(config: DataConfig) -> Dataset:
     """
     if config.path is None:
         raise DataError("data.source arrow needs data.path, a folder of `metagan data prepare`")
-    folder = Path(config.path).expanduser().resolve()
+    folder = expanded(config.path).resolve()
     dataset = open_prepared(folder)
     # A run on the files themselves may go on from them in this form, with the same settings.
     if config.invert and not dataset.origin.get("invert"):

@@ -29,10 +29,11 @@ from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.links import real_path
 from metagan.data.paths.own_folders import own_kind_of
 from metagan.data.registry import load_dataset
-from metagan.files import holder_of
+from metagan.files import expanded, holder_of
 from metagan.kinds.image.sources import glyphs
 from metagan.kinds.image.sources.detect import detect_source
 from metagan.kinds.image.sources.manifest import listed_files
+from metagan.runs.places import is_there
 
 LOCK_TIMEOUT_S: Final = 3600.0
 _POLL_S: Final = 0.1
@@ -119,7 +120,7 @@ def cache_roots(config: DataConfig) -> tuple[Path, ...]:
     ($XDG_CACHE_HOME/metagan or ~/.cache/metagan), then a private one among the temporary files.
     """
     if config.cache_dir is not None:
-        return (Path(config.cache_dir).expanduser().absolute(),)
+        return (expanded(config.cache_dir).absolute(),)
     roots: list[Path] = []
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(xdg):
@@ -137,8 +138,8 @@ def _source_of(config: DataConfig) -> str | None:
         return None if config.path is not None else "glyphs"
     if config.path is None:
         return None
-    path = Path(config.path).expanduser()
-    if not path.exists():
+    path = expanded(config.path)
+    if not is_there(path, f"data.path {config.path}", DataError):
         return None
     if config.source != "auto":
         return config.source
@@ -158,7 +159,7 @@ def _entry_name(config: DataConfig, source: str) -> str:
     if source == "glyphs":
         description["matplotlib"] = importlib.metadata.version("matplotlib")
     else:
-        root = real_path(Path(config.path or "").expanduser())
+        root = real_path(expanded(config.path or ""))
         description["path"] = os.fsencode(root).hex()
         files = _input_files(root, source, skip=frozenset(cache_roots(config)))
         description["files"] = [_file_state(root, path) for path in files]
@@ -203,7 +204,7 @@ def _files_below(root: Path, skip: Collection[Path]) -> Iterator[Path]:
 
 def _open_entry(entry: Path) -> Dataset | None:
     """A complete and intact entry, mapped; otherwise None, with a warning if it is damaged."""
-    if not entry.is_dir():
+    if not os.path.isdir(entry):
         return None
     try:
         return arrow.open_prepared(entry)

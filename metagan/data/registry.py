@@ -12,7 +12,8 @@ from typing import Final
 
 from metagan.config.settings import DataConfig
 from metagan.data.dataset import DataError, Dataset
-from metagan.runs.places import neighbour
+from metagan.files import expanded
+from metagan.runs.places import is_there, neighbour
 
 Loader = Callable[[DataConfig], Dataset]
 
@@ -44,7 +45,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     would flatter a score, and of domains that look like the parts of one data set.
 
     Raises:
-        DataError: If `data.path` does not exist, its layout is unknown, or the data is unusable.
+        DataError: If `data.path` does not exist or cannot be looked at, its layout is unknown, or
+            the data is unusable.
     """
     # Looking at the table costs nothing, as no source is imported for it.
     from metagan.data.notes import IDLE_WHITE, by_weight
@@ -102,8 +104,8 @@ def find_loader(name: str) -> Loader:
 def _existing_path(config: DataConfig) -> Path:
     if config.path is None:
         raise DataError(f"data.source {config.source} needs data.path")
-    path = Path(config.path).expanduser()
-    if path.exists():
+    path = expanded(config.path)
+    if is_there(path, f"data.path {config.path}", DataError):
         return path
     if "://" in config.path:
         raise DataError(

@@ -1,6 +1,7 @@
 """What the folder of a search holds for its page, read from `search.json` alone."""
 
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from metagan.config.yaml import format_value
 from metagan.report.load import flat
 from metagan.report.values import finite, pick, records
-from metagan.runs.places import what_it_is
+from metagan.runs.places import is_there, what_it_is
 from metagan.runs.run_folder import RunError
 
 SEARCH = "search.json"
@@ -239,11 +240,11 @@ def _read(path: Path) -> Mapping[str, Any]:
     file = path / SEARCH
     quoted = shlex.quote(str(path))
     again = f"metagan tune -c FILE --out {quoted} --resume"
-    if not file.is_file():
-        if (path / "tune").is_dir():
+    if not os.path.isfile(file):
+        if os.path.isdir(path / "tune"):
             raise RunError(f"{path}: the search here has no {SEARCH} yet; go on with it by {again}")
         # A search is not to be made in a folder that is something else.
-        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        free = not is_there(path, f"--search {path}") or (path.is_dir() and not any(path.iterdir()))
         fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
         raise RunError(f"{path}: no search here (no {SEARCH}); {fix}")
     fix = f"write it again with {again}, which keeps finished trials"

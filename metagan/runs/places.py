@@ -24,7 +24,7 @@ def check_run(path: str | os.PathLike[str], option: str = "") -> None:
         RunError: If there is no run in the folder.
     """
     folder = Path(path)
-    if not (folder / "config.yaml").is_file():
+    if not os.path.isfile(folder / "config.yaml"):
         raise RunError(
             f"{_named(option, folder)}: no run here (no config.yaml); {what_it_is(folder)}. Name "
             "the folder that metagan train --run has written"
@@ -45,22 +45,40 @@ def check_adapted(path: str | os.PathLike[str], option: str = "") -> None:
         )
 
 
-def check_exists(path: str | os.PathLike[str], option: str) -> None:
+def check_exists(
+    path: str | os.PathLike[str], option: str, error: type[ValueError] = RunError
+) -> None:
     """Refuse a path where nothing is, and name its nearest neighbour.
 
     Raises:
-        RunError: If there is nothing.
+        ValueError: If there is nothing, or nobody can tell; of the type that is given.
     """
-    place = Path(path).expanduser()
-    try:
-        place.stat()
-    except FileNotFoundError:
+    place = expanded(path)
+    if not is_there(place, f"{option} {path}", error):
         near = neighbour(place)
         hint = f"; did you mean {near}?" if near else ""
-        raise RunError(f"{option} {path}: no such file or folder{hint}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{option} {path}: {reason}") from None
+        raise error(f"{option} {path}: no such file or folder{hint}")
+
+
+def is_there(path: Path, named: str, error: type[ValueError] = RunError) -> bool:
+    """Whether there is anything at a path.
+
+    Args:
+        path: To look at.
+        named: The path as it was given, and what for.
+        error: What is raised.
+
+    Raises:
+        ValueError: If nobody can tell, as where a name is too long; of the type that is given.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"{named}: {reason}") from None
+    return True
 
 
 def _named(option: str, path: Path) -> str:
@@ -176,7 +194,7 @@ def folder_in_data(folder: Path, data: str | None) -> str | None:
     """
     if data is None:
         return None
-    read = Path(data).expanduser().resolve()
+    read = expanded(data).resolve()
     place = folder.resolve()
     if read not in (place, *place.parents):
         return None

@@ -71,7 +71,7 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a run was started here."""
-        return self.config_file.is_file()
+        return os.path.isfile(self.config_file)
 
     def has_steps(self) -> bool:
         """Whether an outer step was logged here, so that there is something to go on from."""
@@ -157,7 +157,7 @@ class RunFolder:
 
     def _make(self, folder: Path) -> None:
         """Make a folder and those above it."""
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -34,7 +34,7 @@ from metagan.runs.checkpoint import (
     read_tensors,
     write_tensor_folder,
 )
-from metagan.runs.places import ADAPTED, what_it_is
+from metagan.runs.places import ADAPTED, check_exists, is_there, what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.words import counted
 from metagan.workflow.setup import LoadedRun
@@ -94,8 +94,7 @@ def read_support(path: str | os.PathLike[str], reading: Reading) -> tuple[Suppor
             sub-folders, or two sub-folders have the same name.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"--support {path}: no such file or folder")
+    check_exists(path, "--support", DataError)
     if not isinstance(reading, Reading):
         raise ValueError(f"reading is {type(reading).__name__}; give the run's: run.reading")
     pictures: dict[tuple[Parts, Parts], Decoded] = {}
@@ -263,7 +262,7 @@ def save_adapted(
     """
     _check_opened(run)
     folder, names = Path(out), [str(label) for label in labels]
-    if folder.exists():
+    if is_there(folder, f"--out {folder}"):
         raise RunError(f"--out {folder} exists already; choose another folder or remove it")
     if isinstance(labels, str) or len(names) != len(target.support):
         given = f"one text, {labels!r}" if isinstance(labels, str) else len(names)
@@ -296,7 +295,7 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
         CheckpointError: If it is not that, or damaged.
     """
     folder = Path(path)
-    info = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+    info = read_manifest(folder) if os.path.isfile(folder / MANIFEST) else {}
     needed = {"gan", "sample_shape", "classes_each", "labels", "files"}
     if info.get("what") != ADAPTED or not needed <= set(info):
         raise CheckpointError(

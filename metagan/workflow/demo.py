@@ -1,5 +1,6 @@
 """What `metagan demo` trains, and the folders that are its own."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from metagan.config.load import to_yaml
 from metagan.config.settings import RunConfig
 from metagan.files import sha256_of, write_bytes
 from metagan.runs.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
+from metagan.runs.places import is_there
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.evaluate import EVALUATION_FILE
 
@@ -67,9 +69,9 @@ def claim_folders(runs: Mapping[Path, RunConfig]) -> None:
         RunError: If one holds something and no demo, or a demo's run that went on since.
     """
     for path in runs:
-        if (path / MARKER).is_file() or RunFolder(path).exists():
+        if os.path.isfile(path / MARKER) or RunFolder(path).exists():
             _check_as_written(path)
-        elif path.exists():
+        elif is_there(path, f"--run {path}"):
             RunFolder(path).check_new()
     for path, config in runs.items():
         folder = RunFolder(path)

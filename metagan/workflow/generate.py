@@ -12,6 +12,7 @@ import pyarrow.parquet as parquet
 from metagan.data.tasks import to_uint8
 from metagan.evaluate.target import generate_samples
 from metagan.kinds.image.pictures import Pictures, grid, png_bytes
+from metagan.runs.places import is_there
 from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import AdaptedGan
 
@@ -42,7 +43,7 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
     Raises:
         RunError: If `out` exists.
     """
-    if out.exists():
+    if is_there(out, f"--out {out}"):
         raise RunError(f"--out {out} exists already; choose another folder or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"

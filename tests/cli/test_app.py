@@ -367,6 +367,31 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported(line, said, 
     assert "LOADED []" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("train --run {long}", "--run {long}: File name too long"),
+        ("train --run {long} --resume", "{long} is not a run"),
+        ("train --run r data.path={long}", "data.path {long}: File name too long"),
+        ("train --run r outer.init_from={long}", "outer.init_from {long}: no run here"),
+        ("data inspect {long}", "data.path {long}: File name too long"),
+        ("adapt --run {long} --support s --out o", "--run {long}: no run here"),
+        ("report --search {long}", "--search {long}: File name too long"),
+        ("submit --working-dir {long} -- doctor", "--working-dir {long} is not a folder"),
+        ("demo --run {long}", "--run {long}: File name too long"),
+        ("train --run r data.path=~nobody-has-this-name/a", "data.path ~nobody-has-this-name/a do"),
+    ],
+)
+def test_a_path_that_cannot_be_looked_at_is_told_with_what_it_was_given_for(
+    line, named, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    long = "x" * 300
+    code, _, err = run_here(capsys, *line.format(long=long).split())
+    assert code == 2
+    assert err.startswith(f"metagan: error: {named.format(long=long)}")
+
+
 def test_every_command_module_has_a_parser_and_a_run_function():
     parser = build_parser()
     for name in COMMANDS:

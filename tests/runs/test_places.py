@@ -77,6 +77,8 @@ def test_a_run_is_a_run_and_an_adapted_gan_is_one(places: Path) -> None:
 
 def test_a_path_that_cannot_be_looked_at_is_no_crash(places: Path) -> None:
     check_exists(places / "letters", "--support")
+    with pytest.raises(RunError, match="--support ~nobody-has-this-name/a: no such file or folder"):
+        check_exists("~nobody-has-this-name/a", "--support")
     for name, said in (
         ("leters", "no such file or folder; did you mean"),
         ("x" * 300, "File name too long"),
@@ -86,3 +88,5 @@ def test_a_path_that_cannot_be_looked_at_is_no_crash(places: Path) -> None:
         with pytest.raises(RunError, match=said):
             check_exists(places / name, "--support")
         assert what_it_is(places / name)
+        with pytest.raises(RunError, match="no run here"):
+            check_run(places / name)

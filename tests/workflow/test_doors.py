@@ -63,6 +63,47 @@ def test_text_does_for_a_path_at_every_door(tmp_path: Path, bars_path: Path) -> 
     assert RunConfig(data={"path": tmp_path}).data.path == str(tmp_path)
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("door", "error", "named"),
+    [
+        (
+            lambda path, _: metagan.open_dataset(RunConfig(data={"path": path}).data),
+            DataError,
+            "data.path ",
+        ),
+        (lambda path, run: metagan.read_support(path, run.reading), DataError, "--support "),
+        (lambda path, _: metagan.load_run(path), RunError, ""),
+        (lambda path, _: metagan.load_adapted(path), CheckpointError, ""),
+        (
+            lambda path, run: metagan.save_adapted(
+                path, run, metagan.adapt_run(run, CLASSES, steps=0), CLASSES
+            ),
+            RunError,
+            "--out ",
+        ),
+        (
+            lambda path, run: metagan.train_run(
+                run.config,
+                path,
+                open_runner=metagan.local_runner(run.config),
+                reporter=Quiet(),
+            ),
+            RunError,
+            "cannot make the run folder ",
+        ),
+    ],
+    ids=["open_dataset", "read_support", "load_run", "load_adapted", "save_adapted", "train_run"],
+)
+def test_a_path_that_cannot_be_looked_at_is_named_with_the_reason_at_every_door(
+    run: LoadedRun, door: Any, error: type[Exception], named: str
+) -> None:
+    with pytest.raises(error, match=rf"^{named}{LONG}: .*File name too long"):
+        door(LONG, run)
+
+
 def test_adapting_without_steps_and_seed_takes_those_of_the_run(run: LoadedRun) -> None:
     named = metagan.adapt_run(run, CLASSES, steps=run.config.inner.steps, seed=run.config.seed)
     assert torch.equal(weights(metagan.adapt_run(run, CLASSES)), weights(named))

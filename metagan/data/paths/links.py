@@ -11,6 +11,7 @@ from pathlib import Path
 
 from metagan.config.settings import DataConfig
 from metagan.data.dataset import DataError
+from metagan.files import expanded
 
 
 def hub_blob(file: Path) -> Path | None:
@@ -42,7 +43,7 @@ def _resolved(path: Path) -> Path:
 
 def data_path(config: DataConfig) -> Path:
     """Where the data of the settings lie, `data.path`; see `hub_revision`."""
-    return hub_revision(Path(config.path or "").expanduser())
+    return hub_revision(expanded(config.path or ""))
 
 
 def hub_revision(path: Path) -> Path:

@@ -214,7 +214,9 @@ def test_labels_without_their_pictures_are_told_with_the_name_that_is_missing(
 
 def test_a_labels_file_given_itself_is_told_from_its_pictures(tmp_path):
     write(tmp_path, part("train", [0], [0]))
-    with pytest.raises(DataError, match=r"these are labels; name their pictures: data\.path=.*ges"):
+    with pytest.raises(
+        DataError, match=r"these are labels; name their pictures: data\.path=.*images-idx3-ubyte"
+    ):
         load_dataset(settings(tmp_path / "train-labels-idx1-ubyte"))
 
 

@@ -204,7 +204,7 @@ def test_one_set_in_two_sizes_is_refused_as_a_leak(tmp_path):
     for size in (32, 64):
         larger = np.kron(pictures(0, 1), np.ones((1, size // 16, size // 16), np.uint8))
         save(tmp_path / f"blood_{size}.npz", images=larger, labels=[0, 1])
-    with pytest.raises(DataError, match=r"blood_64\.npz: the same set as blood_32\.npz, in anothe"):
+    with pytest.raises(DataError, match=r"blood_64\.npz: the same set as blood_32\.npz, in an"):
         read(tmp_path)
 
 
