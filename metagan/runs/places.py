@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from metagan.files import expanded
 from metagan.runs.run_folder import RunError
 
 ADAPTED = "adapted GAN"
