@@ -39,10 +39,11 @@ from metagan.core.chunk_gradient import chunk_gradient, prefers_vmap
 from metagan.core.chunks import ChunkKey
 from metagan.core.cuda_graphs import Recorder
 from metagan.core.gan import GanPair, build_gan
-from metagan.core.losses import ADVERSARIAL_LOSSES, augment, mode_seeking
+from metagan.core.losses import ADVERSARIAL_LOSSES, mode_seeking
 from metagan.core.params import GanParams, Layout
 from metagan.data.dataset import ClassRecord, Dataset
 from metagan.data.tasks import DatasetTasks, Splits, meta_batch
+from metagan.kinds.image.augment import augment
 
 CPU = torch.device("cpu")
 #: Family and width of both players; the printed table gives the exact numbers of weights.

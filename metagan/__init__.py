@@ -21,8 +21,8 @@ _HOME = {
     "open_dataset": "metagan.data.cache",
     "read_support": "metagan.workflow.adapt",
     "save_adapted": "metagan.workflow.adapt",
-    "to_float": "metagan.data.tasks",
-    "to_uint8": "metagan.data.tasks",
+    "to_float": "metagan.kinds.image.convert",
+    "to_uint8": "metagan.kinds.image.convert",
     "train_run": "metagan.workflow.train",
     "write_png": "metagan.kinds.image.pictures",
 }
@@ -39,10 +39,10 @@ if TYPE_CHECKING:  # Checkers and editors cannot look into the mapping; `as` exp
     from metagan.data.cache import open_dataset as open_dataset
     from metagan.data.dataset import ClassRecord as ClassRecord
     from metagan.data.dataset import Dataset as Dataset
-    from metagan.data.tasks import to_float as to_float
-    from metagan.data.tasks import to_uint8 as to_uint8
     from metagan.evaluate.target import adapt_to_target as adapt_to_target
     from metagan.evaluate.target import generate_samples as generate_samples
+    from metagan.kinds.image.convert import to_float as to_float
+    from metagan.kinds.image.convert import to_uint8 as to_uint8
     from metagan.kinds.image.pictures import grid as grid
     from metagan.kinds.image.pictures import write_png as write_png
     from metagan.workflow.adapt import adapt_run as adapt_run

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metagan.config.settings import GanConfig
-from metagan.core.losses import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.seeding import generator
 
 

@@ -13,13 +13,13 @@ from metagan.config.settings import GanConfig
 from metagan.core.batches import GanBatch
 from metagan.core.losses import (
     ADVERSARIAL_LOSSES,
-    augment,
     gradient_penalty,
     mode_seeking,
     unit_gradient_penalty,
 )
 from metagan.core.params import GanParams, Params, module_params
 from metagan.core.spectral import spectrally_normalized
+from metagan.kinds.image.augment import augment
 from metagan.kinds.image.build import build_players
 
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from metagan.config.settings import EvaluateConfig
 from metagan.data.dataset import DataError, Dataset
-from metagan.data.tasks import to_float
 from metagan.evaluate.source_classifier import CLASSIFIER_BATCH, SourceClassifier
 from metagan.kinds.image.classical import Ranges, classical
 from metagan.kinds.image.classifier import nearest_centroid, predict, train_classifier
+from metagan.kinds.image.convert import to_float
 from metagan.seeding import derive_seed, generator
 
 Arm = Literal["none", "classical", "generated", "both"]

@@ -4,6 +4,7 @@ It sees training classes only; its held-out accuracy is on drawings of those cla
 not trained on.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -16,11 +17,11 @@ from torch import Tensor
 
 from metagan.config.settings import RunConfig
 from metagan.data.dataset import Dataset
-from metagan.data.tasks import to_float
 from metagan.devices import pinned_threads
 from metagan.kinds.image.classical import classical
-from metagan.kinds.image.classifier import SmallConvNet, predict, train_classifier
-from metagan.metrics.extractor import ClassifierFeatures
+from metagan.kinds.image.classifier import SmallConvNet, batched, predict, train_classifier
+from metagan.kinds.image.convert import to_float
+from metagan.metrics.features import Features
 from metagan.runs.checkpoint import read_manifest, read_tensors, write_tensor_folder
 from metagan.seeding import derive_seed, generator
 
@@ -29,6 +30,57 @@ HELD_OUT_SHARE = 0.1
 # `classifier_steps` and `finetune_steps` are counted in. A mix of a quarter is 16 of them.
 CLASSIFIER_BATCH = 64
 FILE = "classifier.safetensors"
+
+
+class ClassifierFeatures:
+    """Features of a classifier that was trained on the source classes, and on nothing else.
+
+    Target classes must not have been seen: scores on them would flatter samples that resemble the
+    classifier's training set.
+    """
+
+    def __init__(
+        self,
+        classifier: SmallConvNet,
+        *,
+        accuracy: float | None = None,
+        name: str = "source-classifier",
+    ) -> None:
+        """Freeze a classifier.
+
+        Args:
+            classifier: Trained; it is copied, so that later training cannot change the features.
+            accuracy: Its accuracy on samples of the source classes that were held out, [0, 1].
+            name: For people.
+
+        Raises:
+            ValueError: If `accuracy` is not a share.
+        """
+        if accuracy is not None and not 0 <= accuracy <= 1:
+            raise ValueError(f"extractor accuracy is {accuracy}; it is a share in [0, 1]")
+        self._classifier = copy.deepcopy(classifier).requires_grad_(False).eval()
+        self.name = name
+        self.accuracy = accuracy
+        self.num_features = classifier.num_features
+        self.sha256 = _weights_hash(classifier)
+
+    def __call__(self, images: Tensor) -> Features:
+        """(N, C, H, W) uint8, or float in [-1, 1], to (N, d) float64.
+
+        Raises:
+            ValueError: If the images do not have the shape that the classifier was built for.
+        """
+        return batched(self._classifier.features, images).double().cpu().numpy()
+
+
+def _weights_hash(classifier: SmallConvNet) -> str:
+    """SHA-256 over the architecture and every weight but the head's, which features pass by."""
+    digest = hashlib.sha256(f"{type(classifier).__name__} {classifier.image_shape}".encode())
+    for name, tensor in sorted(classifier.body.state_dict().items()):
+        values = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

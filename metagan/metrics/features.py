@@ -3,8 +3,11 @@
 Shapes: n samples, d features.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 Features = NDArray[np.float64]
 
@@ -92,3 +95,31 @@ def neighbour_radii(features: Features, k: int) -> Features:
     between = distances(features, features)
     np.fill_diagonal(between, np.inf)
     return np.partition(between, k - 1, axis=1)[:, k - 1]
+
+
+class FeatureExtractor(Protocol):
+    """Any fixed network that turns images into features."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
+
+    @property
+    def num_features(self) -> int:
+        """Columns of the result, d."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash over everything that decides the features."""
+        ...
+
+    @property
+    def accuracy(self) -> float | None:
+        """Held-out accuracy of the classifier behind it, or None."""
+        ...
+
+    def __call__(self, images: Tensor) -> Features:
+        """(N, C, H, W) uint8, or float in [-1, 1], to (N, d) float64."""
+        ...

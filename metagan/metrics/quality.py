@@ -7,8 +7,7 @@ from typing import TypeVar
 from numpy.typing import ArrayLike
 
 from metagan.metrics.diversity import diversity_ratio
-from metagan.metrics.extractor import FeatureExtractor
-from metagan.metrics.features import TooFewSamplesError, checked_pair
+from metagan.metrics.features import FeatureExtractor, TooFewSamplesError, checked_pair
 from metagan.metrics.fid import frechet_distance
 from metagan.metrics.kid import kernel_distance
 from metagan.metrics.memorisation import memorisation

@@ -18,8 +18,8 @@ from metagan.core.params import GanParams
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.notes import POLARITY, by_weight, for_a_trained_run
 from metagan.data.paths.tree import Parts, TreeFile, read_below, read_tree
-from metagan.data.tasks import to_float, to_uint8
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
+from metagan.kinds.image.convert import to_float, to_uint8
 from metagan.kinds.image.pictures import grid, png_bytes
 from metagan.kinds.image.reading.collect import Decoded, scale_deep, try_decode
 from metagan.kinds.image.reading.decode import is_picture

@@ -3,10 +3,10 @@
 import numpy as np
 
 from metagan.core.algorithms import inner_settings
-from metagan.data.tasks import to_float, to_uint8
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.target import adapt_to_target, generate_samples
 from metagan.files import write_json
+from metagan.kinds.image.convert import to_float, to_uint8
 from metagan.kinds.image.pictures import grid, write_png
 from metagan.seeding import derive_seed, generator
 from metagan.workflow.setup import LoadedRun

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from metagan.data.tasks import to_uint8
 from metagan.evaluate.target import generate_samples
+from metagan.kinds.image.convert import to_uint8
 from metagan.kinds.image.pictures import Pictures, grid, png_bytes
 from metagan.runs.places import is_there
 from metagan.runs.run_folder import RunError

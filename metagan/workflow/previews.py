@@ -8,8 +8,8 @@ from torch import Tensor
 from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings
 from metagan.core.params import GanParams
-from metagan.data.tasks import to_float, to_uint8
 from metagan.evaluate.target import adapt_to_target, generate_samples
+from metagan.kinds.image.convert import to_float, to_uint8
 from metagan.kinds.image.pictures import Pictures, grid
 from metagan.kinds.image.reading.record import Reading
 from metagan.seeding import derive_seed

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from metagan.config.settings import GanConfig
 from metagan.core.batches import draw_batches
-from metagan.core.losses import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 
 PAIRED = GanConfig(latent_dim=3)
 ALONE = GanConfig(latent_dim=3, conditioning="none", family="dcgan")

@@ -11,8 +11,8 @@ from metagan.core.batches import GanBatch
 from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair
 from metagan.core.layers import one_hot
-from metagan.core.losses import NUM_AUGMENT_DRAWS
 from metagan.core.params import GanParams, module_params
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle
 from tests.reference.implicit_oracle import implicit_gradient

@@ -19,9 +19,8 @@ from metagan.data.tasks import (
     make_splits,
     meta_batch,
     splits_from_names,
-    to_float,
-    to_uint8,
 )
+from metagan.kinds.image.convert import to_float, to_uint8
 from tests.helpers import bars
 
 

@@ -11,13 +11,13 @@ from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.inner_loop import adapt
 from metagan.core.params import GanParams
-from metagan.data.tasks import to_float
 from metagan.evaluate.target import (
     SCORED_AGAINST,
     AdaptedTarget,
     adapt_to_target,
     generate_samples,
 )
+from metagan.kinds.image.convert import to_float
 from metagan.seeding import derive_seed
 from tests.helpers import bars
 

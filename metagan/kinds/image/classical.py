@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metagan.core.layers import pixel_grid
+from metagan.kinds.image.layers import pixel_grid
 
 
 @dataclass(frozen=True)

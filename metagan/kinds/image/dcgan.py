@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.core.layers import GroupNorm, ToPixels, one_hot, repeat, upsample_nearest
+from metagan.core.layers import GroupNorm, one_hot, repeat
+from metagan.kinds.image.layers import ToPixels, upsample_nearest
 
 
 class Encoder(nn.Module):

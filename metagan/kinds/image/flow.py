@@ -11,15 +11,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.core.layers import (
-    GRID_SAMPLE_UNDER_VMAP,
-    GroupNorm,
-    ToPixels,
-    Upsample,
-    leaky_clamp,
-    repeat,
-    warp,
-)
+from metagan.core.layers import GroupNorm, leaky_clamp, repeat
+from metagan.kinds.image.layers import GRID_SAMPLE_UNDER_VMAP, ToPixels, Upsample, warp
 
 
 class FlowBody(nn.Module):

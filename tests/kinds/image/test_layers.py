@@ -7,14 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from metagan.core.layers import (
-    GroupNorm,
-    ToPixels,
-    Upsample,
-    leaky_clamp,
-    pixel_grid,
-    warp,
-)
+from metagan.core.layers import GroupNorm, leaky_clamp
+from metagan.kinds.image.layers import ToPixels, Upsample, pixel_grid, warp
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from metagan.evaluate.source_classifier import ClassifierFeatures
 from metagan.kinds.image.classifier import SmallConvNet, train_classifier
-from metagan.metrics.extractor import ClassifierFeatures
 
 
 def classifier(seed=0, num_classes=3, image_shape=(1, 16, 16)):
