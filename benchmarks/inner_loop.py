@@ -33,7 +33,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.memory import peak_mb
-from metagan.config.settings import GanConfig, InnerConfig, RunConfig, TaskConfig
+from metagan.config.learning import GanConfig, InnerConfig
+from metagan.config.settings import RunConfig, TaskConfig
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunk_gradient import chunk_gradient, prefers_vmap
 from metagan.core.chunks import ChunkKey

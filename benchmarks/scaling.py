@@ -41,7 +41,8 @@ from cluster.config import ClusterConfig
 from cluster.connect import ray_session
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerReady
-from metagan.config.settings import RunConfig, WireDtype
+from metagan.config.learning import WireDtype
+from metagan.config.settings import RunConfig
 from metagan.core.aggregate import tree_sum
 from metagan.core.chunks import ChunkKey, ChunkReport
 from metagan.core.loop import (

@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
+from metagan.config.affects import field
 from metagan.config.load import Config
 from metagan.config.settings import RunConfig
 
@@ -32,97 +33,113 @@ Labels = Annotated[tuple[str, ...], AfterValidator(_known_labels)]
 class ClusterConfig(Config):
     """Ray workers, what each reserves, and how long to wait for them."""
 
-    num_workers: int = Field(2, ge=1, le=10_000, description="Ray actors that run episodes.")
-    min_workers: int = Field(
+    num_workers: int = field(
+        2, affects="where", ge=1, le=10_000, description="Ray actors that run episodes."
+    )
+    min_workers: int = field(
         1,
+        affects="where",
         ge=1,
         le=10_000,
         description="A run goes on with as many workers as found room; fewer than this for "
         "placement_timeout_s at its start, or quorum_timeout_s later, end it, to be resumed.",
     )
-    threads_per_worker: int = Field(
+    threads_per_worker: int = field(
         1,
+        affects="where",
         ge=1,
         le=1024,
         description="Threads torch uses in a worker; results on a CPU depend on it in their last "
         "bits, so it is pinned.",
     )
-    cpus_per_worker: float = Field(
-        1.0, gt=0, le=1024, description="Cores that Ray reserves for a worker."
+    cpus_per_worker: float = field(
+        1.0, affects="where", gt=0, le=1024, description="Cores that Ray reserves for a worker."
     )
-    gpus_per_worker: float = Field(
+    gpus_per_worker: float = field(
         0.0,
+        affects="where",
         ge=0,
         le=64,
         description="GPUs that Ray reserves for a worker; a fraction shares one GPU; 0: the worker "
         "computes on the CPU.",
     )
-    worker_labels: Labels = Field(
+    worker_labels: Labels = field(
         (),
+        affects="where",
         description="Ray labels that a worker's node must have, each KEY=SELECTOR; a selector is a "
         "value, !value, in(a,b) or !in(a,b).",
     )
-    fallback_labels: Labels = Field(
+    fallback_labels: Labels = field(
         (),
+        affects="where",
         description="The same, tried where no node with worker_labels has room, such as on-demand "
         "nodes when there are no spot ones.",
     )
-    mixed_devices: bool = Field(
+    mixed_devices: bool = field(
         True,
+        affects="where",
         description="Whether a run goes on, with a warning, where workers compute different last "
         "bits, as CPUs or GPUs of different kinds do; its weights then depend on which of them "
         "computes what.",
     )
-    address: str | None = Field(
+    address: str | None = field(
         None,
+        affects="where",
         description="host:port joins the Ray there; auto joins the one that runs on this machine; "
         "null starts one here for this run, or joins what RAY_ADDRESS names, as in a Ray job.",
     )
-    chunk_timeout_s: float = Field(
+    chunk_timeout_s: float = field(
         600.0,
+        affects="where",
         gt=0,
         description="Seconds a worker may take for a chunk before it is replaced, and the chunk "
         "given to another.",
     )
-    heartbeat_timeout_s: float = Field(
+    heartbeat_timeout_s: float = field(
         60.0,
+        affects="where",
         gt=0,
         description="Seconds without an answer to a sign of life before a busy worker is taken for "
         "frozen and replaced.",
     )
-    backup_factor: float | None = Field(
+    backup_factor: float | None = field(
         3.0,
+        affects="where",
         gt=1,
         description="At the end of a step, a chunk that takes this many times the step's median is "
         "given to an idle worker, too; the same holds for items of an evaluation; null: never.",
     )
-    reduce_above_mb: float | None = Field(
+    reduce_above_mb: float | None = field(
         1024.0,
+        affects="where",
         ge=0,
         description="Where the meta-gradients of an outer step are larger in all (MiB), tasks on "
         "the workers' nodes add up neighbouring ones, and the driver takes in sums; null: never.",
     )
     # Ray has taken more than a minute to start one worker on a machine that others keep busy.
-    placement_timeout_s: float = Field(
+    placement_timeout_s: float = field(
         180.0,
+        affects="where",
         gt=0,
         description="Seconds to wait for min_workers, or for an evaluation's first task, before "
         "saying what is missing.",
     )
-    quorum_timeout_s: float | None = Field(
+    quorum_timeout_s: float | None = field(
         None,
+        affects="where",
         gt=0,
         description="Seconds to wait for min_workers again once a run had them, such as for new "
         "nodes after the loss of all; null: placement_timeout_s.",
     )
-    max_worker_restarts: int = Field(
+    max_worker_restarts: int = field(
         20,
+        affects="where",
         ge=0,
         description="Worker restarts in a run, over all workers, before the run fails; "
         "those that are lost with their node count once.",
     )
-    max_chunk_attempts: int = Field(
-        5, ge=1, description="Attempts at one chunk before the run fails."
+    max_chunk_attempts: int = field(
+        5, affects="where", ge=1, description="Attempts at one chunk before the run fails."
     )
 
     @model_validator(mode="after")

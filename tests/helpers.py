@@ -8,14 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metagan.config.settings import (
-    GanConfig,
-    InnerConfig,
-    OuterConfig,
-    RunConfig,
-    TaskConfig,
-    WarmupConfig,
-)
+from metagan.config.learning import GanConfig, InnerConfig, OuterConfig, WarmupConfig
+from metagan.config.settings import RunConfig, TaskConfig
 from metagan.data.dataset import ClassRecord, Dataset
 
 #: A run of seconds on the command line; `data.path` is a prepared folder.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core import cuda_graphs
 from metagan.core.chunk_gradient import chunk_gradient
 from metagan.core.chunks import ChunkKey, ChunkResult

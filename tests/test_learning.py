@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metagan.config.settings import AlgorithmConfig, GanConfig, InnerConfig, OuterConfig
+from metagan.config.learning import AlgorithmConfig, GanConfig, InnerConfig, OuterConfig
 from metagan.core.batches import draw_batches
 from metagan.core.gan import GanPair
 from metagan.core.inner_loop import adapt

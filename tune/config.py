@@ -2,9 +2,10 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cluster.config import JobConfig, Labels
+from metagan.config.affects import field
 from metagan.config.load import Config
 
 Objective = Literal["gain", "accuracy", "kid", "coverage"]
@@ -16,84 +17,112 @@ LARGER_IS_BETTER = {"gain": True, "accuracy": True, "kid": False, "coverage": Tr
 class SearchConfig(Config):
     """What is tried, how trials are judged, and when they are given up."""
 
-    space: dict[str, Any] = Field(
+    space: dict[str, Any] = field(
         {},
+        affects="searching",
         description="Dotted settings to distributions, such as inner.lr: {loguniform: [1e-4, "
         "1e-2]}; empty: a space that fits algorithm.name.",
     )
-    num_trials: int = Field(24, ge=1, description="Settings that are tried (grids: times each).")
-    objective: Objective = Field(
+    num_trials: int = field(
+        24, affects="searching", ge=1, description="Settings that are tried (grids: times each)."
+    )
+    objective: Objective = field(
         "gain",
+        affects="searching",
         description="gain: accuracy that generated samples add to classical augmentation; accuracy "
         "with both; kid; coverage. On validation classes.",
     )
-    repetitions: int = Field(
-        2, ge=1, description="Validation targets that an objective is the mean of."
+    repetitions: int = field(
+        2,
+        affects="searching",
+        ge=1,
+        description="Validation targets that an objective is the mean of.",
     )
-    report_every: int = Field(
+    report_every: int = field(
         25,
+        affects="searching",
         ge=1,
         description="Outer steps between measurements of a trial; the last is measured, too.",
     )
-    searcher: Literal["random", "optuna"] = Field(
-        "random", description="How settings are chosen; grid entries are tried in full with random."
+    searcher: Literal["random", "optuna"] = field(
+        "random",
+        affects="searching",
+        description="How settings are chosen; grid entries are tried in full with random.",
     )
-    scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = Field(
+    scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = field(
         "asha",
+        affects="searching",
         description="Which trials are stopped early; pbt: none, but the worst go on from the "
         "weights of the best with changed settings.",
     )
-    grace_steps: int = Field(
-        25, ge=1, description="asha, median: outer steps before a trial may be stopped early."
+    grace_steps: int = field(
+        25,
+        affects="searching",
+        ge=1,
+        description="asha, median: outer steps before a trial may be stopped early.",
     )
-    exchange_every: int = Field(
-        50, ge=1, description="pbt: outer steps between a trial's comparisons with the others."
+    exchange_every: int = field(
+        50,
+        affects="searching",
+        ge=1,
+        description="pbt: outer steps between a trial's comparisons with the others.",
     )
-    exchange_fraction: float = Field(
+    exchange_fraction: float = field(
         0.25,
+        affects="searching",
         gt=0,
         le=0.5,
         description="pbt: share of trials that go on from one of as many best.",
     )
-    reduction: int = Field(
-        3, ge=2, description="asha, hyperband: of this many trials at a step, one goes on."
+    reduction: int = field(
+        3,
+        affects="searching",
+        ge=2,
+        description="asha, hyperband: of this many trials at a step, one goes on.",
     )
-    workers_per_trial: int = Field(
+    workers_per_trial: int = field(
         0,
+        affects="searching",
         ge=0,
         description="Ray workers that a trial has; 0: it computes in its own process, which spares "
         "the start of a worker.",
     )
-    driver_labels: Labels = Field(
+    driver_labels: Labels = field(
         (),
+        affects="searching",
         description="Ray labels (KEY=SELECTOR) that the node of a trial's driver must have, such "
         "as an on-demand one's, where its workers go by cluster.worker_labels.",
     )
-    max_concurrent: int | None = Field(
+    max_concurrent: int | None = field(
         None,
+        affects="where",
         ge=1,
         description="Trials at once; null, and with scheduler hyperband: as many as the cluster "
         "has room for at the start. Where an autoscaler adds nodes: as many as it is to make room "
         "for.",
     )
-    max_failures: int = Field(
+    max_failures: int = field(
         3,
+        affects="where",
         ge=0,
         description="Times that a trial goes on from its checkpoint after its process, node or "
         "memory was lost; one that diverges or cannot use its settings is not tried again.",
     )
-    reuse_processes: bool = Field(
+    reuse_processes: bool = field(
         True,
+        affects="where",
         description="Trials follow each other in one process, which spares its start and imports; "
         "their results do not depend on it.",
     )
-    trackers: tuple[Tracker, ...] = Field(
+    trackers: tuple[Tracker, ...] = field(
         (),
+        affects="searching",
         description="Where trials are logged besides: tensorboard and mlflow under --out, wandb "
         "there too (offline), unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise.",
     )
-    confirm_seeds: int = Field(
+    confirm_seeds: int = field(
         3,
+        affects="extent",
         ge=0,
         description="Fresh seeds that the best settings and the given ones are then trained with; "
         "0: none.",

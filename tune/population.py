@@ -12,29 +12,14 @@ from typing import Any
 
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
+from metagan.config.affects import settings_of
 from metagan.config.load import ConfigError
 from tune.config import SearchConfig, SearchJobConfig
 from tune.space import Parameter, default_space, parse_space
 
 #: What a run can change between two outer steps: the weights and all that is kept beside them keep
 #: their shapes and their meaning.
-CHANGEABLE = (
-    "inner.lr",
-    "inner.discriminator_lr_scale",
-    "inner.proximal",
-    "outer.lr",
-    "outer.momentum",
-    "outer.beta1",
-    "outer.beta2",
-    "outer.ema",
-    "outer.max_norm",
-    "warmup.lr",
-    "gan.mode_seeking",
-    "gan.r1",
-    "gan.r2",
-    "gan.gradient_penalty",
-    "gan.reconstruction",
-)
+CHANGEABLE = settings_of(SearchJobConfig, "live")
 
 
 def is_population(config: SearchConfig) -> bool:

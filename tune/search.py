@@ -16,6 +16,7 @@ from ray.tune.execution import class_cache
 from cluster.connect import cores_here, ray_session
 from cluster.environment import environment_variables, quieter
 from cluster.errors import ClusterError
+from metagan.config.affects import settings_of
 from metagan.config.load import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.report.search_load import SEARCH
@@ -49,14 +50,6 @@ BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
 SETTINGS_FILE = "search.yaml"
 DATA_FILE = "data.json"
-# What a resumed search may change: nothing that trials kept from before depend on.
-RESUMABLE = (
-    *("cluster.", "data.cache_dir", "data.allow_leaks"),
-    *("tune.max_concurrent", "tune.confirm_seeds"),
-    *("tune.max_failures", "tune.reuse_processes"),
-)
-# Data may have moved where their hash says whether they are the same.
-_MOVABLE = ("data.path", "data.source")
 # Without boxes, off a terminal, too, and without a traceback of every trial that was lost.
 _OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
 # Seeds that no search trained with.
@@ -155,8 +148,11 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
     if not file.is_file():
         return  # Broken off before anything was tried.
     before = load_config(SearchJobConfig, file).config
-    # A search of an earlier version has kept nothing to know its data by.
-    may_change = (*RESUMABLE, *(_MOVABLE if (out / DATA_FILE).is_file() else ()))
+    # Nothing that trials kept from before depend on; data may have moved.
+    may_change = {*settings_of(SearchJobConfig, "where"), "tune.confirm_seeds"}
+    if not (out / DATA_FILE).is_file():
+        # A search of an earlier version has kept nothing to know its data by.
+        may_change -= {"data.path", "data.source"}
     if changed := changed_settings(before, config, may_change):
         raise ConfigError(
             f"{out} was searched with other settings; resume with the same, or choose another "

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ray import tune as ray_tune
 
 from cluster.config import JobConfig
+from metagan.config.affects import affected
 from metagan.config.load import ConfigError, describe, validated
 
 J = TypeVar("J", bound=JobConfig)
@@ -130,7 +131,7 @@ def _parse(key: str, entry: Any) -> Parameter:
         describe(JobConfig, key)
     except ConfigError as error:
         raise ValueError(str(error)) from None
-    if key.startswith(("cluster.", "evaluate.", "data.")) or key == "device":
+    if affected(JobConfig)[key] & {"samples", "measuring", "where"}:
         raise ValueError("decides where a run computes or what it is judged on, not what it learns")
     if not isinstance(entry, Mapping):
         raise ValueError(f"is {entry!r}; expected a distribution, such as {{choice: [1, 2]}}")

@@ -5,6 +5,7 @@ import json
 
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, load
+from metagan.config.affects import AFFECTS
 from metagan.config.load import ConfigError, describe, json_schema, list_settings, to_yaml
 from metagan.exits import EXIT_DONE
 from tune.config import SearchJobConfig
@@ -92,3 +93,6 @@ def _explain(key: str | None, console: Console) -> None:
     console.print(f"{setting.key}: {setting.description}")
     console.print(f"  holds:    {setting.type}{bounds}")
     console.print(f"  default:  {setting.default}")
+    console.print(
+        f"  affects:  {'; '.join(f'{word} ({AFFECTS[word]})' for word in setting.affects)}"
+    )

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from cluster.config import JobConfig
 from metagan.config.load import COMMAND_LINE, ConfigError, Loaded, load_config
-from metagan.config.trained import READ_AGAIN, Use, check_changes
+from metagan.config.trained import USES, Use, check_changes
 from metagan.config.yaml import format_value
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError
@@ -165,7 +165,7 @@ def _use_of(args: argparse.Namespace) -> Use | None:
     command = getattr(args, "command", None)
     if command == "evaluate" and args.data is not None:
         return "evaluate --data"
-    return command if command in READ_AGAIN else None
+    return command if command in USES else None
 
 
 def load_run(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:

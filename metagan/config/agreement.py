@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # The settings themselves import this module.
-    from metagan.config.settings import DataConfig, GanConfig, RunConfig, TaskConfig
+    from metagan.config.learning import GanConfig
+    from metagan.config.settings import DataConfig, RunConfig, TaskConfig
 
 # Algorithms that differentiate through the inner loop.
 THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")

@@ -38,6 +38,7 @@ class Setting:
         bounds: Its allowed range in words; empty where there is none.
         default: As it would be written in a file.
         description: What it means.
+        affects: Words of `metagan.config.affects.AFFECTS`.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Setting:
     bounds: str
     default: str
     description: str
+    affects: tuple[str, ...]
 
 
 def leaves(model: type[BaseModel], prefix: Location = ()) -> Iterator[tuple[Location, FieldInfo]]:
@@ -162,7 +164,15 @@ def setting(place: Location, info: FieldInfo) -> Setting:
         bounds=_bounds_text(info),
         default="(required)" if info.is_required() else format_value(default),
         description=info.description or "",
+        affects=words_of(info),
     )
+
+
+def words_of(info: FieldInfo) -> tuple[str, ...]:
+    """What a field affects, as `metagan.config.affects.field` has marked it."""
+    extra = info.json_schema_extra
+    words = extra.get("affects", ()) if isinstance(extra, Mapping) else ()
+    return tuple(map(str, words)) if isinstance(words, list) else ()
 
 
 def wrong_value(info: FieldInfo, value: Any) -> str:

@@ -8,7 +8,7 @@ place it comes from.
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -198,13 +198,13 @@ def to_yaml(config: Config, *, comments: Mapping[str, str] | None = None) -> str
     )
 
 
-def changed_settings(before: Config, now: Config, may_change: tuple[str, ...]) -> list[str]:
-    """A line for every setting that differs, except those whose key starts in one of these ways."""
+def changed_settings(before: Config, now: Config, may_change: Collection[str]) -> list[str]:
+    """A line for every setting that differs, except those with one of these keys."""
     old, new = flat_settings(before), flat_settings(now)
     return [
         f"{key}: {old.get(key)!r} before, {new.get(key)!r} now"
         for key in dict.fromkeys([*old, *new])
-        if old.get(key) != new.get(key) and not key.startswith(may_change)
+        if old.get(key) != new.get(key) and key not in may_change
     ]
 
 

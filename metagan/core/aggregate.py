@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from metagan.config.settings import OuterConfig
+from metagan.config.learning import OuterConfig
 from metagan.core.chunks import ChunkKey, ChunkResult, EpisodeFailure
 from metagan.core.params import Layout, Vector
 from metagan.core.wire import Sent, from_wire

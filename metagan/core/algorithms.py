@@ -12,7 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from metagan.config.settings import InnerConfig, OuterConfig, RateKind, RunConfig
+from metagan.config.learning import InnerConfig, OuterConfig, RateKind
+from metagan.config.settings import RunConfig
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import (
     EpisodeGradient,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.seeding import generator
 

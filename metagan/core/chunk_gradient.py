@@ -11,7 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from metagan.config.settings import GanConfig, OuterConfig, RunConfig
+from metagan.config.learning import GanConfig, OuterConfig
+from metagan.config.settings import RunConfig
 from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure

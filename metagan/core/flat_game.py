@@ -7,7 +7,7 @@ once.
 
 from collections.abc import Mapping
 
-from metagan.config.settings import InnerConfig
+from metagan.config.learning import InnerConfig
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import functional_gradient
 from metagan.core.gan import GanPair

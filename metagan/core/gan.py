@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.core.batches import GanBatch
 from metagan.core.losses import (
     ADVERSARIAL_LOSSES,

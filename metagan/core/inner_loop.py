@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from metagan.config.settings import InnerConfig
+from metagan.config.learning import InnerConfig
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import PartialGradient, Pullback, functional_gradient
 from metagan.core.gan import GanPair

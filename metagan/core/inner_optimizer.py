@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from metagan.config.settings import InnerConfig
+from metagan.config.learning import InnerConfig
 from metagan.core.params import GanParams, Params, map_params
 from metagan.core.rates import multiplier
 

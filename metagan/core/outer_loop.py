@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.config.settings import OuterConfig, WarmupConfig
+from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.core.aggregate import DivergedError
 from metagan.core.params import Vector
 

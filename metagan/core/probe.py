@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from metagan.config.agreement import SECOND_ORDER
-from metagan.config.settings import GanConfig, RunConfig
+from metagan.config.learning import GanConfig
+from metagan.config.settings import RunConfig
 from metagan.core.algorithms import ALGORITHMS, EpisodeInputs
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunk_gradient import episode_gradients, prefers_vmap

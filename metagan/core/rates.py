@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from metagan.config.settings import InnerConfig
+from metagan.config.learning import InnerConfig
 from metagan.core.params import GanParams, Params
 
 # The outer optimizer's steps are made for weights: Adam moves r by about `outer.lr`. At its default

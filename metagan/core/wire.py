@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metagan.config.settings import WireDtype
+from metagan.config.learning import WireDtype
 from metagan.core.params import Vector
 
 #: (P,) float32, or the bits of bfloat16 as uint16, a type that NumPy has not.

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from filelock import lock_descriptor
 
+from metagan.config.affects import settings_without
 from metagan.config.settings import DataConfig
 from metagan.data import arrow
 from metagan.data.dataset import DataError, Dataset
@@ -52,11 +53,8 @@ _SOURCE_VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
 )
 """Raise a source's number when it turns the same files into other samples."""
 
-# Everything else in the data settings is taken to shape the samples, new settings included.
-_SHAPES_NO_SAMPLE: Final = frozenset(
-    {"source", "path", "cache_dir", "split_by", "validation_fraction", "test_fraction"}
-    | {"validation_domains", "test_domains", "allow_leaks"}
-)
+# Those that do not shape the samples name no entry.
+_SHAPES_NO_SAMPLE: Final = frozenset(settings_without(DataConfig, "samples"))
 _GLYPHS_ONLY: Final = frozenset({"drawings_per_class", "max_classes_per_domain"})
 _SELF_CONTAINED: Final = frozenset(
     {".npz", ".parquet", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"}

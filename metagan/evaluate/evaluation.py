@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from metagan.config.settings import EvaluateConfig, InnerConfig, RunConfig
+from metagan.config.learning import InnerConfig
+from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.core.algorithms import inner_settings
 from metagan.core.gan import GanPair
 from metagan.core.params import GanParams, params_on

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from metagan.config.affects import settings_of
+from metagan.config.settings import EvaluateConfig
 from metagan.core.params import GanParams, Layout, vector_hash
 from metagan.evaluate.downstream import Mix
 from metagan.evaluate.evaluation import (
@@ -32,9 +34,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Shared = TypeVar("Shared")
 
-# Settings of `evaluate` that items name themselves, or that only say how many there are.
-_NAMED_BY_ITEMS = {"shots", "seeds", "validation_seeds", "comparison_seeds", "adapt_steps"}
-_NOT_COMMON = {*_NAMED_BY_ITEMS, "test_per_class", "own_folds"}
+# Of the settings of `evaluate`, items name those that say how much is measured; the other two are
+# named with what is measured on.
+_NOT_COMMON = {*settings_of(EvaluateConfig, "extent"), "test_per_class", "own_folds"}
 FORMAT = 2
 
 

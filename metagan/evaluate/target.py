@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.config.settings import InnerConfig, TaskConfig
+from metagan.config.learning import InnerConfig
+from metagan.config.settings import TaskConfig
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunk_gradient import prefers_vmap
 from metagan.core.derivatives import autograd_gradient, functional_gradient

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.config.trained import check_changes
 from metagan.core.algorithms import check_moves, inner_settings
 from metagan.core.gan import GanPair, build_gan

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.config.settings import DataConfig, EvaluateConfig, InnerConfig, RunConfig
+from metagan.config.learning import InnerConfig
+from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
 from metagan.config.trained import check_changes
 from metagan.core.loop import build_run_gan
 from metagan.core.params import GanParams

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final
 
-from metagan.config.settings import AdversarialLossName
+from metagan.config.learning import AdversarialLossName
 
 SPREAD: Final = "spread"
 """Metric of `metagan.workflow.previews`: how much generated samples differ, over real ones."""

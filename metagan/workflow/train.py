@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from metagan.config.affects import settings_without
 from metagan.config.load import changed_settings, load_config, to_yaml
 from metagan.config.settings import RunConfig
 from metagan.core.algorithms import outer_settings
@@ -47,26 +48,6 @@ from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLo
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
-# Settings that a resumed run may change: they do not alter what was computed before. Data may have
-# moved; their hash says whether they are the same. Earlier versions did not look for leaks.
-RESUMABLE = (
-    "outer.steps",
-    "checkpoint.",
-    "evaluate.",
-    "cluster.",
-    "device",
-    "data.cache_dir",
-    "data.path",
-    "data.source",
-    "data.allow_leaks",
-)
-# The same where a rollback goes to a checkpoint: which ones there are decides what is computed.
-_RESUMABLE_WITH_ROLLBACKS = (
-    *(key for key in RESUMABLE if key != "checkpoint."),
-    "checkpoint.keep",
-    "checkpoint.storage",
-)
-
 
 @dataclass(frozen=True)
 class TrainOutcome:
@@ -99,7 +80,7 @@ def train_run(
     """Meta-train a run in a folder.
 
     Args:
-        config: The settings; with `resume`, only those in `RESUMABLE` may differ from before.
+        config: The settings; with `resume`, only those of `resumable` may differ from before.
         run: The run folder.
         open_runner: Opens what computes chunks, given what workers must know.
         reporter: Gets progress.
@@ -250,6 +231,14 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
     )
 
 
+def resumable(model: type[RunConfig]) -> tuple[str, ...]:
+    """Settings that a resumed run may change: they do not alter what was computed before.
+
+    Data may have moved: their hash says whether they are the same.
+    """
+    return settings_without(model, "samples", "networks", "training", "live", "searching")
+
+
 def check_same_run(folder: RunFolder, config: RunConfig) -> None:
     """Refuse to resume with settings that would make it another run.
 
@@ -257,7 +246,10 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
         RunError: With the settings that differ.
     """
     before = load_config(type(config), folder.config_file, only_known=True).config
-    may_change = _RESUMABLE_WITH_ROLLBACKS if config.outer.rollbacks else RESUMABLE
+    may_change = set(resumable(type(config)))
+    if config.outer.rollbacks:
+        # One goes to a checkpoint: which ones there are decides what is computed.
+        may_change.discard("checkpoint.every_steps")
     if changed := changed_settings(before, config, may_change):
         raise RunError(
             f"{folder.path} was started with other settings; resume with the same, or start a new "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cluster.config import ClusterConfig
 from cluster.runner import RayRunner
-from metagan.config.settings import AlgorithmConfig
+from metagan.config.learning import AlgorithmConfig
 from metagan.core.aggregate import aggregate
 from metagan.core.chunks import ChunkKey
 from metagan.core.loop import (

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.config import JobConfig
 from metagan.config.load import ConfigError, list_settings, load_config
-from metagan.config.trained import READ_AGAIN, check_changes
+from metagan.config.trained import USES, check_changes, read_again
 
 # A valid value besides the default, where the other settings have to fit it as well.
 TOGETHER = {
@@ -63,10 +63,10 @@ def overrides(setting):
 def test_every_setting_is_read_again_or_refused_by_its_name(setting, use):
     trained = JobConfig()
     asked = load_config(JobConfig, None, overrides(setting)).config
-    section = setting.key.partition(".")[0] + "."
-    if {setting.key, section} & set(READ_AGAIN[use]):
+    read = read_again(JobConfig, use)
+    if setting.key in read:
         also = {text.partition("=")[0] for text in overrides(setting)} - {setting.key}
-        if also <= set(READ_AGAIN[use]):
+        if also <= read:
             check_changes(trained, asked, run="r", where="here", use=use)
         return
     with pytest.raises(ConfigError) as caught:
@@ -99,7 +99,7 @@ def test_what_weights_and_rates_were_learned_with_stays(of_the_run, asked):
         sections[name] = {**sections.get(name, {}), **values}
     [section] = asked
     [key] = asked[section]
-    for use in READ_AGAIN:
+    for use in USES:
         with pytest.raises(ConfigError, match=rf"{section}\.{key}: r was .*weights cannot leave"):
             check_changes(
                 trained, JobConfig.model_validate(sections), run="r", where="here", use=use

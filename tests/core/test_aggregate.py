@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.settings import OuterConfig
+from metagan.config.learning import OuterConfig
 from metagan.core.aggregate import _BLOCK, DivergedError, aggregate, tree_sum
 from metagan.core.chunks import (
     ChunkKey,

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
 from metagan.core.algorithms import (
     ALGORITHMS,
     EpisodeInputs,

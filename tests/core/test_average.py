@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from metagan.config.settings import (
-    AlgorithmConfig,
-    InnerConfig,
-    OuterConfig,
-    RunConfig,
-    TaskConfig,
-    WarmupConfig,
-)
+from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
+from metagan.config.settings import RunConfig, TaskConfig
 from metagan.core.algorithms import ALGORITHMS, outer_settings
 from metagan.core.batches import GanBatch
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients

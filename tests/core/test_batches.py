@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.core.batches import draw_batches
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 

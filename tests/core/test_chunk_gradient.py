@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.settings import (
+from metagan.config.learning import (
     AlgorithmConfig,
     GanConfig,
     GeneratorFamily,

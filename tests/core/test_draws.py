@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
 from metagan.core.gan import build_gan
 from metagan.kinds.image.classifier import train_classifier

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import EpisodeInputs, fomaml, inner_settings, maml
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.params import GanParams, Layout

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.core.batches import GanBatch
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams

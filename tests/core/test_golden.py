@@ -10,7 +10,7 @@ import json
 import pytest
 import torch
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import ALGORITHMS
 from metagan.core.chunk_gradient import episode_gradients
 from tests.conftest import REPOSITORY

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import EpisodeInputs, imaml
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import autograd_gradient

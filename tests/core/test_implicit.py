@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import EpisodeInputs, imaml, maml
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.implicit import implicit_gradient, solve_normal_equations

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import ALGORITHMS, EpisodeInputs
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import PartialGradient, autograd_gradient, functional_gradient

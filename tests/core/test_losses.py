@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from metagan.config.settings import AdversarialLossName
+from metagan.config.learning import AdversarialLossName
 from metagan.core.losses import (
     ADVERSARIAL_LOSSES,
     gradient_penalty,

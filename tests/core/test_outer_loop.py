@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from metagan.config.settings import OuterConfig, WarmupConfig
+from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.core.aggregate import DivergedError
 from metagan.core.outer_loop import LearnerState, MetaLearner
 

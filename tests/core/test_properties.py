@@ -13,7 +13,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from metagan.config.agreement import QUERY_LOSS_AT_EVERY_STEP, SECOND_ORDER, THROUGH_INNER_LOOP
-from metagan.config.settings import AlgorithmConfig, InnerConfig, OuterConfig, RunConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig
+from metagan.config.settings import RunConfig
 from metagan.core.aggregate import aggregate
 from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
 from metagan.core.chunk_gradient import chunk_gradient, episode_gradients

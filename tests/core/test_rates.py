@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from metagan.config.settings import AlgorithmConfig, InnerConfig, RunConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
+from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings
 from metagan.core.inner_loop import adapt
 from metagan.core.params import Layout

@@ -9,7 +9,7 @@ import itertools
 import pytest
 
 from metagan.config.agreement import QUERY_LOSS_AT_EVERY_STEP, THROUGH_INNER_LOOP
-from metagan.config.settings import AlgorithmConfig, InnerConfig
+from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import ALGORITHMS
 from metagan.core.chunk_gradient import episode_gradients
 from metagan.core.params import map_params

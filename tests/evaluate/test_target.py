@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from metagan.config.settings import GanConfig, InnerConfig, TaskConfig
+from metagan.config.learning import GanConfig, InnerConfig
+from metagan.config.settings import TaskConfig
 from metagan.core.batches import draw_batches
 from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair, build_gan

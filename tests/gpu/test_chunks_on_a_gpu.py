@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from metagan.config.settings import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
+from metagan.config.learning import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
 from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult

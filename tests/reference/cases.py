@@ -7,7 +7,8 @@ from typing import NamedTuple, get_args
 import numpy as np
 import torch
 
-from metagan.config.settings import AdversarialLossName, RunConfig
+from metagan.config.learning import AdversarialLossName
+from metagan.config.settings import RunConfig
 from metagan.core.algorithms import EpisodeInputs, inner_settings
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunk_gradient import episode_draws

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.config.settings import GanConfig, InnerConfig
+from metagan.config.learning import GanConfig, InnerConfig
 from metagan.core import rates
 from metagan.core.batches import GanBatch
 from metagan.core.gan import GanPair

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from metagan.config.settings import GanConfig, InnerConfig
+from metagan.config.learning import GanConfig, InnerConfig
 from metagan.core.batches import GanBatch
 from metagan.core.params import GanParams, Params
 from tests.reference import gan_oracle

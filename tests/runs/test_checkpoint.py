@@ -26,7 +26,8 @@ from metagan.runs.checkpoint import (
 )
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import Layout
-from metagan.config.settings import OuterConfig, RunConfig, WarmupConfig
+from metagan.config.settings import RunConfig
+from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.core.loop import build_run_gan
 from tests.helpers import tiny_config, tree
 

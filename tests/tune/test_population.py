@@ -55,7 +55,7 @@ def job(tune: Mapping[str, Any], **sections: Any) -> SearchJobConfig:
     [
         ("gan.width", {"choice": [8, 16]}, "gan.width: a running trial cannot change it"),
         ("inner.steps", {"randint": [2, 9]}, "a running trial cannot change it"),
-        ("seed", {"choice": [1, 2]}, "it can change inner.lr, "),
+        ("seed", {"choice": [1, 2]}, "it can change gan.r1, "),
         ("inner.lr", {"grid": [1e-3, 1e-2]}, "cannot try a grid in full"),
         ("warmup.lr", {"uniform": [1e-4, 1e-3]}, "of 0 outer steps is over when"),
     ],

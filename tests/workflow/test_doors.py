@@ -13,7 +13,7 @@ from PIL import Image
 import metagan
 from metagan.config.load import ConfigError
 from metagan.config.settings import RunConfig
-from metagan.config.trained import READ_AGAIN
+from metagan.config.trained import read_again
 from metagan.data.dataset import DataError
 from metagan.evaluate.target import AdaptedTarget
 from metagan.runs.checkpoint import CheckpointError
@@ -253,7 +253,7 @@ NOT_OF_THE_LOOP = {"seed", "data.invert", "data.white", "evaluate.best_of"}
 
 
 def test_the_table_of_what_adapting_reads_is_tried_in_full() -> None:
-    assert MATTERS.keys() | NOT_OF_THE_LOOP == set(READ_AGAIN["adapt"])
+    assert MATTERS.keys() | NOT_OF_THE_LOOP == read_again(RunConfig, "adapt")
 
 
 @pytest.mark.parametrize("key", MATTERS)

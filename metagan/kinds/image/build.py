@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
 from metagan.kinds.image.dcgan import PlainGenerator, ResidualUp, TransposedUp
 from metagan.kinds.image.discriminators import ImageDiscriminator

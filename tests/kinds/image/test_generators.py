@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metagan.config.settings import GanConfig
+from metagan.config.learning import GanConfig
 from metagan.core.params import module_params
 from metagan.kinds.image.build import build_players
 from tests.reference.cases import ARCHITECTURES, gan_settings
