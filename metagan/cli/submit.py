@@ -22,8 +22,9 @@ DESCRIPTION = """\
 Run a metagan command on a cluster, as a Ray job, and follow its output.
 
 The working folder is uploaded (without what .gitignore and .rayignore name,
-runs, .venv and .git), and the command runs in a copy of it: give paths of
-settings files relative to it, and data and run folders as they are called on
+those .gitignore files included that lie above it in a git repository, and
+without runs, .venv and .git), and the command runs in a copy of it: give paths
+of settings files relative to it, and data and run folders as they are called on
 the cluster. The file of -c is always sent. Mistakes in the command and its
 settings, and files that would be missing there, are told before anything is.
 

@@ -71,7 +71,7 @@ def load_dataset(config: DataConfig) -> Dataset:
             f"{IDLE_WHITE}{config.white:g}, but changes nothing: all pictures have 8 bits, or say "
             "themselves which value is white"
         )
-    levels = {domain: level_range(found) for domain, found in counts.items()}
+    levels = {domain: list(level_range(found)) for domain, found in counts.items()}
     return replace(dataset, notes=by_weight(notes), origin={**dataset.origin, "levels": levels})
 
 

@@ -4,7 +4,7 @@ Shapes: N samples of C channels and H x W pixels.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,7 +145,7 @@ def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
     """
     blank = blank_samples(dataset)
     known: Mapping[str, Any] = dataset.origin.get("pictures", {})
-    levels: Mapping[str, tuple[int, int, int]] = dataset.origin.get("levels", {})
+    levels: Mapping[str, Sequence[int]] = dataset.origin.get("levels", {})
     if levels.keys() != set(dataset.domains):  # Not of a file, or of an earlier version.
         levels = {domain: level_range(found) for domain, found in level_counts(dataset).items()}
     result = {}
@@ -157,9 +157,12 @@ def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
             num_blank += int(blank[where].sum())
             pictures += where.stop - where.start
         traits = known.get(domain, {})
+        darkest, middle, brightest = levels[domain]
         result[domain] = DomainLooks(
             pictures,
-            *levels[domain],
+            darkest,
+            middle,
+            brightest,
             num_blank,
             sum(repeats.within_class[index] for index in indices),
             *(
