@@ -22,8 +22,8 @@ from typing import Any
 
 from cluster.config import JobConfig
 from metagan.cli.console import Console
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.load import load_config
-from metagan.core.algorithms import ALGORITHMS
 from metagan.evaluate.downstream import Mix, arm_accuracy
 from metagan.evaluate.evaluation import Subject, measure_quality
 from metagan.metrics.intervals import interval

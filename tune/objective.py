@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import JobConfig
-from metagan.core.algorithms import ALGORITHMS
+from metagan.config.algorithms import ALGORITHMS
 from metagan.core.params import GanParams
 from metagan.evaluate.downstream import Mix, arm_accuracy
 from metagan.evaluate.evaluation import Subject, measure_quality

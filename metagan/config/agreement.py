@@ -6,17 +6,12 @@ A bound of a single setting stands beside it, in `metagan.config.settings`.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from metagan.config.algorithms import ALGORITHMS
+
 if TYPE_CHECKING:  # The settings themselves import this module.
     from metagan.config.learning import GanConfig
     from metagan.config.settings import DataConfig, RunConfig, TaskConfig
 
-# Algorithms that differentiate through the inner loop.
-THROUGH_INNER_LOOP = ("maml", "anil", "meta_sgd")
-# Those whose query loss may be taken after every inner step, and that can start as first order.
-QUERY_LOSS_AT_EVERY_STEP = ("fomaml", *THROUGH_INNER_LOOP)
-SECOND_ORDER = (*THROUGH_INNER_LOOP, "imaml")
-# Those whose meta-gradient is how far the inner loop has moved the weights.
-BY_DISPLACEMENT = ("reptile", "average")
 # Settings of the built-in data alone.
 GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
 
@@ -63,30 +58,31 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
 def _algorithm(run: "RunConfig") -> Iterator[str]:
     """What is asked of an algorithm that it cannot do."""
     name = run.algorithm.name
-    if run.inner.learn_rates != "none" and name not in THROUGH_INNER_LOOP:
+    row = ALGORITHMS[name]
+    if run.inner.learn_rates != "none" and not row.through_inner_loop:
         yield (
             f"inner.learn_rates is {run.inner.learn_rates}, but algorithm.name {name} cannot learn "
-            f"rates; use {', '.join(THROUGH_INNER_LOOP)}, or inner.learn_rates none"
+            f"rates; use {_those('through_inner_loop')}, or inner.learn_rates none"
         )
     yield from _what_moves(run)
     for setting, value, able, why in (
         (
             "algorithm.multi_step",
             run.algorithm.multi_step,
-            QUERY_LOSS_AT_EVERY_STEP,
+            "query_at_every_step",
             "has no query loss after each inner step",
         ),
         (
             "algorithm.second_order_from",
             run.algorithm.second_order_from,
-            SECOND_ORDER,
+            "second_order",
             "has no second order to switch to",
         ),
     ):
-        if value and name not in able:
+        if value and not getattr(row, able):
             yield (
                 f"{setting} is {value}, but algorithm.name {name} {why}; set it to 0, or use "
-                f"{', '.join(able)}"
+                f"{_those(able)}"
             )
     if name == "average":
         yield from _average(run)
@@ -100,6 +96,11 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             "inner.discriminator_lr_scale is 0, but algorithm.name imaml solves for all that the "
             "inner loop moves; to freeze the discriminator set inner.discriminator_moves none"
         )
+
+
+def _those(column: str) -> str:
+    """The algorithms that have something, for messages."""
+    return ", ".join(name for name, row in ALGORITHMS.items() if getattr(row, column))
 
 
 def _average(run: "RunConfig") -> Iterator[str]:
@@ -137,7 +138,7 @@ def _what_moves(run: "RunConfig") -> Iterator[str]:
             f"and algorithm.name {name} has nothing to learn from; set one of them to all, or use "
             "algorithm.name joint"
         )
-    elif name in BY_DISPLACEMENT and not run.warmup.steps and run.outer.init_from is None:
+    elif ALGORITHMS[name].by_displacement and not run.warmup.steps and run.outer.init_from is None:
         for player in ("generator", "discriminator"):
             if getattr(run.inner, f"{player}_moves") == "none":
                 yield (

@@ -12,7 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from metagan.config.learning import InnerConfig, OuterConfig, RateKind
+from metagan.config.algorithms import ALGORITHMS
+from metagan.config.learning import InnerConfig, OuterConfig
 from metagan.config.settings import RunConfig
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import (
@@ -47,34 +48,6 @@ class EpisodeInputs:
 
 Estimate = tuple[GanParams, dict[str, Tensor]]
 Estimator = Callable[[GanPair, GanParams, EpisodeInputs, RunConfig, EpisodeGradient], Estimate]
-
-
-@dataclass(frozen=True)
-class MetaAlgorithm:
-    """A row of the table.
-
-    Attributes:
-        estimator: (gan, init, inputs, config, gradient) -> (meta-gradient, metrics).
-        adapts: Whether episodes are adapted to one by one; if not, a chunk is one pooled batch.
-        summary: One line for help and reports.
-        second_order: Whether every operation of the networks needs a second derivative.
-        moves: What the inner loop moves where the settings say "all".
-        learn_rates: Which inner rates it learns where the settings say "none".
-        proximal: Weight of the inner loop's proximal term where the settings leave it open.
-        every_task: Whether an outer step takes every training task once, and the initialization
-            becomes the mean of what they are adapted to.
-        reads_query: Whether the query half is used.
-    """
-
-    estimator: Estimator
-    adapts: bool
-    summary: str
-    second_order: bool = False
-    moves: str = "all"
-    learn_rates: RateKind = "none"
-    proximal: float = 0.0
-    every_task: bool = False
-    reads_query: bool = True
 
 
 def reptile(
@@ -310,40 +283,17 @@ def joint(
     return _zeros(init)._replace(generator=g_grad, discriminator=d_grad), losses
 
 
-ALGORITHMS: Mapping[str, MetaAlgorithm] = {
-    "reptile": MetaAlgorithm(
-        reptile, True, "displacement of the adapted weights", reads_query=False
-    ),
-    "fomaml": MetaAlgorithm(fomaml, True, "query gradient at the adapted weights"),
-    "maml": MetaAlgorithm(maml, True, "query gradient through the inner loop", second_order=True),
-    # Raghu et al. 2020, arXiv:1909.09157, section 4: MAML whose inner loop moves the head alone.
-    "anil": MetaAlgorithm(
-        maml, True, "maml that adapts heads only", second_order=True, moves="head"
-    ),
-    # Li et al. 2017, arXiv:1707.09835, Algorithm 1.
-    "meta_sgd": MetaAlgorithm(
-        maml,
-        True,
-        "maml that also learns an inner rate for every weight",
-        second_order=True,
-        learn_rates="weight",
-    ),
-    "imaml": MetaAlgorithm(
-        imaml,
-        True,
-        "query gradient by the solved inner loop's implicit derivative",
-        second_order=True,
-        proximal=2.0,
-    ),
-    "joint": MetaAlgorithm(joint, False, "pooled pre-training, no inner loop"),
-    "average": MetaAlgorithm(
-        reptile,
-        True,
-        "mean of models fine-tuned on every source task",
-        every_task=True,
-        reads_query=False,
-    ),
+ESTIMATORS: Mapping[str, Estimator] = {
+    "reptile": reptile,
+    "fomaml": fomaml,
+    "maml": maml,
+    "anil": maml,
+    "meta_sgd": maml,
+    "imaml": imaml,
+    "joint": joint,
+    "average": reptile,
 }
+"""How every row of `metagan.config.algorithms.ALGORITHMS` comes to its meta-gradient."""
 
 
 def inner_settings(config: RunConfig) -> InnerConfig:

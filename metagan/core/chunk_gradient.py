@@ -11,9 +11,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import GanConfig, OuterConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, Estimator, work_of_step
+from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, Estimator, work_of_step
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
 from metagan.core.cuda_graphs import Outputs, Recorder
@@ -101,7 +102,7 @@ def chunk_gradient(
     if algorithm.adapts:
         inputs = [episode_draws(episode, config, chunk) for episode in episodes]
         estimates = episode_gradients(
-            algorithm.estimator,
+            ESTIMATORS[chunk.algorithm],
             gan,
             layout,
             init,
@@ -113,7 +114,7 @@ def chunk_gradient(
         weight = 1
     else:
         pooled = _pooled_inputs(episodes, chunk, config)
-        estimate = functools.partial(_estimate, algorithm.estimator, gan, layout, config)
+        estimate = functools.partial(_estimate, ESTIMATORS[chunk.algorithm], gan, layout, config)
         whole, losses = _computed(
             functools.partial(estimate, chunk.step, autograd_gradient),
             layout,

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import torch
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import Update, aggregate
-from metagan.core.algorithms import ALGORITHMS, check_moves, inner_settings, outer_settings
+from metagan.core.algorithms import check_moves, inner_settings, outer_settings
 from metagan.core.arithmetic import arithmetic_sha256
 from metagan.core.chunk_gradient import chunk_gradient
 from metagan.core.chunks import ChunkKey, ChunkResult, EpisodeFailure, split_into_chunks

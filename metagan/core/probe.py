@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metagan.config.agreement import SECOND_ORDER
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import GanConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ALGORITHMS, EpisodeInputs
+from metagan.core.algorithms import ESTIMATORS, EpisodeInputs
 from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunk_gradient import episode_gradients, prefers_vmap
 from metagan.core.gan import GanPair
@@ -70,7 +70,7 @@ def _smallest_chunk(
     episodes = most if by_vmap else 1
     support, query = (_noise(small, sample_shape, half) for half in ("support", "query"))
     inputs = [EpisodeInputs(support, query)] * episodes
-    estimator = ALGORITHMS[name].estimator
+    estimator = ESTIMATORS[name]
     layout = Layout.of(init)
     with pinned_threads(1):
         list(episode_gradients(estimator, gan, layout, init, inputs, small, vectorised=by_vmap))
@@ -142,7 +142,7 @@ def _advice(gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tupl
     }
     no_penalty: dict[str, object] = {"gan": config.gan.model_copy(update=_NO_PENALTY)}
     choices = [("set gan.r1, gan.r2 and gan.gradient_penalty to 0", no_penalty)]
-    if config.algorithm.name in SECOND_ORDER:
+    if ALGORITHMS[config.algorithm.name].second_order:
         choices.insert(0, ("use algorithm.name fomaml or reptile, which take fewer", first_order))
         both = f"{choices[0][0]}, and {choices[1][0]}"
         choices.append((both, {**first_order, **no_penalty}))

@@ -2,8 +2,8 @@
 
 import math
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ALGORITHMS
 from metagan.core.outer_loop import MetaLearner
 from metagan.data.inspect import domain_lines, inspect_dataset
 from metagan.data.notes import first_notes

@@ -1,13 +1,22 @@
 """Each row of the table of algorithms against plain modules."""
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
+from metagan.config.algorithms import ALGORITHMS
+from metagan.config.learning import (
+    AlgorithmConfig,
+    AlgorithmName,
+    InnerConfig,
+    OuterConfig,
+    WarmupConfig,
+)
 from metagan.core.algorithms import (
-    ALGORITHMS,
+    ESTIMATORS,
     EpisodeInputs,
     check_moves,
     fomaml,
@@ -434,3 +443,7 @@ def test_joint_is_the_pooled_gradient_with_lazy_penalties(outer_step, scale):
         players.generator, players.discriminator, batch, case.config.gan
     ).backward()
     assert_close(found, GanParams(gan_oracle.grads_of(players.generator), d_grad), 1e-12)
+
+
+def test_every_row_of_the_table_has_an_estimator_and_the_other_way_round() -> None:
+    assert ESTIMATORS.keys() == ALGORITHMS.keys() == set(get_args(AlgorithmName))

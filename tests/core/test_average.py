@@ -8,7 +8,7 @@ import torch
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig, WarmupConfig
 from metagan.config.settings import RunConfig, TaskConfig
-from metagan.core.algorithms import ALGORITHMS, outer_settings
+from metagan.core.algorithms import ESTIMATORS, outer_settings
 from metagan.core.batches import GanBatch
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult
@@ -150,7 +150,7 @@ def test_one_step_ends_at_the_mean_of_plain_modules(
     start = perturbed(params)
     keys = episode_keys(source, len(source.tasks("train")))
     inputs = episode_inputs(source, config, keys)
-    estimator = ALGORITHMS["average"].estimator
+    estimator = ESTIMATORS["average"]
     displacements, _ = stacked(
         episode_gradients(estimator, gan, layout, start, inputs, config, vectorised=vectorised)
     )

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import (
     AlgorithmConfig,
     GanConfig,
@@ -16,7 +17,7 @@ from metagan.config.learning import (
     InnerConfig,
     WarmupConfig,
 )
-from metagan.core.algorithms import ALGORITHMS, reptile
+from metagan.core.algorithms import reptile
 from metagan.core.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkResult
 from metagan.core.params import vector_hash

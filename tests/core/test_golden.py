@@ -10,8 +10,9 @@ import json
 import pytest
 import torch
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import ALGORITHMS
+from metagan.core.algorithms import ESTIMATORS
 from metagan.core.chunk_gradient import episode_gradients
 from tests.conftest import REPOSITORY
 from tests.reference.cases import episode_inputs, episode_keys, perturbed, run_setup, stacked
@@ -37,7 +38,7 @@ def curve(name: str) -> list[dict[str, float]]:
         inputs = episode_inputs(source, config, episode_keys(source, 2, step=step))
         gradients, losses = stacked(
             episode_gradients(
-                ALGORITHMS[name].estimator,
+                ESTIMATORS[name],
                 gan,
                 layout,
                 layout.unflatten(vector),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import ALGORITHMS, EpisodeInputs
+from metagan.core.algorithms import ESTIMATORS, EpisodeInputs
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import PartialGradient, autograd_gradient, functional_gradient
 from metagan.core.gan import GanPair
@@ -412,6 +412,6 @@ def test_players_of_earlier_steps_are_let_go_where_no_derivative_needs_them(
             algorithm=AlgorithmConfig(name=name),
         )
         inputs = EpisodeInputs(case.support, case.query)
-        ALGORITHMS[name].estimator(case.gan, case.init, inputs, case.config, gradient)
+        ESTIMATORS[name](case.gan, case.init, inputs, case.config, gradient)
         most.append(max(alive))
     assert most[1] == most[0] > 0

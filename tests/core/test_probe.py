@@ -10,9 +10,9 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 import metagan.core.loop
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ALGORITHMS
 from metagan.core.gan import GanPair
 from metagan.core.loop import EpisodeRunner, WorkerSpec, build_run_gan
 from metagan.core.params import GanParams, module_params

@@ -12,11 +12,11 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from metagan.config.agreement import QUERY_LOSS_AT_EVERY_STEP, SECOND_ORDER, THROUGH_INNER_LOOP
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import aggregate
-from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
+from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, inner_settings
 from metagan.core.chunk_gradient import chunk_gradient, episode_gradients
 from metagan.core.chunks import ChunkKey
 from metagan.core.derivatives import (
@@ -72,7 +72,7 @@ def runs(draw: st.DrawFn) -> Drawn:
     algorithm = draw(st.sampled_from(ADAPTING))
     family, conditioning = draw(st.sampled_from(ARCHITECTURES))
     optimizers = ["sgd"]
-    if algorithm not in SECOND_ORDER:
+    if not ALGORITHMS[algorithm].second_order:
         # The second derivative of Adam's root is 1e8 where a gradient is near epsilon: no float64
         # would agree with another to ten digits there.
         optimizers.append("adam")
@@ -88,7 +88,7 @@ def runs(draw: st.DrawFn) -> Drawn:
         "learn_rates": draw(
             st.sampled_from(
                 ["none", "tensor", "tensor_and_step"]
-                if algorithm in THROUGH_INNER_LOOP
+                if ALGORITHMS[algorithm].through_inner_loop
                 else ["none"]
             )
         ),
@@ -106,7 +106,7 @@ def runs(draw: st.DrawFn) -> Drawn:
         "reconstruction": draw(st.sampled_from([0.0, 0.5])) if conditioning == "sample" else 0.0,
     }
     critic = draw(st.sampled_from(["query", "support"]))
-    multi_step = draw(st.sampled_from([0, 4])) if algorithm in QUERY_LOSS_AT_EVERY_STEP else 0
+    multi_step = draw(st.sampled_from([0, 4])) if ALGORITHMS[algorithm].query_at_every_step else 0
     return Drawn(
         AlgorithmConfig(name=algorithm, generator_critic=critic, cg_steps=2, multi_step=multi_step),
         family,
@@ -150,7 +150,7 @@ def build(drawn: Drawn) -> Run:
 def gradients(run: Run, inputs: list[EpisodeInputs], *, vectorised: bool) -> torch.Tensor:
     """Meta-gradients (E, P)."""
     config, gan, init, layout, _ = run
-    estimator = ALGORITHMS[config.algorithm.name].estimator
+    estimator = ESTIMATORS[config.algorithm.name]
     return stacked(
         episode_gradients(estimator, gan, layout, init, inputs, config, vectorised=vectorised)
     )[0]

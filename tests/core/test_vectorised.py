@@ -8,9 +8,9 @@ import itertools
 
 import pytest
 
-from metagan.config.agreement import QUERY_LOSS_AT_EVERY_STEP, THROUGH_INNER_LOOP
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import ALGORITHMS
+from metagan.core.algorithms import ESTIMATORS
 from metagan.core.chunk_gradient import episode_gradients
 from metagan.core.params import map_params
 from tests.reference.cases import (
@@ -29,7 +29,7 @@ GRID = list(itertools.product(range(len(ROWS)), range(len(LOSSES)), range(len(AR
 #: Every row with every loss, and each of either with every architecture.
 SPANNING = [case for case in GRID if (case[0] + case[1] - case[2]) % len(ARCHITECTURES) == 0]
 #: What is learned about inner steps by each row that learns any.
-RATES = dict(zip(THROUGH_INNER_LOOP, ("tensor_and_step", "tensor", "none"), strict=True))
+RATES = {"maml": "tensor_and_step", "anil": "tensor", "meta_sgd": "none"}
 
 
 def by_name(case: tuple[int, int, int]) -> tuple[str, str, str, str]:
@@ -40,7 +40,7 @@ def by_name(case: tuple[int, int, int]) -> tuple[str, str, str, str]:
 def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str) -> None:
     """Penalties at the first of two inner steps, everything learned that the row can learn."""
     row = ALGORITHMS[algorithm]
-    adam = algorithm == "reptile" or algorithm in THROUGH_INNER_LOOP
+    adam = algorithm == "reptile" or row.through_inner_loop
     config, source, gan, params, layout = run_setup(
         family,
         conditioning,
@@ -63,12 +63,12 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
         ),
         algorithm=AlgorithmConfig(
             name=algorithm,
-            multi_step=2 if algorithm in QUERY_LOSS_AT_EVERY_STEP else 0,
+            multi_step=2 if row.query_at_every_step else 0,
             cg_steps=1,
         ),
         **({"outer": {"steps": 1}} if row.every_task else {}),
     )
-    assert bool(params.rates) == (algorithm in THROUGH_INNER_LOOP)
+    assert bool(params.rates) == row.through_inner_loop
     init = perturbed(params)
     # The rates of some weights would be ten times their start.
     init = init._replace(rates=map_params(lambda r: r / 50, init.rates))
@@ -76,7 +76,7 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
     together, one_by_one = (
         stacked(
             episode_gradients(
-                row.estimator, gan, layout, init, inputs, config, vectorised=vectorised
+                ESTIMATORS[algorithm], gan, layout, init, inputs, config, vectorised=vectorised
             )
         )
         for vectorised in (True, False)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
-from metagan.core.algorithms import ALGORITHMS, EpisodeInputs, inner_settings
+from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, inner_settings
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.cuda_graphs import Recorder
@@ -134,7 +135,7 @@ def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm):
         device: [
             gradient.cpu()
             for gradient, _ in episode_gradients(
-                ALGORITHMS[algorithm].estimator,
+                ESTIMATORS[algorithm],
                 case.gan,
                 case.layout,
                 params_on(init, device),

@@ -8,9 +8,9 @@ import pytest
 
 from cluster.config import JobConfig
 from metagan.cli.app import COMMANDS, SHORT, build_parser
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.load import list_settings
 from metagan.config.removed import REMOVED
-from metagan.core.algorithms import ALGORITHMS
 from metagan.core.losses import ADVERSARIAL_LOSSES
 from metagan.data.registry import SOURCES
 from tests.conftest import REPOSITORY

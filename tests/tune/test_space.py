@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.config import JobConfig
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.load import ConfigError
-from metagan.core.algorithms import ALGORITHMS
 from tune.space import applied, default_space, parse_space, with_sample
 
 CONFIG = JobConfig()
