@@ -10,7 +10,7 @@ from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import local_runner, train_run
 from tests.cluster.ray_for_tests import bars_config
 from tests.cluster.simulated import inputs
-from tests.runs import assert_equal_runs
+from tests.equal_runs import assert_equal_runs
 from tests.workflow.conftest import Quiet
 
 

@@ -24,8 +24,8 @@ from metagan.core.loop import EpisodeRunner, WorkerSpec
 from metagan.workflow.train import local_runner, train_run
 from tests.cluster.faults import Fault, Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_config, bars_run
+from tests.equal_runs import assert_equal_runs
 from tests.helpers import descendants
-from tests.runs import assert_equal_runs
 
 pytestmark = pytest.mark.ray
 

@@ -20,7 +20,7 @@ from metagan.runs.checkpoint import list_checkpoints, load_checkpoint
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.setup import prepare
 from metagan.workflow.train import OpenRunner, local_runner, train_run
-from tests.runs import assert_equal_runs
+from tests.equal_runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
 #: With this rate the fourth outer step has no finite episode; with a hundredth of it, all are well.

@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from metagan.runs.run_folder import RunError
 from metagan.runs.storage import RunStorage, StorageError
-from tests.runs import assert_equal_runs
+from tests.equal_runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
 SECRET = "canary-4f1d"

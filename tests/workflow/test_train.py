@@ -19,8 +19,8 @@ from metagan.runs.checkpoint import CheckpointError
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
+from tests.equal_runs import assert_equal_runs
 from tests.helpers import tree
-from tests.runs import assert_equal_runs
 from tests.workflow.conftest import Quiet, bars_config, run_training
 
 OUTER = {"meta_batch_size": 4, "episodes_per_chunk": 2}

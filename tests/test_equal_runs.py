@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.runs import assert_equal_runs
+from tests.equal_runs import assert_equal_runs
 
 
 @pytest.fixture(autouse=True)
