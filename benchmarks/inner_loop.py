@@ -44,7 +44,9 @@ from metagan.core.losses import ADVERSARIAL_LOSSES, mode_seeking
 from metagan.core.params import GanParams, Layout
 from metagan.data.dataset import ClassRecord, Dataset
 from metagan.data.tasks import DatasetTasks, Splits, meta_batch
-from metagan.kinds.image.augment import augment
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
+from metagan.kinds.image.build import build_players
+from metagan.kinds.image.convert import to_float
 
 CPU = torch.device("cpu")
 #: Family and width of both players; the printed table gives the exact numbers of weights.
@@ -90,8 +92,8 @@ def make_setup(family: str, width: int) -> Setup:
         }
     )
     every = tuple(range(dataset.num_classes))
-    gan, params = build_gan(config.gan, (1, 28, 28), seed=0)
-    source = DatasetTasks(dataset, Splits(every, (), ()), config.task)
+    gan, params = build_gan(build_players, config.gan, (1, 28, 28), seed=0)
+    source = DatasetTasks(dataset, Splits(every, (), ()), config.task, to_float)
     return Setup(config, source, gan, params, Layout.of(params))
 
 
@@ -116,6 +118,7 @@ def plain_chunk(setup: Setup, chunk: ChunkKey, device: torch.device = CPU) -> Te
             batch_size=setup.config.inner.batch_size,
             seed=key.seed,
             purpose="support",
+            num_draws=NUM_AUGMENT_DRAWS,
         )
         players = []
         for module, weights in zip(
@@ -271,7 +274,7 @@ def table_row(family: str, width: int, episodes: int, rounds: int, *, memory: bo
         ratios = [a / b for a, b in zip(times[way], times["plain"], strict=True)]
         return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
 
-    chosen = "vmap" if prefers_vmap(setup.config.gan, 28, episodes, CPU) else "loop"
+    chosen = "vmap" if prefers_vmap(setup.gan, episodes, CPU) else "loop"
     cells = [
         f"{family} {width}",
         f"{setup.layout.size:,}".replace(",", " "),

@@ -45,20 +45,14 @@ from metagan.config.learning import WireDtype
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import tree_sum
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import (
-    ChunkWorker,
-    EpisodeRunner,
-    LocalRunner,
-    RunnerStats,
-    WorkerSpec,
-    plan_step,
-)
+from metagan.core.loop import EpisodeRunner, RunnerStats, WorkerSpec, plan_step
 from metagan.core.params import Vector, vector_hash
 from metagan.core.wire import Sent, to_wire
 from metagan.data.arrow import prepare as prepare_arrow
 from metagan.data.dataset import ClassRecord, Dataset
 from metagan.data.tasks import EpisodeKey
 from metagan.workflow.setup import TrainSetup, prepare
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 
 CPU = torch.device("cpu")
 EPISODES_PER_CHUNK = 8

@@ -1,4 +1,4 @@
-"""A worker process: `metagan.core.loop.ChunkWorker` behind a Ray actor.
+"""A worker process: `metagan.workflow.worker.ChunkWorker` behind a Ray actor.
 
 What our own code raises is returned as a `WorkerFailure`, a plain value: an exception loses its
 type and text on the way through Ray, and the driver must tell bad data from a lost machine. What
@@ -20,12 +20,13 @@ import torch
 
 from cluster.errors import ClusterError
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport
-from metagan.core.loop import ChunkWorker, WorkerSpec
+from metagan.core.loop import WorkerSpec
 from metagan.core.params import Vector
 from metagan.core.wire import Sent
 from metagan.data.dataset import DataError
 from metagan.devices import choose_device, device_name, pinned_threads
 from metagan.version import UNKNOWN, tool_version
+from metagan.workflow.worker import ChunkWorker
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from metagan.config.learning import AlgorithmConfig, GanConfig, InnerConfig, Out
 from metagan.core.batches import draw_batches
 from metagan.core.gan import GanPair
 from metagan.core.inner_loop import adapt
-from metagan.core.loop import ChunkWorker, LocalRunner, meta_train
+from metagan.core.loop import meta_train
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import GanParams
 from metagan.data.arrow import prepare
 from metagan.data.tasks import Episode, EpisodeKey
 from metagan.devices import choose_device
 from metagan.workflow.setup import prepare as prepare_run
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 from tests.helpers import bars, tiny_config
 
 SEEDS = range(5)
@@ -42,7 +43,13 @@ def distance_after(
 ) -> float:
     """Of generated samples from the query, after adaptation to the support."""
     batches = draw_batches(
-        episode.support, gan.config, steps=steps, batch_size=4, seed=seed, purpose="support"
+        episode.support,
+        gan.config,
+        steps=steps,
+        batch_size=4,
+        seed=seed,
+        purpose="support",
+        num_draws=gan.augment.num_draws,
     )
     adapted = adapt(gan, init, batches, inner).params.generator
     z = torch.randn(

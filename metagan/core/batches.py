@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from metagan.config.learning import GanConfig
-from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.seeding import generator
 
 
@@ -41,7 +40,14 @@ class GanBatch(NamedTuple):
 
 
 def draw_batches(
-    samples: Tensor, gan: GanConfig, *, steps: int, batch_size: int, seed: int, purpose: str
+    samples: Tensor,
+    gan: GanConfig,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    purpose: str,
+    num_draws: int,
 ) -> GanBatch:
     """Inputs for a whole inner loop.
 
@@ -53,6 +59,7 @@ def draw_batches(
         batch_size: B.
         seed: The episode's seed.
         purpose: Names these draws ("support", "query").
+        num_draws: A, what an augmentation of one sample takes.
 
     Returns:
         Batches with S in front. A pair is two different samples of one class; where a class has
@@ -72,6 +79,6 @@ def draw_batches(
     else:
         condition = samples.new_empty((*shape, 0))
     z = torch.from_numpy(rng.standard_normal((*shape, 2, gan.latent_dim), dtype=np.float32))
-    augment = torch.from_numpy(rng.random((*shape, 2, NUM_AUGMENT_DRAWS), dtype=np.float32))
+    augment = torch.from_numpy(rng.random((*shape, 2, num_draws), dtype=np.float32))
     between = torch.from_numpy(rng.random(shape, dtype=np.float32))
     return GanBatch(real, condition, z, augment, between)

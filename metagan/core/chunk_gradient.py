@@ -5,14 +5,14 @@ Shapes: E episodes in a chunk, P weights of both players.
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from metagan.config.algorithms import ALGORITHMS
-from metagan.config.learning import GanConfig, OuterConfig
+from metagan.config.learning import OuterConfig
 from metagan.config.settings import RunConfig
 from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, Estimator, work_of_step
 from metagan.core.batches import GanBatch, draw_batches
@@ -25,9 +25,7 @@ from metagan.core.wire import to_wire
 from metagan.data.tasks import Episode, TaskSource
 from metagan.devices import backward_in_this_thread
 
-# Largest width x picture side for which vmap was the faster path on a CPU thread, and the number of
-# episodes that fill its caches; measured by benchmarks/inner_loop.py (benchmarks/results).
-_VMAP_CPU_REACH: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
+# Episodes that fill a CPU thread's caches; measured by benchmarks/inner_loop.py.
 _VMAP_CPU_EPISODES = 8
 
 T = TypeVar("T")
@@ -36,7 +34,7 @@ Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torc
 """`Recorder.run` for one name."""
 
 
-def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device) -> bool:
+def prefers_vmap(gan: GanPair, episodes: int, device: torch.device) -> bool:
     """Whether a chunk runs vectorised or episode by episode.
 
     A rule and not a timing, because the two differ in the last bits and every worker must take
@@ -45,13 +43,12 @@ def prefers_vmap(gan: GanConfig, side: int, episodes: int, device: torch.device)
 
     Args:
         gan: The networks.
-        side: Of the pictures, pixels.
         episodes: In the chunk.
         device: Where to compute.
     """
     if episodes == 1:
         return False
-    return device.type == "cuda" or gan.width * side <= _VMAP_CPU_REACH[gan.family]
+    return device.type == "cuda" or gan.is_light
 
 
 def chunk_gradient(
@@ -100,7 +97,10 @@ def chunk_gradient(
         replay = functools.partial(recorder.run, (chunk.algorithm, work))
     episodes = [source.episode(key) for key in _until(called_off, chunk.episodes)]
     if algorithm.adapts:
-        inputs = [episode_draws(episode, config, chunk) for episode in episodes]
+        inputs = [
+            episode_draws(episode, config, chunk, num_draws=gan.augment.num_draws)
+            for episode in episodes
+        ]
         estimates = episode_gradients(
             ESTIMATORS[chunk.algorithm],
             gan,
@@ -113,7 +113,7 @@ def chunk_gradient(
         )
         weight = 1
     else:
-        pooled = _pooled_inputs(episodes, chunk, config)
+        pooled = _pooled_inputs(episodes, chunk, config, num_draws=gan.augment.num_draws)
         estimate = functools.partial(_estimate, ESTIMATORS[chunk.algorithm], gan, layout, config)
         whole, losses = _computed(
             functools.partial(estimate, chunk.step, autograd_gradient),
@@ -153,9 +153,9 @@ def episode_gradients(
     be overwritten when the next one is asked for.
     """
     device = _device_of(init)
-    side, outer_step = inputs[0].support.real.shape[-1], inputs[0].outer_step
+    outer_step = inputs[0].outer_step
     if vectorised is None:
-        vectorised = prefers_vmap(gan.config, side, len(inputs), device)
+        vectorised = prefers_vmap(gan, len(inputs), device)
     estimate = functools.partial(_estimate, estimator, gan, layout, config, outer_step)
 
     def alone(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
@@ -252,8 +252,13 @@ def _device_of(params: GanParams) -> torch.device:
     return next(iter(params.generator.values())).device
 
 
-def episode_draws(episode: Episode, config: RunConfig, chunk: ChunkKey) -> EpisodeInputs:
-    """All that an episode of a chunk is computed from, every draw made, in the main memory."""
+def episode_draws(
+    episode: Episode, config: RunConfig, chunk: ChunkKey, *, num_draws: int
+) -> EpisodeInputs:
+    """All that an episode of a chunk is computed from, every draw made, in the main memory.
+
+    `num_draws` are those that an augmentation of one sample takes.
+    """
 
     def draw(half: Tensor, purpose: str) -> GanBatch:
         return draw_batches(
@@ -263,6 +268,7 @@ def episode_draws(episode: Episode, config: RunConfig, chunk: ChunkKey) -> Episo
             batch_size=config.inner.batch_size,
             seed=episode.key.seed,
             purpose=purpose,
+            num_draws=num_draws,
         )
 
     support = draw(episode.support, "support")
@@ -272,7 +278,7 @@ def episode_draws(episode: Episode, config: RunConfig, chunk: ChunkKey) -> Episo
 
 
 def _pooled_inputs(
-    episodes: Sequence[Episode], chunk: ChunkKey, config: RunConfig
+    episodes: Sequence[Episode], chunk: ChunkKey, config: RunConfig, *, num_draws: int
 ) -> EpisodeInputs:
     """One batch of the chunk's episodes together; support and query are both training samples."""
     draws = [
@@ -283,6 +289,7 @@ def _pooled_inputs(
             batch_size=config.warmup.pairs_per_episode,
             seed=episode.key.seed,
             purpose="joint",
+            num_draws=num_draws,
         )
         for episode in episodes
     ]

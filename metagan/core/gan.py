@@ -3,8 +3,9 @@
 Shapes: B samples in a batch, Z latent dimension.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,52 @@ from metagan.core.losses import (
 )
 from metagan.core.params import GanParams, Params, module_params
 from metagan.core.spectral import spectrally_normalized
-from metagan.kinds.image.augment import augment
-from metagan.kinds.image.build import build_players
+
+
+def _as_it_is(samples: Tensor, draws: Tensor, kinds: Sequence[str]) -> Tensor:  # noqa: ARG001
+    return samples
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Differentiable augmentation inside the discriminator, of one kind of sample.
+
+    Attributes:
+        num_draws: A, uniform draws that it takes for each sample.
+        apply: (samples (B, ...), draws (B, A) in [0, 1), names of `gan.augment`) -> samples.
+    """
+
+    num_draws: int = 0
+    apply: Callable[[Tensor, Tensor, Sequence[str]], Tensor] = _as_it_is
+
+
+@dataclass(frozen=True)
+class Players:
+    """What a kind of sample gives for its samples' shape.
+
+    Attributes:
+        generator: (condition, z) -> samples; z may have L latents for each condition.
+        discriminator: (condition, candidates) -> scores (B,).
+        augment: What the discriminator's samples may be put through.
+        is_light: Whether on one CPU thread calls cost more than arithmetic, as measured.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    augment: Augment = Augment()
+    is_light: bool = False
+
+
+class MakePlayers(Protocol):
+    """What a kind of sample is asked for."""
+
+    def __call__(
+        self, config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool
+    ) -> Players:
+        """Players with untrained weights that depend on the seed alone.
+
+        With `second_order` all of their operations have a second derivative.
+        """
 
 
 @dataclass(frozen=True)
@@ -28,16 +73,20 @@ class GanPair:
     """The GAN's specification: modules whose own weights are never used.
 
     Attributes:
-        generator: (condition, z) -> samples; z may have L latents for each condition.
-        discriminator: (condition, candidates) -> scores (B,).
+        generator: See `Players`.
+        discriminator: See `Players`.
         config: Losses and their weights.
         sample_shape: Of the samples that the modules are made for, where that is known.
+        augment: See `Players`.
+        is_light: See `Players`.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     config: GanConfig
     sample_shape: tuple[int, ...] | None = None
+    augment: Augment = Augment()
+    is_light: bool = False
 
     def to(self, device: torch.device) -> "GanPair":
         """This pair, with what its modules hold beside weights on a device.
@@ -146,10 +195,10 @@ class GanPair:
         self, params: Params, condition: Tensor, candidates: Tensor, draws: Tensor
     ) -> Tensor:
         if self.config.augment:
-            candidates = augment(candidates, draws, self.config.augment)
+            candidates = self.augment.apply(candidates, draws, self.config.augment)
             if self.config.conditioning == "sample":
                 # The same draws for both of a pair: how they differ is what D judges.
-                condition = augment(condition, draws, self.config.augment)
+                condition = self.augment.apply(condition, draws, self.config.augment)
         return self._score(params, condition, candidates)
 
     def _penalties(
@@ -174,17 +223,28 @@ class GanPair:
 
 
 def build_gan(
-    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool = False
+    make_players: MakePlayers,
+    config: GanConfig,
+    sample_shape: tuple[int, ...],
+    *,
+    seed: int,
+    second_order: bool = False,
 ) -> tuple[GanPair, GanParams]:
     """The pair for samples of this shape, and its untrained weights from a named seed.
 
     With `second_order` every operation has a second derivative; those that are faster without one
     are replaced.
     """
-    generator, discriminator = build_players(
-        config, sample_shape, seed=seed, second_order=second_order
-    )
-    params = GanParams(module_params(generator), module_params(discriminator))
-    for module in (generator, discriminator):
+    made = make_players(config, sample_shape, seed=seed, second_order=second_order)
+    params = GanParams(module_params(made.generator), module_params(made.discriminator))
+    for module in (made.generator, made.discriminator):
         module.requires_grad_(False)
-    return GanPair(generator, discriminator, config, tuple(sample_shape)), params
+    pair = GanPair(
+        made.generator,
+        made.discriminator,
+        config,
+        tuple(sample_shape),
+        made.augment,
+        made.is_light,
+    )
+    return pair, params

@@ -8,6 +8,7 @@ Shapes: B samples in a batch.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -66,9 +67,9 @@ def _smallest_chunk(
     small = config.model_copy(update={"inner": inner, "algorithm": algorithm})
     most = min(2, config.outer.episodes_per_chunk) if ALGORITHMS[name].adapts else 1
     # One serves as well where episodes are not vectorised.
-    by_vmap = prefers_vmap(small.gan, sample_shape[-1], most, torch.device("cpu"))
+    by_vmap = prefers_vmap(gan, most, torch.device("cpu"))
     episodes = most if by_vmap else 1
-    support, query = (_noise(small, sample_shape, half) for half in ("support", "query"))
+    support, query = (_noise(small, sample_shape, half, gan) for half in ("support", "query"))
     inputs = [EpisodeInputs(support, query)] * episodes
     estimator = ESTIMATORS[name]
     layout = Layout.of(init)
@@ -76,18 +77,26 @@ def _smallest_chunk(
         list(episode_gradients(estimator, gan, layout, init, inputs, small, vectorised=by_vmap))
 
 
-def _noise(config: RunConfig, sample_shape: tuple[int, ...], half: str) -> GanBatch:
+def _noise(config: RunConfig, sample_shape: tuple[int, ...], half: str, gan: GanPair) -> GanBatch:
     rng = torch.Generator().manual_seed(0)
     samples = torch.rand(1, 2, *sample_shape, generator=rng) * 2 - 1
     steps = config.inner.batches_per_step
-    return draw_batches(samples, config.gan, steps=steps, batch_size=1, seed=0, purpose=half)
+    return draw_batches(
+        samples,
+        config.gan,
+        steps=steps,
+        batch_size=1,
+        seed=0,
+        purpose=half,
+        num_draws=gan.augment.num_draws,
+    )
 
 
 def _culprits(
     gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tuple[int, ...]
 ) -> Iterator[str]:
     """The innermost modules whose output cannot be differentiated twice, as "generator.<name>"."""
-    batch = _noise(config, sample_shape, "support").step(0)
+    batch = _noise(config, sample_shape, "support", gan).step(0)
     for player, inputs in zip(
         PLAYERS, ((batch.condition, batch.z[:, 0]), (batch.condition, batch.real)), strict=True
     ):
@@ -150,9 +159,7 @@ def _advice(gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tupl
         changed = config.model_copy(update=update)
         chosen: GanConfig = changed.gan
         try:
-            _smallest_chunk(
-                GanPair(gan.generator, gan.discriminator, chosen), init, changed, sample_shape
-            )
+            _smallest_chunk(replace(gan, config=chosen), init, changed, sample_shape)
         except _MISSING:
             continue
         return words

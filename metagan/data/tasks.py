@@ -6,7 +6,7 @@ Shapes: W classes (ways) in an episode, K support samples and Q query samples of
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, Protocol
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from metagan.config.settings import DataConfig, TaskConfig
 from metagan.data.dataset import DataError, Dataset
-from metagan.kinds.image.convert import to_float
 from metagan.seeding import derive_seed, generator
 
 Split = Literal["train", "validation", "test"]
@@ -202,7 +201,13 @@ def splits_from_names(names: Mapping[str, Sequence[str]], dataset: Dataset) -> S
 class DatasetTasks:
     """Episodes drawn from the classes of a data set."""
 
-    def __init__(self, dataset: Dataset, splits: Splits, config: TaskConfig) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        splits: Splits,
+        config: TaskConfig,
+        to_tensor: Callable[[np.ndarray], Tensor],
+    ) -> None:
         """Keeps only classes with at least shots + num_query samples; see `left_out`.
 
         With `task.unit` domain, a domain whose classes lie in several splits is one task in each
@@ -211,7 +216,7 @@ class DatasetTasks:
         Raises:
             DataError: If the training split has no task left.
         """
-        self.dataset, self.config = dataset, config
+        self.dataset, self.config, self._to_tensor = dataset, config, to_tensor
         need = config.shots + config.num_query
         usable = {i for i in range(dataset.num_classes) if dataset.count(i) >= need}
         self.left_out = tuple(
@@ -260,7 +265,7 @@ class DatasetTasks:
         for index in chosen.tolist():
             samples = self.dataset.class_samples(index)
             halves.append(samples[rng.permutation(len(samples))[:need]])
-        both = to_float(np.stack(halves))
+        both = self._to_tensor(np.stack(halves))
         return Episode(key, both[:, :shots], both[:, shots:])
 
 

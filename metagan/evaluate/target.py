@@ -102,6 +102,7 @@ def adapt_to_target(
             batch_size=batch_size,
             seed=derive_seed(seed, "adapt", name),
             purpose="support",
+            num_draws=gan.augment.num_draws,
         )
         return GanBatch(*(tensor.to(part.device) for tensor in drawn))
 
@@ -115,7 +116,7 @@ def adapt_to_target(
         return _weights(adapt(gan, init, inputs, inner, gradient=functional_gradient).params)
 
     at_once = 1
-    if prefers_vmap(gan.config, support.shape[-1], len(sets), support.device):
+    if prefers_vmap(gan, len(sets), support.device):
         at_once = SETS_AT_ONCE
     parts: list[GanParams] = []
     for start in range(0, len(sets), at_once):

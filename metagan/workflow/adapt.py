@@ -26,6 +26,7 @@ from metagan.kinds.image.reading.decode import is_picture
 from metagan.kinds.image.reading.looks import check_looks, count_traits
 from metagan.kinds.image.reading.record import Reading
 from metagan.kinds.image.samples import picture_classes, warn
+from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     MANIFEST,
     CheckpointError,
@@ -302,7 +303,10 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
             f"{folder}: not the result of metagan adapt, or not all of it; {what_it_is(folder)}"
         )
     gan, _ = build_gan(
-        GanConfig.model_validate(info["gan"], strict=False), tuple(info["sample_shape"]), seed=0
+        find_kind("image").players,
+        GanConfig.model_validate(info["gan"], strict=False),
+        tuple(info["sample_shape"]),
+        seed=0,
     )
     players: dict[str, dict[str, Tensor]] = {player: {} for player in GanParams._fields}
     for name, tensor in read_tensors(folder, WEIGHTS).items():

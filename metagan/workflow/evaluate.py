@@ -9,7 +9,6 @@ from typing import Any
 from metagan.config.learning import InnerConfig
 from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
 from metagan.config.trained import check_changes
-from metagan.core.loop import build_run_gan
 from metagan.core.params import GanParams
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
@@ -35,8 +34,10 @@ from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.kinds.image.reading.record import Reading
 from metagan.kinds.image.sources.detect import detect_source
+from metagan.kinds.registry import find_kind
 from metagan.workflow.setup import LoadedRun, check_same_data, load_start
 from metagan.workflow.step_log import Reporter
+from metagan.workflow.worker import build_run_gan
 
 SCHEMA_VERSION = 1
 EVALUATION_FILE = "evaluation.json"
@@ -114,7 +115,7 @@ def build_subject(
     chosen_on = with_room(config.evaluate, dataset, splits.validation)
     _check_shots("validation classes", dataset, splits.validation, chosen_on, config.seed)
     _check_shots(target.name, target.dataset, target.classes, config.evaluate, config.seed)
-    gan, _, untrained = build_run_gan(config, dataset.sample_shape)
+    gan, _, untrained = build_run_gan(find_kind(dataset.kind), config, dataset.sample_shape)
     inits: dict[str, GanParams] = {"run": run.init, "scratch": untrained}
     inner: dict[str, InnerConfig] = {}
     for name, path in (baselines or {}).items():

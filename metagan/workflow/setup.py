@@ -12,7 +12,7 @@ from metagan.config.settings import DataConfig, RunConfig
 from metagan.config.trained import other_networks
 from metagan.core.algorithms import inner_settings
 from metagan.core.gan import GanPair
-from metagan.core.loop import WorkerSpec, build_run_gan
+from metagan.core.loop import WorkerSpec
 from metagan.core.params import GanParams, Layout
 from metagan.core.probe import check_derivatives
 from metagan.data.cache import open_dataset
@@ -20,6 +20,7 @@ from metagan.data.dataset import DataError, Dataset
 from metagan.data.repeats import Leak, Repeats, find_leak, find_repeats
 from metagan.data.tasks import DatasetTasks, Splits, make_splits, splits_from_names
 from metagan.kinds.image.reading.record import Reading, median_level
+from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     CheckpointError,
     load_best,
@@ -28,6 +29,7 @@ from metagan.runs.checkpoint import (
 )
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError, RunFolder
+from metagan.workflow.worker import build_run_gan
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ def prepare(
         if splits is None
         else splits_from_names(splits, dataset)
     )
-    source = DatasetTasks(dataset, chosen, config.task)
-    gan, layout, initial = build_run_gan(config, dataset.sample_shape)
+    kind = find_kind(dataset.kind)
+    source = DatasetTasks(dataset, chosen, config.task, kind.to_tensor)
+    gan, layout, initial = build_run_gan(kind, config, dataset.sample_shape)
     check_derivatives(gan, initial, config, dataset.sample_shape)
     spec = WorkerSpec(config, chosen.names(dataset), fingerprint, layout.sha256)
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
@@ -160,7 +163,7 @@ def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None)
         only_known=model is None,
     ).config
     shape = (config.data.channels, config.data.image_size, config.data.image_size)
-    gan, layout, _ = build_run_gan(config, shape)
+    gan, layout, _ = build_run_gan(find_kind("image"), config, shape)
     checkpoint = load_best(folder.checkpoints, layout)
     if checkpoint is None:
         raise RunError(f"{path} has no checkpoint yet; train it with --resume")

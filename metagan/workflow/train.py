@@ -14,13 +14,7 @@ from metagan.config.affects import settings_without
 from metagan.config.load import changed_settings, load_config, to_yaml
 from metagan.config.settings import RunConfig
 from metagan.core.algorithms import outer_settings
-from metagan.core.loop import (
-    ChunkWorker,
-    EpisodeRunner,
-    LocalRunner,
-    WorkerSpec,
-    meta_train,
-)
+from metagan.core.loop import EpisodeRunner, WorkerSpec, meta_train
 from metagan.core.outer_loop import MetaLearner
 from metagan.data.repeats import find_repeats
 from metagan.devices import choose_device, pinned_threads
@@ -45,6 +39,7 @@ from metagan.workflow.setup import (
     prepare,
 )
 from metagan.workflow.step_log import ARITHMETIC, OnCheckpoint, Reporter, StepLog, rollback_step
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 
 OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 

@@ -7,10 +7,10 @@ import pytest
 from cluster.connect import RaySession
 from cluster.opening import open_ray_runner
 from cluster.runner import RayRunner
-from metagan.core.loop import ChunkWorker, LocalRunner
 from metagan.core.params import Vector
 from metagan.devices import choose_device
 from metagan.workflow.setup import TrainSetup
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 from tests.cluster.faults import Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_run
 from tests.cluster.runs import settings, trained, update_of

@@ -13,9 +13,10 @@ from cluster.config import ClusterConfig
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import ChunkWorker, LocalRunner, plan_step
+from metagan.core.loop import plan_step
 from metagan.core.params import Vector
 from metagan.devices import choose_device
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 from tests.cluster.simulated import inputs, tell
 from tests.helpers import take_memory, used_memory
 

@@ -6,11 +6,9 @@ import ray
 
 from cluster.runner import RayRunner
 from metagan.core.aggregate import aggregate
-from metagan.core.loop import (
-    LocalRunner,
-)
 from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
+from metagan.workflow.worker import LocalRunner
 from tests.cluster.faults import Fault, Script
 from tests.cluster.runs import (
     chunks_of,

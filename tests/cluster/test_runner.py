@@ -18,11 +18,11 @@ from cluster.remote import fetch
 from cluster.runner import RayRunner
 from cluster.worker import EpisodeWorker
 from metagan.core.aggregate import aggregate
-from metagan.core.loop import ChunkWorker, LocalRunner
 from metagan.core.params import Vector
 from metagan.data.dataset import DataError
 from metagan.devices import choose_device
 from metagan.workflow.setup import TrainSetup
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker, nan_episode
 from tests.cluster.ray_for_tests import NUM_CPUS
 from tests.cluster.runs import (

@@ -13,10 +13,11 @@ import torch
 from cluster.errors import ClusterError
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import ChunkWorker, LocalRunner, WorkerSpec, plan_step
+from metagan.core.loop import WorkerSpec, plan_step
 from metagan.core.params import Vector
 from metagan.data.dataset import DataError
 from metagan.workflow.setup import TrainSetup
+from metagan.workflow.worker import ChunkWorker, LocalRunner
 from tests.cluster.faults import at_second_episode
 from tests.cluster.ray_for_tests import bars_run
 

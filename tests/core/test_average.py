@@ -13,17 +13,14 @@ from metagan.core.batches import GanBatch
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.gan import GanPair
-from metagan.core.loop import (
-    RunnerStats,
-    StepRecord,
-    Upcoming,
-    build_run_gan,
-    meta_train,
-    plan_step,
-)
+from metagan.core.loop import RunnerStats, StepRecord, Upcoming, meta_train, plan_step
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import GanParams, Layout, Vector
 from metagan.data.tasks import DatasetTasks, make_splits
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.convert import to_float
+from metagan.kinds.image.kind import KIND
+from metagan.workflow.worker import build_run_gan
 from tests.helpers import bars, tiny_config
 from tests.reference import gan_oracle
 from tests.reference.cases import (
@@ -50,7 +47,7 @@ def plainly_adapted(
 
 def make_source(config: RunConfig) -> DatasetTasks:
     dataset = bars(num_domains=7)
-    return DatasetTasks(dataset, make_splits(dataset, config.data, seed=0), config.task)
+    return DatasetTasks(dataset, make_splits(dataset, config.data, seed=0), config.task, to_float)
 
 
 @pytest.mark.parametrize("warmup", [0, 2])
@@ -73,7 +70,7 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
         warmup=WarmupConfig(steps=warmup),
     )
     source = make_source(config)
-    gan, params = build_run_gan(config, (1, 16, 16))[::2]
+    gan, params = build_run_gan(KIND, config, (1, 16, 16))[::2]
     layout = Layout.of(params)
     learner = MetaLearner(layout.flatten(params), outer_settings(config), config.warmup)
     seen: list[Vector] = []
@@ -105,7 +102,7 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
     fine_tuned = []
     for chunk in plan_step(config, tasks, source.task_weights("train"), warmup):
         for key in chunk.episodes:
-            inputs = episode_draws(source.episode(key), config, chunk)
+            inputs = episode_draws(source.episode(key), config, chunk, num_draws=NUM_AUGMENT_DRAWS)
             fine_tuned.append(layout.flatten(plainly_adapted(gan, start, inputs.support, config)))
     mean = torch.stack(fine_tuned).mean(0).numpy()
     assert np.abs(mean - seen[-1]).max() > 1e-3

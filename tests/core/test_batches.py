@@ -21,7 +21,7 @@ def numbered(ways: int, count: int) -> torch.Tensor:
 
 def draw(samples: torch.Tensor, gan: GanConfig = PAIRED, **changes: object):
     options = {"steps": 3, "batch_size": 50, "seed": 0, "purpose": "support"} | changes
-    return draw_batches(samples, gan, **options)
+    return draw_batches(samples, gan, num_draws=NUM_AUGMENT_DRAWS, **options)
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)

@@ -20,8 +20,10 @@ from metagan.config.learning import (
 from metagan.core.algorithms import reptile
 from metagan.core.chunk_gradient import chunk_gradient, episode_gradients, prefers_vmap
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkResult
+from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import vector_hash
 from metagan.data.tasks import DatasetTasks, Episode, EpisodeKey
+from metagan.kinds.image.build import build_players
 from tests.reference.cases import (
     episode_inputs,
     episode_keys,
@@ -221,15 +223,20 @@ def test_joint_counts_as_all_its_episodes_and_is_their_pooled_mean():
 
 def test_the_rule_for_vectorising_reads_only_sizes_and_the_kind_of_device():
     cuda = torch.device("cuda")
-    small, large = GanConfig(width=8), GanConfig(width=64)
-    assert prefers_vmap(small, 28, 8, CPU)
-    assert not prefers_vmap(small, 64, 8, CPU)
-    assert not prefers_vmap(large, 28, 8, CPU)
-    assert prefers_vmap(large, 64, 8, cuda)
-    assert not prefers_vmap(small, 28, 1, CPU)
-    assert not prefers_vmap(small, 28, 1, cuda)
+
+    def pair(side: int, **settings: object) -> GanPair:
+        config = GanConfig.model_validate(settings)
+        return build_gan(build_players, config, (1, side, side), seed=0)[0]
+
+    small = pair(28, width=8)
+    assert prefers_vmap(small, 8, CPU)
+    assert not prefers_vmap(pair(64, width=8), 8, CPU)
+    assert not prefers_vmap(pair(28, width=64), 8, CPU)
+    assert prefers_vmap(pair(64, width=64), 8, cuda)
+    assert not prefers_vmap(small, 1, CPU)
+    assert not prefers_vmap(small, 1, cuda)
     for family in get_args(GeneratorFamily):
-        assert prefers_vmap(GanConfig(family=family, width=4), 16, 2, CPU)
+        assert prefers_vmap(pair(16, family=family, width=4), 2, CPU)
 
 
 def test_an_episode_does_not_depend_on_its_group_under_vmap():

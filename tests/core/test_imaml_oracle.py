@@ -13,6 +13,7 @@ from metagan.core.gan import GanPair
 from metagan.core.layers import one_hot
 from metagan.core.params import GanParams, module_params
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.build import AUGMENT
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle
 from tests.reference.implicit_oracle import implicit_gradient
@@ -121,7 +122,7 @@ def test_imaml_is_the_dense_solution_on_plain_modules(
         ),
         algorithm=AlgorithmConfig(name="imaml", generator_critic=critic, cg_steps=40),
     )
-    gan = GanPair(generator, discriminator, config.gan)
+    gan = GanPair(generator, discriminator, config.gan, augment=AUGMENT)
     support, query = one_batch(conditioning, 1), one_batch(conditioning, 2)
     # The same batch in every inner step, so that there is something to come to rest on.
     inputs = EpisodeInputs(

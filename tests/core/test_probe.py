@@ -9,15 +9,17 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-import metagan.core.loop
+import metagan.workflow.worker
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig
 from metagan.config.settings import RunConfig
 from metagan.core.gan import GanPair
-from metagan.core.loop import EpisodeRunner, WorkerSpec, build_run_gan
+from metagan.core.loop import EpisodeRunner, WorkerSpec
 from metagan.core.params import GanParams, module_params
 from metagan.core.probe import check_derivatives
+from metagan.kinds.image.kind import KIND
 from metagan.workflow.train import train_run
+from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config
 from tests.reference.cases import ARCHITECTURES, gan_settings
 from tests.workflow.conftest import Quiet, bars_config
@@ -122,7 +124,7 @@ def test_every_network_of_this_package_passes(family, conditioning, algorithm):
         algorithm=AlgorithmConfig(name=algorithm),
         **changes,
     )
-    gan, _, init = build_run_gan(config, SHAPE)
+    gan, _, init = build_run_gan(KIND, config, SHAPE)
     before = torch.get_rng_state()
     check_derivatives(gan, init, config, SHAPE)
     assert torch.equal(torch.get_rng_state(), before)
@@ -142,7 +144,7 @@ def test_a_run_is_refused_before_workers_are_asked_for(
         gan=gan_settings("dcgan", "sample", width=64, augment=[]),
     )
     monkeypatch.setattr(
-        metagan.core.loop, "build_gan", lambda *_, **__: own_pair(config, "generator")
+        metagan.workflow.worker, "build_gan", lambda *_, **__: own_pair(config, "generator")
     )
     with pytest.raises(ValueError, match=r"generator\.body\.1 .*use algorithm.name fomaml"):
         train_run(config, tmp_path / "run", open_runner=no_workers, reporter=Quiet())

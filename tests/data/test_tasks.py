@@ -229,7 +229,7 @@ def numbered(num_domains: int = 3, classes: int = 4, count: int = 8) -> Dataset:
 
 def tasks_of(dataset: Dataset, task: TaskConfig, **data: object) -> DatasetTasks:
     splits = make_splits(dataset, DataConfig(**data), seed=0)
-    return DatasetTasks(dataset, splits, task)
+    return DatasetTasks(dataset, splits, task, to_float)
 
 
 def ids(half: torch.Tensor) -> list[list[tuple[int, int]]]:
@@ -334,7 +334,7 @@ def test_classes_with_too_few_samples_are_left_out_and_listed():
 def test_too_few_samples_everywhere_say_how_many_there_are_and_where(origin, expected):
     dataset = dataclasses.replace(bars(2, 2, 3), origin=origin)
     with pytest.raises(DataError, match=r"10 samples, the largest has 3") as caught:
-        DatasetTasks(dataset, Splits((0,), (1,), (2, 3)), TaskConfig())
+        DatasetTasks(dataset, Splits((0,), (1,), (2, 3)), TaskConfig(), to_float)
     assert re.search(expected, str(caught.value))
 
 

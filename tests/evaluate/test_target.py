@@ -18,6 +18,8 @@ from metagan.evaluate.target import (
     adapt_to_target,
     generate_samples,
 )
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.build import build_players
 from metagan.kinds.image.convert import to_float
 from metagan.seeding import derive_seed
 from tests.helpers import bars
@@ -42,7 +44,7 @@ def players(conditioning: str) -> tuple[GanPair, GanParams]:
             "family": family,
         }
     )
-    return build_gan(config, (1, 16, 16), seed=0)
+    return build_gan(build_players, config, (1, 16, 16), seed=0)
 
 
 def adapted(support: torch.Tensor, unit: str, steps: int = 3) -> tuple[GanPair, AdaptedTarget]:
@@ -71,6 +73,7 @@ def test_each_class_is_adapted_as_if_it_were_alone(support: torch.Tensor) -> Non
             batch_size=6,
             seed=derive_seed(5, "adapt", way),
             purpose="support",
+            num_draws=NUM_AUGMENT_DRAWS,
         )
         alone = adapt(gan, init, batches, INNER, gradient=autograd_gradient).params
         for name, weight in alone.generator.items():
@@ -139,7 +142,7 @@ def test_more_classes_than_labels_are_adapted_to_in_parts(
         discriminator_width=4,
         latent_dim=4,
     )
-    gan, init = build_gan(config, (1, 16, 16), seed=0)
+    gan, init = build_gan(build_players, config, (1, 16, 16), seed=0)
     task = TaskConfig(unit="domain", ways=2)
 
     def adapt_to(classes: torch.Tensor) -> AdaptedTarget:

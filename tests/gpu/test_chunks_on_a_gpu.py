@@ -14,13 +14,15 @@ from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_g
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.cuda_graphs import Recorder
 from metagan.core.gan import build_gan
-from metagan.core.loop import ChunkWorker
 from metagan.core.params import Layout, params_on
 from metagan.core.rates import with_rates
 from metagan.data.arrow import prepare as prepare_arrow
 from metagan.data.tasks import meta_batch
 from metagan.devices import choose_device
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.build import build_players
 from metagan.workflow.setup import prepare
+from metagan.workflow.worker import ChunkWorker
 from tests.helpers import bars, tiny_config
 from tests.reference.cases import ARCHITECTURES, gan_settings, make_source, perturbed
 
@@ -44,6 +46,7 @@ class Case:
             values |= {"outer": {"steps": 1}}
         self.config = tiny_config(**(values | sections))
         self.gan, params = build_gan(
+            build_players,
             self.config.gan,
             (1, 16, 16),
             seed=0,
@@ -124,7 +127,9 @@ def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm):
     case = Case(algorithm)
     doubled = []
     for key in case.chunk(0).episodes:
-        halves = episode_draws(case.source.episode(key), case.config, case.chunk(0))
+        halves = episode_draws(
+            case.source.episode(key), case.config, case.chunk(0), num_draws=NUM_AUGMENT_DRAWS
+        )
         doubled.append(
             EpisodeInputs(
                 *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))

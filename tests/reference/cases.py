@@ -17,6 +17,9 @@ from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams, Layout, map_params
 from metagan.core.rates import with_rates
 from metagan.data.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
+from metagan.kinds.image.build import build_players
+from metagan.kinds.image.convert import to_float
 from tests.helpers import bars, tiny_config
 
 #: Every generator family, and every conditioning; not every pair of them.
@@ -64,7 +67,9 @@ def make_source(config: RunConfig, shape: tuple[int, int, int] = (1, 16, 16)) ->
     if shape[0] == 3:
         grey = dataset.samples
         dataset = replace(dataset, samples=np.concatenate([grey, grey // 2, 255 - grey], axis=1))
-    return DatasetTasks(dataset, make_splits(dataset, config.data, seed=config.seed), config.task)
+    return DatasetTasks(
+        dataset, make_splits(dataset, config.data, seed=config.seed), config.task, to_float
+    )
 
 
 def perturbed(params: GanParams, *, scale: float = 0.1, seed: int = 0) -> GanParams:
@@ -101,7 +106,9 @@ def make_case(
     )
     source = make_source(config)
     episode = source.episode(EpisodeKey(source.tasks("train")[0], seed))
-    pair, params = build_gan(config.gan, (1, 16, 16), seed=seed, second_order=second_order)
+    pair, params = build_gan(
+        build_players, config.gan, (1, 16, 16), seed=seed, second_order=second_order
+    )
     halves = [
         draw_batches(
             samples,
@@ -110,6 +117,7 @@ def make_case(
             batch_size=config.inner.batch_size,
             seed=seed,
             purpose=purpose,
+            num_draws=NUM_AUGMENT_DRAWS,
         )
         for samples, purpose in ((episode.support, "support"), (episode.query, "query"))
     ]
@@ -136,7 +144,7 @@ def run_setup(
             **sections,
         }
     )
-    pair, params = build_gan(config.gan, shape, seed=0, second_order=second_order)
+    pair, params = build_gan(build_players, config.gan, shape, seed=0, second_order=second_order)
     params = with_rates(params, inner_settings(config))
     return config, make_source(config, shape), pair, params, Layout.of(params)
 
@@ -149,7 +157,10 @@ def episode_inputs(
     source: DatasetTasks, config: RunConfig, keys: Sequence[EpisodeKey]
 ) -> list[EpisodeInputs]:
     """Both halves of episodes, every draw made, in float64."""
-    drawn = [episode_draws(source.episode(key), config, QUERY_TOO) for key in keys]
+    drawn = [
+        episode_draws(source.episode(key), config, QUERY_TOO, num_draws=NUM_AUGMENT_DRAWS)
+        for key in keys
+    ]
     return [
         EpisodeInputs(*(GanBatch(*(t.double() for t in half)) for half in (i.support, i.query)))
         for i in drawn

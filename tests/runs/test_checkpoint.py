@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+from metagan.kinds.image.kind import KIND
 import numpy as np
 import pytest
 import torch
@@ -28,13 +29,13 @@ from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import Layout
 from metagan.config.settings import RunConfig
 from metagan.config.learning import OuterConfig, WarmupConfig
-from metagan.core.loop import build_run_gan
+from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config, tree
 
 
 @pytest.fixture
 def layout() -> Layout:
-    return build_run_gan(tiny_config(), (1, 16, 16))[1]
+    return build_run_gan(KIND, tiny_config(), (1, 16, 16))[1]
 
 
 def learner_after(layout: Layout, steps: int) -> MetaLearner:
@@ -236,7 +237,7 @@ def test_deleting_that_is_broken_off_leaves_no_half_of_a_checkpoint(
 def test_another_architecture_is_refused(tmp_path: Path, layout: Layout) -> None:
     path = save(tmp_path, layout, 1)
     wider = RunConfig.model_validate(tiny_config().model_dump() | {"gan": {"width": 8}})
-    other = build_run_gan(wider, (1, 16, 16))[1]
+    other = build_run_gan(KIND, wider, (1, 16, 16))[1]
     with pytest.raises(CheckpointError, match="settings under `gan` differ") as caught:
         load_checkpoint(path, other)
     assert not isinstance(caught.value, DamagedCheckpointError)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from metagan.kinds.image.build import build_players
 import pytest
 import torch
 from pydantic import ValidationError
@@ -36,7 +37,7 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def layout() -> Layout:
-    return Layout.of(build_gan(tiny_config().gan, (1, 16, 16), seed=0)[1])
+    return Layout.of(build_gan(build_players, tiny_config().gan, (1, 16, 16), seed=0)[1])
 
 
 def save(run: RunFolder, layout: Layout, step: int) -> None:

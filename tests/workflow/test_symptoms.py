@@ -51,7 +51,7 @@ def test_samples_that_are_all_the_same_are_told_and_in_the_report(
         gan, init = build_gan(*args, **kwargs)
         return gan, init._replace(generator=map_params(torch.zeros_like, init.generator))
 
-    monkeypatch.setattr("metagan.core.loop.build_gan", collapsed)
+    monkeypatch.setattr("metagan.workflow.worker.build_gan", collapsed)
     config = bars_config(
         bars_path,
         gan={**GAN, "family": "dcgan", "conditioning": "none"},

@@ -14,11 +14,11 @@ import torch
 from metagan.cli.app import run_cli
 from metagan.config.load import load_config
 from metagan.config.settings import RunConfig
-from metagan.core.loop import ChunkWorker
 from metagan.runs.checkpoint import CheckpointError
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.setup import load_run
 from metagan.workflow.train import local_runner, train_run
+from metagan.workflow.worker import ChunkWorker
 from tests.equal_runs import assert_equal_runs
 from tests.helpers import tree
 from tests.workflow.conftest import Quiet, bars_config, run_training

@@ -1,17 +1,26 @@
 """From settings to the two players' modules, with weights drawn from a named seed."""
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
+from metagan.core.gan import Augment, Players
+from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
 from metagan.kinds.image.dcgan import PlainGenerator, ResidualUp, TransposedUp
 from metagan.kinds.image.discriminators import ImageDiscriminator
 from metagan.kinds.image.flow import FlowGenerator
 
+AUGMENT = Augment(NUM_AUGMENT_DRAWS, augment)
+# Largest width x picture side for which vmap was the faster path on a CPU thread; measured by
+# benchmarks/inner_loop.py (benchmarks/results).
+_LIGHT_UP_TO: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
+
 
 def build_players(
     config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool = False
-) -> tuple[nn.Module, nn.Module]:
+) -> Players:
     """The generator and discriminator for pictures of shape (C, S, S).
 
     With `second_order` all of their operations have a second derivative. Weights depend on `seed`
@@ -48,4 +57,9 @@ def build_players(
             conditional=conditional,
             num_labels=num_labels,
         )
-    return generator, discriminator
+    return Players(
+        generator,
+        discriminator,
+        AUGMENT,
+        is_light=config.width * size <= _LIGHT_UP_TO[config.family],
+    )

@@ -13,7 +13,7 @@ EVERY = pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 
 def build(family: str, conditioning: str, *, shape=(1, 16, 16), **changes: object):
     config = GanConfig(**gan_settings(family, conditioning, **changes))
-    return build_players(config, shape, seed=0)[0]
+    return build_players(config, shape, seed=0).generator
 
 
 def inputs(conditioning: str, shape=(1, 16, 16), count: int = 3):
@@ -100,6 +100,7 @@ def test_the_flow_is_bounded_by_its_largest_displacement():
 
 def test_the_sizes_that_the_documentation_gives():
     config = GanConfig(family="flow", width=16, discriminator_width=16)
-    generator, discriminator = build_players(config, (1, 28, 28), seed=0)
-    sizes = [sum(w.numel() for w in module.parameters()) for module in (generator, discriminator)]
+    made = build_players(config, (1, 28, 28), seed=0)
+    players = (made.generator, made.discriminator)
+    sizes = [sum(w.numel() for w in module.parameters()) for module in players]
     assert sizes == [53959, 23393]
