@@ -1,0 +1,1 @@
+"""Runs as they lie on a disk: their folders, checkpoints and copies."""
