@@ -1,5 +1,6 @@
-"""Writing files so that a crash leaves the old or the new one, never half of it."""
+"""Paths looked at; files written so that a crash leaves the old or the new one, never half."""
 
+import difflib
 import hashlib
 import json
 import math
@@ -18,6 +19,39 @@ def sha256_of(data: bytes) -> str:
 def expanded(path: str | os.PathLike[str]) -> Path:
     """A path with the home folder for `~`; a user who is not known stays as written."""
     return Path(os.path.expanduser(path))
+
+
+def is_there(path: Path, named: str, error: type[ValueError]) -> bool:
+    """Whether there is anything at a path.
+
+    Args:
+        path: To look at.
+        named: The path as it was given, and what for.
+        error: What is raised.
+
+    Raises:
+        ValueError: If nobody can tell, as where a name is too long; of the type that is given.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"{named}: {reason}") from None
+    return True
+
+
+def neighbour(path: Path) -> str:
+    """The path that was most likely meant by one that does not exist; empty if none is near."""
+    try:
+        while not path.parent.exists():
+            path = path.parent
+        names = [entry.name for entry in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return str(path.parent / near[0]) if near else ""
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -84,8 +84,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _inspect(args: argparse.Namespace, console: Console) -> None:
-    from metagan.data.inspect import contact_sheet, format_summary, inspect_dataset
     from metagan.data.registry import load_dataset
+    from metagan.kinds.image.inspect import contact_sheet, format_summary, inspect_dataset
 
     if is_setting(args.path):
         # PATH may be left out, and then a setting stands in its place.

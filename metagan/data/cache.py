@@ -30,11 +30,10 @@ from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.links import real_path
 from metagan.data.paths.own_folders import own_kind_of
 from metagan.data.registry import load_dataset
-from metagan.files import expanded, holder_of
+from metagan.files import expanded, holder_of, is_there
 from metagan.kinds.image.sources import glyphs
 from metagan.kinds.image.sources.detect import detect_source
 from metagan.kinds.image.sources.manifest import listed_files
-from metagan.runs.places import is_there
 
 LOCK_TIMEOUT_S: Final = 3600.0
 _POLL_S: Final = 0.1

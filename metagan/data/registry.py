@@ -12,8 +12,7 @@ from typing import Final
 
 from metagan.config.settings import DataConfig
 from metagan.data.dataset import DataError, Dataset
-from metagan.files import expanded
-from metagan.runs.places import is_there, neighbour
+from metagan.files import expanded, is_there, neighbour
 
 Loader = Callable[[DataConfig], Dataset]
 

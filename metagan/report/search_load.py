@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from metagan.config.yaml import format_value
+from metagan.files import is_there
 from metagan.report.load import flat
 from metagan.report.values import finite, pick, records
-from metagan.runs.places import is_there, what_it_is
+from metagan.runs.places import what_it_is
 from metagan.runs.run_folder import RunError
 
 SEARCH = "search.json"
@@ -244,7 +245,9 @@ def _read(path: Path) -> Mapping[str, Any]:
         if os.path.isdir(path / "tune"):
             raise RunError(f"{path}: the search here has no {SEARCH} yet; go on with it by {again}")
         # A search is not to be made in a folder that is something else.
-        free = not is_there(path, f"--search {path}") or (path.is_dir() and not any(path.iterdir()))
+        free = not is_there(path, f"--search {path}", RunError) or (
+            path.is_dir() and not any(path.iterdir())
+        )
         fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
         raise RunError(f"{path}: no search here (no {SEARCH}); {fix}")
     fix = f"write it again with {again}, which keeps finished trials"

@@ -22,10 +22,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from metagan.files import sha256_of, sync_folder, write_bytes, write_json
+from metagan.config.removed import LAST_VERSION
 from metagan.core.outer_loop import LearnerState
 from metagan.core.params import GanParams, Layout
-from metagan.config.removed import LAST_VERSION
+from metagan.files import sha256_of, sync_folder, write_bytes, write_json
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

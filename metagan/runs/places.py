@@ -3,13 +3,12 @@
 Only names and small files are looked at, so that a wrong path is answered at once.
 """
 
-import difflib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from metagan.files import expanded
+from metagan.files import expanded, is_there, neighbour
 from metagan.runs.run_folder import RunError
 
 ADAPTED = "adapted GAN"
@@ -61,27 +60,6 @@ def check_exists(
         raise error(f"{option} {path}: no such file or folder{hint}")
 
 
-def is_there(path: Path, named: str, error: type[ValueError] = RunError) -> bool:
-    """Whether there is anything at a path.
-
-    Args:
-        path: To look at.
-        named: The path as it was given, and what for.
-        error: What is raised.
-
-    Raises:
-        ValueError: If nobody can tell, as where a name is too long; of the type that is given.
-    """
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise error(f"{named}: {reason}") from None
-    return True
-
-
 def _named(option: str, path: Path) -> str:
     """A path as it was given, with the option if there was one."""
     return f"{option} {path}" if option else str(path)
@@ -93,18 +71,6 @@ def what_it_is(path: Path) -> str:
         return _what_it_is(path)
     except (OSError, ValueError) as error:
         return f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-
-
-def neighbour(path: Path) -> str:
-    """The path that was most likely meant by one that does not exist; empty if none is near."""
-    try:
-        while not path.parent.exists():
-            path = path.parent
-        names = [entry.name for entry in path.parent.iterdir()]
-    except (OSError, ValueError):
-        return ""
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return str(path.parent / near[0]) if near else ""
 
 
 def _what_it_is(path: Path) -> str:

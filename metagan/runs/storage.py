@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from pyarrow import fs
 
+from metagan.files import write_bytes
 from metagan.runs.checkpoint import (
     MANIFEST,
     CheckpointError,
@@ -32,7 +33,6 @@ from metagan.runs.checkpoint import (
     set_aside,
     step_of,
 )
-from metagan.files import write_bytes
 from metagan.runs.run_folder import RunError, RunFolder
 
 T = TypeVar("T")

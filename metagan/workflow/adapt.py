@@ -19,6 +19,7 @@ from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.notes import POLARITY, by_weight, for_a_trained_run
 from metagan.data.paths.tree import Parts, TreeFile, read_below, read_tree
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
+from metagan.files import is_there
 from metagan.kinds.image.convert import to_float, to_uint8
 from metagan.kinds.image.pictures import grid, png_bytes
 from metagan.kinds.image.reading.collect import Decoded, scale_deep, try_decode
@@ -35,7 +36,7 @@ from metagan.runs.checkpoint import (
     read_tensors,
     write_tensor_folder,
 )
-from metagan.runs.places import ADAPTED, check_exists, is_there, what_it_is
+from metagan.runs.places import ADAPTED, check_exists, what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.words import counted
 from metagan.workflow.setup import LoadedRun
@@ -263,7 +264,7 @@ def save_adapted(
     """
     _check_opened(run)
     folder, names = Path(out), [str(label) for label in labels]
-    if is_there(folder, f"--out {folder}"):
+    if is_there(folder, f"--out {folder}", RunError):
         raise RunError(f"--out {folder} exists already; choose another folder or remove it")
     if isinstance(labels, str) or len(names) != len(target.support):
         given = f"one text, {labels!r}" if isinstance(labels, str) else len(names)

@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 from metagan.config.load import to_yaml
 from metagan.config.settings import RunConfig
-from metagan.files import sha256_of, write_bytes
+from metagan.files import is_there, sha256_of, write_bytes
 from metagan.runs.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
-from metagan.runs.places import is_there
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.evaluate import EVALUATION_FILE
 
@@ -71,7 +70,7 @@ def claim_folders(runs: Mapping[Path, RunConfig]) -> None:
     for path in runs:
         if os.path.isfile(path / MARKER) or RunFolder(path).exists():
             _check_as_written(path)
-        elif is_there(path, f"--run {path}"):
+        elif is_there(path, f"--run {path}", RunError):
             RunFolder(path).check_new()
     for path, config in runs.items():
         folder = RunFolder(path)

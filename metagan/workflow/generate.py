@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from metagan.evaluate.target import generate_samples
+from metagan.files import is_there
 from metagan.kinds.image.convert import to_uint8
 from metagan.kinds.image.pictures import Pictures, grid, png_bytes
-from metagan.runs.places import is_there
 from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import AdaptedGan
 
@@ -43,7 +43,7 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
     Raises:
         RunError: If `out` exists.
     """
-    if is_there(out, f"--out {out}"):
+    if is_there(out, f"--out {out}", RunError):
         raise RunError(f"--out {out} exists already; choose another folder or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"

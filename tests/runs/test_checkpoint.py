@@ -6,13 +6,17 @@ import os
 import pickle
 from pathlib import Path
 
-from metagan.kinds.image.kind import KIND
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
+from metagan.config.learning import OuterConfig, WarmupConfig
+from metagan.config.settings import RunConfig
+from metagan.core.outer_loop import MetaLearner
+from metagan.core.params import Layout
+from metagan.kinds.image.kind import KIND
 from metagan.runs.checkpoint import (
     CheckpointError,
     DamagedCheckpointError,
@@ -25,10 +29,6 @@ from metagan.runs.checkpoint import (
     read_pointer,
     save_checkpoint,
 )
-from metagan.core.outer_loop import MetaLearner
-from metagan.core.params import Layout
-from metagan.config.settings import RunConfig
-from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config, tree
 

@@ -6,18 +6,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from metagan.kinds.image.build import build_players
 import pytest
 import torch
 from pydantic import ValidationError
 
-from metagan.runs.checkpoint import MANIFEST, CheckpointError, save_checkpoint
-from metagan.files import sha256_of
+from metagan.config.settings import CheckpointConfig
 from metagan.core.gan import build_gan
 from metagan.core.outer_loop import LearnerState
 from metagan.core.params import Layout
+from metagan.files import sha256_of
+from metagan.kinds.image.build import build_players
+from metagan.runs.checkpoint import MANIFEST, CheckpointError, save_checkpoint
 from metagan.runs.run_folder import RunError, RunFolder
-from metagan.config.settings import CheckpointConfig
 from metagan.runs.storage import Pulled, RunStorage, StorageError
 from tests.helpers import tiny_config, tree
 

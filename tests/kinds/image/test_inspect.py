@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.inspect import contact_sheet, domain_lines, format_summary, inspect_dataset
+from metagan.kinds.image.inspect import contact_sheet, domain_lines, format_summary, inspect_dataset
 
 
 def _noise(count: int, seed: int) -> np.ndarray:
