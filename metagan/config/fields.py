@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from metagan.config.removed import ADVICE, REMOVED
-from metagan.config.yaml import Location, format_value, parse_scalar
+from metagan.config.yaml import MAX_DIGITS, Location, format_value, parse_scalar
 
 _MAX_SHOWN = 60
 _BOUNDS = {
@@ -203,10 +203,13 @@ def _hint(info: FieldInfo, value: Any) -> str:
         return f"; write {meant}" if meant in ("true", "false") else ""
     if value.lower() in ("none", "null") and NoneType in kinds:
         return "; write null"
-    if isinstance(parse_scalar(value[:18]), (int, float)):
+    digits = value.lstrip("+-")
+    if digits.isdecimal() and len(digits) > MAX_DIGITS:
+        return f"; a whole number has at most {MAX_DIGITS} digits, not {len(digits)}"
+    if isinstance(parse_scalar(value), (int, float)):
         return "; remove the quotes"
     plain = value.replace("_", "").lstrip("0")
-    if plain and isinstance(parse_scalar(plain[:18]), (int, float)):
+    if isinstance(parse_scalar(plain), (int, float)):
         return "; write plain decimal digits, without leading zeros or underscores"
     return ""
 
@@ -222,11 +225,7 @@ def _fits(info: FieldInfo, value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """A wrong value, on one line that is not too long."""
-    try:
-        text = format_value(value)
-    except TypeError:  # Keys that are no text.
-        text = repr(value)
-    text = " ".join(text.split())
+    text = " ".join(format_value(value).split())
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 

@@ -33,7 +33,6 @@ from metagan.config.fields import (
 from metagan.config.removed import ADVICE, take_removed
 from metagan.config.yaml import (
     Location,
-    Problem,
     YamlError,
     format_value,
     parse_document,
@@ -384,9 +383,8 @@ class _Merge:
 
 
 def _parse_override(text: str, kind: FieldInfo | None) -> Any:
-    problem = text_problem(text)
-    if problem is not None:
-        raise YamlError(Problem(None, problem))
+    if problem := text_problem(text):
+        raise YamlError(problem)
     # A path may look like anything (123, a: b, #c): only quotes and null mean something in it.
     if kind is not None and str in alternatives(kind.annotation) and text[0] not in "'\"":
         return None if text in ("null", "~") else text

@@ -148,6 +148,11 @@ BAD_FILES = {
         "config.yaml:3: inner.lr is given twice, first in line 2",
     ),
     "tab": ("inner:\n\tlr: 1\n", "config.yaml:2: a tab in the indentation"),
+    "tab before a value": (
+        "seed:\t1\n",
+        "config.yaml:1: a tab in the indentation or before a value",
+    ),
+    "escape of no character": ('name: "\\UFFFFFFFF"', "config.yaml: not valid YAML: a number"),
     "bad indentation": ("inner:\n  lr: 1\n steps: 2\n", "config.yaml:3: not valid YAML"),
     "colon in a value": ("name: a: b", "config.yaml:1: not valid YAML: mapping values"),
     "unclosed bracket": ("shots: [1, 2\n", "not valid YAML: while parsing a flow sequence"),
