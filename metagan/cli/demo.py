@@ -52,7 +52,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     started = time.perf_counter()
     # Mistakes in settings are told before torch takes seconds to import.
     config = load_config(JobConfig, CONFIG, args.overrides).config
-    from cluster.connect import ray_session
     from metagan.files import write_json
     from metagan.workflow.adaptation_pictures import write_adaptation_pictures
     from metagan.workflow.demo import claim_folders, joint_config
@@ -62,6 +61,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     joint = args.run / "joint"
     runs = {args.run: config, joint: joint_config(config)}
     claim_folders(runs)
+    from cluster.connect import ray_session
+
     with ray_session(config.cluster):
         titles = (
             f"1/3 meta-learning with {config.algorithm.name}",
