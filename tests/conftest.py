@@ -25,6 +25,25 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several processes, one runs all tests with Ray: it starts Ray once, and alone."""
+    if config.pluginmanager.has_plugin("xdist"):
+        for item in items:
+            if item.get_closest_marker("ray") is not None:
+                item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse versions of pytest and pytest-xdist that lose groups and say nothing."""
+    if getattr(session.config.option, "loadgroup", False):
+        for item in session.items:
+            assert item.get_closest_marker("ray") is None or item.nodeid.endswith("@ray"), (
+                f"pytest {pytest.__version__} and this pytest-xdist give {item.nodeid} to any "
+                "process; install the versions of constraints.txt"
+            )
+
+
 @pytest.fixture(autouse=True)
 def _a_process_like_a_new_one() -> Iterator[None]:
     """No test computes with what another left: claims of equal bits need that.

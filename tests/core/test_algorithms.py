@@ -30,7 +30,6 @@ from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.inner_loop import adapt
 from metagan.core.loop import plan_step
 from metagan.core.params import GanParams, map_params
-from metagan.core.rates import with_rates
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle
 from tests.reference.cases import (
@@ -38,10 +37,8 @@ from tests.reference.cases import (
     LOSSES,
     Case,
     assert_close,
-    dimmed,
     largest_difference,
     make_case,
-    perturbed,
 )
 
 SLOW = pytest.mark.slow
@@ -172,116 +169,6 @@ def test_fomaml_with_a_vanishing_inner_rate_is_the_gradient_at_the_initializatio
         players.generator, players.discriminator, query, case.config.gan
     ).backward()
     assert_close(found, GanParams(gan_oracle.grads_of(players.generator), d_grad), 1e-12)
-
-
-def nudged(init: GanParams, player: int, name: str, along: torch.Tensor) -> GanParams:
-    moved = [dict(weights) for weights in init]
-    moved[player][name] = moved[player][name] + along
-    return GanParams(*moved)
-
-
-@pytest.mark.usefixtures("smooth")
-@pytest.mark.parametrize(
-    ("algorithm", "family", "conditioning", "critic", "optimizer", "rates", "multi_step", "gan"),
-    [
-        ("maml", "flow", "sample", "query", "sgd", "none", 0, {}),
-        pytest.param(
-            *("maml", "flow", "sample", "support", "sgd", "tensor_and_step", 4, AVERAGE), marks=SLOW
-        ),
-        ("maml", "dcgan", "none", "query", "adam", "none", 4, {"loss": "hinge"}),
-        pytest.param(
-            *("maml", "residual", "sample", "support", "adam", "tensor", 0),
-            {"reconstruction": 0.5},
-            marks=SLOW,
-        ),
-        ("maml", "dcgan", "sample", "query", "adam", "none", 0, {"loss": "nonsaturating"}),
-        ("anil", "flow", "sample", "query", "sgd", "none", 0, {"loss": "least_squares"}),
-        ("anil", "dcgan", "none", "support", "sgd", "tensor_and_step", 4, {"spectral_norm": True}),
-        ("anil", "dcgan", "none", "query", "adam", "tensor_and_step", 4, AVERAGE),
-        pytest.param(
-            *("meta_sgd", "flow", "sample", "query", "sgd", "none", 0, {"loss": "wgan_gp"}),
-            marks=SLOW,
-        ),
-        pytest.param(
-            *("meta_sgd", "residual", "label", "query", "sgd", "none", 0, {"spectral_norm": True}),
-            marks=SLOW,
-        ),
-        ("meta_sgd", "dcgan", "none", "support", "adam", "none", 4, {}),
-    ],
-)
-def test_second_order_rows_are_the_derivative_of_the_query_losses_of_plain_modules(
-    algorithm, family, conditioning, critic, optimizer, rates, multi_step, gan, monkeypatch
-):
-    """Central differences of the oracle's losses, along a random direction of every tensor.
-
-    Where a slope jumps, an inner gradient does, and the losses are not continuous. So everything
-    is smooth here: the activations, samples away from the clamp, no absolute values. Derivatives
-    through the padding of a translated picture are cut on purpose, so nothing is translated.
-    """
-    # Rates as far from their start as weights are leave a smaller gain something to differentiate.
-    monkeypatch.setattr("metagan.core.rates.RATES_GAIN", 2.0)
-    # Those with a rate for every step also have several updates in one, and a proximal term.
-    several = {"discriminator_steps": 2, "generator_steps": 2, "proximal": 1.5}
-    inner = InnerConfig(
-        steps=3,
-        batch_size=3,
-        lr=0.02 if optimizer == "sgd" else 2e-3,
-        optimizer=optimizer,
-        learn_rates=rates,
-    ).model_copy(update=several if rates == "tensor_and_step" else {})
-    case = make_case(
-        family,
-        conditioning,
-        second_order=True,
-        gan={"penalty_every": 2, "r1": 0.1, "r2": 0.1, "mode_seeking": 0.0, "augment": [], **gan},
-        inner=inner,
-        algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic, multi_step=multi_step),
-    )
-    support, query = (dimmed(half, conditioning) for half in (case.support, case.query))
-    chosen = inner_settings(case.config)
-    init = perturbed(with_rates(case.init, chosen), scale=0.1)
-    case = case._replace(init=init, support=support, query=query)
-    inputs = EpisodeInputs(support, query, outer_step=1)
-    found, losses = maml(case.gan, init, inputs, case.config, autograd_gradient)
-    # A quarter of four outer steps done: three quarters of the loss are over all steps alike.
-    step_weights = (0.25, 0.25, 0.5) if multi_step else ()
-
-    def oracle(init: GanParams) -> tuple[float, float]:
-        return gan_oracle.query_losses(
-            case.gan,
-            init,
-            case.support,
-            case.query,
-            case.config.gan,
-            inner_settings(case.config),
-            twin=critic == "query",
-            step_weights=step_weights,
-        )
-
-    g_loss, d_loss = oracle(case.init)
-    if not multi_step:  # The metrics are those of the last step alone.
-        assert losses["loss_g_query"].item() == pytest.approx(g_loss, rel=1e-11)
-        assert losses["loss_d_query"].item() == pytest.approx(d_loss, rel=1e-11)
-    rng = torch.Generator().manual_seed(1)
-    assert set(found.rates) == set(init.rates)
-    assert bool(init.rates) == (algorithm == "meta_sgd" or rates != "none")
-    for part, tensors in enumerate(init):
-        scale = max((float(g.abs().max()) for g in found[part].values()), default=0.0)
-        for name, tensor in tensors.items():
-            # A rate belongs to the player whose weight it moves.
-            player = int(name.startswith("discriminator.")) if part >= 2 else part
-            along = torch.randn(tensor.shape, generator=rng, dtype=tensor.dtype)
-            along = along / along.norm()
-            step = 4e-7
-            up, down = (
-                oracle(nudged(init, part, name, sign * step * along))[player] for sign in (1, -1)
-            )
-            exact = float((found[part][name] * along).sum())
-            # The difference cannot be surer than the oracle's own rounding over the step.
-            rounding = 2 * torch.finfo(torch.float64).eps * abs((g_loss, d_loss)[player]) / step
-            assert (up - down) / (2 * step) == pytest.approx(
-                exact, rel=1e-6, abs=max(1e-7 * scale, rounding)
-            ), name
 
 
 @pytest.mark.parametrize("name", sorted(n for n, row in ALGORITHMS.items() if row.second_order))

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -34,20 +35,27 @@ def demo_runs(config: RunConfig, run: Path) -> None:
         train_run(config, path, open_runner=local_runner(config), reporter=Quiet(), alone=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(bars_path: Path) -> RunConfig:
     return bars_config(bars_path, outer=OUTER)
 
 
-@pytest.fixture
-def run(tmp_path: Path, config: RunConfig) -> Path:
-    """An earlier demo."""
-    demo_runs(config, tmp_path / "demo")
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> Path:
+    """An earlier demo, to be copied."""
+    demo = tmp_path_factory.mktemp("earlier") / "demo"
+    demo_runs(config, demo)
     for name in ("report.html", "evaluation.json", "samples/adaptation/00.png"):
-        file = tmp_path / "demo" / name
+        file = demo / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("the demo's")
-    return tmp_path / "demo"
+    return demo
+
+
+@pytest.fixture
+def run(tmp_path: Path, earlier: Path) -> Path:
+    """A copy of the earlier demo."""
+    return shutil.copytree(earlier, tmp_path / "demo")
 
 
 def test_an_earlier_demo_goes_and_what_others_put_beside_it_stays(
@@ -80,9 +88,15 @@ def test_an_earlier_demo_goes_and_what_others_put_beside_it_stays(
         assert again[weights] == earlier[weights]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the glyphs are kept once they are drawn, which takes seconds."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("runs", [0, 1])
 def test_a_demo_that_is_killed_after_some_of_its_runs_is_started_again_by_the_same_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: int
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, runs: int
 ) -> None:
     class KilledError(Exception):
         pass
@@ -95,7 +109,7 @@ def test_a_demo_that_is_killed_after_some_of_its_runs_is_started_again_by_the_sa
             raise KilledError
         return local_runner(spec.config)(spec)
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     # As after SIGKILL: nobody cleans up.
     monkeypatch.setattr(RunFolder, "discard", lambda _: None)
     open_door(monkeypatch, "cluster.opening", open_runner=open_runner)

@@ -115,6 +115,14 @@ def config_of(path: Path, **checkpoint: Any) -> RunConfig:
     )
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, bars_path: Path) -> Path:
+    """The run of `config_of` that nothing happens to, to be compared with."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    run_training(config_of(bars_path), run)
+    return run
+
+
 def end(config: RunConfig, run: Path, step: int, disturb: Disturb, **options: Any) -> Exception:
     """Train until the disturbance ends the run, and return what it raised."""
     with pytest.raises((Lost, DivergedError)) as caught:
@@ -213,12 +221,7 @@ def test_a_run_that_diverges_keeps_its_last_whole_step_and_says_where(
     assert kinds == ["episode"] * 4 + ["restart", "end"]
     assert logged(run)[-1]["reason"] == str(error)
 
-    undisturbed = bars_config(
-        bars_path,
-        outer={"steps": 6, "meta_batch_size": 4, "episodes_per_chunk": 2},
-        checkpoint={"every_steps": 3},
-    )
-    run_training(undisturbed, tmp_path / "straight")
+    run_training(config_of(bars_path, every_steps=3), tmp_path / "straight")
     expected = tree(tmp_path / "straight" / "checkpoints" / "step-3")
     assert tree(run / "checkpoints" / "step-3") == expected
 
@@ -247,7 +250,7 @@ def test_an_update_that_leads_to_infinity_is_not_made_and_exits_with_3(
 
 
 def test_what_a_chunk_raises_ends_a_run_after_a_checkpoint_of_the_last_whole_step(
-    bars_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bars_path: Path, tmp_path: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_: list[ChunkKey], found: Results) -> Results:  # noqa: ARG001
         raise ValueError("sample 7 is broken")
@@ -259,8 +262,7 @@ def test_what_a_chunk_raises_ends_a_run_after_a_checkpoint_of_the_last_whole_ste
     assert "outer step 3, the last whole one, is kept" in said.out
     assert newest(run) == "step-3"
     run_training(config, run, resume=True)
-    run_training(config, tmp_path / "straight")
-    expected = tree(tmp_path / "straight" / "checkpoints" / "step-6")
+    expected = tree(undisturbed / "checkpoints" / "step-6")
     assert tree(run / "checkpoints" / "step-6") == expected
 
 
@@ -363,6 +365,7 @@ def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> No
 def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_is_room(
     bars_path: Path,
     tmp_path: Path,
+    undisturbed: Path,
     capsys: pytest.CaptureFixture[str],
     where: str,
     calls: int,
@@ -390,8 +393,7 @@ def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_i
         assert newest(run) == f"step-{goes_on_from}"
 
     run_training(config, run, resume=True)
-    run_training(config, tmp_path / "straight")
-    expected = tree(tmp_path / "straight" / "checkpoints" / "step-6")
+    expected = tree(undisturbed / "checkpoints" / "step-6")
     assert tree(run / "checkpoints" / "step-6") == expected
 
 

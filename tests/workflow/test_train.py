@@ -76,7 +76,7 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(
 ) -> None:
     config = bars_config(bars_path, outer={**OUTER, "steps": 3}, checkpoint={"every_steps": 1})
     run_training(config, tmp_path / "straight")
-    run_training(config, tmp_path / "hurt")
+    shutil.copytree(tmp_path / "straight", tmp_path / "hurt")
     (tmp_path / "hurt/checkpoints/step-3/ema.safetensors").write_bytes(b"x")
     before = RunFolder(tmp_path / "hurt").read_lines("metrics.jsonl")
     reporter = run_training(config, tmp_path / "hurt", resume=True)
