@@ -1,6 +1,7 @@
 """What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
 
 import json
+import math
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ from typing import Any
 
 from metagan.files import sha256_of
 from metagan.places import check_run
-from metagan.report.values import finite, pick, records
+from metagan.report.values import finite, pick, records, shorten
 from metagan.run_folder import RunError, RunFolder
 from metagan.strict_yaml import YamlError, parse_document
 
 EVALUATION = "evaluation.json"
 SPLITS = ("train", "validation", "test")
+ADAPTATION_GROUPS = ("given", "before", "after")
 _MAX_HEADER_BYTES = 16 * 2**20
 
 
@@ -31,20 +33,26 @@ class Evaluation:
     file: str
     data: Mapping[str, Any]
 
+    @property
+    def target(self) -> str:
+        """The data that it is about."""
+        return shorten(str(self.data.get("target", self.file)), 80)
+
 
 @dataclass(frozen=True)
 class AdaptationPicture:
-    """The picture of one unseen domain.
+    """Pictures of one unseen domain.
 
     Attributes:
         domain: The domain's name.
-        path: Its PNG file.
+        files: PNG files of the samples "given", and of those generated "before" and "after"
+            adaptation; "all" of them in one file of an earlier version.
         rows: Class of each row, from the top.
-        adapt_steps: Inner steps between the second and the third group of columns.
+        adapt_steps: Inner steps of adaptation.
     """
 
     domain: str
-    path: Path
+    files: Mapping[str, Path]
     rows: tuple[str, ...]
     adapt_steps: int | None
 
@@ -199,16 +207,19 @@ class _Reader:
     def adaptation(self) -> tuple[AdaptationPicture, ...]:
         pictures = []
         for entry in records(self._json("samples/adaptation/index.json")):
-            file = entry.get("file")
+            files = entry.get("files", {"all": entry.get("file")})
+            groups = ADAPTATION_GROUPS if "files" in entry else ("all",)
+            names = [pick(files, group) for group in groups]
             # The index is data: it must not name files outside of its folder.
-            if not isinstance(file, str) or not file or Path(file).name != file:
-                self.damaged.append(f"samples/adaptation/index.json names the file {file!r}")
+            if not all(isinstance(n, str) and n and Path(n).name == n for n in names):
+                self.damaged.append(f"samples/adaptation/index.json names the files {files!r}")
                 continue
             steps = finite(entry.get("adapt_steps"))
+            folder = self._folder.samples / "adaptation"
             pictures.append(
                 AdaptationPicture(
-                    domain=str(entry.get("domain", file)),
-                    path=self._folder.samples / "adaptation" / file,
+                    domain=str(entry.get("domain", names[0])),
+                    files={g: folder / name for g, name in zip(groups, names, strict=True)},
                     rows=_texts(entry.get("rows")),
                     adapt_steps=None if steps is None else int(steps),
                 )
@@ -274,7 +285,7 @@ def _num_weights(checkpoints: Path) -> dict[str, int]:
         for name, tensor in header.items():
             shape = pick(tensor, "shape")
             if isinstance(shape, list):
-                counts[name.partition(".")[0]] += _product(shape)
+                counts[name.partition(".")[0]] += math.prod(shape)
         if counts:
             return dict(counts)
     return {}
@@ -283,10 +294,3 @@ def _num_weights(checkpoints: Path) -> dict[str, int]:
 def _step_of(file: Path) -> int:
     number = file.parent.name.removeprefix("step-")
     return int(number) if number.isdecimal() else -1
-
-
-def _product(shape: list[int]) -> int:
-    product = 1
-    for length in shape:
-        product *= length
-    return product

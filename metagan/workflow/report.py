@@ -7,9 +7,8 @@ from metagan.cli.context import Context
 from metagan.config import Config
 from metagan.files import write_bytes
 from metagan.report.load import load_run_files
-from metagan.report.page import render
+from metagan.report.page import render_run, render_search
 from metagan.report.search_load import load_search
-from metagan.report.search_page import render_search
 from metagan.run_folder import RunError
 from metagan.settings import RunConfig
 
@@ -31,7 +30,7 @@ def write_report(run: Path, out: Path, *, config_model: type[Config] = RunConfig
     Raises:
         RunError: If `run` holds no run, or `out` cannot be written.
     """
-    return _write(render(load_run_files(run), config_model), out)
+    return _write(render_run(load_run_files(run), config_model), out)
 
 
 def write_search_report(folder: Path, out: Path, *, config_model: type[Config] = RunConfig) -> Path:
