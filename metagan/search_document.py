@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-FILE: Final = "search.json"
+SEARCH_FILE: Final = "search.json"
 #: Raised by one when a reader of older files would misread a newer one.
 SCHEMA_VERSION: Final = 1
 #: Among a trial's metrics: what it computed for, where that was asked for.

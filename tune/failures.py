@@ -20,8 +20,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.errors import ClusterError
 from cluster.last_words import explain
-from metagan.report.search_load import COMPUTE
 from metagan.run_folder import BusyError, WriteError
+from metagan.search_document import COMPUTE
 from tune.config import LARGER_IS_BETTER
 
 #: In a report, why the trial failed.

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from metagan.report.front import front_of
-from metagan.report.search_load import COMPUTE, SCHEMA_VERSION
+from metagan.search_document import COMPUTE, SCHEMA_VERSION, SearchDocument
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.failures import FAILURE, Retry, one_line
 from tune.lineage import Segment, from_text
@@ -248,28 +247,6 @@ def best_of(ranked: Sequence[Trial], config: SearchJobConfig) -> Trial | None:
     return None
 
 
-def front_ids(ranked: Sequence[Trial], config: SearchJobConfig) -> list[str]:
-    """Of trials that were trained to the end, those that none beats in both objectives.
-
-    Cheapest first; empty where there is one objective.
-    """
-    if config.tune.second_objective == "none":
-        return []
-    name = config.tune.objective
-    ended = [
-        trial
-        for trial in ranked
-        if trial.status == "done"
-        and all(math.isfinite(trial.metrics.get(key, math.nan)) for key in (name, COMPUTE))
-    ]
-    places = front_of(
-        [trial.metrics[name] for trial in ended],
-        [trial.metrics[COMPUTE] for trial in ended],
-        sign=1 if LARGER_IS_BETTER[name] else -1,
-    )
-    return [ended[place].id for place in places]
-
-
 def search_document(
     config: SearchJobConfig, parameters: Sequence[Parameter], findings: Findings
 ) -> dict[str, Any]:
@@ -282,7 +259,7 @@ def search_document(
     """
     given = config.model_dump(mode="json", exclude={"tune"})
     best = best_of(findings.ranked, config)
-    return {
+    found = {
         "schema_version": SCHEMA_VERSION,
         "objective": config.tune.objective,
         "direction": "max" if LARGER_IS_BETTER[config.tune.objective] else "min",
@@ -299,13 +276,13 @@ def search_document(
         ],
         "given": given,
         "trials": [trial.to_json() for trial in findings.ranked],
-        "front": front_ids(findings.ranked, config),
         "best": {} if best is None else dict(best.sample),
         "confirmation": {name: list(values) for name, values in findings.confirmation.items()},
         "fresh_seeds": list(findings.fresh_seeds),
         "seconds": dict(findings.seconds),
         "resumed": findings.resumed,
     }
+    return SearchDocument.model_validate(found).model_dump(mode="json")
 
 
 def _sample_of(result: Any) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from ray.tune.schedulers import (
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from cluster.errors import ClusterError
-from metagan.report.search_load import COMPUTE
+from metagan.search_document import COMPUTE
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.population import is_population, population_scheduler
 from tune.space import Parameter

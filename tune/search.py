@@ -18,8 +18,8 @@ from cluster.environment import environment_variables, quieter
 from cluster.errors import ClusterError
 from metagan.config import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
-from metagan.report.search_load import SEARCH
 from metagan.run_folder import RunFolder
+from metagan.search_document import SEARCH_FILE
 from metagan.words import counted
 from metagan.workflow.setup import check_leak, data_record, prepare
 from metagan.workflow.step_log import Reporter
@@ -166,7 +166,7 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
 
 def _written(out: Path, document: dict[str, Any]) -> dict[str, Any]:
     document = finite_or_null(document)
-    write_json(out / SEARCH, document)
+    write_json(out / SEARCH_FILE, document)
     return document
 
 

@@ -12,8 +12,8 @@ from cluster.config import JobConfig
 from cluster.opening import open_runner
 from cluster.resources import hide_gpus_not_granted
 from metagan.params import GanParams
-from metagan.report.search_load import COMPUTE
 from metagan.run_folder import RunFolder
+from metagan.search_document import COMPUTE
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.train import OpenRunner, local_runner, train_run
 from tune.config import SearchJobConfig

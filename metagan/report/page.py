@@ -8,12 +8,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from metagan.config import Config
 from metagan.report import (
     appendix,
-    charts,
     commands,
     gate,
     overview,
     pictures,
     results,
+    search_charts,
     search_view,
     search_words,
     training,
@@ -21,13 +21,14 @@ from metagan.report import (
 from metagan.report.headline import headline, tally
 from metagan.report.importance import MIN_TRIALS, NUM_SHUFFLES, importances
 from metagan.report.load import RunFiles
+from metagan.report.parallel import parallel_chart
 from metagan.report.search_load import Search
-from metagan.report.values import clean, count, plural, shorten
+from metagan.report.values import clean, count, parted, plural, shorten
 
 # Templates ask these for words and numbers, and have only structure themselves.
 _MODULES: Final[dict[str, ModuleType]] = {
     "appendix": appendix,
-    "charts": charts,
+    "charts": search_charts,
     "commands": commands,
     "gates": gate,
     "overview": overview,
@@ -37,7 +38,7 @@ _MODULES: Final[dict[str, ModuleType]] = {
     "view": search_view,
     "words": search_words,
 }
-_FILTERS: Final = {"plural": plural, "shorten": shorten, "whole": count}
+_FILTERS: Final = {"parted": parted, "plural": plural, "shorten": shorten, "whole": count}
 
 
 def render_run(run: RunFiles, model: type[Config]) -> str:
@@ -62,6 +63,7 @@ def render_search(search: Search, model: type[Config]) -> str:
         search=search,
         model=model,
         importances=importances,
+        parallel_chart=parallel_chart,
         min_trials=MIN_TRIALS,
         num_shuffles=NUM_SHUFFLES,
     )

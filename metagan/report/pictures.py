@@ -76,7 +76,10 @@ def adaptation(run: RunFiles) -> list[Figure]:
             after += f", {plural(picture.adapt_steps, 'inner step')}"
         words = {
             "given": ("Given", "real samples given, one class per row"),
-            "before": ("Before adaptation", "samples generated before adaptation, one class per row"),
+            "before": (
+                "Before adaptation",
+                "samples generated before adaptation, one class per row",
+            ),
             "after": (after, f"samples generated a{after[1:]}, one class per row"),
             # Of an earlier version: all three on one picture.
             "all": (

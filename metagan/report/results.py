@@ -1,9 +1,10 @@
 """Numbers of an evaluation for its tables and charts: accuracies, initializations, quality."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from metagan.report.charts import Chart, Dot, dot_chart, span_of
+from metagan.report.charts import Dot, dot_chart, span_of
+from metagan.report.drawing import Chart
 from metagan.report.headline import CLASSIFIERS, comparisons, is_closed, shots_of
 from metagan.report.values import (
     MINUS,
@@ -14,7 +15,6 @@ from metagan.report.values import (
     estimate,
     estimate_text,
     finite,
-    fixed,
     listing,
     percent,
     pick,
@@ -41,7 +41,8 @@ _INIT_NAMES = {"run": "This run", "joint": "Joint pre-training", "scratch": "Unt
 _QUALITY = (
     ("kid", "KID", "lower", 4,
      "Kernel distance between generated and real samples, unbiased; 0 is perfect."),
-    ("fid", "FID", "lower", 2, "Fr\u00e9chet distance; comparable only at equal numbers of samples."),
+    ("fid", "FID", "lower", 2,
+     "Fr\u00e9chet distance; comparable only at equal numbers of samples."),
     ("precision", "Precision", "higher", 3, "Share of generated samples that look real."),
     ("recall", "Recall", "higher", 3, "Share of real samples that generated ones reach."),
     ("density", "Density", "about 1", 3, "As precision, but robust to outliers."),
@@ -84,7 +85,8 @@ def about_accuracy(data: Data) -> str:
         f"All arms of a repetition share samples, initial weights and order of batches{intervals}. "
         "Accuracies are in %, gains from generated samples in points; left out: the gate chose to "
         "do without generated samples, and the accuracy is the one without."
-        + " Intervals are Student's t; of few seeds near 100 they can end beyond it." * beyond
+        + " Intervals are Student's t; of few seeds near 100 they can end beyond it."
+        * beyond
     )
 
 
@@ -170,11 +172,7 @@ def init_rows(data: Data) -> list[Row]:
                 _init_name(row),
                 count(steps),
                 estimate_text(row.get("accuracy")),
-                *(
-                    [estimate_text(row.get("run_minus"), signed=True)]
-                    if _is_paired(data)
-                    else []
-                ),
+                *([estimate_text(row.get("run_minus"), signed=True)] if _is_paired(data) else []),
                 *(
                     _quality_text(row, key, _kid_decimals(data) if key == "kid" else usual)
                     for key, _, _, usual, _ in _COMPARED
@@ -303,5 +301,3 @@ def section_title(classifier: object) -> str:
     """A classifier, as choices name it, in words."""
     titles = {name: TITLES[section] for section, name, _ in CLASSIFIERS}
     return titles.get(str(classifier), str(classifier))
-
-

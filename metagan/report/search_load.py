@@ -11,7 +11,13 @@ from metagan.places import what_it_is
 from metagan.report.load import flat
 from metagan.report.values import finite
 from metagan.run_folder import RunError
-from metagan.search_document import FILE, SCHEMA_VERSION, SearchDocument, SearchedKey, Trial
+from metagan.search_document import (
+    SCHEMA_VERSION,
+    SEARCH_FILE,
+    SearchDocument,
+    SearchedKey,
+    Trial,
+)
 from metagan.strict_yaml import format_value
 
 MAX_KEY = 40  # Letters of a setting's key that are shown.
@@ -141,9 +147,7 @@ class Search:
             return values[place] if place < len(values) else None
 
         return [
-            Pair(
-                None if (seed := at(seeds, i)) is None else int(seed), b, g, at(schedule, i)
-            )
+            Pair(None if (seed := at(seeds, i)) is None else int(seed), b, g, at(schedule, i))
             for i, (b, g) in enumerate(zip(best, given, strict=False))
         ]
 
@@ -188,16 +192,18 @@ def load_search(path: Path) -> Search:
 
 
 def _read(path: Path) -> SearchDocument:
-    file = path / FILE
+    file = path / SEARCH_FILE
     quoted = shlex.quote(str(path))
     again = f"metagan tune -c FILE --out {quoted} --resume"
     if not file.is_file():
         if (path / "tune").is_dir():
-            raise RunError(f"{path}: the search here has no {FILE} yet; go on with it by {again}")
+            raise RunError(
+                f"{path}: the search here has no {SEARCH_FILE} yet; go on with it by {again}"
+            )
         # A search is not to be made in a folder that is something else.
         free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
         fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
-        raise RunError(f"{path}: no search here (no {FILE}); {fix}")
+        raise RunError(f"{path}: no search here (no {SEARCH_FILE}); {fix}")
     damaged, fix = f"{file} is damaged", f"write it again with {again}, which keeps finished trials"
     try:
         data = json.loads(file.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Texts and rows of the page about a search: the result, the space, trials, settings' importance."""
+"""Texts and rows of the page about a search: the result, the space, trials, importance."""
 
 import shlex
 from collections.abc import Sequence

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metagan.report.charts import Chart, Line, line_chart
+from metagan.report.charts import Line, line_chart
+from metagan.report.drawing import Chart
 from metagan.report.load import RunFiles
 from metagan.report.values import Row, count, duration, finite, fixed, plural, shorten
 

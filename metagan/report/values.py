@@ -177,6 +177,12 @@ class Estimate:
         return f"{mean} [{low}, {high}]"
 
 
+def parted(text: str) -> tuple[str, str]:
+    """A number, and the interval or the standard error behind it."""
+    end = re.search(r" [\[\u00b1]", text)
+    return (text, "") if end is None else (text[: end.start()], text[end.start() :])
+
+
 def plus_minus(value: float | None, error: float | None, decimals: int, **sign: bool) -> str | None:
     """`value \u00b1 standard error`; None without a value."""
     if value is None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from metagan.files import finite_or_null, write_json
-from metagan.report.front import front_of
+from metagan.metrics.front import front_of
 from metagan.report.search_load import load_search
 from tune.config import SearchJobConfig
 from tune.lineage import Segment, extended, from_text, to_text
@@ -19,7 +19,6 @@ from tune.results import (
     best_of,
     changes_of,
     curve_of,
-    front_ids,
     rank,
     search_document,
     trials_of,
@@ -146,11 +145,14 @@ def test_what_is_written_is_what_the_page_reads(tmp_path: Path) -> None:
     document = search_document(CONFIG, parameters, findings)
     write_json(tmp_path / "search.json", finite_or_null(document))
     found = load_search(tmp_path)
-    assert (found.objective, found.is_larger_better, found.schema_version) == ("kid", False, 1)
-    assert found.best == sample
+    assert (found.objective, found.sign, found.document.schema_version) == ("kid", -1, 1)
+    assert found.document.best == sample
     first, second = found.trials
     assert (first.id, first.order, first.seconds, first.value) == ("ab_1", 2, 18.5, 0.3)
-    assert [(p.step, p.value, p.seconds) for p in first.curve] == [(25, 0.4, 10.0), (50, 0.3, 18.5)]
+    assert [(p.step, p.metrics, p.seconds) for p in first.curve] == [
+        (25, {"kid": 0.4}, 10.0),
+        (50, {"kid": 0.3}, 18.5),
+    ]
     assert (second.status, second.error, second.seconds) == ("failed", "not finite", None)
     lr, momentum = found.keys
     assert (lr.key, lr.ends, lr.is_log, lr.given) == ("inner.lr", (1e-4, 1e-2), True, 3e-4)
@@ -159,29 +161,6 @@ def test_what_is_written_is_what_the_page_reads(tmp_path: Path) -> None:
     assert found.given["outer.steps"] == CONFIG.outer.steps
     assert found.settings["scheduler"] == "asha"
     assert not [key for key in found.given if key.startswith("tune.")]
-
-
-def test_the_front_is_of_trials_that_were_trained_to_the_end() -> None:
-    tune = {"objective": "kid", "second_objective": "compute", "scheduler": "none"}
-    config = SearchJobConfig.model_validate({"tune": tune})
-
-    def costing(name: str, status: str, kid: float, seconds: float) -> Trial:
-        return Trial(name, {}, status, config.outer.steps, {"kid": kid, "compute_s": seconds})
-
-    trials = [
-        costing("best, dear", "done", 0.1, 9.0),
-        costing("cheap", "done", 0.3, 2.0),
-        costing("beaten", "done", 0.4, 3.0),
-        costing("between", "done", 0.2, 5.0),
-        costing("failed", "failed", 0.0, 1.0),
-        costing("not finite", "done", math.nan, 0.5),
-    ]
-    assert front_ids(rank(trials, config), config) == ["cheap", "between", "best, dear"]
-    # The first objective alone names the best.
-    best = best_of(rank(trials, config), config)
-    assert best is not None
-    assert best.id == "best, dear"
-    assert front_ids(trials, CONFIG) == []
 
 
 def test_trials_with_fewer_outer_steps_of_their_own_are_done_and_compared() -> None:

@@ -150,31 +150,6 @@ def test_every_searcher_and_scheduler_ends_with_trials_inside_of_the_space(
     assert free_again()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_with_a_second_objective_the_front_is_told_and_the_first_names_the_best(
-    data: str, tmp_path: Path, searcher: str
-) -> None:
-    space = {"inner.steps": {"randint": [1, 6]}, "outer.steps": {"choice": [2, 4]}}
-    tune = {"space": space, "num_trials": 6, "searcher": searcher, "second_objective": "compute"}
-    out = tmp_path / "out"
-    result = search(settings(data, tune), out, resume=False, reporter=Quiet())
-    trials = {trial["id"]: trial for trial in result["trials"]}
-    assert [trial["status"] for trial in result["trials"]] == ["done"] * 6
-    assert all(t["step"] == t["sample"]["outer.steps"] for t in result["trials"])
-    points = {i: (t["metrics"]["kid"], t["metrics"]["compute_s"]) for i, t in trials.items()}
-    for name, (kid, seconds) in points.items():
-        log = (out / "trials" / name / "metrics.jsonl").read_text().splitlines()
-        assert seconds == pytest.approx(sum(json.loads(line)["compute_s"] for line in log))
-        others = [point for point in points.values() if point != (kid, seconds)]
-        is_beaten = any(k <= kid and s <= seconds for k, s in others)
-        assert is_beaten != (name in result["front"])
-    assert result["front"] == sorted(result["front"], key=lambda name: points[name][1])
-    assert result["trials"][0]["metrics"]["kid"] == min(kid for kid, _ in points.values())
-    page = write_search_report(out, out / "report.html").read_text("utf-8")
-    assert "Objective against computing" in page
-
-
 def test_optuna_searches_for_good_and_cheap_trials_and_knows_which_way_is_better(data: str) -> None:
     optuna = pytest.importorskip("optuna")
     tune = {"searcher": "optuna", "second_objective": "compute", "objective": "gain"}

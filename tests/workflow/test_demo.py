@@ -42,7 +42,7 @@ def config(bars_path: Path) -> RunConfig:
 def run(tmp_path: Path, config: RunConfig) -> Path:
     """An earlier demo."""
     demo_runs(config, tmp_path / "demo")
-    for name in ("report.html", "evaluation.json", "samples/adaptation/00.png"):
+    for name in ("report.html", "evaluation.json", "samples/adaptation/00-after.png"):
         file = tmp_path / "demo" / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("the demo's")
