@@ -6,8 +6,10 @@ from typing import Any
 from metagan.config import Config, list_settings
 from metagan.report.headline import leak_sentence
 from metagan.report.load import RunFiles
-from metagan.report.values import Row, pick, shorten
+from metagan.report.values import pick, shorten
 from metagan.strict_yaml import YamlError, format_value, parse_document
+
+Cells = list[str | None]
 
 
 def notes(run: RunFiles) -> list[str]:
@@ -18,20 +20,22 @@ def notes(run: RunFiles) -> list[str]:
 
 def left_out(run: RunFiles) -> list[str]:
     """Classes that no episode uses."""
-    return [shorten(str(name), 200) for name in _listed(run.data, "left_out")]
+    return [str(name) for name in _listed(run.data, "left_out")]
 
 
-def origin(run: RunFiles) -> list[Row]:
+def origin(run: RunFiles) -> list[Cells]:
     """Where the data came from."""
     found = pick(run.data, "origin")
     return [
-        Row([str(key), shorten(_plain(value), 400)])
+        [str(key), shorten(_plain(value), 400)]
         for key, value in sorted(found.items() if isinstance(found, Mapping) else ())
         if value not in ({}, [], "", None) and key != "pictures"
     ]
 
 
-def settings(values: Mapping[str, Any], model: type[Config]) -> tuple[list[Row], list[Row], bool]:
+def settings(
+    values: Mapping[str, Any], model: type[Config]
+) -> tuple[list[Cells], list[Cells], bool]:
     """Settings that are not the defaults, all others, and whether `model` knows every one.
 
     Args:
@@ -39,21 +43,24 @@ def settings(values: Mapping[str, Any], model: type[Config]) -> tuple[list[Row],
         model: Has their defaults and meanings.
     """
     known = {setting.key: setting for setting in list_settings(model)}
-    changed, others = [], []
+    changed: list[Cells] = []
+    others: list[Cells] = []
     for key, value in values.items():
         setting = known.get(key)
         default = None if setting is None else setting.default
-        cells = [
+        cells: Cells = [
             key,
             shorten(format_value(value), 300),
             None if default is None else shorten(default, 300),
             "" if setting is None else setting.description,
         ]
-        if default is not None and not _equal(value, default):
-            changed.append(Row(cells, mark="changed"))
-        else:
-            others.append(Row(cells))
+        (others if default is None or _equal(value, default) else changed).append(cells)
     return changed, others, all(key in known for key in values)
+
+
+def meanings(model: type[Config]) -> dict[str, str]:
+    """The meaning of every setting."""
+    return {setting.key: setting.description for setting in list_settings(model)}
 
 
 def _listed(data: Mapping[str, Any], key: str) -> list[Any]:

@@ -6,32 +6,38 @@ from typing import Any
 
 from metagan.report.headline import CLASSIFIERS, GENERATED_ARMS, choice_of
 from metagan.report.results import arm_name, point_gain, section_title
-from metagan.report.values import Row, count, finite, percent, records
+from metagan.report.values import count, finite, percent, records
 
 Data = Mapping[str, Any]
 
 
-def choices(data: Data) -> list[Row]:
-    """Every choice with its reason; a group of rows for each number of shots."""
+Cells = list[str | None]
+
+
+def choices(data: Data) -> list[list[Cells]]:
+    """Every choice with its reason, for each number of shots."""
     shots = {
         int(number)
         for choice in records(data.get("choices"))
         if (number := finite(choice.get("shots"))) is not None
     }
-    rows: list[Row] = []
-    for number in sorted(shots):
-        before = len(rows)
-        for _, classifier, _ in CLASSIFIERS:
-            for arm, _, _, _ in GENERATED_ARMS:
-                choice = choice_of(data, number, classifier, arm)
-                if choice is not None:
-                    cells = [str(number), section_title(classifier), arm_name(arm)]
-                    cells += _decision(data, choice, number, classifier, arm)
-                    rows.append(Row(cells, mark="" if len(rows) > before else "first"))
-    return rows
+    return [
+        [
+            [
+                str(number),
+                section_title(classifier),
+                arm_name(arm),
+                *_decision(data, choice, number, classifier, arm),
+            ]
+            for _, classifier, _ in CLASSIFIERS
+            for arm, _, _, _ in GENERATED_ARMS
+            if (choice := choice_of(data, number, classifier, arm)) is not None
+        ]
+        for number in sorted(shots)
+    ]
 
 
-def _decision(data: Data, choice: Data, shots: int, classifier: str, arm: str) -> list[Any]:
+def _decision(data: Data, choice: Data, shots: int, classifier: str, arm: str) -> Cells:
     """Cells: the decision, inner steps, share, samples per real one, gain on validation."""
     if choice.get("closed") is True:
         found = [
@@ -69,18 +75,18 @@ def _mean_and_error(values: object) -> tuple[float | None, float | None]:
     return mean, math.sqrt(variance / len(numbers))
 
 
-def own_checks(data: Data) -> list[Row]:
+def own_checks(data: Data) -> list[Cells]:
     """How often a target from other data kept a choice, judged by its own samples."""
     return [
-        Row([*_place(row), f"{count(row.get('kept'))} of {count(row.get('asked'))}"])
+        [*_place(row), f"{count(row.get('kept'))} of {count(row.get('asked'))}"]
         for row in records(data.get("own_checks"))
     ]
 
 
-def candidates(data: Data) -> list[Row]:
+def candidates(data: Data) -> list[Cells]:
     """Everything that was tried on validation."""
     return [
-        Row([*_place(row), *_use(row), point_gain(*_mean_and_error(row.get("gains")))])
+        [*_place(row), *_use(row), point_gain(*_mean_and_error(row.get("gains")))]
         for row in records(data.get("validation"))
     ]
 

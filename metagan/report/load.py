@@ -11,7 +11,7 @@ from typing import Any
 
 from metagan.files import sha256_of
 from metagan.places import check_run
-from metagan.report.values import finite, pick, records, shorten
+from metagan.report.values import DASH, finite, pick, records, shorten
 from metagan.run_folder import RunError, RunFolder
 from metagan.strict_yaml import YamlError, parse_document
 
@@ -99,6 +99,26 @@ class RunFiles:
     def name(self) -> str:
         """The folder's own name."""
         return self.path.resolve().name or str(self.path)
+
+    @property
+    def version(self) -> str:
+        """Of metagan that trained the run, after a space; nothing where it is not known."""
+        found = pick(self.environment, "packages", "metagan")
+        return f" {found}" if found else ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of all splits."""
+        return tuple(name for split in self.splits.values() for name in split)
+
+    def text(self, key: str) -> str:
+        """A setting as text; a dash where it is not known."""
+        value = self.settings.get(key)
+        return DASH if value is None else str(value)
+
+    def total(self, key: str) -> float:
+        """Sum over all outer steps in the log."""
+        return sum(finite(record.get(key)) or 0 for record in self.steps)
 
     @property
     def steps_planned(self) -> int | None:

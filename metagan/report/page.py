@@ -20,10 +20,20 @@ from metagan.report import (
 )
 from metagan.report.headline import headline, tally
 from metagan.report.importance import MIN_TRIALS, NUM_SHUFFLES, importances
-from metagan.report.load import RunFiles
+from metagan.report.load import RunFiles, domains_of
 from metagan.report.parallel import parallel_chart
 from metagan.report.search_load import Search
-from metagan.report.values import clean, count, parted, plural, shorten
+from metagan.report.values import (
+    clean,
+    count,
+    duration,
+    estimate_text,
+    fixed,
+    parted,
+    plural,
+    shorten,
+    whole,
+)
 
 # Templates ask these for words and numbers, and have only structure themselves.
 _MODULES: Final[dict[str, ModuleType]] = {
@@ -38,7 +48,17 @@ _MODULES: Final[dict[str, ModuleType]] = {
     "view": search_view,
     "words": search_words,
 }
-_FILTERS: Final = {"parted": parted, "plural": plural, "shorten": shorten, "whole": count}
+_FILTERS: Final = {
+    "domains": domains_of,
+    "duration": duration,
+    "estimate": estimate_text,
+    "fixed": fixed,
+    "parted": parted,
+    "plural": plural,
+    "shorten": shorten,
+    "whole": count,
+    "whole_or_none": whole,
+}
 
 
 def render_run(run: RunFiles, model: type[Config]) -> str:

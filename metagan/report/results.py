@@ -9,9 +9,7 @@ from metagan.report.headline import CLASSIFIERS, comparisons, is_closed, shots_o
 from metagan.report.values import (
     MINUS,
     SPACE,
-    Row,
     column_decimals,
-    count,
     estimate,
     estimate_text,
     finite,
@@ -56,7 +54,7 @@ _QUALITY = (
      "Median distance to the nearest given sample, generated over real."),
 )  # fmt: skip
 # As many as have room beside each other; the rest of each row is in evaluation.json.
-_COMPARED = tuple(m for m in _QUALITY if m[0] not in ("fid", "density", "support_distance"))
+COMPARED = tuple(m for m in _QUALITY if m[0] not in ("fid", "density", "support_distance"))
 
 
 def measured(data: Data) -> list[str]:
@@ -90,24 +88,18 @@ def about_accuracy(data: Data) -> str:
     )
 
 
-def accuracies(data: Data, section: str) -> list[Row]:
-    """For each number of shots the accuracy of every arm, and what generated samples gained."""
+def accuracies(data: Data, section: str, shots: int) -> list[str | None]:
+    """The accuracy of every arm, and what generated samples gained."""
     classifier = next(name for key, name, _ in CLASSIFIERS if key == section)
+    entry = pick(data, section, str(shots))
     return [
-        Row(
-            [
-                str(shots),
-                *(estimate_text(pick(entry, arm)) for arm in ARMS),
-                *(
-                    f"left{SPACE}out"
-                    if is_closed(data, shots, classifier, arm)
-                    else estimate_text(pick(entry, difference), signed=True)
-                    for arm, difference in _DIFFERENCES.items()
-                ),
-            ]
-        )
-        for shots in shots_of(data[section])
-        for entry in [pick(data, section, str(shots))]
+        *(estimate_text(pick(entry, arm)) for arm in ARMS),
+        *(
+            f"left{SPACE}out"
+            if is_closed(data, shots, classifier, arm)
+            else estimate_text(pick(entry, difference), signed=True)
+            for arm, difference in _DIFFERENCES.items()
+        ),
     ]
 
 
@@ -153,39 +145,16 @@ def by_inner_steps(data: Data) -> list[tuple[int, list[Data]]]:
     return sorted(found.items())
 
 
-def init_columns(data: Data) -> list[tuple[str, str]]:
-    """Headings of the table of initializations."""
+def compared(data: Data, row: Data) -> list[str | None]:
+    """Measures of quality of an initialization, as many as have room beside each other."""
     return [
-        ("Initialization", "text"),
-        ("Inner steps", "num"),
-        ("Accuracy, %", "num"),
-        *([(f"This run {MINUS} it, points", "num")] if _is_paired(data) else []),
-        *((name, "num") for _, name, *_ in _COMPARED),
+        _quality_text(row, key, _kid_decimals(data) if key == "kid" else usual)
+        for key, _, _, usual, _ in COMPARED
     ]
 
 
-def init_rows(data: Data) -> list[Row]:
-    """Its rows."""
-    return [
-        Row(
-            [
-                _init_name(row),
-                count(steps),
-                estimate_text(row.get("accuracy")),
-                *([estimate_text(row.get("run_minus"), signed=True)] if _is_paired(data) else []),
-                *(
-                    _quality_text(row, key, _kid_decimals(data) if key == "kid" else usual)
-                    for key, _, _, usual, _ in _COMPARED
-                ),
-            ],
-            mark="" if position else "first",
-        )
-        for steps, group in by_inner_steps(data)
-        for position, row in enumerate(group)
-    ]
-
-
-def _is_paired(data: Data) -> bool:
+def is_paired(data: Data) -> bool:
+    """Whether differences to this run were measured."""
     return any(estimate(row.get("run_minus")) for row in records(data.get("comparison")))
 
 
@@ -194,7 +163,8 @@ def _kid_decimals(data: Data) -> int:
     return column_decimals(kids, digits=4)
 
 
-def _init_name(row: Data) -> str:
+def init_name(row: Data) -> str:
+    """An initialization in words."""
     name = str(row.get("init"))
     return _INIT_NAMES.get(name, name)
 
@@ -204,7 +174,7 @@ def about_inits(data: Data) -> str:
     first = records(data.get("comparison"))[0]
     shots = finite(first.get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
-    paired = f" This run {MINUS} it is paired over repetitions." if _is_paired(data) else ""
+    paired = f" This run {MINUS} it is paired over repetitions." if is_paired(data) else ""
     return (
         f"The same targets {at}and the same use of generated samples; only the initialization "
         "differs. Accuracy is of the from-scratch classifier on real and generated samples, "
@@ -220,7 +190,7 @@ def kid_sentence(data: Data) -> str:
     steps, group = by_inner_steps(data)[-1]
     decimals = _kid_decimals(data)
     texts = [
-        f"{value} for {_init_name(row).lower()}"
+        f"{value} for {init_name(row).lower()}"
         for row in group
         if (value := _quality_text(row, "kid", decimals)) is not None
     ]
@@ -244,7 +214,7 @@ def init_chart(data: Data) -> Chart | None:
     groups = {
         plural(steps, "inner step"): [
             Dot(
-                _init_name(row),
+                init_name(row),
                 estimate(row.get("accuracy")),
                 colours.get(str(row.get("init")), "second"),
             )
@@ -258,10 +228,10 @@ def init_chart(data: Data) -> Chart | None:
     return dot_chart("Accuracy with generated samples, by initialization", groups, unit=unit)
 
 
-def quality_rows(quality: Data) -> list[Row]:
+def quality(found: Data) -> list[list[str | None]]:
     """Each measure with its value, what is better, and what it means."""
     return [
-        Row([name, _quality_text(quality, key, decimals), better, meaning])
+        [name, _quality_text(found, key, decimals), better, meaning]
         for key, name, better, decimals, meaning in _QUALITY
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 from metagan.report.charts import Line, line_chart
 from metagan.report.drawing import Chart
 from metagan.report.load import RunFiles
-from metagan.report.values import Row, count, duration, finite, fixed, plural, shorten
+from metagan.report.values import count, duration, finite, fixed, plural, shorten
 
 Record = Mapping[str, Any]
 
@@ -127,10 +127,10 @@ def training_time(run: RunFiles) -> str:
     return duration(sum(_seconds(run, "wall_s")))
 
 
-def time_rows(run: RunFiles) -> list[Row]:
-    """Seconds of the driver and of the workers, per outer step and in all."""
+def times(run: RunFiles) -> list[list[str | None]]:
+    """Seconds of the driver and of the workers: in all, their share, and by outer step."""
     total = sum(_seconds(run, "wall_s"))
-    rows = []
+    rows: list[list[str | None]] = []
     for name, key in (
         ("Outer step, wall clock", "wall_s"),
         ("Computing, summed over workers", "compute_s"),
@@ -139,9 +139,9 @@ def time_rows(run: RunFiles) -> list[Row]:
     ):
         seconds = sorted(_seconds(run, key))
         share = fixed(100 * sum(seconds) / total, 1) if total else None
-        times = (sum(seconds), seconds[len(seconds) // 2], seconds[-1]) if seconds else [None] * 3
-        whole, *each = [None if time is None else duration(time) for time in times]
-        rows.append(Row([name, whole, share, *each]))
+        found = (sum(seconds), seconds[len(seconds) // 2], seconds[-1]) if seconds else [None] * 3
+        whole, *each = [None if time is None else duration(time) for time in found]
+        rows.append([name, whole, share, *each])
     return rows
 
 
@@ -176,7 +176,7 @@ def failures_sentence(run: RunFiles) -> str:
     )
 
 
-def failure_rows(run: RunFiles) -> tuple[list[Row], str]:
+def failures(run: RunFiles) -> tuple[list[list[str]], str]:
     """Equal failures in one row each, and a word on those that have no row."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in run.failures:
@@ -188,8 +188,8 @@ def failure_rows(run: RunFiles) -> tuple[list[Row], str]:
     ordered = sorted(groups.items(), key=lambda item: (item[0][0] != "end", -len(item[1])))
     more = len(ordered) - _MAX_FAILURES
     rows = [
-        Row([shorten(kind, 40), count(len(found)), _steps_of(found), shorten(place, 80),
-             shorten(reason, 300)])
+        [shorten(kind, 40), count(len(found)), _steps_of(found), shorten(place, 80),
+         shorten(reason, 300)]
         for (kind, reason, place), found in ordered[:_MAX_FAILURES]
     ]  # fmt: skip
     about = f"The {_MAX_FAILURES} most frequent; {more:,} more are in failures.jsonl."

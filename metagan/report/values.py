@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,12 @@ def finite(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def whole(value: object) -> int | None:
+    """The value as a whole number, or None for anything else."""
+    number = finite(value)
+    return None if number is None else int(number)
 
 
 def pick(mapping: object, *keys: str) -> Any:
@@ -132,19 +138,6 @@ def listing(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     items = list(words)
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table.
-
-    Attributes:
-        cells: One text per column; the first names the row, None is a dash.
-        mark: Its class in the style sheet, such as "first" where a group of rows begins.
-    """
-
-    cells: Sequence[str | None]
-    mark: str = ""
 
 
 @dataclass(frozen=True)

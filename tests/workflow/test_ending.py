@@ -25,7 +25,7 @@ from metagan.cli.app import run_cli
 from metagan.config import to_yaml
 from metagan.params import GanParams, Vector
 from metagan.report.load import load_run_files
-from metagan.report.training import failure_rows
+from metagan.report.training import failures
 from metagan.run_folder import RunFolder, WriteError
 from metagan.settings import RunConfig
 from metagan.storage import RunStorage
@@ -167,7 +167,7 @@ def test_what_led_to_the_end_of_a_run_is_logged_and_the_end_last(
         "reason": "21 workers were lost",
     }
     assert datetime.fromisoformat(last["time"]) > datetime.fromisoformat(TIME)
-    page = json.dumps(failure_rows(load_run_files(tmp_path / "run")), default=vars)
+    page = json.dumps(failures(load_run_files(tmp_path / "run")), default=vars)
     assert "21 workers were lost" in page
 
 
