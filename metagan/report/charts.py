@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from metagan.report.drawing import (
     axis_of,
     frame,
     line,
-    log_words,
     row_frame,
     smooth,
     styled,
@@ -25,15 +24,8 @@ from metagan.report.drawing import (
 from metagan.report.values import DASH, SPACE, Estimate, significant
 
 
-@dataclass(frozen=True)
-class Line:
-    """One curve.
-
-    Attributes:
-        name: For the legend.
-        points: (x, y) in order of x; None where there is no value.
-        colour: "accent", "second" or "base".
-    """
+class Line(NamedTuple):
+    """A curve: its name, (x, y) in order of x with None where there is no value, its colour."""
 
     name: str
     points: Sequence[tuple[float, float | None]]
@@ -87,19 +79,11 @@ def line_chart(
     )
     cut = "; a few extreme values lie outside of the frame" * y_axis.is_cut
     legend = [(curve.name, curve.colour) for curve in lines] if len(lines) > 1 else []
-    return Chart(title, log_words(y_axis) + cut, svg(axes, f"{title}. {summary}"), legend)
+    return Chart(title, y_axis.words + cut, svg(axes, f"{title}. {summary}"), legend)
 
 
-@dataclass(frozen=True)
-class Dot:
-    """One mean with its interval in a dot chart.
-
-    Attributes:
-        label: In front of the row.
-        value: The estimate; None leaves the row empty.
-        colour: "accent", "second" or "base".
-        text: Instead of a number where there is no value.
-    """
+class Dot(NamedTuple):
+    """A row of a dot chart: label, estimate, colour, and a text where there is no estimate."""
 
     label: str
     value: Estimate | None

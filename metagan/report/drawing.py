@@ -9,8 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -55,17 +54,8 @@ _NEEDLESS = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A picture for a page.
-
-    Attributes:
-        title: Of the picture.
-        more: The rest of its caption.
-        svg: The picture.
-        legend: Signs with their meanings: (words, classes of the sign).
-        notes: Lines below it.
-    """
+class Chart(NamedTuple):
+    """A picture for a page: its title, the rest of its caption, a legend (words, sign), notes."""
 
     title: str
     more: str
@@ -74,17 +64,8 @@ class Chart:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A dot with a text for a pointer that rests on it.
-
-    Attributes:
-        x: In units of the axis.
-        y: In units of the axis.
-        sign: Class in the style sheet.
-        text: The meaning.
-        radius: Units.
-    """
+class Mark(NamedTuple):
+    """A dot at a place on the axes: its class in the style sheet, and a text for pointers."""
 
     x: float
     y: float
@@ -93,14 +74,18 @@ class Mark:
     radius: float = 4.0
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """Ends of an axis, and whether it is logarithmic or leaves out a few extreme values."""
 
     low: float
     high: float
     is_log: bool = False
     is_cut: bool = False
+
+    @property
+    def words(self) -> str:
+        """For the caption, where the axis is logarithmic."""
+        return ", logarithmic axis" * self.is_log
 
     def inside(self, value: float) -> float:
         """The value, or the end of the axis beyond which it lies."""
@@ -278,8 +263,3 @@ def _dot(axes: Axes, height: float, mark: Mark) -> Markup:
         return Markup(form).format(x, height - y, mark.text)
     form = '<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}"><title>{}</title></circle>'
     return Markup(form).format(mark.sign, x, height - y, mark.radius, mark.text)
-
-
-def log_words(axis: Axis) -> str:
-    """A word in the caption where the axis is logarithmic."""
-    return ", logarithmic axis" * axis.is_log

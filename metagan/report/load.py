@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metagan.files import sha256_of
 from metagan.places import check_run
@@ -21,14 +21,8 @@ ADAPTATION_GROUPS = ("given", "before", "after")
 _MAX_HEADER_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One file of evaluation results.
-
-    Attributes:
-        file: Its name in the run folder.
-        data: What `metagan evaluate` wrote.
-    """
+class Evaluation(NamedTuple):
+    """A file of evaluation results: its name in the run folder, and what it holds."""
 
     file: str
     data: Mapping[str, Any]
@@ -39,16 +33,11 @@ class Evaluation:
         return shorten(str(self.data.get("target", self.file)), 80)
 
 
-@dataclass(frozen=True)
-class AdaptationPicture:
-    """Pictures of one unseen domain.
+class AdaptationPicture(NamedTuple):
+    """Pictures of one unseen domain, one class per row.
 
-    Attributes:
-        domain: The domain's name.
-        files: PNG files of the samples "given", and of those generated "before" and "after"
-            adaptation; "all" of them in one file of an earlier version.
-        rows: Class of each row, from the top.
-        adapt_steps: Inner steps of adaptation.
+    `files` has PNG files of the samples "given", and of those generated "before" and "after"
+    adaptation; "all" of them in one file of an earlier version.
     """
 
     domain: str

@@ -1,7 +1,6 @@
 """Pages about runs and searches: one HTML file each, made from templates."""
 
-from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -10,55 +9,25 @@ from metagan.report import (
     appendix,
     commands,
     gate,
+    headline,
+    importance,
+    load,
     overview,
+    parallel,
     pictures,
     results,
     search_charts,
     search_view,
     search_words,
     training,
+    values,
 )
-from metagan.report.headline import headline, tally
-from metagan.report.importance import MIN_TRIALS, NUM_SHUFFLES, importances
-from metagan.report.load import RunFiles, domains_of
-from metagan.report.parallel import parallel_chart
+from metagan.report.load import RunFiles
 from metagan.report.search_load import Search
-from metagan.report.values import (
-    clean,
-    count,
-    duration,
-    estimate_text,
-    fixed,
-    parted,
-    plural,
-    shorten,
-    whole,
-)
 
 # Templates ask these for words and numbers, and have only structure themselves.
-_MODULES: Final[dict[str, ModuleType]] = {
-    "appendix": appendix,
-    "charts": search_charts,
-    "commands": commands,
-    "gates": gate,
-    "overview": overview,
-    "pictures": pictures,
-    "results": results,
-    "training": training,
-    "view": search_view,
-    "words": search_words,
-}
-_FILTERS: Final = {
-    "domains": domains_of,
-    "duration": duration,
-    "estimate": estimate_text,
-    "fixed": fixed,
-    "parted": parted,
-    "plural": plural,
-    "shorten": shorten,
-    "whole": count,
-    "whole_or_none": whole,
-}
+_MODULES = (appendix, commands, gate, headline, importance, overview, parallel, pictures, results,
+            search_charts, search_view, search_words, training)  # fmt: skip
 
 
 def render_run(run: RunFiles, model: type[Config]) -> str:
@@ -68,7 +37,7 @@ def render_run(run: RunFiles, model: type[Config]) -> str:
         run: What the run folder holds.
         model: The settings' type, for defaults and meanings.
     """
-    return _render("run.html", run=run, model=model, headline=headline, tally=tally)
+    return _render("run.html", run=run, model=model)
 
 
 def render_search(search: Search, model: type[Config]) -> str:
@@ -78,15 +47,7 @@ def render_search(search: Search, model: type[Config]) -> str:
         search: What the folder of the search holds.
         model: The settings' type, for defaults and meanings.
     """
-    return _render(
-        "search.html",
-        search=search,
-        model=model,
-        importances=importances,
-        parallel_chart=parallel_chart,
-        min_trials=MIN_TRIALS,
-        num_shuffles=NUM_SHUFFLES,
-    )
+    return _render("search.html", search=search, model=model)
 
 
 def _render(template: str, **context: Any) -> str:
@@ -98,6 +59,16 @@ def _render(template: str, **context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= _MODULES
-    environment.filters |= _FILTERS
-    return clean(environment.get_template(template).render(contents=[], **context))
+    environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
+    environment.filters |= {
+        "count": values.count,
+        "domains": load.domains_of,
+        "duration": values.duration,
+        "estimate": values.estimate_text,
+        "fixed": values.fixed,
+        "parted": values.parted,
+        "plural": values.plural,
+        "shorten": values.shorten,
+        "whole": values.whole,
+    }
+    return values.clean(environment.get_template(template).render(contents=[], **context))

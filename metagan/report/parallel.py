@@ -6,8 +6,7 @@ have room; lines run from the first axis down to the objective.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -35,17 +34,12 @@ _MARGIN, _APART = 8, 60  # Units beside the axes, and from axis to axis.
 _MAX_NUMBERED = 14
 
 
-@dataclass(frozen=True)
-class Coordinate:
-    """One axis.
+class Coordinate(NamedTuple):
+    """One axis: its ticks (share of the width, text, end of the text that lies there), and more.
 
-    Attributes:
-        name: Above it.
-        ticks: (share of the width, text, which end of the text lies there).
-        places: For each trial its share of the width; None where its line ends.
-        end: Share of the width where the axis ends.
-        not_used: Whether some trials have no value here because the setting does not apply.
-        key: What the numbers on the axis stand for, where there is no room for words.
+    `places` has each trial's share of the width, None where its line ends. The axis ends at `end`,
+    beyond which lie trials to which the setting does not apply, where there are any (`not_used`).
+    `key` says what numbers on the axis stand for, where there is no room for words.
     """
 
     name: str

@@ -3,8 +3,8 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -22,17 +22,8 @@ _COLOURS = 64
 _MAX_PIXELS = 40_000_000
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A picture that is part of the page.
-
-    Attributes:
-        name: Above it.
-        alt: For those who cannot see it.
-        png: The file.
-        width: Pixels.
-        height: Pixels.
-    """
+class Embedded(NamedTuple):
+    """A picture that is part of the page: words above it, and for those who cannot see it."""
 
     name: str
     alt: str
@@ -46,15 +37,8 @@ class Embedded:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
-@dataclass(frozen=True)
-class Figure:
-    """Pictures beside each other.
-
-    Attributes:
-        title: Of all.
-        images: From left to right.
-        rows: Labels of their rows, from the top.
-    """
+class Figure(NamedTuple):
+    """Pictures beside each other, and labels of their rows, from the top."""
 
     title: str
     images: Sequence[Embedded]

@@ -13,7 +13,6 @@ from metagan.report.drawing import (
     axis_of,
     frame,
     line,
-    log_words,
     row_frame,
     styled,
     svg,
@@ -209,4 +208,4 @@ def _radius(number: int) -> float:
 
 def _caption(measure: Measure, y: Axis) -> str:
     cut = "; a few extreme values are drawn at the edge" * y.is_cut
-    return f", {measure.short}{log_words(y)}{cut}"
+    return f", {measure.short}{y.words}{cut}"

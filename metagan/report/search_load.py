@@ -2,14 +2,15 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metagan.metrics.front import front_of
 from metagan.places import what_it_is
 from metagan.report.load import flat
-from metagan.report.values import finite
+from metagan.report.values import finite, whole
 from metagan.run_folder import RunError
 from metagan.search_document import (
     SCHEMA_VERSION,
@@ -35,22 +36,17 @@ class RankedTrial(Trial):
     value: float | None
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The best and the given settings, trained with the same fresh seed.
+class Pair(NamedTuple):
+    """The objective of the best, the given and the best trial's changing settings with one seed.
 
-    Attributes:
-        seed: None where it was not written down.
-        best: Objective of the best settings; None if that training failed.
-        given: Of the given ones.
-        schedule: Of the settings that the best trial had one after the other; None where they did
-            not change.
+    None where a training failed, where settings did not change, and for a seed that was not
+    written down.
     """
 
     seed: int | None
     best: float | None
     given: float | None
-    schedule: float | None = None
+    schedule: float | None
 
 
 @dataclass(frozen=True)
@@ -138,24 +134,20 @@ class Search:
     @property
     def pairs(self) -> list[Pair]:
         """The comparison by fresh seeds; empty until it was made."""
-        best, given, schedule = (
-            self.document.confirmation.get(name, ()) for name in ("best", "given", "schedule")
-        )
-        seeds = [finite(seed) for seed in self.document.fresh_seeds]
-
-        def at(values: Any, place: int) -> Any:
-            return values[place] if place < len(values) else None
-
+        found = self.document.confirmation
+        best, given = found.get("best", ()), found.get("given", ())
+        number = min(len(best), len(given))
+        seeds = [whole(seed) for seed in self.document.fresh_seeds]
+        columns: tuple[Sequence[Any], ...] = (seeds, best, given, found.get("schedule", ()))
         return [
-            Pair(None if (seed := at(seeds, i)) is None else int(seed), b, g, at(schedule, i))
-            for i, (b, g) in enumerate(zip(best, given, strict=False))
+            Pair(*(column[i] if i < len(column) else None for column in columns))
+            for i in range(number)
         ]
 
     @property
     def confirm_seeds(self) -> int | None:
         """Fresh seeds that were asked for; None where that was not written down."""
-        asked = finite(self.settings.get("confirm_seeds"))
-        return None if asked is None else int(asked)
+        return whole(self.settings.get("confirm_seeds"))
 
     @property
     def given(self) -> dict[str, Any]:
