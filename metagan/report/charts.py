@@ -58,12 +58,17 @@ def line_chart(
     low, high = min(x[0] for _, x, _ in data), max(x[-1] for _, x, _ in data)
     y_axis = axis_of(values)
     axes = frame(whole_axis(low, high), y_axis, x_name)
+    marks = []
     for curve, x, y in data:
         cuts = np.searchsorted(x, sorted(place for place, _ in changes))
         for piece in np.split(np.arange(len(x)), cuts):
-            if len(piece) > 1:
-                line(axes, x[piece], y[piece], curve.colour, 1, alpha=0.32, zorder=2)
-                line(axes, x[piece], smooth(y[piece]), curve.colour, 1.9, zorder=3)
+            line(axes, x[piece], y[piece], curve.colour, 1, alpha=0.32, zorder=2)
+            line(axes, x[piece], smooth(y[piece]), curve.colour, 1.9, zorder=3)
+            known = piece[np.isfinite(y[piece])]
+            if len(known) == 1:
+                told = f"{curve.name}: {significant(y[known[0]])} at {x[known[0]]:g}"
+                at = x[known[0]], y_axis.inside(y[known[0]])
+                marks.append(Mark(*at, curve.colour, told, 2.5))
     for place, word in changes:
         if low < place < high:
             axes.axvline(place, color=INK["strong-rule"], linestyle=":", linewidth=1)
@@ -79,7 +84,7 @@ def line_chart(
     )
     cut = "; a few extreme values lie outside of the frame" * y_axis.is_cut
     legend = [(curve.name, curve.colour) for curve in lines] if len(lines) > 1 else []
-    return Chart(title, y_axis.words + cut, svg(axes, f"{title}. {summary}"), legend)
+    return Chart(title, y_axis.words + cut, svg(axes, f"{title}. {summary}", marks), legend)
 
 
 class Dot(NamedTuple):

@@ -209,6 +209,8 @@ def _axes(height: float, left: float, bottom: float) -> Axes:
 def line(axes: Axes, x: Any, y: Any, colour: str, width: float, **look: Any) -> None:
     """A line of few points that ends at the frame."""
     low, high = sorted(axes.get_ylim())
+    if len(x) < 2:
+        return
     few = thin(np.asarray(x, np.float64), np.clip(np.asarray(y, np.float64), low, high))
     axes.plot(*few, color=INK[colour], linewidth=width, clip_on=False, **look)
 

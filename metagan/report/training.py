@@ -65,7 +65,8 @@ def _chart(steps: Sequence[Record], title: str, keys: Mapping[str, str]) -> Char
 
 def _points(steps: Sequence[Record], key: str) -> list[tuple[float, float | None]]:
     points = []
-    for position, record in enumerate(steps):
+    # A record without the key is no gap in the line: some numbers are logged now and then.
+    for position, record in [(i, record) for i, record in enumerate(steps) if key in record]:
         step, value = finite(record.get("step")), finite(record.get(key))
         if value is not None and abs(value) > _LARGEST:
             value = None

@@ -45,6 +45,13 @@ def test_lines_do_not_cross_a_change_of_algorithm():
     assert [text for text in texts(parts) if "b" in text] == ["b\u00a0"]
 
 
+def test_a_value_alone_is_a_dot():
+    line = [Line("spread", [(40.0, 0.5), (80.0, 0.25)])]
+    assert marks(line_chart("spread", line, x_name="outer step")) == []
+    chart = line_chart("spread", line, x_name="outer step", changes=[(60.0, "b")])
+    assert [text for text, _, _ in marks(chart)] == ["spread: 0.500 at 40", "spread: 0.250 at 80"]
+
+
 def test_thinning_keeps_the_extremes_and_bounds_the_number_of_points():
     y = np.random.default_rng(0).standard_normal(100_000)
     kept_x, kept_y = thin(np.arange(100_000.0), y)
