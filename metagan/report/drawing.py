@@ -23,7 +23,7 @@ from metagan.report.values import LARGE, brief, clean, fixed, shorten, significa
 
 Values = NDArray[np.float64]
 
-WIDTH: Final = 400  # Units of every chart; about the pixels of a phone.
+WIDTH: Final = 380  # Units of every chart; about the pixels of a phone.
 LETTER: Final = 6.7  # Units of a letter, at most.
 NUM_RANKS: Final = 5  # Colours of a ranking.
 _HEIGHT, _ROW = 210, 22  # Units of a chart, and of a row of dots.

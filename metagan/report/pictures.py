@@ -116,7 +116,7 @@ def embed(path: Path, max_bytes: int, *, name: str, alt: str) -> Embedded | None
         small = small.reduce(2)
         png = _encode(small)
         if len(png) > max_bytes:
-            png = _encode(small.quantize(_COLOURS))
+            png = _encode(small.quantize(_COLOURS, Image.Quantize.FASTOCTREE))
     return Embedded(name, alt, png, width, height)
 
 

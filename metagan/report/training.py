@@ -78,9 +78,10 @@ def _changes(steps: Sequence[Record]) -> list[tuple[float, str]]:
     """(outer step, algorithm from there on)."""
     found = []
     for before, after in itertools.pairwise(steps):
-        step = finite(after.get("step"))
-        if before.get("algorithm") != after.get("algorithm") and step is not None:
-            found.append((step, shorten(str(after.get("algorithm")), 24)))
+        if before.get("algorithm") != after.get("algorithm"):
+            step = finite(after.get("step"))
+            if step is not None:
+                found.append((step, shorten(str(after.get("algorithm")), 24)))
     return found if len(found) <= _MAX_CHANGES else []
 
 

@@ -218,15 +218,15 @@ def test_words_beside_an_axis_do_not_overlap_on_a_phone(read, values, conditiona
     for row in coordinates(read(search_data(trials, space=space))):
         taken = []
         if row.not_used:
-            taken.append((NOT_USED - 8 * 6.5 / 2 / 384, 1.0))
+            taken.append((NOT_USED - 8 * 6.5 / 2 / 364, 1.0))
         for place, text, anchor in row.ticks:
-            width = 6.5 * len(text) / 384
+            width = 6.5 * len(text) / 364
             left = place - {"left": 0, "center": width / 2, "right": width}[anchor]
             taken.append((left, left + width))
         taken.sort()
         # Beside the axes there is a margin of 8 units.
-        assert taken[0][0] >= -8 / 384
-        assert taken[-1][1] <= 1 + 8 / 384
+        assert taken[0][0] >= -8 / 364
+        assert taken[-1][1] <= 1 + 8 / 364
         assert all(after[0] >= before[1] for before, after in pairwise(taken)), row.ticks
 
 
