@@ -68,7 +68,7 @@ def line_chart(
             if len(known) == 1:
                 told = f"{curve.name}: {significant(y[known[0]])} at {x[known[0]]:g}"
                 at = x[known[0]], y_axis.inside(y[known[0]])
-                marks.append(Mark(*at, curve.colour, told, 2.5))
+                marks.append(Mark(*at, curve.colour, told, 3.5))
     for place, word in changes:
         if low < place < high:
             axes.axvline(place, color=INK["strong-rule"], linestyle=":", linewidth=1)
