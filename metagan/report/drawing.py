@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -44,8 +44,8 @@ _COLOURS = (
 )
 # matplotlib knows no variables: each is a colour of its own until the chart is drawn.
 INK: Final = {name: f"#0000{number:02x}" for number, name in enumerate(_COLOURS, start=1)}
-styled = matplotlib.rc_context(_STYLE)
-"""Around every function that makes a chart."""
+styled = matplotlib.style.context(["default", _STYLE])
+"""Around every function that makes a chart, whatever the user has set for charts of their own."""
 
 
 _NEEDLESS = re.compile(

@@ -1,5 +1,6 @@
 import re
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -132,6 +133,14 @@ def test_colours_are_those_of_the_style_sheet_and_parts_have_no_names():
         "none", "var(--accent)", "var(--muted)", "var(--rule)", "var(--strong-rule)",
     }  # fmt: skip
     assert not re.search(r"<g|\bid=|clip-path|url\(|font-family", chart.svg)
+
+
+def test_a_chart_is_the_same_whatever_a_user_has_set_for_charts_of_their_own():
+    lines = [Line("loss", [(0.0, 1.0), (1.0, 2.0)])]
+    chart = line_chart("Loss", lines, x_name="step")
+    own = {"font.size": 20, "axes.grid": True, "svg.fonttype": "path", "xtick.labelsize": 30}
+    with matplotlib.rc_context(own):
+        assert line_chart("Loss", lines, x_name="step") == chart
 
 
 def test_words_of_formulas_tags_and_other_scripts_stay_as_they_are():
