@@ -75,12 +75,13 @@ class Mark(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """Ends of an axis, and whether it is logarithmic or leaves out a few extreme values."""
+    """Ends of an axis; whether it is logarithmic, leaves out extremes, is of whole numbers."""
 
     low: float
     high: float
     is_log: bool = False
     is_cut: bool = False
+    is_whole: bool = False
 
     @property
     def words(self) -> str:
@@ -105,11 +106,13 @@ class Axis(NamedTuple):
             every = max(1, math.ceil((last - first + 1) / 6))
             powers = [10.0**power for power in range(first, last + 1, every)]
             return {tick: significant(tick, 1) for tick in powers}
-        values = MaxNLocator(wanted, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
+        whole = {"integer": True, "min_n_ticks": 1} if self.is_whole else {}
+        locator = MaxNLocator(wanted, steps=[1, 2, 5, 10], **whole)
+        values = locator.tick_values(self.low, self.high)
         found = [float(tick) for tick in values if self.low <= tick <= self.high]
         if max(map(abs, found), default=0.0) >= LARGE:
             return {tick: brief(tick) for tick in found}
-        step = found[1] - found[0] if len(found) > 1 else 0.1
+        step = found[1] - found[0] if len(found) > 1 else 1.0 if self.is_whole else 0.1
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         return {tick: fixed(tick, decimals) for tick in found}
 
@@ -134,7 +137,7 @@ def axis_of(values: Sequence[float] | Values) -> Axis:
 
 def whole_axis(low: float, high: float) -> Axis:
     """An axis of whole numbers."""
-    return Axis(low, high if high > low else low + 1)
+    return Axis(low, high if high > low else low + 1, is_whole=True)
 
 
 def thin(x: Values, y: Values) -> tuple[Values, Values]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from metagan.report.charts import Dot, Line, dot_chart, line_chart
-from metagan.report.drawing import Axis, axis_of, smooth, thin
+from metagan.report.drawing import Axis, axis_of, smooth, thin, whole_axis
 from metagan.report.values import Estimate
 from tests.report.pages import Page
 
@@ -26,6 +26,8 @@ def test_ticks_are_round_and_inside_of_the_axis():
     assert list(Axis(-3.0, 7.0).ticks()) == pytest.approx([0.0, 5.0])
     assert list(Axis(0.02, 300.0, is_log=True).ticks()) == pytest.approx([0.1, 1, 10, 100])
     assert list(Axis(0.13, 0.92).ticks().values()) == ["0.2", "0.4", "0.6", "0.8"]
+    assert list(whole_axis(0.5, 1.5).ticks().values()) == ["1"]
+    assert list(whole_axis(0, 8000).ticks().values()) == ["0", "2,000", "4,000", "6,000", "8,000"]
 
 
 def test_smoothing_keeps_a_constant_and_averages_a_neighbourhood():
