@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SEARCH_FILE: Final = "search.json"
 #: Raised by one when a reader of older files would misread a newer one.
@@ -104,6 +104,8 @@ class Trial(_Part):
         changes: Where it went on from another trial's weights.
         retries: When and why it was started again.
         seconds: Up to its last measurement.
+        rank: Its place from 1, the best; a reader's, as the next.
+        value: Of the objective at its last measurement; None if it was never measured.
     """
 
     id: Text = ""
@@ -118,6 +120,8 @@ class Trial(_Part):
     changes: Annotated[tuple[Change, ...], BeforeValidator(_objects)] = ()
     retries: Annotated[tuple[Retry, ...], BeforeValidator(_objects)] = ()
     seconds: Number = None
+    rank: Annotated[Whole, Field(exclude=True)] = 0
+    value: Annotated[Number, Field(exclude=True)] = None
 
 
 class SearchedKey(_Part):

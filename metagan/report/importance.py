@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from metagan.report.search_load import RankedTrial, Search
+from metagan.report.search_load import Search
 from metagan.report.values import finite
-from metagan.search_document import SearchedKey
+from metagan.search_document import SearchedKey, Trial
 from metagan.strict_yaml import format_value
 
 MIN_TRIALS = 5
@@ -54,17 +54,17 @@ class Importance:
 
 def importances(search: Search) -> list[Importance]:
     """Every searched setting, the strongest first."""
-    found = [_importance(key, search) for key in search.keys]
+    found = [_importance(key, search) for key in search.space]
     return sorted(found, key=lambda i: (i.strength is None, -(i.strength or 0.0), i.key))
 
 
-def categories(key: SearchedKey, trials: Sequence[RankedTrial]) -> list[str]:
+def categories(key: SearchedKey, trials: Sequence[Trial]) -> list[str]:
     """What there is to choose from, and whatever else trials had."""
     values = [*key.values, *(t.sample[key.key] for t in trials if key.key in t.sample)]
     return list(dict.fromkeys(format_value(value) for value in values)) or ["?"]
 
 
-def goodness(search: Search, trials: Sequence[RankedTrial]) -> Ranks:
+def goodness(search: Search, trials: Sequence[Trial]) -> Ranks:
     """Ranks of trials, the best with the largest: by steps first, then by the objective."""
     order = sorted({(t.step, search.sign * (t.value or 0.0)) for t in trials})
     places = {found: place for place, found in enumerate(order)}
@@ -114,7 +114,7 @@ def _spearman(values: Sequence[Any], responses: Ranks) -> Ranks:
     return rho
 
 
-def _between(key: SearchedKey, trials: Sequence[RankedTrial], responses: Ranks) -> Ranks:
+def _between(key: SearchedKey, trials: Sequence[Trial], responses: Ranks) -> Ranks:
     """Root of the share of each row's variance that lies between the values, (R,)."""
     names = categories(key, trials)
     members = np.array([names.index(format_value(t.sample[key.key])) for t in trials])

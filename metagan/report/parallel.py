@@ -22,10 +22,10 @@ from metagan.report.drawing import (
     write,
 )
 from metagan.report.importance import categories
-from metagan.report.search_load import MAX_KEY, RankedTrial, Search
+from metagan.report.search_load import MAX_KEY, Search
 from metagan.report.search_words import measure_of
 from metagan.report.values import brief, finite, plural, shorten
-from metagan.search_document import SearchedKey
+from metagan.search_document import SearchedKey, Trial
 from metagan.strict_yaml import format_value
 
 # An axis that does not apply to every trial ends here, and these trials are shown beyond.
@@ -97,7 +97,7 @@ def parallel_chart(search: Search) -> Chart | None:
 
 def coordinates(search: Search) -> list[Coordinate]:
     """The axes: searched settings in their order, then the objective where it was measured."""
-    rows = [_coordinate(key, search.trials) for key in search.keys]
+    rows = [_coordinate(key, search.trials) for key in search.space]
     measure = measure_of(search.objective)
     values = [None if t.value is None else measure.factor * t.value for t in search.trials]
     known = [value for value in values if value is not None]
@@ -111,7 +111,7 @@ def coordinates(search: Search) -> list[Coordinate]:
     return rows
 
 
-def line_look(search: Search, trial: RankedTrial) -> tuple[str, dict[str, Any]]:
+def line_look(search: Search, trial: Trial) -> tuple[str, dict[str, Any]]:
     """Colour and form of a trial's line: which fifth of the ranking it is in, the best apart."""
     if trial.value is None:
         return "bad", {"linewidth": 1.2, "linestyle": ":", "alpha": 0.7}
@@ -121,7 +121,7 @@ def line_look(search: Search, trial: RankedTrial) -> tuple[str, dict[str, Any]]:
     return f"q{rank}", {"linewidth": 1.2, "alpha": 0.85}
 
 
-def _coordinate(key: SearchedKey, trials: Sequence[RankedTrial]) -> Coordinate:
+def _coordinate(key: SearchedKey, trials: Sequence[Trial]) -> Coordinate:
     not_used = any(key.key not in trial.sample for trial in trials)
     end = _END_IF_CONDITIONAL if not_used else 1.0
     numbered: list[str] = []

@@ -19,9 +19,10 @@ from metagan.report.drawing import (
     whole_axis,
 )
 from metagan.report.importance import Importance
-from metagan.report.search_load import RankedTrial, Search
+from metagan.report.search_load import Search
 from metagan.report.search_words import Measure, measure_of, outcome_of
 from metagan.report.values import duration, fixed, plural, shorten
+from metagan.search_document import Trial
 
 _SIGNS = {
     "full": "trained to the end",
@@ -172,7 +173,7 @@ def _stairs(axes: Axes, points: Sequence[tuple[float, float]], until: float) -> 
     line(axes, [*x[1:], until], y, "accent", 1.9)
 
 
-def _points(trial: RankedTrial, search: Search) -> list[tuple[float, float]]:
+def _points(trial: Trial, search: Search) -> list[tuple[float, float]]:
     factor = measure_of(search.objective).factor
     points = [
         (float(at.step), factor * value)
@@ -184,13 +185,13 @@ def _points(trial: RankedTrial, search: Search) -> list[tuple[float, float]]:
     return points
 
 
-def _sign(search: Search, trial: RankedTrial) -> str:
+def _sign(search: Search, trial: Trial) -> str:
     if trial.value is None or trial.status == "failed":
         return "cross"
     return "best" if trial is search.best_trial else "full" if trial.status == "done" else "ring"
 
 
-def _about(trial: RankedTrial, measure: Measure) -> str:
+def _about(trial: Trial, measure: Measure) -> str:
     """The text for a pointer that rests on a trial."""
     ends = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
     end = ends.get(trial.status, shorten(trial.status, 20))
@@ -198,7 +199,7 @@ def _about(trial: RankedTrial, measure: Measure) -> str:
     return f"trial {_id(trial)}, rank {trial.rank}: {value}, step {trial.step}, {end}"
 
 
-def _id(trial: RankedTrial) -> str:
+def _id(trial: Trial) -> str:
     return shorten(trial.id, 24)
 
 

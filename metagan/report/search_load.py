@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,18 +23,6 @@ from metagan.strict_yaml import format_value
 MAX_KEY = 40  # Letters of a setting's key that are shown.
 
 
-class RankedTrial(Trial):
-    """A trial with its place in the ranking.
-
-    Attributes:
-        rank: From 1, the best.
-        value: Of the objective at its last measurement; None if it was never measured.
-    """
-
-    rank: int
-    value: float | None
-
-
 class Pair(NamedTuple):
     """The objective of the best, the given and the best trial's changing settings with one seed.
 
@@ -48,22 +35,20 @@ class Pair(NamedTuple):
     given: float | None
     schedule: float | None
 
+    @property
+    def change(self) -> float | None:
+        """Best less given."""
+        return None if self.best is None or self.given is None else self.best - self.given
 
-@dataclass(frozen=True)
-class Search:
-    """A search, read.
 
-    Attributes:
-        path: Its folder, as it was given.
-        document: What its `search.json` holds.
-        trials: From best to worst.
-        keys: What was searched; of a file that does not say so, what its trials show.
+class Search(SearchDocument):
+    """A search, read: what its `search.json` holds, and what follows from that.
+
+    Trials have their ranks, `given` has dotted keys, and the space is there even of a file that
+    does not say it: as far as trials show it.
     """
 
     path: Path
-    document: SearchDocument
-    trials: tuple[RankedTrial, ...]
-    keys: tuple[SearchedKey, ...]
 
     @property
     def name(self) -> str:
@@ -71,20 +56,10 @@ class Search:
         return self.path.resolve().name or str(self.path)
 
     @property
-    def objective(self) -> str:
-        """What trials are judged by."""
-        return self.document.objective
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Settings of the search, such as scheduler and searcher."""
-        return self.document.settings
-
-    @property
     def sign(self) -> int:
         """1 where a larger objective is better, else -1."""
         usual = "min" if self.objective == "kid" else "max"
-        return -1 if (self.document.direction or usual) == "min" else 1
+        return -1 if (self.direction or usual) == "min" else 1
 
     @property
     def better(self) -> str:
@@ -92,17 +67,17 @@ class Search:
         return "larger" if self.sign > 0 else "smaller"
 
     @property
-    def measured(self) -> list[RankedTrial]:
+    def measured(self) -> list[Trial]:
         """Trials that have a value, from best to worst."""
         return [trial for trial in self.trials if trial.value is not None]
 
     @property
-    def best_trial(self) -> RankedTrial | None:
+    def best_trial(self) -> Trial | None:
         """The first of them."""
         return next(iter(self.measured), None)
 
     @property
-    def comparable(self) -> list[RankedTrial]:
+    def comparable(self) -> list[Trial]:
         """Trials that got as far as the best one, from best to worst."""
         best = self.best_trial
         return [
@@ -125,7 +100,7 @@ class Search:
         return found
 
     @property
-    def front(self) -> list[RankedTrial]:
+    def front(self) -> list[Trial]:
         """Trials that no other one beats in the objective and in time at once, cheapest first."""
         timed = [trial for trial in self.measured if trial.seconds is not None]
         values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
@@ -134,10 +109,10 @@ class Search:
     @property
     def pairs(self) -> list[Pair]:
         """The comparison by fresh seeds; empty until it was made."""
-        found = self.document.confirmation
+        found = self.confirmation
         best, given = found.get("best", ()), found.get("given", ())
         number = min(len(best), len(given))
-        seeds = [whole(seed) for seed in self.document.fresh_seeds]
+        seeds = [whole(seed) for seed in self.fresh_seeds]
         columns: tuple[Sequence[Any], ...] = (seeds, best, given, found.get("schedule", ()))
         return [
             Pair(*(column[i] if i < len(column) else None for column in columns))
@@ -149,14 +124,9 @@ class Search:
         """Fresh seeds that were asked for; None where that was not written down."""
         return whole(self.settings.get("confirm_seeds"))
 
-    @property
-    def given(self) -> dict[str, Any]:
-        """Every setting of a run before the search, by dotted key."""
-        return flat(self.document.given)
-
     def given_at(self, key: str) -> Any:
         """The value of a setting before the search; None where it was not written down."""
-        return next((k.given for k in self.keys if k.key == key), self.given.get(key))
+        return next((k.given for k in self.space if k.key == key), self.given.get(key))
 
 
 def load_search(path: Path) -> Search:
@@ -168,19 +138,21 @@ def load_search(path: Path) -> Search:
     """
     document = _read(path)
     trials = tuple(
-        RankedTrial(
-            **trial.model_dump(exclude={"order", "id", "curve"}),
-            id=trial.id or str(rank),
-            order=trial.order or rank,
-            curve=tuple(sorted(trial.curve, key=lambda measured: measured.step)),
-            rank=rank,
-            value=trial.metrics.get(document.objective),
+        trial.model_copy(
+            update={
+                "id": trial.id or str(rank),
+                "order": trial.order or rank,
+                "curve": tuple(sorted(trial.curve, key=lambda measured: measured.step)),
+                "rank": rank,
+                "value": trial.metrics.get(document.objective),
+            }
         )
         for rank, trial in enumerate(document.trials, 1)
     )
     names = sorted({*document.best, *(key for trial in trials for key in trial.sample)})
     seen = [_seen(name, [t.sample[name] for t in trials if name in t.sample]) for name in names]
-    return Search(path, document, trials, document.space or tuple(seen))
+    more = {"trials": trials, "space": document.space or seen, "given": flat(document.given)}
+    return Search.model_validate({**dict(document), **more, "path": path})
 
 
 def _read(path: Path) -> SearchDocument:

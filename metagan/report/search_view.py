@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from metagan.report.importance import Importance
-from metagan.report.search_load import MAX_KEY, Pair, RankedTrial, Search
+from metagan.report.search_load import MAX_KEY, Search
 from metagan.report.search_words import measure_of, outcome_of
 from metagan.report.values import SPACE, brief, duration, finite, plural, shorten
-from metagan.search_document import SearchedKey
+from metagan.search_document import SearchedKey, Trial
 from metagan.strict_yaml import format_value
 
 _MAX_VALUE = 120
@@ -32,11 +32,11 @@ def tiles(search: Search) -> list[tuple[str, str, str, str]]:
         change = measure.change(outcome.change, unit=False)
         about = f"{ends}; {search.better} is better"
         found.append(("Best less given, paired", change, about, tone))
-    seconds = search.document.seconds
+    seconds = search.seconds
     total = sum(value for value in seconds.values() if value is not None)
     if total:
         more = "fresh seeds included" if "confirm" in seconds else "without fresh seeds"
-        more = "since it was last resumed" if search.document.resumed else more
+        more = "since it was last resumed" if search.resumed else more
         found.append(("The search took", duration(total), more, ""))
     return found
 
@@ -105,12 +105,12 @@ def ratio(value: Any, given: Any) -> str:
 
 def sample(search: Search, values: Mapping[str, Any]) -> list[str | None]:
     """The value of each searched setting; None for one that did not apply."""
-    return [shown(values[key.key], 3, 60) if key.key in values else None for key in search.keys]
+    return [shown(values[key.key], 3, 60) if key.key in values else None for key in search.space]
 
 
 def key_columns(search: Search) -> list[tuple[str, str]]:
     """A column for each searched setting."""
-    return [(shorten(key.key, MAX_KEY), "num") for key in search.keys]
+    return [(shorten(key.key, MAX_KEY), "num") for key in search.space]
 
 
 def other_columns(search: Search) -> list[tuple[str, str]]:
@@ -118,7 +118,7 @@ def other_columns(search: Search) -> list[tuple[str, str]]:
     return [(measure_of(name).short, "num") for name in _others(search)]
 
 
-def others(search: Search, trial: RankedTrial) -> list[str]:
+def others(search: Search, trial: Trial) -> list[str]:
     """Its cells."""
     return [measure_of(name).number(trial.metrics.get(name)) for name in _others(search)]
 
@@ -137,17 +137,10 @@ def changes(search: Search) -> list[dict[str, Any]]:
     ]
 
 
-def change(search: Search, pair: Pair) -> str | None:
-    """How much better the best settings are than the given ones with one seed."""
-    if pair.best is None or pair.given is None:
-        return None
-    return measure_of(search.objective).change(pair.best - pair.given, unit=False)
-
-
 def stages(search: Search) -> str:
     """How long each part of the search took."""
     names = {"trials": "trials", "confirm": "fresh seeds"}
-    seconds = {words: search.document.seconds.get(name) for name, words in names.items()}
+    seconds = {words: search.seconds.get(name) for name, words in names.items()}
     return "; ".join(f"{words} {duration(s)}" for words, s in seconds.items() if s is not None)
 
 
@@ -159,7 +152,7 @@ def shown(value: Any, digits: int = 4, length: int = _MAX_VALUE) -> str:
     return shorten(format_value(value), length)
 
 
-def end(trial: RankedTrial) -> str:
+def end(trial: Trial) -> str:
     """How a trial ended and why, and how often and why it was started again."""
     text = shorten(trial.status, 20) + (f": {shorten(trial.error, 200)}" if trial.error else "")
     if trial.retries:
@@ -222,7 +215,7 @@ def fresh_command(search: Search, which: str) -> str:
             if search.settings.get(name) is not None
         ),
     ]
-    if "seed" in search.document.best and given is not None and which == "best":
+    if "seed" in search.best and given is not None and which == "best":
         # The seed of the settings names the targets, which are to be those of this search.
         words.append(f"seed={given:.0f}")
     return " ".join(words)
