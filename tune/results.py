@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from metagan.report.search_load import SCHEMA_VERSION
+from metagan.runs.search_document import SCHEMA_VERSION, SearchDocument
 from tune.config import LARGER_IS_BETTER, SearchJobConfig
 from tune.failures import FAILURE, Retry, one_line
 from tune.lineage import Segment, from_text
@@ -259,7 +259,7 @@ def search_document(
     """
     given = config.model_dump(mode="json", exclude={"tune"})
     best = best_of(findings.ranked, config)
-    return {
+    found = {
         "schema_version": SCHEMA_VERSION,
         "objective": config.tune.objective,
         "direction": "max" if LARGER_IS_BETTER[config.tune.objective] else "min",
@@ -282,6 +282,7 @@ def search_document(
         "seconds": dict(findings.seconds),
         "resumed": findings.resumed,
     }
+    return SearchDocument.model_validate(found).model_dump(mode="json")
 
 
 def _sample_of(result: Any) -> Mapping[str, Any]:

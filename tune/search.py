@@ -19,8 +19,8 @@ from cluster.errors import ClusterError
 from metagan.config.affects import settings_of
 from metagan.config.load import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
-from metagan.report.search_load import SEARCH
 from metagan.runs.run_folder import RunFolder
+from metagan.runs.search_document import SEARCH_FILE
 from metagan.words import counted
 from metagan.workflow.setup import check_leak, data_record, prepare
 from metagan.workflow.step_log import Reporter
@@ -162,7 +162,7 @@ def _check_same_search(config: SearchJobConfig, out: Path) -> None:
 
 def _written(out: Path, document: dict[str, Any]) -> dict[str, Any]:
     document = finite_or_null(document)
-    write_json(out / SEARCH, document)
+    write_json(out / SEARCH_FILE, document)
     return document
 
 

@@ -1,77 +1,98 @@
-"""Charts as inline SVG.
+"""Charts of a run: curves over outer steps, and means with their intervals."""
 
-Horizontal positions are shares of the width, so that a chart fits any screen while its text and its
-lines keep their size.
-"""
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import numpy as np
 
-from metagan.report.axes import (
-    Points,
-    Scale,
-    decimals_of,
-    padded,
-    path_data,
-    pieces,
-    smooth,
-    thin,
-    ticks,
-)
-from metagan.report.html import Child, Html, el
-from metagan.report.plots import (
-    HEIGHT,
-    TOP,
+from metagan.report.drawing import (
+    INK,
     Axis,
+    Chart,
+    Mark,
+    axis_of,
     frame,
-    legend,
-    percent,
-    step_axis,
-    value_axis,
-    y_labels,
+    line,
+    row_frame,
+    smooth,
+    styled,
+    svg,
+    whole_axis,
+    write,
 )
-from metagan.report.values import DASH, Estimate, fixed, significant
-
-_ROW = 25.6  # Pixels of a row of dots: 1.6rem in `style.py`.
+from metagan.report.values import DASH, SPACE, Estimate, significant
 
 
-@dataclass(frozen=True)
-class Line:
-    """One curve.
-
-    Attributes:
-        name: For the legend.
-        points: (x, y) in order of x; None where there is no value.
-        colour: 0 accent, 1 second, 2 neutral.
-    """
+class Line(NamedTuple):
+    """A curve: its name, (x, y) in order of x with None where there is no value, its colour."""
 
     name: str
-    points: Points
-    colour: int = 0
+    points: Sequence[tuple[float, float | None]]
+    colour: str = "accent"
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A vertical line with a word, where something changes."""
+@styled
+def line_chart(
+    title: str, lines: Sequence[Line], *, x_name: str, changes: Sequence[tuple[float, str]] = ()
+) -> Chart | None:
+    """Curves over the same x: every value thin, their moving average bold.
 
-    x: float
-    text: str
+    The vertical axis is logarithmic where positive values span more than a factor of 50. A few
+    extreme values may lie outside of the frame; the caption then says so.
 
-
-@dataclass(frozen=True)
-class Dot:
-    """One mean with its interval in a dot chart.
-
-    Attributes:
-        label: In front of the row.
-        value: The estimate; None leaves the row empty.
-        colour: 0 accent, 1 second, 2 neutral.
-        text: Instead of a number where there is no value.
+    Args:
+        title: Of the chart.
+        lines: The curves.
+        x_name: Name of the horizontal axis.
+        changes: (x, word) where something changes; no line crosses them, because values before and
+            after are of different things.
     """
+    data = [
+        (curve, *np.array([(x, math.nan if y is None else y) for x, y in curve.points]).T)
+        for curve in lines
+    ]
+    values = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for _, _, y in data)])
+    if not values.size:
+        return None
+    low, high = min(x[0] for _, x, _ in data), max(x[-1] for _, x, _ in data)
+    y_axis = axis_of(values)
+    axes = frame(whole_axis(low, high), y_axis, x_name)
+    marks = []
+    for curve, x, y in data:
+        cuts = np.searchsorted(x, sorted(place for place, _ in changes))
+        for piece in np.split(np.arange(len(x)), cuts):
+            line(axes, x[piece], y[piece], curve.colour, 1, alpha=0.32, zorder=2)
+            line(axes, x[piece], smooth(y[piece]), curve.colour, 1.9, zorder=3)
+            known = piece[np.isfinite(y[piece])]
+            if len(known) == 1:
+                told = f"{curve.name}: {significant(y[known[0]])} at {x[known[0]]:g}"
+                at = x[known[0]], y_axis.inside(y[known[0]])
+                marks.append(Mark(*at, curve.colour, told, 3.5))
+    for place, word in changes:
+        if low < place < high:
+            axes.axvline(place, color=INK["strong-rule"], linestyle=":", linewidth=1)
+            # The word stands on the side that has room for it.
+            side, text = (
+                ("right", word + SPACE) if 2 * place > low + high else ("left", SPACE + word)
+            )
+            write(axes, place, 1, text, ha=side, va="top", transform=axes.get_xaxis_transform())
+    summary = "; ".join(
+        f"{curve.name}: {significant(known[0])} at first, {significant(known[-1])} at last"
+        for curve, _, y in data
+        if (known := y[np.isfinite(y)].tolist())
+    )
+    cut = "; a few extreme values lie outside of the frame" * y_axis.is_cut
+    legend = [(curve.name, curve.colour) for curve in lines] if len(lines) > 1 else []
+    return Chart(title, y_axis.words + cut, svg(axes, f"{title}. {summary}", marks), legend)
+
+
+class Dot(NamedTuple):
+    """A row of a dot chart: label, estimate, colour, and a text where there is no estimate."""
 
     label: str
     value: Estimate | None
-    colour: int = 0
+    colour: str = "accent"
     text: str = DASH
 
     def shown(self, *, signed: bool) -> str:
@@ -79,142 +100,53 @@ class Dot:
         return self.text if self.value is None else self.value.text(signed=signed)
 
 
-def line_chart(
-    title: str, lines: Sequence[Line], *, x_name: str, marks: Sequence[Mark] = ()
-) -> Html:
-    """Curves over the same x: every value thin, their moving average bold.
-
-    The vertical axis is logarithmic where positive values span more than a factor of 50. A few
-    extreme values may lie outside of the frame; the caption then says so.
-    """
-    values = [y for line in lines for _, y in line.points if y is not None]
-    xs = [x for line in lines for x, _ in line.points]
-    if not values:
-        return Html("")
-    y = value_axis(title, values)
-    x = step_axis(x_name, min(xs), max(xs))
-    # A line across a change of algorithm would join values of different things.
-    breaks = [mark.x for mark in marks]
-    paths = [
-        el(
-            "path",
-            class_=f"{kind} s{line.colour}",
-            d=path_data(thin(smooth(piece) if kind == "smooth" else piece), x.scale, y.scale),
-        )
-        for kind in ("raw", "smooth")
-        for line in lines
-        for piece in pieces(line.points, breaks)
-    ]
-    ends = [_last(line.points) for line in lines]
-    summary = "; ".join(
-        f"{line.name}: {significant(first)} at first, {significant(last)} at last"
-        for line, (first, last) in zip(lines, ends, strict=True)
-    )
-    label = {"aria_label": f"{title}. {summary}"}
-    caption: list[Child] = [el("b", title)]
-    if y.scale.log:
-        caption.append(", logarithmic axis")
-    if y.is_cut:
-        caption.append("; a few extreme values lie outside of the frame")
-    return el(
-        "figure",
-        el("figcaption", caption),
-        el(
-            "div",
-            y_labels(y),
-            frame(x, y, paths, below=_marks(x, marks), attributes=label),
-            class_="plot",
-        ),
-        legend([(line.name, f"k{line.colour}") for line in lines]) if len(lines) > 1 else None,
-        class_="chart",
-    )
-
-
-def _marks(x: Axis, marks: Sequence[Mark]) -> list[Html]:
-    parts = []
-    for mark in marks:
-        share = x.scale.share(mark.x)
-        if not 0 < share < 1:
-            continue
-        place = percent(share)
-        parts.append(el("line", class_="mark", x1=place, x2=place, y1=TOP, y2=TOP + HEIGHT))
-        # The word stands on the side that has room for it.
-        side, shift = ("end", "-4") if share > 0.5 else ("start", "4")
-        parts.append(el("text", mark.text, x=place, y=TOP + 11, dx=shift, text_anchor=side))
-    return parts
-
-
+@styled
 def dot_chart(
     title: str,
-    groups: Sequence[tuple[str, Sequence[Dot]]],
+    groups: Mapping[str, Sequence[Dot]],
     *,
     signed: bool = False,
     unit: str,
-    show_values: bool = False,
     span: tuple[float, float] | None = None,
-) -> Html:
+) -> Chart | None:
     """Means as dots, 95 % intervals as lines, one row each; all on one axis.
 
     Args:
-        title: What is shown.
-        groups: Rows below a heading each; an empty heading is left out.
+        title: Of the chart.
+        groups: Rows below their headings.
         signed: Differences: zero is on the axis and marked.
         unit: Of the axis, such as "%".
-        show_values: Numbers beside the rows, where a screen is wide enough.
-        span: Values (fractions) that the axis must contain besides those of the rows, so that
-            several charts can share one axis.
+        span: Values (fractions) that the axis must contain, so that several charts can share one.
     """
-    dots = [dot for _, rows in groups for dot in rows]
-    ends = span_of(dots) if span is None else span
+    rows: list[tuple[str, Dot | None]] = []
+    for heading, dots in groups.items():
+        rows += [(heading, None), *((dot.label, dot) for dot in dots)]
+    ends = span or span_of([dot for _, dot in rows if dot is not None])
     if ends is None:
-        return Html("")
-    scale = padded(*ends, include_zero=signed)
-    labels, values, shapes = [], [], []
-    row = 0
-    for heading, rows in groups:
-        if heading:
-            labels.append(el("li", heading, class_="head"))
-            values.append(el("li", "\u00a0"))
-            row += 1
-        for dot in rows:
-            labels.append(el("li", dot.label))
-            values.append(el("li", "" if dot.value is None else dot.shown(signed=signed)))
-            shapes += _dot(dot, scale, (row + 0.5) * _ROW)
-            row += 1
-    height = row * _ROW
-    lines = []
-    found = ticks(scale, 5)
-    decimals = decimals_of(found)
-    for tick in found:
-        x = percent(scale.share(tick))
-        kind = "axis" if signed and tick == 0 else "gridline"
-        lines.append(el("line", class_=kind, x1=x, x2=x, y1=0, y2=round(height, 1)))
-        text = fixed(tick, decimals, signed=signed)
-        lines.append(el("text", text, x=x, y=round(height + 15, 1), text_anchor="middle"))
+        return None
+    low, high = 100 * ends[0], 100 * ends[1]
+    if signed:
+        low, high = min(low, 0.0), max(high, 0.0)
+    room = 0.06 * (high - low) or 1.0
+    x_axis = Axis(low - room, high + room)
+    axes = row_frame([(name, dot is None) for name, dot in rows], x_axis, signed=signed)
+    marks = []
+    for row, (label, dot) in enumerate(rows):
+        if dot is None:
+            continue
+        if dot.value is None:
+            write(axes, x_axis.inside(0.0), row, SPACE + dot.text, va="center")
+            continue
+        if dot.value.low is not None and dot.value.high is not None:
+            line(axes, [100 * dot.value.low, 100 * dot.value.high], [row, row], dot.colour, 2)
+        told = f"{label}: {dot.shown(signed=signed)}"
+        marks.append(Mark(100 * dot.value.mean, row, dot.colour, told, 4.5))
     summary = "; ".join(
-        f"{heading + ', ' if heading else ''}{dot.label}: {dot.shown(signed=signed)}"
-        for heading, rows in groups
-        for dot in rows
+        f"{heading}, {dot.label}: {dot.shown(signed=signed)}"
+        for heading, dots in groups.items()
+        for dot in dots
     )
-    return el(
-        "figure",
-        el("figcaption", el("b", title), f", {unit}"),
-        el(
-            "div",
-            el("ol", labels, aria_hidden="true"),
-            el(
-                "svg",
-                lines,
-                shapes,
-                height=round(height + 20),
-                role="img",
-                aria_label=f"{title}, {unit}: {summary}",
-            ),
-            el("ol", values, class_="value", aria_hidden="true") if show_values else None,
-            class_="dots wide-values" if show_values else "dots",
-        ),
-        class_="chart",
-    )
+    return Chart(title, f", {unit}", svg(axes, f"{title}, {unit}: {summary}", marks))
 
 
 def span_of(dots: Sequence[Dot]) -> tuple[float, float] | None:
@@ -227,49 +159,3 @@ def span_of(dots: Sequence[Dot]) -> tuple[float, float] | None:
         if end is not None
     ]
     return (min(ends), max(ends)) if ends else None
-
-
-def _dot(dot: Dot, scale: Scale, y: float) -> list[Html]:
-    y = round(y, 1)
-    if dot.value is None:
-        x = percent(min(1.0, max(0.0, scale.share(0.0))))
-        return [el("text", dot.text, x=x, y=y, dx="6", dy="0.33em")]
-    shapes = []
-    if dot.value.low is not None and dot.value.high is not None:
-        low, high = (percent(scale.share(100 * end)) for end in (dot.value.low, dot.value.high))
-        shapes.append(el("line", class_=f"whisker s{dot.colour}", x1=low, x2=high, y1=y, y2=y))
-    middle = percent(scale.share(100 * dot.value.mean))
-    shapes.append(el("circle", class_=f"dot s{dot.colour}", cx=middle, cy=y, r="4.5"))
-    return shapes
-
-
-def stacked_bar(title: str, parts: Sequence[tuple[str, float, str]]) -> Html:
-    """Parts of a whole side by side: (name, amount, text of the amount)."""
-    total = sum(amount for _, amount, _ in parts)
-    if total <= 0:
-        return Html("")
-    pieces = [
-        el("span", class_=f"k{i % 3}", style=f"width:{100 * amount / total:.2f}%")
-        for i, (_, amount, _) in enumerate(parts)
-        if amount > 0
-    ]
-    keys = [
-        (f"{name}: {text} ({_whole_percent(amount / total)})", f"k{i % 3} box")
-        for i, (name, amount, text) in enumerate(parts)
-    ]
-    return el(
-        "figure",
-        el("figcaption", el("b", title)),
-        el("div", pieces, class_="bar", aria_hidden="true"),
-        legend(keys, style="margin-left:0"),
-        class_="chart",
-    )
-
-
-def _whole_percent(share: float) -> str:
-    return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
-
-
-def _last(points: Points) -> tuple[float | None, float | None]:
-    known = [y for _, y in points if y is not None]
-    return (known[0], known[-1]) if known else (None, None)

@@ -27,11 +27,6 @@ def repeat_command(run: RunFiles) -> str:
     return f"metagan train -c {config} --run {other}{_local(run)}"
 
 
-def report_command_text(run: RunFiles) -> str:
-    """Writes the report."""
-    return f"metagan report --run {_quoted(run.path)}"
-
-
 def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
     """Evaluates the run; with an evaluation, such that it is the same again."""
     words = [f"metagan evaluate --run {_quoted(run.path)}"]
@@ -51,6 +46,19 @@ def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
     return " ".join(words + _changed_settings(run, data))
 
 
+def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
+    """What is to be done, and the command that does it."""
+    return [
+        ("Train the same run again, from its stored settings", repeat_command(run)),
+        ("Evaluate it", evaluate_command(run, run.evaluation)),
+        *(
+            (f"Evaluate it on another target ({other.target})", evaluate_command(run, other))
+            for other in run.others
+        ),
+        ("Write this report", f"metagan report --run {_quoted(run.path)}"),
+    ]
+
+
 def missing(run: RunFiles) -> list[tuple[str, str]]:
     """What an unfinished run lacks, and for each the command that makes it."""
     found: list[tuple[str, str]] = []
@@ -64,7 +72,11 @@ def missing(run: RunFiles) -> list[tuple[str, str]]:
         found.append(("There is no evaluation on unseen domains.", evaluate))
     if not run.adaptation:
         found.append(("There are no pictures of adaptation to unseen domains.", evaluate))
-    elif absent := [picture.domain for picture in run.adaptation if not picture.path.is_file()]:
+    elif absent := [
+        picture.domain
+        for picture in run.adaptation
+        if not all(path.is_file() for path in picture.files.values())
+    ]:
         found.append((f"The pictures of {', '.join(absent)} are gone.", evaluate))
     for name, there in (("splits.json", run.splits), ("data.json", run.data)):
         if not there:

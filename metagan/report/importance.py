@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from metagan.config.yaml import format_value
-from metagan.report.search_load import SearchedKey, SearchFiles, SearchTrial
-from metagan.report.search_parallel import categories
+from metagan.report.search_load import Search
 from metagan.report.values import finite
+from metagan.runs.search_document import SearchedKey, Trial
 
 MIN_TRIALS = 5
 NUM_SHUFFLES = 2000
@@ -52,20 +52,26 @@ class Importance:
     why_not: str = ""
 
 
-def importances(search: SearchFiles) -> list[Importance]:
+def importances(search: Search) -> list[Importance]:
     """Every searched setting, the strongest first."""
-    found = [_importance(key, search) for key in search.keys]
+    found = [_importance(key, search) for key in search.space]
     return sorted(found, key=lambda i: (i.strength is None, -(i.strength or 0.0), i.key))
 
 
-def goodness(search: SearchFiles, trials: Sequence[SearchTrial]) -> Ranks:
+def categories(key: SearchedKey, trials: Sequence[Trial]) -> list[str]:
+    """What there is to choose from, and whatever else trials had."""
+    values = [*key.values, *(t.sample[key.key] for t in trials if key.key in t.sample)]
+    return list(dict.fromkeys(format_value(value) for value in values)) or ["?"]
+
+
+def goodness(search: Search, trials: Sequence[Trial]) -> Ranks:
     """Ranks of trials, the best with the largest: by steps first, then by the objective."""
     order = sorted({(t.step, search.sign * (t.value or 0.0)) for t in trials})
     places = {found: place for place, found in enumerate(order)}
     return rankdata([places[t.step, search.sign * (t.value or 0.0)] for t in trials])
 
 
-def _importance(key: SearchedKey, search: SearchFiles) -> Importance:
+def _importance(key: SearchedKey, search: Search) -> Importance:
     trials = [t for t in search.measured if t.status != "failed" and key.key in t.sample]
     values = [t.sample[key.key] for t in trials]
     is_ordered = key.key not in _NAMES and all(finite(value) is not None for value in values)
@@ -108,7 +114,7 @@ def _spearman(values: Sequence[Any], responses: Ranks) -> Ranks:
     return rho
 
 
-def _between(key: SearchedKey, trials: Sequence[SearchTrial], responses: Ranks) -> Ranks:
+def _between(key: SearchedKey, trials: Sequence[Trial], responses: Ranks) -> Ranks:
     """Root of the share of each row's variance that lies between the values, (R,)."""
     names = categories(key, trials)
     members = np.array([names.index(format_value(t.sample[key.key])) for t in trials])

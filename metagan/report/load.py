@@ -1,50 +1,47 @@
 """What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
 
 import json
+import math
 import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metagan.config.yaml import YamlError, parse_document
 from metagan.files import sha256_of
-from metagan.report.values import finite, pick, records
+from metagan.report.values import DASH, finite, pick, records, shorten
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError, RunFolder
 
 EVALUATION = "evaluation.json"
 SPLITS = ("train", "validation", "test")
+ADAPTATION_GROUPS = ("given", "before", "after")
 _MAX_HEADER_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One file of evaluation results.
-
-    Attributes:
-        file: Its name in the run folder.
-        data: What `metagan evaluate` wrote.
-    """
+class Evaluation(NamedTuple):
+    """A file of evaluation results: its name in the run folder, and what it holds."""
 
     file: str
     data: Mapping[str, Any]
 
+    @property
+    def target(self) -> str:
+        """The data that it is about."""
+        return shorten(str(self.data.get("target", self.file)), 80)
 
-@dataclass(frozen=True)
-class AdaptationPicture:
-    """The picture of one unseen domain.
 
-    Attributes:
-        domain: The domain's name.
-        path: Its PNG file.
-        rows: Class of each row, from the top.
-        adapt_steps: Inner steps between the second and the third group of columns.
+class AdaptationPicture(NamedTuple):
+    """Pictures of one unseen domain, one class per row.
+
+    `files` has PNG files of the samples "given", and of those generated "before" and "after"
+    adaptation; "all" of them in one file of an earlier version.
     """
 
     domain: str
-    path: Path
+    files: Mapping[str, Path]
     rows: tuple[str, ...]
     adapt_steps: int | None
 
@@ -91,6 +88,26 @@ class RunFiles:
     def name(self) -> str:
         """The folder's own name."""
         return self.path.resolve().name or str(self.path)
+
+    @property
+    def version(self) -> str:
+        """Of metagan that trained the run, after a space; nothing where it is not known."""
+        found = pick(self.environment, "packages", "metagan")
+        return f" {found}" if found else ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of all splits."""
+        return tuple(name for split in self.splits.values() for name in split)
+
+    def text(self, key: str) -> str:
+        """A setting as text; a dash where it is not known."""
+        value = self.settings.get(key)
+        return DASH if value is None else str(value)
+
+    def total(self, key: str) -> float:
+        """Sum over all outer steps in the log."""
+        return sum(finite(record.get(key)) or 0 for record in self.steps)
 
     @property
     def steps_planned(self) -> int | None:
@@ -199,16 +216,19 @@ class _Reader:
     def adaptation(self) -> tuple[AdaptationPicture, ...]:
         pictures = []
         for entry in records(self._json("samples/adaptation/index.json")):
-            file = entry.get("file")
+            files = entry.get("files", {"all": entry.get("file")})
+            groups = ADAPTATION_GROUPS if "files" in entry else ("all",)
+            names = [pick(files, group) for group in groups]
             # The index is data: it must not name files outside of its folder.
-            if not isinstance(file, str) or not file or Path(file).name != file:
-                self.damaged.append(f"samples/adaptation/index.json names the file {file!r}")
+            if not all(isinstance(n, str) and n and Path(n).name == n for n in names):
+                self.damaged.append(f"samples/adaptation/index.json names the files {files!r}")
                 continue
             steps = finite(entry.get("adapt_steps"))
+            folder = self._folder.samples / "adaptation"
             pictures.append(
                 AdaptationPicture(
-                    domain=str(entry.get("domain", file)),
-                    path=self._folder.samples / "adaptation" / file,
+                    domain=str(entry.get("domain", names[0])),
+                    files={g: folder / name for g, name in zip(groups, names, strict=True)},
                     rows=_texts(entry.get("rows")),
                     adapt_steps=None if steps is None else int(steps),
                 )
@@ -274,7 +294,7 @@ def _num_weights(checkpoints: Path) -> dict[str, int]:
         for name, tensor in header.items():
             shape = pick(tensor, "shape")
             if isinstance(shape, list):
-                counts[name.partition(".")[0]] += _product(shape)
+                counts[name.partition(".")[0]] += math.prod(shape)
         if counts:
             return dict(counts)
     return {}
@@ -283,10 +303,3 @@ def _num_weights(checkpoints: Path) -> dict[str, int]:
 def _step_of(file: Path) -> int:
     number = file.parent.name.removeprefix("step-")
     return int(number) if number.isdecimal() else -1
-
-
-def _product(shape: list[int]) -> int:
-    product = 1
-    for length in shape:
-        product *= length
-    return product

@@ -1,84 +1,74 @@
-"""The page about a run: its sections in order."""
+"""Pages about runs and searches: one HTML file each, made from templates."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metagan.config.load import Config
-from metagan.report.appendix import commands_section, data_section, settings_section
-from metagan.report.document import Section, document
-from metagan.report.gate import gate_section
-from metagan.report.headline import headline, tally
-from metagan.report.html import Child, el
-from metagan.report.load import Evaluation, RunFiles
-from metagan.report.overview import result_section, what_was_run
-from metagan.report.results import accuracy_section, comparison_section, quality_section
-from metagan.report.sheets import adaptation_section, previews
-from metagan.report.training import curves_section, failures_section, time_section
+from metagan.report import (
+    appendix,
+    commands,
+    gate,
+    headline,
+    importance,
+    load,
+    overview,
+    parallel,
+    pictures,
+    results,
+    search_charts,
+    search_view,
+    search_words,
+    training,
+    values,
+)
+from metagan.report.load import RunFiles
+from metagan.report.search_load import Search
+
+# Templates ask these for words and numbers, and have only structure themselves.
+_MODULES = (appendix, commands, gate, headline, importance, overview, parallel, pictures, results,
+            search_charts, search_view, search_words, training)  # fmt: skip
 
 
-def render(run: RunFiles, model: type[Config]) -> str:
-    """The page as text.
+def render_run(run: RunFiles, model: type[Config]) -> str:
+    """The page about a run as text.
 
     Args:
         run: What the run folder holds.
         model: The settings' type, for defaults and meanings.
     """
-    title = f"{run.name}: report of a run"
-    return document(title, result_section(run), _sections(run, model), _footer(run))
+    return _render("run.html", run=run, model=model)
 
 
-def _sections(run: RunFiles, model: type[Config]) -> list[Section]:
-    sections: list[Section] = [
-        ("run", "What was run", what_was_run(run)),
-        ("adaptation", "Adaptation to unseen domains", adaptation_section(run)),
-    ]
-    if run.evaluation is not None:
-        data = run.evaluation.data
-        sections += [
-            ("accuracy", "Accuracy on unseen domains", accuracy_section(data)),
-            ("initializations", "Comparison of initializations", comparison_section(data)),
-            ("gate", "What the gate chose, and why", gate_section(data)),
-            ("quality", "Quality of generated samples", quality_section(data)),
-        ]
-    sections += [
-        (f"target-{number}", f"Other target: {_target(other)}", _other_target(other))
-        for number, other in enumerate(run.others, 1)
-    ]
-    sections += [
-        ("training", "Training", [curves_section(run), previews(run)]),
-        ("time", "Time", time_section(run)),
-        ("failures", "Failures and restarts", failures_section(run)),
-        ("data", "Notes on the data", data_section(run)),
-        ("settings", "Settings", settings_section(run.settings, model)),
-        ("repeat", "How to repeat it", commands_section(run)),
-    ]
-    return sections
+def render_search(search: Search, model: type[Config]) -> str:
+    """The page about a search as text.
+
+    Args:
+        search: What the folder of the search holds.
+        model: The settings' type, for defaults and meanings.
+    """
+    return _render("search.html", search=search, model=model)
 
 
-def _other_target(evaluation: Evaluation) -> list[Child]:
-    """The same results as of the run's own test classes, in brief headings."""
-    data = evaluation.data
-    return [
-        el("p", headline(data)),
-        el("p", tally(data)),
-        accuracy_section(data),
-        el("h3", "Initializations"),
-        comparison_section(data),
-        el("h3", "Choices"),
-        gate_section(data),
-        el("h3", "Quality"),
-        quality_section(data),
-    ]
-
-
-def _target(evaluation: Evaluation) -> str:
-    return str(evaluation.data.get("target", evaluation.file))
-
-
-def _footer(run: RunFiles) -> str:
-    version = ""
-    packages = run.environment.get("packages")
-    if isinstance(packages, dict) and packages.get("metagan"):
-        version = f" {packages['metagan']}"
-    return (
-        f"Trained with metagan{version}. Accuracies are percentages, gains percentage points; "
-        "brackets hold 95 % intervals, \u00b1 a standard error, and a dash stands for a number "
-        "that was not measured or is not defined."
+def _render(template: str, **context: Any) -> str:
+    """A page; every text in it is escaped, and a name that does not exist is an error."""
+    environment = Environment(
+        loader=PackageLoader("metagan.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
+    environment.filters |= {
+        "count": values.count,
+        "domains": load.domains_of,
+        "duration": values.duration,
+        "estimate": values.estimate_text,
+        "fixed": values.fixed,
+        "parted": values.parted,
+        "plural": values.plural,
+        "shorten": values.shorten,
+        "whole": values.whole,
+    }
+    return values.clean(environment.get_template(template).render(contents=[], **context))

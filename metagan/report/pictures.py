@@ -1,131 +1,126 @@
-"""Pictures inside of the page: as small as they go without loss, and smaller if they must be.
-
-Sheets of samples come from `metagan.kinds.image.pictures.grid`: groups of columns with a wider
-line between them, every pixel drawn several times.
-"""
+"""Pictures inside of the page: as they are on disk, and smaller where they must be."""
 
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from metagan.report.html import Html, el
+from metagan.report.load import RunFiles
+from metagan.report.values import plural, shorten
 
-Sheet = NDArray[np.uint8]  # (H, W) grey or (H, W, 3) colour
-
-_GRID_GREY = 96
-_GROUP_GAP = 3  # Lines between groups are at least this wide, those between pictures are not.
+# A report stays below 3 MB: base64 makes 4 bytes of 3, and the rest of a page is small.
+_ADAPTATION_BYTES = 1_300_000
+_PREVIEW_BYTES = 400_000
+_MAX_DOMAINS = 12
+_MAX_PREVIEWS = 3
+_MAX_LABEL = 60
 _COLOURS = 64
-# What `grid` writes stays far below; more is not one of our pictures.
+# What the run writes stays far below; more is not one of its pictures.
 _MAX_PIXELS = 40_000_000
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A picture that is part of the page.
+class Embedded(NamedTuple):
+    """A picture that is part of the page: words above it, and for those who cannot see it."""
 
-    Attributes:
-        png: The file.
-        width: Pixels.
-        height: Pixels.
-    """
-
+    name: str
+    alt: str
     png: bytes
     width: int
     height: int
 
-    def img(self, alt: str) -> Html:
-        """The element, with the picture in it."""
-        text = base64.b64encode(self.png).decode()
-        return el(
-            "img",
-            src=f"data:image/png;base64,{text}",
-            alt=alt,
-            width=self.width,
-            height=self.height,
-        )
+    @property
+    def src(self) -> str:
+        """The file as an address."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
-def read_sheet(path: Path) -> Sheet | None:
-    """The picture in a file, each of its pixels once; None if it cannot be read."""
+class Figure(NamedTuple):
+    """Pictures beside each other, and labels of their rows, from the top."""
+
+    title: str
+    images: Sequence[Embedded]
+    rows: Sequence[str] = ()
+
+    @property
+    def widest(self) -> int:
+        """Width of the widest picture."""
+        return max(image.width for image in self.images)
+
+
+def adaptation(run: RunFiles) -> list[Figure]:
+    """Each unseen domain: given samples, then those generated before and after adaptation."""
+    shown = run.adaptation[:_MAX_DOMAINS]
+    figures = []
+    for picture in shown:
+        after = "After adaptation"
+        if picture.adapt_steps is not None:
+            after += f", {plural(picture.adapt_steps, 'inner step')}"
+        words = {
+            "given": ("Given", "real samples given, one class per row"),
+            "before": (
+                "Before adaptation",
+                "samples generated before adaptation, one class per row",
+            ),
+            "after": (after, f"samples generated a{after[1:]}, one class per row"),
+            # Of an earlier version: all three on one picture.
+            "all": (
+                f"Given, before, a{after[1:]}",
+                "real samples, samples generated before and after adaptation",
+            ),
+        }
+        share = _ADAPTATION_BYTES // (len(shown) * len(picture.files))
+        images = [
+            embed(path, share, name=words[group][0], alt=f"{picture.domain}: {words[group][1]}")
+            for group, path in picture.files.items()
+        ]
+        found = [image for image in images if image is not None]
+        if len(found) == len(images):
+            labels = [shorten(label, _MAX_LABEL) for label in picture.rows]
+            figures.append(Figure(picture.domain, found, labels))
+    return figures
+
+
+def previews(run: RunFiles) -> list[Figure]:
+    """The first, a middle and the last preview of training."""
+    found, number = run.previews, _MAX_PREVIEWS
+    if len(found) > number:
+        found = tuple(found[round(i * (len(found) - 1) / (number - 1))] for i in range(number))
+    alt = "real samples, samples generated before and after adaptation, one class per row"
+    return [
+        Figure(title, [image])
+        for step, path in found
+        for title in [f"Outer step {step:,}"]
+        if (image := embed(path, _PREVIEW_BYTES // number, name="", alt=f"{title}: {alt}"))
+    ]
+
+
+def embed(path: Path, max_bytes: int, *, name: str, alt: str) -> Embedded | None:
+    """The picture in a file, of at most `max_bytes`; None if it cannot be read.
+
+    A file that is too large gets fewer pixels - the run draws each several times - and colours.
+    """
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        png = path.read_bytes()
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
             if image.width * image.height > _MAX_PIXELS:
                 return None
-            pixels = np.asarray(image.convert("RGB"))
+            image.load()
+            width, height = image.size
+            small = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    for scale in (4, 3, 2):
-        if _is_repeated(pixels, scale):
-            pixels = pixels[::scale, ::scale]
-            break
-    if np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
-        pixels[..., 0], pixels[..., 2]
-    ):
-        pixels = pixels[..., 0]
-    return np.ascontiguousarray(pixels)
-
-
-def split_groups(sheet: Sheet) -> list[Sheet]:
-    """The groups of columns of a sheet; the whole sheet alone where it has no groups."""
-    is_line = (np.atleast_3d(sheet) == _GRID_GREY).all((0, 2))
-    groups: list[Sheet] = []
-    start = end = 0
-    while end < len(is_line):
-        stop = end
-        while stop < len(is_line) and is_line[stop]:
-            stop += 1
-        if stop - end >= _GROUP_GAP:
-            groups.append(sheet[:, start:end])
-            start = stop
-        end = max(stop, end + 1)
-    groups.append(sheet[:, start:])
-    return [_trim(group) for group in groups if group.shape[1]] or [sheet]
-
-
-def _trim(sheet: Sheet) -> Sheet:
-    """Without the line below the last row and the one after the last column."""
-    is_line = np.atleast_3d(sheet) == _GRID_GREY
-    height, width = sheet.shape[:2]
-    bottom = height - 1 if height > 1 and is_line[-1].all() else height
-    right = width - 1 if width > 1 and is_line[:, -1].all() else width
-    return sheet[:bottom, :right]
-
-
-def embed(sheets: Sequence[Sheet], *, max_bytes: int) -> list[Embedded]:
-    """Pictures that together take at most `max_bytes`.
-
-    What is too large without loss gets fewer colours, then fewer pixels.
-    """
-    share = max_bytes // max(1, len(sheets))
-    return [_embed(sheet, share) for sheet in sheets]
-
-
-def _embed(sheet: Sheet, max_bytes: int) -> Embedded:
-    image = Image.fromarray(sheet)
-    png = _encode(image)
-    if len(png) > max_bytes:
-        png = _encode(image.quantize(_COLOURS))
-    while len(png) > max_bytes and min(image.size) > 16:
-        image = image.reduce(2)
-        png = _encode(image.quantize(_COLOURS))
-    return Embedded(png, *image.size)
+    while len(png) > max_bytes and min(small.size) > 16:
+        small = small.reduce(2)
+        png = _encode(small)
+        if len(png) > max_bytes:
+            png = _encode(small.quantize(_COLOURS, Image.Quantize.FASTOCTREE))
+    return Embedded(name, alt, png, width, height)
 
 
 def _encode(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, format="PNG", optimize=True)
     return stream.getvalue()
-
-
-def _is_repeated(pixels: NDArray[np.uint8], scale: int) -> bool:
-    height, width = pixels.shape[:2]
-    if height % scale or width % scale:
-        return False
-    small = pixels[::scale, ::scale]
-    return np.array_equal(small.repeat(scale, axis=0).repeat(scale, axis=1), pixels)

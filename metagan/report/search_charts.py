@@ -1,321 +1,212 @@
 """Charts of a search: what trials reached, how they got there, and what they cost."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from metagan.report.axes import Points, Scale, path_data, thin
-from metagan.report.front import front_of
-from metagan.report.html import Child, Html, el, shorten
-from metagan.report.plots import (
-    HEIGHT,
-    TOP,
+import numpy as np
+from matplotlib.axes import Axes
+
+from metagan.report.drawing import (
+    INK,
     Axis,
+    Chart,
+    Mark,
+    axis_of,
     frame,
-    legend,
-    step_axis,
-    told,
-    value_axis,
-    written_ticks,
-    y_labels,
+    line,
+    row_frame,
+    styled,
+    svg,
+    whole_axis,
 )
-from metagan.report.search_load import SearchFiles, SearchTrial
+from metagan.report.importance import Importance
+from metagan.report.search_load import Search
 from metagan.report.search_words import Measure, measure_of, outcome_of
-from metagan.report.values import duration, plural
+from metagan.report.values import duration, fixed, plural, shorten
+from metagan.runs.search_document import Trial
 
-_MAX_ID = 24
-_CUT = "; a few extreme values are drawn at the edge"
-
-
-def best_so_far(search: SearchFiles) -> list[tuple[int, float]]:
-    """(order of a trial, best value of those up to it), of trials that got as far as the best.
-
-    Trials that were stopped earlier do not count: their values are of another step.
-    """
-    if search.best_trial is None:
-        return []
-    found: list[tuple[int, float]] = []
-    for trial in sorted(comparable(search), key=lambda trial: trial.order):
-        assert trial.value is not None
-        if not found or search.sign * (trial.value - found[-1][1]) > 0:
-            found.append((trial.order, trial.value))
-    return found
+_SIGNS = {
+    "full": "trained to the end",
+    "ring": "stopped early",
+    "cross": "failed or not measured",
+    "best": "best",
+}
 
 
-def comparable(search: SearchFiles) -> list[SearchTrial]:
-    """Trials that got as far as the best one, from best to worst."""
-    best = search.best_trial
-    return [
-        trial
-        for trial in search.measured
-        if best is not None and trial.step == best.step and trial.status == best.status
-    ]
-
-
-def pareto_front(search: SearchFiles) -> list[SearchTrial]:
-    """Trials that no other one beats in the objective and in time at once, quickest first."""
-    timed = [trial for trial in search.measured if trial.seconds is not None]
-    values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
-    return [timed[place] for place in front_of(values, costs, sign=search.sign)]
-
-
-def history_chart(search: SearchFiles) -> Html:
+@styled
+def history_chart(search: Search) -> Chart | None:
     """The objective of each trial by its order, with the best so far."""
-    measure = measure_of(search.objective)
-    trials = sorted(search.trials, key=lambda trial: trial.order)
-    values = [measure.factor * trial.value for trial in trials if trial.value is not None]
+    measure, outcome = measure_of(search.objective), outcome_of(search)
+    values = [measure.factor * trial.value for trial in search.measured if trial.value is not None]
     if not values:
-        return Html("")
-    outcome = outcome_of(search)
-    means = [
-        (measure.factor * mean, name, sign)
-        for mean, name, sign in (
-            (outcome.given, "given settings, mean of fresh seeds", "s2"),
-            (outcome.best, "best settings, mean of fresh seeds", "s1"),
+        return None
+    means = {
+        (f"{name} settings, mean of fresh seeds", colour): measure.factor * mean
+        for name, colour, mean in (
+            ("given", "base", outcome.given),
+            ("best", "second", outcome.best),
         )
         if mean is not None
-    ]
-    last = max(trial.order for trial in trials)
-    y = value_axis(measure.short, [*values, *(mean for mean, _, _ in means)])
-    x = step_axis("trial, in order of start", 0.5, last + 0.5)
-    steps = [(order, measure.factor * value) for order, value in best_so_far(search)]
-    levels = [
-        el("line", class_=f"level {sign}", x1="0", x2="100%", y1=y.down(mean), y2=y.down(mean))
-        for mean, _, sign in means
-    ]
-    title = "Objective by trial"
+    }
+    last = max(trial.order for trial in search.trials)
+    y = axis_of([*values, *means.values()])
+    axes = frame(whole_axis(0.5, last + 0.5), y, "trial, in order of start")
+    for (_, colour), mean in means.items():
+        axes.axhline(mean, color=INK[colour], linestyle=(0, (5, 3)), linewidth=1.4)
+    best = search.best_so_far
+    _stairs(axes, [(order, measure.factor * value) for order, value in best], last + 0.5)
+    marks = []
+    # The best is drawn last and lies on top.
+    for trial in reversed(search.trials):
+        sign = _sign(search, trial)
+        height = y.low if sign == "cross" else y.inside(measure.factor * (trial.value or 0.0))
+        radius = 5 if sign == "best" else _radius(len(search.trials))
+        marks.append(Mark(trial.order, height, sign, _about(trial, measure), radius))
+    present = {mark.sign for mark in marks}
     description = (
-        f"{measure.short} of {plural(len(trials), 'trial')} in order of start. Best so far: "
-        + "; ".join(f"trial {order}, {measure.text(value)}" for order, value in best_so_far(search))
-        + "."
+        f"Objective by trial. {measure.short} of {plural(len(marks), 'trial')} in order of start. "
+        f"Best so far: {'; '.join(f'trial {n}, {measure.text(value)}' for n, value in best)}."
     )
-    found = {trial.status for trial in trials}
-    entries: list[tuple[Child, str]] = [
-        ("best so far", "k0"),
-        ("trained to the end", "sign full"),
-        *([("stopped early", "sign ring")] if "stopped" in found else []),
-        *([("failed or not measured", "sign cross")] if _has_crosses(trials) else []),
-        ("best", "sign best"),
-        *((name, f"dash {sign}") for _, name, sign in means),
+    legend = [
+        ("best so far", "accent"),
+        *((text, sign) for sign, text in _SIGNS.items() if sign in present),
+        *((name, f"dashed {colour}") for name, colour in means),
     ]
-    return _figure(
-        "history",
-        title,
-        [f", {measure.short}", _log(y), _CUT if y.is_cut else ""],
-        description,
-        x,
-        y,
-        el("path", class_="front s0", d=_stairs(steps, x, y, until=last + 0.5)),
-        below=levels,
-        above=[_sign(search, t, x.across(t.order), y, len(trials)) for t in _best_last(trials)],
-        entries=entries,
-    )
+    caption = _caption(measure, y)
+    return Chart("Objective by trial", caption, svg(axes, description, marks), legend)
 
 
-def curves_chart(search: SearchFiles) -> Html:
+@styled
+def curves_chart(search: Search) -> Chart | None:
     """The objective of every trial by outer step."""
-    measure = measure_of(search.objective)
-    curves = [
-        (trial, points)
-        for trial in reversed(search.trials)
-        if (points := _points(trial, measure.factor))
-    ]
-    values = [y for _, points in curves for _, y in points if y is not None]
-    if not values:
-        return Html("")
-    y = value_axis(measure.short, values)
-    x = step_axis("outer step", 0, max(point for _, points in curves for point, _ in points))
-    best = search.best_trial
-    paths, ends = [], []
+    measure, best = measure_of(search.objective), search.best_trial
+    # The best is drawn last and lies on top.
+    curves = [(t, points) for t in reversed(search.trials) if (points := _points(t, search))]
+    if not curves:
+        return None
+    y = axis_of([value for _, points in curves for _, value in points])
+    x = whole_axis(0, max(step for _, points in curves for step, _ in points))
+    axes = frame(x, y, "outer step")
+    marks = []
     for trial, points in curves:
-        is_best = trial is best
-        sign = "curve best" if is_best else "curve"
-        paths.append(el("path", class_=sign, d=path_data(thin(points), x.scale, y.scale)))
-        step, value = points[-1]
-        assert value is not None
-        end = el(
-            "circle",
-            class_="best" if is_best else "ring" if trial.status != "done" else "full",
-            cx=x.across(step),
-            cy=y.down(value),
-            r="4" if is_best else "2.5",
-        )
-        ends.append(_named(_about(trial, measure), end))
+        steps, values = np.array(points).T
+        if trial is best:
+            line(axes, steps, values, "second", 2.2)
+        else:
+            line(axes, steps, values, "base", 1, alpha=0.5)
+        sign = "best" if trial is best else "full" if trial.status == "done" else "ring"
+        radius = 4 if trial is best else 2.5
+        marks.append(Mark(steps[-1], y.inside(values[-1]), sign, _about(trial, measure), radius))
+    description = f"Objective by outer step. {measure.short}, one line for each trial."
     others = {trial.status for trial, _ in curves if trial is not best}
-    description = f"{measure.short} by outer step, one line for each trial. " + (
-        f"The best, {_told_id(best)}: "
-        + "; ".join(f"step {p.step}, {measure.text(p.value)}" for p in best.curve)
-        if best is not None
-        else ""
-    )
-    return _figure(
-        "curves",
-        "Objective by outer step",
-        [f", {measure.short}", _log(y), _CUT if y.is_cut else ""],
-        description,
-        x,
-        y,
-        paths,
-        above=ends,
-        entries=[
-            (f"the best, trial {_told_id(best)}" if best is not None else "the best", "k1"),
-            *([("other trials", "k2 thin")] if others else []),
-            *([("trained to the end", "sign full")] if "done" in others else []),
-            *([("stopped early or failed", "sign ring")] if others - {"done"} else []),
-        ],
-    )
+    legend = [
+        ("other trials", "base") if others else None,
+        (_SIGNS["full"], "full") if "done" in others else None,
+        ("stopped early or failed", "ring") if others - {"done"} else None,
+    ]
+    if best is not None:
+        shown = "; ".join(f"step {step:.0f}, {fixed(v, 4)}" for step, v in _points(best, search))
+        description += f" The best, {_id(best)}: {shown}"
+        legend.insert(0, (f"the best, trial {_id(best)}", "second"))
+    picture = svg(axes, description, marks)
+    caption = _caption(measure, y)
+    return Chart("Objective by outer step", caption, picture, [sign for sign in legend if sign])
 
 
-def pareto_chart(search: SearchFiles) -> Html:
-    """The objective against a trial's seconds, with the front."""
+@styled
+def pareto_chart(search: Search) -> Chart | None:
+    """The objective against a trial's time, with the front."""
     measure = measure_of(search.objective)
-    timed = [t for t in search.measured if t.seconds is not None]
+    timed = [trial for trial in search.measured if trial.seconds is not None]
     if not timed:
-        return Html("")
-
-    def cost(trial: SearchTrial) -> float:
-        return trial.seconds or 0.0
-
-    unit, seconds = _unit([cost(t) for t in timed])
-    y = value_axis(measure.short, [measure.factor * (t.value or 0.0) for t in timed])
-    x = _time_axis(f"{unit} of one trial", [cost(t) / seconds for t in timed])
-    front = pareto_front(search)
-    stairs = [(cost(t) / seconds, measure.factor * (t.value or 0.0)) for t in front]
-    on_front = {t.id for t in front}
-    dots = []
-    for trial in sorted(timed, key=lambda t: (t.id in on_front, -t.rank)):
-        place = x.across(cost(trial) / seconds)
-        height = y.down(measure.factor * (trial.value or 0.0))
-        sign = "best" if trial is search.best_trial else "full" if trial.id in on_front else "ring"
-        dot = el("circle", class_=sign, cx=place, cy=height, r=_radius(len(timed)))
-        dots.append(_named(_about(trial, measure), dot))
-    description = "On the front, cheapest first: " + "; ".join(
-        f"trial {_told_id(t)}, {duration(cost(t))}, {measure.text(t.value)}" for t in front
+        return None
+    most = max(trial.seconds or 0.0 for trial in timed)
+    unit, length = next(
+        (unit for unit in (("hours", 3600.0), ("minutes", 60.0)) if most >= 2 * unit[1]),
+        ("seconds", 1.0),
     )
-    return _figure(
-        "pareto",
-        "Objective against time",
-        [f", {measure.short}", _log(y), _CUT if y.is_cut else ""],
-        description,
-        x,
-        y,
-        el("path", class_="front s0", d=_stairs(stairs, x, y, until=x.scale.high)),
-        above=dots,
-        entries=[
-            ("no other trial is both better and cheaper", "sign full"),
-            ("another one is", "sign ring"),
-            ("best", "sign best"),
-        ],
+    at = {t.id: ((t.seconds or 0.0) / length, measure.factor * (t.value or 0.0)) for t in timed}
+    x, y = (axis_of([place[i] for place in at.values()]) for i in (0, 1))
+    axes = frame(x, y, f"{unit} of one trial{', logarithmic' * x.is_log}")
+    front = {trial.id: trial for trial in search.front}
+    _stairs(axes, [at[name] for name in front], x.high)
+    marks = [
+        Mark(
+            x.inside(at[trial.id][0]),
+            y.inside(at[trial.id][1]),
+            "best" if trial is search.best_trial else "full" if trial.id in front else "ring",
+            f"{_about(trial, measure)}, {duration(trial.seconds)}",
+            _radius(len(timed)),
+        )
+        for trial in sorted(timed, key=lambda t: (t.id in front, -t.rank))
+    ]
+    description = "Objective against time. On the front, cheapest first: " + "; ".join(
+        f"trial {_id(t)}, {duration(t.seconds)}, {measure.text(t.value)}" for t in front.values()
     )
+    legend = [
+        ("no other trial is both better and cheaper", "full"),
+        ("another one is", "ring"),
+        ("best", "best"),
+    ]
+    caption = _caption(measure, y)
+    return Chart("Objective against time", caption, svg(axes, description, marks), legend)
 
 
-def _figure(
-    name: str,
-    title: str,
-    caption: Sequence[Child],
-    description: str,
-    x: Axis,
-    y: Axis,
-    paths: Child,
-    *,
-    below: Child = None,
-    above: Child = None,
-    entries: Sequence[tuple[Child, str]],
-) -> Html:
-    words, attributes = told(name, title, description)
-    return el(
-        "figure",
-        el("figcaption", el("b", title), caption),
-        el(
-            "div",
-            y_labels(y),
-            frame(x, y, paths, below=below, above=above, told=words, attributes=attributes),
-            class_="plot",
-        ),
-        legend(entries),
-        class_="chart search",
-    )
+@styled
+def strength_chart(found: Sequence[Importance]) -> Chart:
+    """A row for each setting: its strength as a dot, the reach of chance as a bar."""
+    axes = row_frame([(shorten(i.key, 20), False) for i in found], Axis(0.0, 1.0))
+    marks = []
+    for row, importance in enumerate(found):
+        by_chance, strength = importance.by_chance or 0.0, importance.strength or 0.0
+        axes.barh(row, by_chance, height=0.5, color=INK["rule"], clip_on=False)
+        told = f"{importance.key}: {fixed(strength, 2)}; by chance up to {fixed(by_chance, 2)}"
+        marks.append(Mark(strength, row, "best" if strength > by_chance else "full", told, 5))
+    title = "Strength of association with the ranking"
+    description = f"{title}. {'; '.join(mark.text for mark in marks)}"
+    more = ", 0 to 1; a dot beyond its grey bar is stronger than 95\u00a0% of the shuffles"
+    return Chart(title, more, svg(axes, description, marks))
 
 
-def _sign(search: SearchFiles, trial: SearchTrial, across: str, y: Axis, number: int) -> Html:
-    """A trial's mark in the history."""
-    measure = measure_of(search.objective)
-    if trial.value is None or trial.status == "failed":
-        bottom = TOP + HEIGHT - 3
-        mark = el("text", "\u00d7", class_="cross", x=across, y=bottom, text_anchor="middle")
-        return _named(_about(trial, measure), mark)
-    is_best = trial is search.best_trial
-    sign = "best" if is_best else "full" if trial.status == "done" else "ring"
-    height = y.down(measure.factor * trial.value)
-    radius = "5" if is_best else _radius(number)
-    dot = el("circle", class_=sign, cx=across, cy=height, r=radius)
-    return _named(_about(trial, measure), dot)
-
-
-def _stairs(points: Iterable[tuple[float, float]], x: Axis, y: Axis, *, until: float) -> str:
+def _stairs(axes: Axes, points: Sequence[tuple[float, float]], until: float) -> None:
     """A line that keeps each value up to the next point."""
-    words: list[str] = []
-    for place, value in points:
-        across, down = 1000 * x.scale.share(place), 1000 * (1 - y.scale.share(value))
-        down = min(1000.0, max(0.0, down))
-        words.append(f"H{across:.1f}V{down:.1f}" if words else f"M{across:.1f} {down:.1f}")
-    if words:
-        words.append(f"H{1000 * x.scale.share(until):.1f}")
-    return "".join(words)
+    x, y = np.array(points).repeat(2, axis=0).T
+    line(axes, [*x[1:], until], y, "accent", 1.9)
 
 
-def _points(trial: SearchTrial, factor: float) -> Points:
-    points = [(float(p.step), factor * p.value) for p in trial.curve if p.value is not None]
+def _points(trial: Trial, search: Search) -> list[tuple[float, float]]:
+    factor = measure_of(search.objective).factor
+    points = [
+        (float(at.step), factor * value)
+        for at in trial.curve
+        if (value := at.metrics.get(search.objective)) is not None
+    ]
     if not points and trial.value is not None:
         points = [(float(trial.step), factor * trial.value)]
     return points
 
 
-def _unit(seconds: Sequence[float]) -> tuple[str, float]:
-    """In what trials' times are told: its name, and its seconds."""
-    units = (("hours", 3600.0), ("minutes", 60.0))
-    return next((unit for unit in units if max(seconds) >= 2 * unit[1]), ("seconds", 1.0))
+def _sign(search: Search, trial: Trial) -> str:
+    if trial.value is None or trial.status == "failed":
+        return "cross"
+    return "best" if trial is search.best_trial else "full" if trial.status == "done" else "ring"
 
 
-def _time_axis(name: str, values: Sequence[float]) -> Axis:
-    low, high = min(values), max(values)
-    if low > 0 and high > 50 * low:
-        # At least one power of ten, or it could not be read.
-        scale = Scale(min(low / 1.15, 10.0 ** math.floor(math.log10(high))), 1.15 * high, log=True)
-        name += ", logarithmic"
-    else:
-        room = 0.05 * (high - low) or 0.1 * high or 1.0
-        scale = Scale(low - room, high + room)
-    return Axis(name, scale, written_ticks(scale))
-
-
-def _about(trial: SearchTrial, measure: Measure) -> str:
-    """What a pointer that rests on a trial is told."""
-    value = measure.text(trial.value)
+def _about(trial: Trial, measure: Measure) -> str:
+    """The text for a pointer that rests on a trial."""
     ends = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
     end = ends.get(trial.status, shorten(trial.status, 20))
-    return f"trial {_told_id(trial)}, rank {trial.rank}: {value}, step {trial.step}, {end}"
+    value = measure.text(trial.value)
+    return f"trial {_id(trial)}, rank {trial.rank}: {value}, step {trial.step}, {end}"
 
 
-def _told_id(trial: SearchTrial) -> str:
-    return shorten(trial.id, _MAX_ID)
+def _id(trial: Trial) -> str:
+    return shorten(trial.id, 24)
 
 
-def _named(text: str, shape: Html) -> Html:
-    return el("g", el("title", text), shape)
+def _radius(number: int) -> float:
+    return 4.0 if number <= 40 else 3.0 if number <= 100 else 2.2
 
 
-def _radius(number: int) -> str:
-    return "4" if number <= 40 else "3" if number <= 100 else "2.2"
-
-
-def _best_last(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
-    # What is drawn last lies on top.
-    return sorted(trials, key=lambda trial: -trial.rank)
-
-
-def _has_crosses(trials: Sequence[SearchTrial]) -> bool:
-    return any(trial.value is None or trial.status == "failed" for trial in trials)
-
-
-def _log(axis: Axis) -> str:
-    return ", logarithmic axis" if axis.scale.log else ""
+def _caption(measure: Measure, y: Axis) -> str:
+    cut = "; a few extreme values are drawn at the edge" * y.is_cut
+    return f", {measure.short}{y.words}{cut}"

@@ -1,180 +1,54 @@
-"""What the folder of a search holds for its page, read from `search.json` alone."""
+"""The folder of a search for its page, read from `search.json` alone."""
 
 import json
-import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metagan.config.yaml import format_value
-from metagan.files import is_there
+from metagan.metrics.front import front_of
 from metagan.report.load import flat
-from metagan.report.values import finite, pick, records
+from metagan.report.values import finite, whole
 from metagan.runs.places import what_it_is
 from metagan.runs.run_folder import RunError
+from metagan.runs.search_document import (
+    SCHEMA_VERSION,
+    SEARCH_FILE,
+    SearchDocument,
+    SearchedKey,
+    Trial,
+)
 
-SEARCH = "search.json"
 MAX_KEY = 40  # Letters of a setting's key that are shown.
-#: Of `search.json`; raised by one when a reader of older files would misread a newer one.
-SCHEMA_VERSION = 1
-# Beyond these a number is a fault, and no axis could show it with others.
-_LARGEST = 1e30
-_RANGES = ("uniform", "loguniform", "randint", "lograndint")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A trial at one of its measurements.
+class Pair(NamedTuple):
+    """The objective of the best, the given and the best trial's changing settings with one seed.
 
-    Attributes:
-        step: Outer steps done.
-        value: Of the objective.
-        seconds: Since the trial's start; None where that was not written down.
-    """
-
-    step: int
-    value: float | None
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Changed:
-    """Settings that apply from an outer step on.
-
-    Attributes:
-        step: Outer steps done before.
-        trial: Of a lineage, who trained with them; of a change, whose weights were taken.
-        sample: The settings, by dotted key.
-    """
-
-    step: int
-    trial: str
-    sample: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class SearchTrial:
-    """One trial.
-
-    Attributes:
-        id: Names its run folder.
-        rank: From 1, the best.
-        order: From 1, in order of start.
-        status: "done", "stopped" or "failed".
-        step: Outer steps at its last measurement.
-        value: Of the objective, there; None if it was never measured.
-        metrics: All that was measured there, by name.
-        sample: The settings that applied, by dotted key.
-        seconds: Up to its last measurement.
-        error: Why it failed.
-        curve: Its measurements, in order of steps.
-        lineage: What its last weights were trained with, from the beginning; empty where settings
-            do not change on the way.
-        changes: Where it went on from another trial's weights.
-        retries: Why it was started again, once for each time.
-    """
-
-    id: str
-    rank: int
-    order: int
-    status: str
-    step: int
-    value: float | None
-    metrics: Mapping[str, float | None]
-    sample: Mapping[str, Any]
-    seconds: float | None
-    error: str
-    curve: tuple[Measured, ...]
-    lineage: tuple[Changed, ...] = ()
-    changes: tuple[Changed, ...] = ()
-    retries: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SearchedKey:
-    """One searched setting.
-
-    Attributes:
-        key: Its dotted key.
-        kind: "uniform", "choice" ...; empty where the space was not written down.
-        values: [low, high], or what to choose from.
-        when: Settings and the values of theirs for which it applies.
-        given: Its value before the search.
-    """
-
-    key: str
-    kind: str
-    values: tuple[Any, ...]
-    when: Mapping[str, tuple[Any, ...]]
-    given: Any
-
-    @property
-    def is_log(self) -> bool:
-        """Whether it is drawn evenly over orders of magnitude."""
-        return self.kind.startswith("log")
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """Of a range that makes an axis; None for values to choose from."""
-        if self.kind not in _RANGES or len(self.values) != 2:
-            return None
-        low, high = map(finite, self.values)
-        if low is None or high is None or not low < high or (self.is_log and low <= 0):
-            return None
-        return low, high
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The best and the given settings, trained with the same fresh seed.
-
-    Attributes:
-        seed: None where it was not written down.
-        best: Objective of the best settings; None if that training failed.
-        given: Of the given ones.
-        schedule: Of the settings that the best trial had one after the other; None where they did
-            not change, too.
+    None where a training failed, where settings did not change, and for a seed that was not
+    written down.
     """
 
     seed: int | None
     best: float | None
     given: float | None
-    schedule: float | None = None
+    schedule: float | None
+
+    @property
+    def change(self) -> float | None:
+        """Best less given."""
+        return None if self.best is None or self.given is None else self.best - self.given
 
 
-@dataclass(frozen=True)
-class SearchFiles:
-    """A search, read.
+class Search(SearchDocument):
+    """A search, read: what its `search.json` holds, and what follows from that.
 
-    Attributes:
-        path: Its folder, as it was given.
-        objective: What trials are judged by.
-        is_larger_better: Its direction.
-        trials: From best to worst.
-        keys: What was searched.
-        best: The best settings found, by searched key.
-        pairs: The comparison by fresh seeds; empty until it was made.
-        settings: Of the search, such as scheduler and searcher.
-        given: Every setting of a run before the search, by dotted key.
-        seconds: By stage, of the process that finished it.
-        resumed: Whether other processes worked on it before.
-        schema_version: 0 for a file from before there were versions.
+    Trials have their ranks, `given` has dotted keys, and the space is there even of a file that
+    does not say it: as far as trials show it.
     """
 
     path: Path
-    objective: str
-    is_larger_better: bool
-    trials: tuple[SearchTrial, ...]
-    keys: tuple[SearchedKey, ...]
-    best: Mapping[str, Any]
-    pairs: tuple[Pair, ...]
-    settings: Mapping[str, Any]
-    given: Mapping[str, Any]
-    seconds: Mapping[str, Any]
-    resumed: bool
-    schema_version: int
 
     @property
     def name(self) -> str:
@@ -182,187 +56,148 @@ class SearchFiles:
         return self.path.resolve().name or str(self.path)
 
     @property
-    def measured(self) -> list[SearchTrial]:
+    def sign(self) -> int:
+        """1 where a larger objective is better, else -1."""
+        usual = "min" if self.objective == "kid" else "max"
+        return -1 if (self.direction or usual) == "min" else 1
+
+    @property
+    def better(self) -> str:
+        """The same in a word."""
+        return "larger" if self.sign > 0 else "smaller"
+
+    @property
+    def measured(self) -> list[Trial]:
         """Trials that have a value, from best to worst."""
         return [trial for trial in self.trials if trial.value is not None]
 
     @property
-    def best_trial(self) -> SearchTrial | None:
+    def best_trial(self) -> Trial | None:
         """The first of them."""
         return next(iter(self.measured), None)
 
     @property
-    def confirm_seeds(self) -> int | None:
-        """Fresh seeds that were asked for; None where that was not written down."""
-        asked = finite(self.settings.get("confirm_seeds"))
-        return None if asked is None else int(asked)
+    def comparable(self) -> list[Trial]:
+        """Trials that got as far as the best one, from best to worst."""
+        best = self.best_trial
+        return [
+            trial
+            for trial in self.measured
+            if best is not None and (trial.step, trial.status) == (best.step, best.status)
+        ]
 
     @property
-    def sign(self) -> int:
-        """What makes a larger objective better."""
-        return 1 if self.is_larger_better else -1
+    def best_so_far(self) -> list[tuple[int, float]]:
+        """(order of a trial, best value of those up to it), of trials that compare with the best.
+
+        Trials that were stopped earlier do not count: their values are of another step.
+        """
+        found: list[tuple[int, float]] = []
+        for trial in sorted(self.comparable, key=lambda trial: trial.order):
+            value = trial.value or 0.0
+            if not found or self.sign * (value - found[-1][1]) > 0:
+                found.append((trial.order, value))
+        return found
+
+    @property
+    def front(self) -> list[Trial]:
+        """Trials that no other one beats in the objective and in time at once, cheapest first."""
+        timed = [trial for trial in self.measured if trial.seconds is not None]
+        values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
+        return [timed[place] for place in front_of(values, costs, sign=self.sign)]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The comparison by fresh seeds; empty until it was made."""
+        found = self.confirmation
+        best, given = found.get("best", ()), found.get("given", ())
+        number = min(len(best), len(given))
+        seeds = [whole(seed) for seed in self.fresh_seeds]
+        columns: tuple[Sequence[Any], ...] = (seeds, best, given, found.get("schedule", ()))
+        return [
+            Pair(*(column[i] if i < len(column) else None for column in columns))
+            for i in range(number)
+        ]
+
+    @property
+    def confirm_seeds(self) -> int | None:
+        """Fresh seeds that were asked for; None where that was not written down."""
+        return whole(self.settings.get("confirm_seeds"))
 
     def given_at(self, key: str) -> Any:
         """The value of a setting before the search; None where it was not written down."""
-        return next((k.given for k in self.keys if k.key == key), self.given.get(key))
+        return next((k.given for k in self.space if k.key == key), self.given.get(key))
 
 
-def load_search(path: Path) -> SearchFiles:
+def load_search(path: Path) -> Search:
     """Read the folder of a search.
 
     Raises:
         RunError: If there is no search in the folder, its `search.json` is damaged, or a newer
             version wrote it.
     """
-    data = _read(path)
-    objective = data["objective"]
+    document = _read(path)
     trials = tuple(
-        _trial(record, objective, rank) for rank, record in enumerate(records(data["trials"]), 1)
+        trial.model_copy(
+            update={
+                "id": trial.id or str(rank),
+                "order": trial.order or rank,
+                "curve": tuple(sorted(trial.curve, key=lambda measured: measured.step)),
+                "rank": rank,
+                "value": trial.metrics.get(document.objective),
+            }
+        )
+        for rank, trial in enumerate(document.trials, 1)
     )
-    version = finite(data.get("schema_version")) or 0
-    best = _mapping(data.get("best"))
-    return SearchFiles(
-        path=path,
-        objective=objective,
-        is_larger_better=data.get("direction", "min" if objective == "kid" else "max") != "min",
-        trials=trials,
-        keys=_keys(data, trials, best),
-        best=best,
-        pairs=_pairs(data),
-        settings=_mapping(data.get("settings")),
-        given=flat(_mapping(data.get("given"))),
-        seconds=_mapping(data.get("seconds")),
-        resumed=data.get("resumed") is True,
-        schema_version=int(version),
-    )
+    names = sorted({*document.best, *(key for trial in trials for key in trial.sample)})
+    seen = [_seen(name, [t.sample[name] for t in trials if name in t.sample]) for name in names]
+    more = {"trials": trials, "space": document.space or seen, "given": flat(document.given)}
+    return Search.model_validate({**dict(document), **more, "path": path})
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    file = path / SEARCH
+def _read(path: Path) -> SearchDocument:
+    file = path / SEARCH_FILE
     quoted = shlex.quote(str(path))
     again = f"metagan tune -c FILE --out {quoted} --resume"
-    if not os.path.isfile(file):
-        if os.path.isdir(path / "tune"):
-            raise RunError(f"{path}: the search here has no {SEARCH} yet; go on with it by {again}")
+    if not file.is_file():
+        if (path / "tune").is_dir():
+            raise RunError(
+                f"{path}: the search here has no {SEARCH_FILE} yet; go on with it by {again}"
+            )
         # A search is not to be made in a folder that is something else.
-        free = not is_there(path, f"--search {path}", RunError) or (
-            path.is_dir() and not any(path.iterdir())
-        )
+        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
         fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
-        raise RunError(f"{path}: no search here (no {SEARCH}); {fix}")
-    fix = f"write it again with {again}, which keeps finished trials"
+        raise RunError(f"{path}: no search here (no {SEARCH_FILE}); {fix}")
+    damaged, fix = f"{file} is damaged", f"write it again with {again}, which keeps finished trials"
     try:
         data = json.loads(file.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise RunError(f"{file} is damaged: it is not valid JSON{place}; {fix}") from None
-    if not isinstance(data, Mapping):
-        raise RunError(f"{file} is damaged: it does not hold an object; {fix}")
+        raise RunError(f"{damaged}: it is not valid JSON{place}; {fix}") from None
+    if not isinstance(data, dict):
+        raise RunError(f"{damaged}: it does not hold an object; {fix}")
     for name, kind, words in (("objective", str, "a name"), ("trials", list, "a list")):
         if not isinstance(data.get(name), kind):
-            raise RunError(f"{file} is damaged: {name} is not {words}; {fix}")
-    if len(records(data["trials"])) != len(data["trials"]):
-        raise RunError(f"{file} is damaged: trials has an entry that is not an object; {fix}")
+            raise RunError(f"{damaged}: {name} is not {words}; {fix}")
+    if not all(isinstance(trial, dict) for trial in data["trials"]):
+        raise RunError(f"{damaged}: trials has an entry that is not an object; {fix}")
     version = data.get("schema_version", 0)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise RunError(
             f"{file} has schema_version {version!r}, but this metagan reads up to "
             f"{SCHEMA_VERSION}; install the version that wrote it, or a newer one"
         )
-    return data
-
-
-def _trial(record: Mapping[str, Any], objective: str, rank: int) -> SearchTrial:
-    metrics = {str(name): _number(value) for name, value in _mapping(record.get("metrics")).items()}
-    curve = [
-        Measured(
-            int(finite(entry.get("step")) or 0),
-            _number(pick(entry, "metrics", objective)),
-            _number(entry.get("seconds")),
-        )
-        for entry in records(record.get("curve"))
-    ]
-    return SearchTrial(
-        id=str(record.get("id", rank)),
-        rank=rank,
-        order=int(finite(record.get("order")) or rank),
-        status=str(record.get("status", "")),
-        step=int(finite(record.get("step")) or 0),
-        value=metrics.get(objective),
-        metrics=metrics,
-        sample=_mapping(record.get("sample")),
-        seconds=_number(record.get("seconds")),
-        error=str(record.get("error") or ""),
-        curve=tuple(sorted(curve, key=lambda point: point.step)),
-        lineage=_changed(record.get("lineage"), "trial"),
-        changes=_changed(record.get("changes"), "donor"),
-        retries=tuple(str(entry.get("reason", "")) for entry in records(record.get("retries"))),
-    )
-
-
-def _changed(entries: object, who: str) -> tuple[Changed, ...]:
-    return tuple(
-        Changed(
-            int(finite(entry.get("step")) or 0),
-            str(entry.get(who, "")),
-            _mapping(entry.get("sample")),
-        )
-        for entry in records(entries)
-    )
-
-
-def _keys(
-    data: Mapping[str, Any], trials: tuple[SearchTrial, ...], best: Mapping[str, Any]
-) -> tuple[SearchedKey, ...]:
-    """As they were written down; of an older file what the samples show."""
-    if written := records(data.get("space")):
-        return tuple(
-            SearchedKey(
-                str(entry.get("key")),
-                str(entry.get("kind")),
-                tuple(_list(entry.get("values"))),
-                {key: tuple(_list(v)) for key, v in _mapping(entry.get("when")).items()},
-                entry.get("given"),
-            )
-            for entry in written
-        )
-    names = sorted({*best, *(key for trial in trials for key in trial.sample)})
-    return tuple(
-        _seen(name, [t.sample[name] for t in trials if name in t.sample]) for name in names
-    )
+    # JSON can name halves of surrogate pairs, which are no text.
+    text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
+    return SearchDocument.model_validate(json.loads(text))
 
 
 def _seen(name: str, values: list[Any]) -> SearchedKey:
+    """What trials show of a setting whose space was not written down."""
     numbers = [number for value in values if (number := finite(value)) is not None]
     if len(numbers) == len(values) and numbers and min(numbers) < max(numbers):
         low, high = min(numbers), max(numbers)
         kind = "loguniform" if low > 0 and high > 20 * low else "uniform"
-        return SearchedKey(name, kind, (low, high), {}, None)
+        return SearchedKey(key=name, kind=kind, values=(low, high))
     distinct = {format_value(value): value for value in values}
-    return SearchedKey(name, "choice", tuple(distinct.values()), {}, None)
-
-
-def _pairs(data: Mapping[str, Any]) -> tuple[Pair, ...]:
-    best, given = (_list(pick(data, "confirmation", name)) for name in ("best", "given"))
-    seeds = [finite(seed) for seed in _list(data.get("fresh_seeds"))]
-    count = min(len(best), len(given))
-    seeds += [None] * (count - len(seeds))
-    schedule = _list(pick(data, "confirmation", "schedule"))
-    schedule += [None] * (count - len(schedule))
-    return tuple(
-        Pair(None if seed is None else int(seed), _number(b), _number(g), _number(s))
-        for seed, b, g, s in zip(seeds, best, given, schedule, strict=False)
-    )
-
-
-def _number(value: object) -> float | None:
-    number = finite(value)
-    return None if number is None or abs(number) > _LARGEST else number
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return SearchedKey(key=name, kind="choice", values=tuple(distinct.values()))

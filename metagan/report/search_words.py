@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from metagan.metrics.intervals import Interval, paired_interval
-from metagan.report.search_load import SearchFiles
+from metagan.report.search_load import Search
 from metagan.report.values import LARGE, SPACE, fixed, plural, significant
 
 Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "failed"]
@@ -74,6 +74,7 @@ _MEASURES = {
     "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
     "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
     "kid": Measure("kernel distance (KID)", "KID", 1, 4),
+    "compute_s": Measure("seconds of computing", "computing, s"),
 }
 
 
@@ -105,7 +106,7 @@ class Outcome:
     difference: Interval | None = None
 
 
-def outcome_of(search: SearchFiles) -> Outcome:
+def outcome_of(search: Search) -> Outcome:
     """What the comparison by fresh seeds says."""
     if search.best_trial is None:
         return Outcome("failed")
@@ -129,7 +130,7 @@ def outcome_of(search: SearchFiles) -> Outcome:
     return Outcome(verdict, len(pairs), lost, *means, change, difference)
 
 
-def headline(search: SearchFiles) -> str:
+def headline(search: Search) -> str:
     """The result in a sentence or two."""
     outcome = outcome_of(search)
     if outcome.verdict == "failed":
@@ -145,7 +146,7 @@ def headline(search: SearchFiles) -> str:
     return f"{_claim(search, outcome)}: {_numbers(search, outcome)}."
 
 
-def advice(search: SearchFiles, *, commands: str = "below") -> str:
+def advice(search: Search, *, commands: str = "below") -> str:
     """What to do with it; `commands` says where those for more fresh seeds stand."""
     outcome = outcome_of(search)
     lost = (
@@ -166,7 +167,7 @@ def advice(search: SearchFiles, *, commands: str = "below") -> str:
     }[outcome.verdict] + lost
 
 
-def _why(search: SearchFiles) -> str:
+def _why(search: Search) -> str:
     if search.pairs:
         return "with every fresh seed one of the two trainings failed"
     if search.confirm_seeds == 0:
@@ -174,7 +175,7 @@ def _why(search: SearchFiles) -> str:
     return "they have not been trained with fresh seeds yet"
 
 
-def _claim(search: SearchFiles, outcome: Outcome) -> str:
+def _claim(search: Search, outcome: Outcome) -> str:
     if outcome.verdict == "better":
         return "The best settings found are better than those given"
     if outcome.verdict == "worse":
@@ -187,10 +188,10 @@ def _claim(search: SearchFiles, outcome: Outcome) -> str:
     return "The best settings found are not measurably better than those given"
 
 
-def _numbers(search: SearchFiles, outcome: Outcome) -> str:
+def _numbers(search: Search, outcome: Outcome) -> str:
     measure = measure_of(search.objective)
     seeds = "one fresh seed" if outcome.num_pairs == 1 else f"{outcome.num_pairs} fresh seeds"
-    smaller = "" if search.is_larger_better else "; smaller is better"
+    smaller = "" if search.sign > 0 else "; smaller is better"
     text = (
         f"trained with {seeds} each, the {measure.name} is {measure.text(outcome.best)} with the "
         f"best and {measure.text(outcome.given)} with the given settings"
@@ -210,7 +211,7 @@ def _numbers(search: SearchFiles, outcome: Outcome) -> str:
     )
 
 
-def status_line(search: SearchFiles) -> str:
+def status_line(search: Search) -> str:
     """How many trials there were, and how they ended."""
     ends = [trial.status for trial in search.trials]
     parts = [

@@ -1,239 +1,201 @@
-"""How training went: curves, where the time went, what failed."""
+"""How training went, for the page: curves, where the time went, what failed."""
 
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metagan.report.axes import Points
-from metagan.report.charts import Line, Mark, line_chart, stacked_bar
-from metagan.report.html import Child, Html, el, shorten
+from metagan.report.charts import Line, line_chart
+from metagan.report.drawing import Chart
 from metagan.report.load import RunFiles
-from metagan.report.tables import Column, Row, table
-from metagan.report.values import count, duration, finite, fixed, plural
+from metagan.report.values import count, duration, finite, fixed, plural, shorten
 
 Record = Mapping[str, Any]
 
+_FIRST_AND_LAST = ("first inner step", "last inner step")
 # Metrics with a chart of their own, several of the same kind in one; the rest follows by name.
-_CURVES = (
-    ("Generator loss", (("loss_g_first", "first"), ("loss_g_last", "last"))),
-    ("Discriminator loss", (("loss_d_first", "first"), ("loss_d_last", "last"))),
-    ("Norm of the generator's meta-gradient", (("grad_norm_generator", "norm"),)),
-    ("Norm of the discriminator's meta-gradient", (("grad_norm_discriminator", "norm"),)),
-)
-_LINE_NAMES = {"first": "first inner step", "last": "last inner step", "norm": "norm"}
-_NOT_CURVES = {
-    "step", "episodes", "planned", "wall_s", "compute_s", "transfer_s", "wait_s",
-}  # fmt: skip
+_CURVES = {
+    "Generator loss": dict(zip(("loss_g_first", "loss_g_last"), _FIRST_AND_LAST, strict=True)),
+    "Discriminator loss": dict(zip(("loss_d_first", "loss_d_last"), _FIRST_AND_LAST, strict=True)),
+    "Norm of the generator's meta-gradient": {"grad_norm_generator": "norm"},
+    "Norm of the discriminator's meta-gradient": {"grad_norm_discriminator": "norm"},
+}
+_NOT_CURVES = {"step", "episodes", "planned", "wall_s", "compute_s", "transfer_s", "wait_s"}
 _MAX_OTHER_CURVES = 8
-_MAX_MARKS = 12  # More changes of the algorithm than these are not of its doing.
+_MAX_CHANGES = 12  # More changes of the algorithm than these are not of its doing.
 _MAX_FAILURES = 40
 # Beyond these a number is a fault of the log, and no axis could show it with others.
 _LARGEST = 1e30
 
 
-def curves_section(run: RunFiles) -> list[Child]:
-    """Losses and gradient norms by outer step."""
-    if not run.steps:
-        return [el("p", "No outer step has been logged.", class_="muted")]
-    known = {key for _, lines in _CURVES for key, _ in lines}
-    others = sorted(
-        {
-            key
-            for record in run.steps
-            for key, value in record.items()
-            if key not in known | _NOT_CURVES and finite(value) is not None
-        }
-    )
-    marks = _algorithm_changes(run.steps)
-    charts = [
-        _chart(run.steps, title, [(key, _LINE_NAMES[name]) for key, name in lines], marks)
-        for title, lines in _CURVES
-    ]
-    charts += [_chart(run.steps, key, [(key, key)], marks) for key in others[:_MAX_OTHER_CURVES]]
-    started = ", then ".join(
-        dict.fromkeys(str(record["algorithm"]) for record in run.steps if record.get("algorithm"))
-    )
-    about = f" ({started})" if started else ""
-    return [
-        el(
-            "p",
-            f"Means over the episodes of an outer step{about}. Thin: every value; bold: a moving "
-            "average, which does not cross a change of algorithm, because losses before and after "
-            "it are not of the same episodes. Losses of adversarial training show stability, not "
-            "quality.",
-        ),
-        el("div", charts, class_="grid2"),
-    ]
+def algorithms(run: RunFiles) -> str:
+    """The algorithms in the log, in order."""
+    names = (str(record["algorithm"]) for record in run.steps if record.get("algorithm"))
+    return ", then ".join(dict.fromkeys(names))
 
 
-def _chart(
-    steps: Sequence[Record],
-    title: str,
-    keys: Sequence[tuple[str, str]],
-    marks: Sequence[Mark],
-) -> Html:
+def curves(run: RunFiles) -> list[Chart | None]:
+    """Losses, gradient norms and whatever else was logged, by outer step."""
+    known = _NOT_CURVES.union(*_CURVES.values())
+    others = {
+        key
+        for record in run.steps
+        for key, value in record.items()
+        if key not in known and finite(value) is not None
+    }
+    shown = {**_CURVES, **{key: {key: key} for key in sorted(others)[:_MAX_OTHER_CURVES]}}
+    return [_chart(run.steps, title, keys) for title, keys in shown.items()]
+
+
+def wall_chart(run: RunFiles) -> Chart | None:
+    """Wall clock by outer step."""
+    title = "Wall clock of an outer step, seconds"
+    return _chart(run.steps, title, {"wall_s": "seconds"})
+
+
+def _chart(steps: Sequence[Record], title: str, keys: Mapping[str, str]) -> Chart | None:
+    colours = ("second", "accent") if len(keys) == 2 else ("accent",)
     lines = [
         Line(name, _points(steps, key), colour)
-        for (key, name), colour in zip(keys, (1, 0) if len(keys) == 2 else (0,), strict=True)
+        for (key, name), colour in zip(keys.items(), colours, strict=True)
         if any(finite(record.get(key)) is not None for record in steps)
     ]
-    return line_chart(title, lines, x_name="outer step", marks=marks)
+    return line_chart(title, lines, x_name="outer step", changes=_changes(steps))
 
 
-def _points(steps: Sequence[Record], key: str) -> Points:
+def _points(steps: Sequence[Record], key: str) -> list[tuple[float, float | None]]:
     points = []
-    for position, record in enumerate(steps):
-        step = finite(record.get("step"))
-        value = finite(record.get(key))
+    # A record without the key is no gap in the line: some numbers are logged now and then.
+    for position, record in [(i, record) for i, record in enumerate(steps) if key in record]:
+        step, value = finite(record.get("step")), finite(record.get(key))
         if value is not None and abs(value) > _LARGEST:
             value = None
         points.append((float(position + 1) if step is None else step, value))
     return sorted(points, key=lambda point: point[0])
 
 
-def _algorithm_changes(steps: Sequence[Record]) -> list[Mark]:
-    marks = []
+def _changes(steps: Sequence[Record]) -> list[tuple[float, str]]:
+    """(outer step, algorithm from there on)."""
+    found = []
     for before, after in itertools.pairwise(steps):
-        step = finite(after.get("step"))
-        if before.get("algorithm") != after.get("algorithm") and step is not None:
-            marks.append(Mark(step, shorten(str(after.get("algorithm")), 24)))
-    return marks if len(marks) <= _MAX_MARKS else []
+        if before.get("algorithm") != after.get("algorithm"):
+            step = finite(after.get("step"))
+            if step is not None:
+                found.append((step, shorten(str(after.get("algorithm")), 24)))
+    return found if len(found) <= _MAX_CHANGES else []
 
 
-def time_section(run: RunFiles) -> list[Child]:
-    """Seconds of the driver and of the workers, per outer step and in all."""
-    wall = _seconds(run.steps, "wall_s")
+def time_sentence(run: RunFiles) -> str:
+    """How fast it went; nothing where no times have been logged."""
+    wall, compute = _seconds(run, "wall_s"), sum(_seconds(run, "compute_s"))
     if not wall:
-        return [el("p", "No times have been logged.", class_="muted")]
-    compute, transfer, wait = (
-        _seconds(run.steps, key) for key in ("compute_s", "transfer_s", "wait_s")
-    )
+        return ""
     total = sum(wall)
-    # Without workers the computing itself happens in the loop; with them the loop waits for it.
-    is_local = sum(transfer) + sum(wait) == 0
-    if is_local:
-        parts = [("Computing", sum(compute)), ("The rest", max(0.0, total - sum(compute)))]
-    else:
-        rest = max(0.0, total - sum(transfer) - sum(wait))
-        parts = [
-            ("Waiting for workers that compute", sum(wait)),
-            ("Transfer of parameters and results", sum(transfer)),
-            ("The driver's own work", rest),
-        ]
-    rows = [
-        _time_row("Outer step, wall clock", wall),
-        _time_row("Computing, summed over workers", compute),
-        _time_row("Transfer", transfer),
-        _time_row("Waiting for workers", wait),
-    ]
-    return [
-        el("p", _time_text(run, total, sum(compute), is_local=is_local)),
-        stacked_bar(
-            f"Where the {duration(total)} of training went",
-            [(name, seconds, duration(seconds)) for name, seconds in parts],
-        ),
-        table(
-            "Times",
-            [Column("Part", False), Column("Total"), Column("Share of wall clock, %"),
-             Column("Median per step"), Column("Slowest step")],
-            [
-                Row([name, *cells[:1], fixed(100 * amount / total, 1) if total else None,
-                     *cells[1:]])
-                for name, amount, cells in rows
-            ],
-            about="Computing is summed over workers that run at the same time, so its share can "
-            "exceed 100.",
-        ),
-        line_chart(
-            "Wall clock of an outer step, seconds",
-            [Line("seconds", _points(run.steps, "wall_s"))],
-            x_name="outer step",
-            marks=_algorithm_changes(run.steps),
-        ),
-    ]  # fmt: skip
-
-
-def _time_text(run: RunFiles, total: float, compute: float, *, is_local: bool) -> str:
     text = f"{plural(len(run.steps), 'outer step')} took {duration(total)}"
     episodes = sum(finite(record.get("episodes")) or 0 for record in run.steps)
     if total > 0:
         text += f": {fixed(episodes / total, 1)} episodes per second"
-    if is_local or not total:
+    if _is_local(run) or not total:
         return text + "."
-    busy = compute / total
     workers = finite(run.settings.get("cluster.num_workers"))
     of = f" of {count(workers)}" if workers else ""
-    return text + f". On average {fixed(busy, 1)}{of} workers were computing."
+    return text + f". On average {fixed(compute / total, 1)}{of} workers were computing."
 
 
-def _time_row(name: str, seconds: Sequence[float]) -> tuple[str, float, list[Child]]:
-    if not seconds:
-        return name, 0.0, [None, None, None]
-    ordered = sorted(seconds)
-    median = ordered[len(ordered) // 2]
-    return (
-        name,
-        sum(seconds),
-        [
-            duration(sum(seconds)),
-            duration(median),
-            duration(ordered[-1]),
-        ],
+def time_parts(run: RunFiles) -> list[tuple[str, float]]:
+    """Where the wall clock went: (words, share), the shares adding up to 1."""
+    total = sum(_seconds(run, "wall_s"))
+    compute, transfer, wait = (
+        sum(_seconds(run, key)) for key in ("compute_s", "transfer_s", "wait_s")
     )
+    # Without workers the computing itself happens in the loop; with them the loop waits for it.
+    if _is_local(run):
+        parts = {"Computing": compute, "The rest": max(0.0, total - compute)}
+    else:
+        parts = {
+            "Waiting for workers that compute": wait,
+            "Transfer of parameters and results": transfer,
+            "The driver's own work": max(0.0, total - transfer - wait),
+        }
+    whole = sum(parts.values())
+    return [
+        (f"{name}: {duration(seconds)} ({_whole_percent(seconds / whole)})", seconds / whole)
+        for name, seconds in (parts if whole > 0 else {}).items()
+    ]
 
 
-def _seconds(steps: Sequence[Record], key: str) -> list[float]:
-    found = (finite(record.get(key)) for record in steps)
+def training_time(run: RunFiles) -> str:
+    """All of it."""
+    return duration(sum(_seconds(run, "wall_s")))
+
+
+def times(run: RunFiles) -> list[list[str | None]]:
+    """Seconds of the driver and of the workers: in all, their share, and by outer step."""
+    total = sum(_seconds(run, "wall_s"))
+    rows: list[list[str | None]] = []
+    for name, key in (
+        ("Outer step, wall clock", "wall_s"),
+        ("Computing, summed over workers", "compute_s"),
+        ("Transfer", "transfer_s"),
+        ("Waiting for workers", "wait_s"),
+    ):
+        seconds = sorted(_seconds(run, key))
+        share = fixed(100 * sum(seconds) / total, 1) if total else None
+        found = (sum(seconds), seconds[len(seconds) // 2], seconds[-1]) if seconds else [None] * 3
+        whole, *each = [None if time is None else duration(time) for time in found]
+        rows.append([name, whole, share, *each])
+    return rows
+
+
+def _is_local(run: RunFiles) -> bool:
+    return sum(_seconds(run, "transfer_s")) + sum(_seconds(run, "wait_s")) == 0
+
+
+def _whole_percent(share: float) -> str:
+    return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
+
+
+def _seconds(run: RunFiles, key: str) -> list[float]:
+    found = (finite(record.get(key)) for record in run.steps)
     return [value for value in found if value is not None and 0 <= value < _LARGEST]
 
 
-def failures_section(run: RunFiles) -> list[Child]:
-    """Episodes that failed, and workers that had to be replaced."""
+def failures_sentence(run: RunFiles) -> str:
+    """How many episodes failed, and of what kinds all events are."""
     lost = sum(
         max(0.0, (finite(r.get("planned")) or 0) - (finite(r.get("episodes")) or 0))
         for r in run.steps
     )
     if not run.failures:
-        return [
-            el("p", "No episode failed, no worker was restarted and nothing was tried again.")
-            if not lost
-            else el("p", f"{count(lost)} episodes gave no meta-gradient; no reason was logged.")
-        ]
+        if lost:
+            return f"{count(lost)} episodes gave no meta-gradient; no reason was logged."
+        return "No episode failed, no worker was restarted and nothing was tried again."
     kinds = Counter(str(record.get("kind", "unknown")) for record in run.failures)
     summary = ", ".join(f"{shorten(kind, 40)}: {number:,}" for kind, number in kinds.most_common())
+    return (
+        f"{plural(len(run.failures), 'event')} ({summary}). Every planned episode is counted once "
+        f"whatever happened to its worker; {count(lost)} gave no finite meta-gradient."
+    )
+
+
+def failures(run: RunFiles) -> tuple[list[list[str]], str]:
+    """Equal failures in one row each, and a word on those that have no row."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in run.failures:
-        place = str(record["task"]) if "task" in record else _worker(record)
+        worker = "" if record.get("worker") is None else f"worker {record['worker']}"
+        place = str(record.get("task", worker))
         key = (str(record.get("kind", "unknown")), str(record.get("reason", "")), place)
         groups.setdefault(key, []).append(record)
     # How the run ended comes first, as it is never among the most frequent.
     ordered = sorted(groups.items(), key=lambda item: (item[0][0] != "end", -len(item[1])))
+    more = len(ordered) - _MAX_FAILURES
     rows = [
-        Row([shorten(kind, 40), count(len(found)), _steps_of(found), shorten(place, 80),
-             shorten(reason, 300)])
+        [shorten(kind, 40), count(len(found)), _steps_of(found), shorten(place, 80),
+         shorten(reason, 300)]
         for (kind, reason, place), found in ordered[:_MAX_FAILURES]
     ]  # fmt: skip
-    more = len(ordered) - _MAX_FAILURES
-    about = f"The {_MAX_FAILURES} most frequent; {more:,} more are in failures.jsonl." * (more > 0)
-    return [
-        el(
-            "p",
-            f"{plural(len(run.failures), 'event')} ({summary}). Every planned episode is counted "
-            f"once whatever happened to its worker; {count(lost)} gave no finite meta-gradient.",
-        ),
-        table(
-            "Failures and restarts",
-            [Column("Kind", False), Column("Times"), Column("Outer steps", False),
-             Column("Task or worker", False), Column("Reason", False, prose=True)],
-            rows,
-            about=about,
-        ),
-    ]  # fmt: skip
-
-
-def _worker(record: Record) -> str:
-    return "" if record.get("worker") is None else f"worker {record['worker']}"
+    about = f"The {_MAX_FAILURES} most frequent; {more:,} more are in failures.jsonl."
+    return rows, about * (more > 0)
 
 
 def _steps_of(found: Sequence[Record]) -> str:

@@ -1,6 +1,7 @@
 """Numbers as readers see them: sensible digits, a true minus, a dash where there is none."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,21 @@ DASH = "\u2013"
 MINUS = "\u2212"
 LARGE = 1e6  # From here on a number with all its digits has no room on an axis or in a column.
 SPACE = "\u00a0"  # Keeps a number and its unit on one line.
+# Control characters mean nothing on a page, and the bidirectional ones among them could make a
+# name from a data set change how the text around it reads.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
+
+
+def clean(text: str) -> str:
+    """Without characters that no page can show: control characters, halves of surrogate pairs."""
+    return _UNWANTED.sub("\ufffd", text.encode("utf-8", "replace").decode())
+
+
+def shorten(text: str, length: int) -> str:
+    """At most `length` characters, an ellipsis at the end of what is cut."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "\u2026"
 
 
 def finite(value: object) -> float | None:
@@ -22,6 +38,12 @@ def finite(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def whole(value: object) -> int | None:
+    """The value as a whole number, or None for anything else."""
+    number = finite(value)
+    return None if number is None else int(number)
 
 
 def pick(mapping: object, *keys: str) -> Any:
@@ -146,6 +168,26 @@ class Estimate:
             return mean
         low, high = (fixed(100 * end, decimals, signed=signed) for end in (self.low, self.high))
         return f"{mean} [{low}, {high}]"
+
+
+def parted(text: str) -> tuple[str, str]:
+    """A number, and the interval or the standard error behind it."""
+    end = re.search(r" [\[\u00b1]", text)
+    return (text, "") if end is None else (text[: end.start()], text[end.start() :])
+
+
+def plus_minus(value: float | None, error: float | None, decimals: int, **sign: bool) -> str | None:
+    """`value \u00b1 standard error`; None without a value."""
+    if value is None:
+        return None
+    text = fixed(value, decimals, **sign)
+    return text if error is None else f"{text} \u00b1{SPACE}{fixed(error, decimals)}"
+
+
+def estimate_text(value: object, *, signed: bool = False) -> str | None:
+    """The estimate in a mapping as text; None without a mean."""
+    found = estimate(value)
+    return None if found is None else found.text(signed=signed)
 
 
 def estimate(value: object) -> Estimate | None:

@@ -17,7 +17,7 @@ GENERATED_SHOWN = 8
 
 
 def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
-    """Per unseen domain a PNG (support, generated before, generated after) and an index of them."""
+    """Per unseen domain a PNG each of the support and of samples before and after; an index."""
     folder = run.folder.samples / "adaptation"
     folder.mkdir(parents=True, exist_ok=True)
     config, data = subject.config, subject.test
@@ -36,9 +36,9 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
         if not chosen:
             continue
         support = to_float(np.stack([data.class_samples(i)[:shots] for i in chosen]))
-        columns = [to_uint8(support[:, :5])]
+        groups = {"given": to_uint8(support[:, :5])}
         steps = max(config.evaluate.adapt_steps)
-        for adapt_steps in (0, steps):
+        for name, adapt_steps in (("before", 0), ("after", steps)):
             target = adapt_to_target(
                 subject.gan,
                 run.init,
@@ -57,14 +57,16 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
                 best_of=config.evaluate.best_of,
             )
             picks = np.linspace(0, generated.shape[1] - 1, GENERATED_SHOWN).astype(int)
-            columns.append(to_uint8(generated[:, picks]))
-        columns = [run.reading.given_back(column) for column in columns]
-        file = f"{number:02d}.png"
-        write_png(folder / file, grid([[c[row] for c in columns] for row in range(len(chosen))]))
+            groups[name] = to_uint8(generated[:, picks])
+        files = {name: f"{number:02d}-{name}.png" for name in groups}
+        for name, samples in groups.items():
+            write_png(
+                folder / files[name], grid([[row] for row in run.reading.given_back(samples)])
+            )
         index.append(
             {
                 "domain": domain,
-                "file": file,
+                "files": files,
                 "init_step": run.step,
                 "adapt_steps": steps,
                 "rows": [data.classes[i].label for i in chosen],

@@ -32,7 +32,7 @@ _WRITTEN = (
     "checkpoints/BEST",
     "samples/step-*.png",
     "samples/adaptation/index.json",
-    "samples/adaptation/[0-9][0-9].png",
+    "samples/adaptation/[0-9][0-9]-*.png",
     EVALUATION_FILE,
     "report.html",
 )

@@ -6,9 +6,8 @@ from metagan.config.load import Config
 from metagan.config.settings import RunConfig
 from metagan.files import write_bytes
 from metagan.report.load import load_run_files
-from metagan.report.page import render
+from metagan.report.page import render_run, render_search
 from metagan.report.search_load import load_search
-from metagan.report.search_page import render_search
 from metagan.runs.run_folder import RunError
 
 
@@ -29,7 +28,7 @@ def write_report(run: Path, out: Path, *, config_model: type[Config] = RunConfig
     Raises:
         RunError: If `run` holds no run, or `out` cannot be written.
     """
-    return _write(render(load_run_files(run), config_model), out)
+    return _write(render_run(load_run_files(run), config_model), out)
 
 
 def write_search_report(folder: Path, out: Path, *, config_model: type[Config] = RunConfig) -> Path:

@@ -69,7 +69,7 @@ def write_run(
     write_lines(path / "failures.jsonl", failures)
     (path / "samples").mkdir()
     for step in range(40, num_steps + 1, 40):
-        (path / "samples" / f"step-{step:06d}.png").write_bytes(sheet_png(rows=8))
+        (path / "samples" / f"step-{step:06d}.png").write_bytes(group_png(21))
     write_checkpoint_header(path / "checkpoints" / f"step-{num_steps}")
     if evaluated:
         result = evaluation(run_step=num_steps, gain=gain, closed=closed, shots=shots)
@@ -198,24 +198,24 @@ def evaluation(
     }  # fmt: skip
 
 
-def sheet(*, rows: int = 6, size: int = 28, channels: int = 1, noisy: bool = False) -> Any:
-    """A picture as previews and evaluation write it: three groups of samples."""
-    rng = np.random.default_rng(0)
+def group(number: int, *, size: int = 28, channels: int = 1, noisy: bool = False) -> Any:
+    """A picture as previews and evaluation write it: six rows of samples."""
+    rng = np.random.default_rng(number)
 
-    def group(number: int) -> Any:
+    def samples() -> Any:
         shape = (number, channels, size, size)
         if noisy:
             return rng.integers(0, 256, shape).astype(np.uint8)
         blocks = rng.integers(0, 2, (number, channels, 4, 4)).astype(np.uint8) * 255
         return blocks.repeat(size // 4, axis=2).repeat(size // 4, axis=3)
 
-    return grid([[group(5), group(8), group(8)] for _ in range(rows)])
+    return grid([[samples()] for _ in range(6)])
 
 
 @functools.cache
-def sheet_png(**options: Any) -> bytes:
-    """The PNG of `sheet`, encoded once."""
-    return png_bytes(sheet(**options))
+def group_png(number: int, **options: Any) -> bytes:
+    """The PNG of `group`, encoded once."""
+    return png_bytes(group(number, **options))
 
 
 def write_adaptation(path: Path, domains: tuple[str, ...], **options: Any) -> None:
@@ -224,11 +224,12 @@ def write_adaptation(path: Path, domains: tuple[str, ...], **options: Any) -> No
     folder.mkdir(parents=True, exist_ok=True)
     index = []
     for number, domain in enumerate(domains):
-        file = f"{number:02d}.png"
-        (folder / file).write_bytes(sheet_png(**options))
+        files = {name: f"{number:02d}-{name}.png" for name in ("given", "before", "after")}
+        for name, file in files.items():
+            (folder / file).write_bytes(group_png(5 if name == "given" else 8, **options))
         rows = [f"letter {i}" for i in range(6)]
         index.append(
-            {"domain": domain, "file": file, "init_step": 120, "adapt_steps": 20, "rows": rows}
+            {"domain": domain, "files": files, "init_step": 120, "adapt_steps": 20, "rows": rows}
         )
     write_json(folder / "index.json", index)
 

@@ -61,8 +61,11 @@ def test_half_a_last_line_is_no_damage_but_several_are(tmp_path):
 def test_the_index_of_pictures_names_no_file_outside_of_its_folder(tmp_path, name):
     path = write_run(tmp_path / "run")
     index = path / "samples" / "adaptation" / "index.json"
-    index.write_text(json.dumps([{"domain": "x", "file": name}]))
-    assert load_run_files(path).adaptation == ()
+    files = {"given": "a.png", "before": name, "after": "b.png"}
+    index.write_text(json.dumps([{"domain": "x", "files": files}, {"domain": "x", "file": name}]))
+    run = load_run_files(path)
+    assert run.adaptation == ()
+    assert len(run.damaged) == 2
 
 
 def test_results_on_other_targets_are_found_by_name(tmp_path):

@@ -1,3 +1,4 @@
+import html
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from metagan.cli import tune as tune_command
 from metagan.cli.app import build_parser, run_cli
 from metagan.config.load import load_config
 from metagan.report.search_load import load_search
-from metagan.report.search_overview import fresh_command
+from metagan.report.search_view import fresh_command
 from metagan.report.search_words import headline, outcome_of
 from metagan.runs.run_folder import RunError
 from metagan.workflow.report import write_search_report
@@ -62,10 +63,10 @@ def test_a_page_can_be_read_aloud_and_walked_through(complete):
     assert len(names) == len(set(names))
     pictures = [svg for svg in complete.all("svg") if svg.get("role") == "img"]
     assert len(pictures) == 5
-    for picture in pictures:
-        for name in ("aria-labelledby", "aria-describedby"):
-            [told] = re.findall(f'id="{picture[name]}">(.*?)<', complete.source)
-            assert told
+    for picture, title in zip(pictures, re.findall("<figcaption><b>(.*?)</b>", complete.source),
+                              strict=True):  # fmt: skip
+        assert picture["aria-label"].startswith(f"{title}. ")
+        assert len(picture["aria-label"]) > len(title) + 20
     levels = [int(tag[1]) for tag, _ in complete.elements if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
@@ -294,7 +295,7 @@ def test_a_file_of_an_earlier_version_shows_what_it_has(tmp_path):
 def test_commands_on_the_page_are_ones_that_there_are(tmp_path):
     folder = write_search(tmp_path / "a search")
     text = Page(write_search_report(folder, folder / "report.html").read_text()).source
-    found = [line.replace("&#x27;", "'") for line in re.findall(r"<pre><code>(metagan .*?)<", text)]
+    found = [html.unescape(line) for line in re.findall(r"<pre><code>(metagan .*?)<", text)]
     words = [shlex.split(line)[1:] for line in found]
     commands = ["train", "evaluate", "tune", "tune", "evaluate", "report"]
     assert [line[0] for line in words] == commands

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from metagan.files import finite_or_null, write_json
-from metagan.report.front import front_of
+from metagan.metrics.front import front_of
 from metagan.report.search_load import load_search
 from tune.config import SearchJobConfig
 from tune.lineage import Segment, extended, from_text, to_text
@@ -145,13 +145,16 @@ def test_what_is_written_is_what_the_page_reads(tmp_path: Path) -> None:
     document = search_document(CONFIG, parameters, findings)
     write_json(tmp_path / "search.json", finite_or_null(document))
     found = load_search(tmp_path)
-    assert (found.objective, found.is_larger_better, found.schema_version) == ("kid", False, 1)
+    assert (found.objective, found.sign, found.schema_version) == ("kid", -1, 1)
     assert found.best == sample
     first, second = found.trials
     assert (first.id, first.order, first.seconds, first.value) == ("ab_1", 2, 18.5, 0.3)
-    assert [(p.step, p.value, p.seconds) for p in first.curve] == [(25, 0.4, 10.0), (50, 0.3, 18.5)]
+    assert [(p.step, p.metrics, p.seconds) for p in first.curve] == [
+        (25, {"kid": 0.4}, 10.0),
+        (50, {"kid": 0.3}, 18.5),
+    ]
     assert (second.status, second.error, second.seconds) == ("failed", "not finite", None)
-    lr, momentum = found.keys
+    lr, momentum = found.space
     assert (lr.key, lr.ends, lr.is_log, lr.given) == ("inner.lr", (1e-4, 1e-2), True, 3e-4)
     assert momentum.when == {"outer.optimizer": ("nesterov",)}
     assert [(p.seed, p.best, p.given) for p in found.pairs] == [(1000, 0.3, 0.5), (1001, None, 0.4)]

@@ -45,7 +45,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> Path
     """An earlier demo, to be copied."""
     demo = tmp_path_factory.mktemp("earlier") / "demo"
     demo_runs(config, demo)
-    for name in ("report.html", "evaluation.json", "samples/adaptation/00.png"):
+    for name in ("report.html", "evaluation.json", "samples/adaptation/00-after.png"):
         file = demo / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("the demo's")

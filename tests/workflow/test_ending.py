@@ -26,7 +26,7 @@ from metagan.core.chunks import ChunkKey, ChunkResult, EpisodeFailure
 from metagan.core.loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
 from metagan.core.params import GanParams, Vector
 from metagan.report.load import load_run_files
-from metagan.report.training import failures_section
+from metagan.report.training import failures
 from metagan.runs.checkpoint import list_checkpoints, load_checkpoint
 from metagan.runs.run_folder import RunFolder, WriteError
 from metagan.runs.storage import RunStorage
@@ -178,7 +178,7 @@ def test_what_led_to_the_end_of_a_run_is_logged_and_the_end_last(
         "reason": "21 workers were lost",
     }
     assert datetime.fromisoformat(last["time"]) > datetime.fromisoformat(TIME)
-    page = json.dumps(failures_section(load_run_files(tmp_path / "run")), default=vars)
+    page = json.dumps(failures(load_run_files(tmp_path / "run")), default=vars)
     assert "21 workers were lost" in page
 
 
