@@ -15,7 +15,7 @@ AFFECTS: Final[Mapping[str, str]] = {
     "samples": "what samples the data settings lead to",
     "networks": "which weights there are and what they mean",
     "training": "how weights are learned",
-    "live": "the same, and can be changed between two outer steps",
+    "live": "how weights are learned; can be changed between two outer steps",
     "adapting": "how a trained run adapts to a target",
     "measuring": "what an evaluation measures",
     "extent": "how much of the same is done",
