@@ -30,7 +30,7 @@ install-dev: $(VENV)/.dev  ## The same with what the tests and checks need
 demo: install  ## Train on the built-in glyphs with Ray, adapt to unseen scripts, write runs/demo/report.html
 	$(BIN)/metagan demo
 
-test: install-dev  ## The test suite (CPU), in two processes, one of which runs all tests with Ray
+test: install-dev  ## The test suite (CPU), in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not gpu and not chaos"
 
 test-ray: install-dev  ## Only the tests that start Ray

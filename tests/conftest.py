@@ -25,20 +25,23 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+def _shares_a_ray(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "local_ray" in item.fixturenames
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of several processes, one runs all tests with Ray: it starts Ray once, and alone."""
+    """Of several processes, one runs all tests that share a Ray: there is no second one."""
     if config.pluginmanager.has_plugin("xdist"):
-        for item in items:
-            if item.get_closest_marker("ray") is not None:
-                item.add_marker(pytest.mark.xdist_group("ray"))
+        for item in filter(_shares_a_ray, items):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse versions of pytest and pytest-xdist that lose groups and say nothing."""
     if getattr(session.config.option, "loadgroup", False):
-        for item in session.items:
-            assert item.get_closest_marker("ray") is None or item.nodeid.endswith("@ray"), (
+        for item in filter(_shares_a_ray, session.items):
+            assert item.nodeid.endswith("@ray"), (
                 f"pytest {pytest.__version__} and this pytest-xdist give {item.nodeid} to any "
                 "process; install the versions of constraints.txt"
             )

@@ -157,7 +157,8 @@ def test_a_worker_that_dies_while_loading_is_replaced(
     with open_ray_runner(run.spec, settings(1), worker_class=faulty_worker(script)) as runner:
         gradient, events = update_of(run, runner)
     assert np.array_equal(gradient, local_gradient)
-    assert kinds(events) == ["restart"]
+    # On a busy machine two starts take so long that the driver tells what it waits for.
+    assert [kind for kind in kinds(events) if kind != "waiting"] == ["restart"]
 
 
 def test_a_worker_that_always_dies_while_loading_ends_the_run(
