@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metagan.config.yaml import format_value
+from metagan.files import is_there
 from metagan.metrics.front import front_of
 from metagan.report.load import flat
 from metagan.report.values import finite, whole
@@ -165,7 +166,8 @@ def _read(path: Path) -> SearchDocument:
                 f"{path}: the search here has no {SEARCH_FILE} yet; go on with it by {again}"
             )
         # A search is not to be made in a folder that is something else.
-        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        there = is_there(path, f"--search {path}", RunError)
+        free = not there or (path.is_dir() and not any(path.iterdir()))
         fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
         raise RunError(f"{path}: no search here (no {SEARCH_FILE}); {fix}")
     damaged, fix = f"{file} is damaged", f"write it again with {again}, which keeps finished trials"

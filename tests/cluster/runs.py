@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from cluster.config import ClusterConfig
 from cluster.runner import RayRunner
@@ -59,8 +59,12 @@ def update_of(
     return update.gradient, [dict(event) for event in stats.events]
 
 
-def kinds(events: list[dict[str, object]]) -> list[object]:
-    return [event["kind"] for event in events]
+def kinds(events: Iterable[Mapping[str, object]]) -> list[object]:
+    """What happened, but for the driver's saying that a worker takes long to start.
+
+    On a busy machine any does.
+    """
+    return [event["kind"] for event in events if event["kind"] != "waiting"]
 
 
 def pids(runner: RayRunner) -> list[int]:

@@ -47,7 +47,7 @@ def assert_trains_to_the_same_bits(
         actual, stats = trained(run, runner, algorithm)
         assert np.array_equal(actual, vector), algorithm
         assert not np.array_equal(actual, start_vector(run))
-        assert all(s.events == () and s.compute_s > 0 and s.wait_s > 0 for s in stats)
+        assert all(kinds(s.events) == [] and s.compute_s > 0 and s.wait_s > 0 for s in stats)
 
 
 def test_training_on_one_worker_gives_the_bits_of_one_process(
@@ -157,8 +157,7 @@ def test_a_worker_that_dies_while_loading_is_replaced(
     with open_ray_runner(run.spec, settings(1), worker_class=faulty_worker(script)) as runner:
         gradient, events = update_of(run, runner)
     assert np.array_equal(gradient, local_gradient)
-    # On a busy machine two starts take so long that the driver tells what it waits for.
-    assert [kind for kind in kinds(events) if kind != "waiting"] == ["restart"]
+    assert kinds(events) == ["restart"]
 
 
 def test_a_worker_that_always_dies_while_loading_ends_the_run(
