@@ -1,6 +1,7 @@
 """The folder of a search for its page, read from `search.json` alone."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,8 +161,8 @@ def _read(path: Path) -> SearchDocument:
     file = path / SEARCH_FILE
     quoted = shlex.quote(str(path))
     again = f"metagan tune -c FILE --out {quoted} --resume"
-    if not file.is_file():
-        if (path / "tune").is_dir():
+    if not os.path.isfile(file):
+        if os.path.isdir(path / "tune"):
             raise RunError(
                 f"{path}: the search here has no {SEARCH_FILE} yet; go on with it by {again}"
             )
