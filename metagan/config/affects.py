@@ -4,6 +4,7 @@ Which settings a resumed run may change, a search may try, a population may move
 of an evaluation is named by, and a trained run locks: all follow from these words.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -48,7 +49,8 @@ def field(default: Any, *, affects: str, description: str, **bounds: Any) -> Any
     )
 
 
-def affected(model: type[BaseModel]) -> dict[str, frozenset[str]]:
+@functools.cache
+def affected(model: type[BaseModel]) -> Mapping[str, frozenset[str]]:
     """What every setting of a model affects, by its dotted key."""
     return {dotted(place): frozenset(words_of(info)) for place, info in leaves(model)}
 

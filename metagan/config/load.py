@@ -121,11 +121,7 @@ class Loaded(Generic[C]):
 
 
 def load_config(
-    model: type[C],
-    path: Path | None,
-    overrides: Sequence[str] = (),
-    *,
-    only_known: bool = False,
+    model: type[C], path: Path | None, overrides: Sequence[str] = (), *, only_known: bool = False
 ) -> Loaded[C]:
     """Read settings from a file and the command line.
 

@@ -1,4 +1,4 @@
-"""What may be set anew about a trained run when it is used: the one table of it.
+"""What may be set anew about a run: when it is resumed, and when it is used once it is trained.
 
 A run's settings say how it was trained. Adapting or evaluating reads some of them again, and only
 those can differ from the run's own. All others have become its weights, or were for training alone.
@@ -7,7 +7,7 @@ those can differ from the run's own. All others have become its weights, or were
 from collections.abc import Iterator
 from typing import Literal, get_args
 
-from metagan.config.affects import affected, settings_of
+from metagan.config.affects import affected, settings_of, settings_without
 from metagan.config.load import ConfigError, flat_settings
 from metagan.config.settings import RunConfig
 from metagan.config.yaml import format_value
@@ -29,13 +29,20 @@ _INSTEAD = {
 }
 
 
+def resumable(model: type[RunConfig]) -> tuple[str, ...]:
+    """Settings that a resumed run may change: they do not alter what was computed before.
+
+    Data may have moved: their hash says whether they are the same.
+    """
+    return settings_without(model, "samples", "networks", "training", "live", "searching")
+
+
 def read_again(model: type[RunConfig], use: Use) -> frozenset[str]:
     """The settings that a use of a trained run reads, as keys."""
-    adapting = set(settings_of(model, "adapting"))
+    adapting = settings_of(model, "adapting")
     if use == "adapt":
         return frozenset({*adapting, "inner.steps", *_OTHER_PICTURES})
-    trains = settings_of(model, "samples", "networks", "training", "live", "searching")
-    measuring = set(settings_of(model, "measuring", "where")) - set(trains)
+    measuring = set(resumable(model)) & set(settings_of(model, "measuring", "where"))
     measuring = {key for key in measuring if not key.startswith(_FOR_TRAINING)}
     other = _OTHER_PICTURES if use == "evaluate --data" else ()
     return frozenset({*adapting, *measuring, *other})

@@ -15,7 +15,6 @@ from metagan.workflow.evaluate import EVALUATION_FILE
 R = TypeVar("R", bound=RunConfig)
 
 MARKER = "demo.txt"
-CONFIG = Path(__file__).with_name("glyphs.yaml")
 
 # What a demo writes besides checkpoints; whatever else lies in its folder is the user's. What it
 # keeps of evaluations stays as well: hashes name it, so that it is found again or not at all.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from metagan.config.affects import settings_without
 from metagan.config.load import changed_settings, load_config, to_yaml
 from metagan.config.settings import RunConfig
+from metagan.config.trained import resumable
 from metagan.core.algorithms import outer_settings
 from metagan.core.loop import EpisodeRunner, WorkerSpec, meta_train
 from metagan.core.outer_loop import MetaLearner
@@ -224,14 +224,6 @@ def new_learner(config: RunConfig, setup: TrainSetup) -> MetaLearner:
         # First-order steps have no gradients of rates.
         restart_at=config.warmup.steps + later if later and initial.rates else None,
     )
-
-
-def resumable(model: type[RunConfig]) -> tuple[str, ...]:
-    """Settings that a resumed run may change: they do not alter what was computed before.
-
-    Data may have moved: their hash says whether they are the same.
-    """
-    return settings_without(model, "samples", "networks", "training", "live", "searching")
 
 
 def check_same_run(folder: RunFolder, config: RunConfig) -> None:

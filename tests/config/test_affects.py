@@ -5,10 +5,9 @@ import pytest
 from cluster.config import JobConfig
 from metagan.config.affects import AFFECTS, affected, field, settings_of
 from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
-from metagan.config.trained import read_again
+from metagan.config.trained import read_again, resumable
 from metagan.data.cache import _SHAPES_NO_SAMPLE
 from metagan.evaluate.kept import _NOT_COMMON
-from metagan.workflow.train import resumable
 from tune.config import SearchJobConfig
 from tune.population import CHANGEABLE
 
