@@ -1,0 +1,35 @@
+"""The form of one data set's samples: how they become what networks see, and back.
+
+A form is plain data. It lies in the run folder and goes to the workers, so that every process reads
+and gives back samples by the same numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Form:
+    """What samples are to networks.
+
+    Attributes:
+        kind: A name of the table of kinds.
+        shape: Of one sample, as networks see it.
+        facts: JSON values that the kind's conversions go by, such as the scale of each column.
+            They are fitted on training classes alone, so that nothing of what is held out reaches
+            the weights.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """As run folders keep it."""
+        return {"kind": self.kind, "shape": list(self.shape), "facts": dict(self.facts)}
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> "Form":
+        """What `as_json` gave."""
+        return cls(str(kept["kind"]), tuple(map(int, kept["shape"])), dict(kept["facts"]))
