@@ -14,7 +14,7 @@ from metagan.core.chunks import EpisodeFailure
 from metagan.core.loop import StepRecord
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import GanParams
-from metagan.kinds.image.pictures import write_png
+from metagan.files import write_bytes
 from metagan.runs.checkpoint import delete_checkpoint, list_checkpoints, mark_best, save_checkpoint
 from metagan.runs.run_folder import RunError, RunFolder, WriteError
 from metagan.runs.storage import RunStorage, StorageError
@@ -273,7 +273,7 @@ class StepLog:
         if look is not None:
             file = self._folder.samples / f"step-{learner.step:06d}.png"
             with self._writing("a sheet of samples", file):
-                write_png(file, look.sheet)
+                write_bytes(file, look.sheet)
         if self._on_checkpoint is not None:
             self._on_checkpoint(self._setup, self._averaged(learner), learner.step)
 
