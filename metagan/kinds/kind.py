@@ -71,8 +71,8 @@ class Kind:
         look: (rows of groups of samples as `to_samples` gives them, form) -> one PNG.
         read: (path, form, settings of data that are said of these files) -> a user's examples, and
             notes on them.
-        write: (folder, labels, samples of each as `to_samples` gives them, support of each in the
-            same form, seed, form) -> what was written, in words; the folder is new.
+        write: (folder, labels, samples (W, n, ...) as `to_samples` gives them, support (W, K, ...)
+            the same, seed, form) -> what was written, in words; the folder is new.
         remark: (form, command: adapt, generate or export) -> how samples outside of the program
             differ from what networks take and draw, in words; "" where they do not.
         noun: One sample, in words.
@@ -93,9 +93,7 @@ class Kind:
     model: Callable[[int, Form], Any]
     look: Callable[[Sequence[Sequence[NDArray[Any]]], Form], bytes]
     read: Callable[[Path, Form, Mapping[str, Any]], tuple[Support, list[str]]]
-    write: Callable[
-        [Path, Sequence[str], Sequence[NDArray[Any]], Sequence[NDArray[Any]], int, Form], str
-    ]
+    write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]
     remark: Callable[[Form, str], str]
     noun: str
     form_of_before: Callable[[DataConfig, Mapping[str, Any]], Form] | None = None

@@ -2,12 +2,13 @@
 
 import shutil
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import Tensor
 
+from metagan.data.form import Form
 from metagan.evaluate.target import generate_samples
 from metagan.files import is_there
 from metagan.kinds.registry import find_kind
@@ -15,10 +16,8 @@ from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import AdaptedGan
 
 
-def draw_samples(
-    adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1
-) -> Sequence[NDArray[Any]]:
-    """`num` samples of every class, (num, *sample_shape) each, spread evenly over the support.
+def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> NDArray[Any]:
+    """`num` samples of every class, (W, num, *sample_shape), spread evenly over the support.
 
     They are like those that were adapted to, as their owner has them. Each is the best of `best_of`
     by the discriminator's score.
@@ -31,13 +30,20 @@ def draw_samples(
     # Every support sample in turn, so that a small `num` does not continue only the first.
     by_support = samples.reshape(len(samples), shots, per_support, *samples.shape[2:])
     spread = by_support.transpose(1, 2).flatten(1, 2)
-    kind = find_kind(adapted.form.kind)
-    return [kind.to_samples(drawn, adapted.form) for drawn in spread[:, :num]]
+    return to_samples(spread[:, :num], adapted.form)
 
 
-def write_samples(
-    out: Path, adapted: AdaptedGan, samples: Sequence[NDArray[Any]], *, seed: int
-) -> str:
+def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
+    """What networks draw, (..., *sample_shape), as owners of such samples have them.
+
+    Args:
+        drawn: Floats, such as `generate_samples` gives.
+        form: Of what was adapted to: `AdaptedTarget.form`, or of the run's own: `LoadedRun.form`.
+    """
+    return find_kind(form.kind).to_samples(drawn, form)
+
+
+def write_samples(out: Path, adapted: AdaptedGan, samples: NDArray[Any], *, seed: int) -> str:
     """Write samples of every class as the files that owners of such samples have, all or nothing.
 
     Returns:
@@ -51,7 +57,7 @@ def write_samples(
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     kind = find_kind(adapted.form.kind)
-    support = [kind.to_samples(given, adapted.form) for given in adapted.target.support]
+    support = to_samples(adapted.target.support, adapted.form)
     try:
         staging.mkdir()
         written = kind.write(staging, adapted.labels, samples, support, seed, adapted.form)

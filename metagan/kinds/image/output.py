@@ -23,8 +23,8 @@ def look(rows: Sequence[Sequence[Pictures]], form: Form) -> bytes:  # noqa: ARG0
 def write(
     folder: Path,
     labels: Sequence[str],
-    pictures: Sequence[Pictures],
-    support: Sequence[Pictures],
+    pictures: Pictures,
+    support: Pictures,
     seed: int,
     form: Form,  # noqa: ARG001 - pictures come as their owner's are
 ) -> str:
@@ -36,8 +36,8 @@ def write(
     Args:
         folder: Where; it is new.
         labels: Names of the classes.
-        pictures: Of every class, (n, C, H, W), as their owner's look.
-        support: What was adapted to, the same.
+        pictures: (W, n, C, H, W), as their owner's look.
+        support: (W, K, C, H, W), what was adapted to, the same.
         seed: By which they were drawn.
         form: Of the pictures.
 
