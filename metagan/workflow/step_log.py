@@ -153,8 +153,8 @@ class StepLog:
         before, now = self._arithmetic, record.stats.arithmetic
         if now and before and now != before:
             reason = (
-                f"from outer step {record.step} on other last bits are computed than before, as by "
-                "another kind of CPU or GPU: the weights will not be those of an undisturbed run"
+                f"from outer step {record.step} on results differ in their last bits (another kind of "
+                "CPU or GPU?): the weights will not be those of an undisturbed run"
             )
             self._folder.append_events(record.step, [{"kind": "bits", "reason": reason}])
             self._reporter.print(f"warning: {reason}")
@@ -299,7 +299,7 @@ class StepLog:
 
     @contextlib.contextmanager
     def _writing(self, what: str, path: Path) -> Iterator[None]:
-        """What the disk does not take ends the run with what to do about it."""
+        """Turn a failed write into a `WriteError` that says how to continue."""
         try:
             yield
         except OSError as error:
