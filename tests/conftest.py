@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metagan.data.arrow import prepare
+from metagan.data.reader import READERS
 from tests.helpers import bars
 from tests.process_state import numerical_state
 
@@ -73,6 +74,12 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
         "leaky_relu",
         lambda x, slope: slope * x + (1 - slope) * functional.softplus(4 * x) / 4,
     )
+
+
+@pytest.fixture
+def series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kind of sample beside those of the program is known while a test runs."""
+    monkeypatch.setitem(READERS, "series", "tests.data.series")
 
 
 @pytest.fixture(scope="session")

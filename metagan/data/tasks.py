@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metagan.config.settings import DataConfig, TaskConfig
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.reader import find_reader
 from metagan.seeding import derive_seed, generator
 
 Split = Literal["train", "validation", "test"]
@@ -274,8 +275,7 @@ def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> st
     origin = dataset.origin
     path = origin.get("prepared", origin.get("path"))
     where = "" if path is None else f" of data.path {path}"
-    drawn = origin.get("source") == "glyphs" and "prepared" not in origin
-    more = " or raise data.drawings_per_class" if drawn else ""
+    more = find_reader(dataset.kind).more_samples(origin)
     return (
         f"no training class{where} has task.shots {config.shots} + task.num_query "
         f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "

@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from metagan.data.reader import READERS, find_reader
 from metagan.files import expanded, is_there, neighbour
 from metagan.runs.run_folder import RunError
 
 ADAPTED = "adapted GAN"
 _CHECKPOINT_FOLDER = "checkpoints"
-# Entries of a folder that are looked at; one may hold a million pictures.
+# Entries of a folder that are looked at; one may hold a million samples.
 _MOST_LOOKED_AT = 200
 
 
@@ -66,7 +67,7 @@ def _named(option: str, path: Path) -> str:
 
 
 def what_it_is(path: Path) -> str:
-    """One clause on what lies at a path: `it looks like a folder of pictures`."""
+    """One clause on what lies at a path: `it looks like a folder of data`."""
     try:
         return _what_it_is(path)
     except (OSError, ValueError) as error:
@@ -111,10 +112,7 @@ def _some(folder: Path) -> list[Path]:
 
 
 def _is_data_file(path: Path) -> bool:
-    from metagan.kinds.image.reading.decode import is_picture
-
-    endings = (".npz", ".parquet", ".csv", ".jsonl", ".zip", ".tar", ".gz", ".tgz", "-ubyte")
-    return is_picture(path.name) or path.name.lower().endswith(endings)
+    return any(find_reader(kind).is_data(path.name) for kind in READERS)
 
 
 def _manifest(path: Path) -> dict[str, object]:
