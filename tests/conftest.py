@@ -77,9 +77,10 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def series(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kind of sample beside those of the program is known while a test runs."""
+def series(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kind of sample beside those of the program is known while a test runs; its name."""
     monkeypatch.setitem(READERS, "series", "tests.data.series")
+    return "series"
 
 
 @pytest.fixture(scope="session")

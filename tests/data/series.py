@@ -58,7 +58,7 @@ def judge(dataset: Dataset, config: SeriesData) -> tuple[list[str], dict]:
     return [f"blank: gain is {config.gain:g}"], {"largest": float(dataset.samples.max())}
 
 
-def check_prepared(dataset: Dataset, config: SeriesData, folder: Path) -> None:
+def check_prepared(_dataset: Dataset, config: SeriesData, folder: Path) -> None:
     if config.gain != 1.0:
         raise DataError(f"{folder}: data.gain is {config.gain:g}; set it when preparing")
 

@@ -65,21 +65,17 @@ def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, series: None) -> Path:
+def folder(tmp_path: Path, series: str) -> Path:
     """Two domains of two classes of three series; one is twice in its class, one in two domains."""
-    rng = np.random.default_rng(0)
-    for domain in ("north", "south"):
-        for label in ("a", "b"):
-            values = rng.standard_normal((3, 4, 2)).astype(np.float32)
-            if (domain, label) == ("north", "b"):
-                values[2] = values[0]
-            if (domain, label) == ("south", "a"):
-                values[1] = shared
-            shared = values[1]
-            file = tmp_path / "data" / domain / f"{label}.npy"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, values)
-    return tmp_path / "data"
+    values = np.random.default_rng(0).standard_normal((2, 2, 3, 4, 2)).astype(np.float32)
+    values[0, 1, 2] = values[0, 1, 0]
+    values[1, 0, 1] = values[0, 1, 1]
+    folder = tmp_path / series
+    for domain, classes in zip(("north", "south"), values, strict=True):
+        (folder / domain).mkdir(parents=True)
+        for label, samples in zip("ab", classes, strict=True):
+            np.save(folder / domain / f"{label}.npy", samples)
+    return folder
 
 
 def settings(folder: Path, **others: object) -> SeriesData:
