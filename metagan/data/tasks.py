@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from metagan.config.settings import DataConfig, TaskConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.reader import find_reader
 from metagan.seeding import derive_seed, generator
+
+if TYPE_CHECKING:  # Whoever only looks at data waits for no torch.
+    from torch import Tensor
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -42,8 +44,8 @@ class Episode:
     """
 
     key: EpisodeKey
-    support: Tensor
-    query: Tensor
+    support: "Tensor"
+    query: "Tensor"
 
 
 class TaskSource(Protocol):
@@ -207,7 +209,7 @@ class DatasetTasks:
         dataset: Dataset,
         splits: Splits,
         config: TaskConfig,
-        to_tensor: Callable[[np.ndarray], Tensor],
+        to_tensor: "Callable[[np.ndarray], Tensor]",
     ) -> None:
         """Keeps only classes with at least shots + num_query samples; see `left_out`.
 
