@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from metagan.data.reader import READERS, find_reader
 from metagan.files import expanded, is_there, neighbour
 from metagan.runs.run_folder import RunError
 
@@ -112,6 +111,8 @@ def _some(folder: Path) -> list[Path]:
 
 
 def _is_data_file(path: Path) -> bool:
+    from metagan.data.reader import READERS, find_reader  # Errors that name a path come at once.
+
     return any(find_reader(kind).is_data(path.name) for kind in READERS)
 
 
