@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metagan.cli.console import Console
-from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
+from metagan.cli.options import (
+    Parser,
+    add_command,
+    add_settings,
+    is_setting,
+    load_data,
+    override,
+)
 from metagan.cli.outputs import check_out_file, check_out_folder
-from metagan.config.settings import RunConfig, TaskConfig
+from metagan.config.affects import settings_of
+from metagan.config.settings import DataConfig, RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
 from metagan.files import expanded
 from metagan.words import command_line, counted
@@ -84,8 +92,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _inspect(args: argparse.Namespace, console: Console) -> None:
+    from metagan.data.inspect import format_summary, inspect_dataset
+    from metagan.data.reader import find_reader
     from metagan.data.registry import load_dataset
-    from metagan.kinds.image.inspect import contact_sheet, format_summary, inspect_dataset
 
     if is_setting(args.path):
         # PATH may be left out, and then a setting stands in its place.
@@ -100,7 +109,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> None:
     console.print(_enough(dataset, config.task))
     console.print(_division(dataset, config))
     if args.sheet is not None:
-        contact_sheet(dataset, args.sheet)
+        find_reader(dataset.kind).sheet(dataset, args.sheet)
         console.print(f"wrote {args.sheet}")
 
 
@@ -131,11 +140,17 @@ def _prepare(args: argparse.Namespace, console: Console) -> None:
         "train",
         "data.source=arrow",
         f"data.path={written}",
-        f"data.image_size={config.data.image_size}",
-        f"data.channels={config.data.channels}",
+        *_form_of(config.data),
         *settings,
     )
     console.print(f"train on it: {following}")
+
+
+def _form_of(data: DataConfig) -> list[str]:
+    """The settings that say what a prepared sample is to networks."""
+    keys = [key for key in settings_of(type(data), "networks") if key != "kind"]
+    named = ["kind", *keys] if "kind" in data.model_fields_set else keys
+    return [override(f"data.{key}", getattr(data, key)) for key in named]
 
 
 def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]:

@@ -6,7 +6,6 @@ from cluster.config import JobConfig
 from metagan.config.affects import AFFECTS, affected, field, settings_of
 from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
 from metagan.config.trained import read_again, resumable
-from metagan.data.cache import _SHAPES_NO_SAMPLE
 from metagan.evaluate.kept import _NOT_COMMON
 from tune.config import SearchJobConfig
 from tune.population import CHANGEABLE
@@ -106,7 +105,7 @@ def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:
 
 
 def test_prepared_data_are_named_by_what_shapes_the_samples() -> None:
-    named = DataConfig.model_fields.keys() - _SHAPES_NO_SAMPLE
+    named = set(settings_of(DataConfig, "samples"))
     glyphs = {"drawings_per_class", "max_classes_per_domain"}
     assert named == {"image_size", "channels", "invert", "white"} | glyphs
 
