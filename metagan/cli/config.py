@@ -96,7 +96,7 @@ def _explain(key: str | None, console: Console) -> None:
     console.print(f"  holds:    {setting.type}{bounds}")
     console.print(f"  default:  {setting.default}")
     if setting.only:
-        console.print(f"  only for: {setting.only}")
+        console.print(f"  with:     {setting.only}")
     console.print(
         f"  affects:  {'; '.join(f'{word} ({AFFECTS[word]})' for word in setting.affects)}"
     )
@@ -104,4 +104,5 @@ def _explain(key: str | None, console: Console) -> None:
 
 def _meaning(setting: Setting) -> str:
     """What a setting means, and for which kind of data alone it is there."""
-    return f"{setting.only}: {setting.description}" if setting.only else setting.description
+    only = f" Only with {setting.only}." if setting.only else ""
+    return f"{setting.description}{only}"

@@ -19,7 +19,6 @@ from pydantic.fields import FieldInfo
 from metagan.config.fields import Setting, not_a_section, setting, shown, unknown_key, wrong_value
 from metagan.config.removed import ADVICE, take_removed
 from metagan.config.tree import (
-    KIND,
     UNKNOWN,
     Kinds,
     alternatives,
@@ -27,10 +26,9 @@ from metagan.config.tree import (
     kinds_in,
     leaves,
     lookup,
+    placed,
     plain,
     sections_of,
-    varies,
-    without_tags,
 )
 from metagan.config.yaml import (
     Location,
@@ -325,23 +323,8 @@ class _Merge:
 
     def explain_all(self, error: ValidationError) -> list[str]:
         """Lines about all that pydantic found."""
-        found = [
-            (detail, *without_tags(self._model, tuple(detail["loc"])))
-            for detail in error.errors(include_url=False)
-        ]
-        # Where a kind is wrong, its other settings are checked only as far as all kinds have them.
-        wrong = [at[:-1] for _, at, kinds in found if at[:-1] in kinds and at[-1] == KIND]
-        return [
-            problem
-            for detail, place, kinds in found
-            if not any(
-                section in kinds and place[-1] != KIND and varies(self._model, place, section)
-                for section in wrong
-            )
-            for problem in self._explain(
-                detail, place, {at: kind for at, kind in kinds.items() if at not in wrong}
-            )
-        ]
+        found = placed(self._model, error.errors(include_url=False))
+        return [problem for one in found for problem in self._explain(*one)]
 
     def _explain(self, detail: Any, place: Location, kinds: Kinds) -> list[str]:
         """Lines about one of pydantic's error details."""

@@ -8,7 +8,7 @@ A section is one model, or one of several, each for one kind of what it is about
 
 import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -91,8 +91,25 @@ def _are_alike(infos: Sequence[FieldInfo]) -> bool:
     return all(info.annotation == infos[0].annotation for info in infos)
 
 
-def without_tags(model: type[BaseModel], loc: Location) -> tuple[Location, dict[Location, str]]:
-    """Pydantic's place of an error, which names a section's kind behind it: place and kinds."""
+def placed(model: type[BaseModel], details: Iterable[Any]) -> Iterator[tuple[Any, Location, Kinds]]:
+    """Pydantic's error details, each with its place and the kinds that are known there.
+
+    Where a section's kind is wrong, what its settings should be is not known, so that only errors
+    about those that all kinds have alike are left.
+    """
+    found = [(detail, *_without_tags(model, tuple(detail["loc"]))) for detail in details]
+    wrong = [at[:-1] for _, at, kinds in found if at[:-1] in kinds and at[-1] == KIND]
+    for detail, place, kinds in found:
+        in_doubt = [section for section in wrong if section in kinds]
+        if place[-1:] == (KIND,) or not any(_varies(model, place, at) for at in in_doubt):
+            yield detail, place, {at: kind for at, kind in kinds.items() if at not in in_doubt}
+
+
+def _without_tags(model: type[BaseModel], loc: Location) -> tuple[Location, dict[Location, str]]:
+    """Where a setting is, and the kinds of the sections around it.
+
+    Pydantic's own place of an error has each section's kind behind the section's name.
+    """
     place: Location = ()
     kinds: dict[Location, str] = {}
     parts = iter(loc)
@@ -104,6 +121,14 @@ def without_tags(model: type[BaseModel], loc: Location) -> tuple[Location, dict[
             if isinstance(tag, str):
                 kinds[place] = tag
     return place, kinds
+
+
+def _varies(model: type[BaseModel], place: Location, section: Location) -> bool:
+    """Whether the kinds of a section have a setting in different ways, or some do not have it."""
+    info, name = lookup(model, section), place[len(section)]
+    models = () if info is None else sections_of(info.annotation)
+    found = [each.model_fields[name] for each in models if name in each.model_fields]
+    return 0 < len(found) < len(models) or not _are_alike(found)
 
 
 def kind_of(model: type[BaseModel]) -> str:
@@ -137,14 +162,6 @@ def other_kinds(model: type[BaseModel], place: Location, section: Location, kind
         return ""
     models = sections_of(info.annotation)
     return " or ".join(kind_of(each) for each in models if place[-1] in each.model_fields)
-
-
-def varies(model: type[BaseModel], place: Location, section: Location) -> bool:
-    """Whether the kinds of a section have a setting in different ways, or some do not have it."""
-    info, name = lookup(model, section), place[len(section)]
-    models = () if info is None else sections_of(info.annotation)
-    found = [each.model_fields[name] for each in models if name in each.model_fields]
-    return 0 < len(found) < len(models) or not _are_alike(found)
 
 
 def plain(model: type[BaseModel], settings: Any) -> Any:
