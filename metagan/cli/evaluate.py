@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
-
 from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.cli.options import (
@@ -63,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--source",
         default="auto",
-        choices=_sources(RunConfig),
+        choices=_sources(),
         help="layout of --data (default: auto)",
     )
     parser.add_argument(
@@ -84,11 +82,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_overrides(parser)
 
 
-def _sources(settings: type[BaseModel]) -> tuple[str, ...]:
-    """The layouts of files that settings of a run, or of one kind of data, know."""
-    place = ("data", "source") if issubclass(settings, RunConfig) else ("source",)
-    field = lookup(settings, place)
-    return () if field is None else tuple(n for n in get_args(field.annotation) if n != "glyphs")
+def _sources(kind: str | None = None) -> list[str]:
+    """The layouts of files that there are for a kind of data; None: for any."""
+    known = {} if kind is None else {("data",): kind}
+    field = lookup(RunConfig, ("data", "source"), known)
+    assert field is not None
+    return [name for name in get_args(field.annotation) if name != "glyphs"]
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -105,7 +104,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check_out_file(args.out)
     if args.data is not None:
         check_exists(args.data, "--data")
-        known = _sources(type(config.data))
+        known = _sources(config.data.kind)
         if args.source not in known:
             raise UsageError(
                 f"--source is {args.source}, but {args.run} was trained on data.kind "
