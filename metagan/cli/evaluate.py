@@ -22,7 +22,7 @@ from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
 from metagan.config.load import COMMAND_LINE, Loaded
 from metagan.config.settings import RunConfig
-from metagan.config.tree import lookup
+from metagan.config.tree import Kinds, lookup
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists, check_run
 from metagan.words import command_line
@@ -84,7 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def _sources(kind: str | None = None) -> list[str]:
     """The layouts of files that there are for a kind of data; None: for any."""
-    known = {} if kind is None else {("data",): kind}
+    known: Kinds = {} if kind is None else {("data",): kind}
     field = lookup(RunConfig, ("data", "source"), known)
     assert field is not None
     return [name for name in get_args(field.annotation) if name != "glyphs"]

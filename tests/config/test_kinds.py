@@ -185,7 +185,7 @@ def test_networks_of_vectors_take_every_conditioning(overrides):
             "data.source: expected one of auto, npz, table, arrow; got omniglot",
         ),
         (["data.source=table"], "omniglot, image_folder, manifest, parquet, idx, npz, arrow; got"),
-        (["data.colums=[a]", *VECTORS], "data.colums: unknown key; did you mean data.columns?"),
+        (["data.columnz=[a]", *VECTORS], "data.columnz: unknown key; did you mean data.columns?"),
         ([*VECTORS, "data.columns=[3]"], "data.columns[0]: expected text; got 3"),
         (["data.image=3"], "data.image: unknown key; did you mean data.image_size?"),
         (["data.vector=3"], "data.vector: unknown key"),
@@ -226,9 +226,9 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(write):
     file = write(
         "data:\n  kind: vector\n  path: x\n  image_size: 32\n  label: 3\ninner:\n  lr: 0\n"
     )
-    found = refused("data.invert=true", "data.domian=a", file=file)
+    found = refused("data.invert=true", "data.domein=a", file=file)
     assert [problem.replace(f"{file}", "run.yaml")[:45] for problem in found] == [
-        "command line: data.domian: unknown key; did y",
+        "command line: data.domein: unknown key; did y",
         "run.yaml:5: data.label: expected text, not em",
         "run.yaml:4: data.image_size is a setting of d",
         "command line: data.invert is a setting of dat",
