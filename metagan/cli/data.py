@@ -36,8 +36,8 @@ data show there. Without a PATH, the data of the settings are inspected
 (built-in glyphs by default)."""
 
 PREPARE = """\
-Read a data set once, resize its pictures, if it has some, as data.image_size
-and data.channels say, and write Arrow files that every worker on a machine maps into memory
+Read a data set once, with pictures resized as data.image_size and data.channels
+say, and write Arrow files that every worker on a machine maps into memory
 together. Train on the result with data.path=OUT."""
 
 
