@@ -17,10 +17,11 @@ from metagan.cli.options import (
     counts,
     load_run,
     named_run,
+    said_of_other_data,
 )
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
-from metagan.config.load import COMMAND_LINE, Loaded
+from metagan.config.load import Loaded
 from metagan.config.settings import RunConfig
 from metagan.config.tree import Kinds, lookup
 from metagan.exits import EXIT_DONE
@@ -126,17 +127,14 @@ def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Cons
 
     config, run, target = loaded.config, open_run(args.run, JobConfig), None
     if args.data is not None:
-        # How pictures are read; other kinds read all files in one way.
-        own = [name for name in ("invert", "white") if hasattr(config.data, name)]
-        said = {key for key in own if loaded.provenance[f"data.{key}"] == COMMAND_LINE}
+        said = said_of_other_data(loaded)
         target, warning = open_target(
-            args.data, args.source, config.data, run.reading, said=said, reporter=console
+            args.data, args.source, config.data, run.form, said=said, reporter=console
         )
         if warning:
             console.warn(warning)
         # What was said of the target's pictures is not said of the run's own.
-        trained = {key: getattr(run.trained.data, key) for key in own}
-        config = config.model_copy(update={"data": config.data.model_copy(update=trained)})
+        config = config.model_copy(update={"data": run.trained.data})
     subject = build_subject(
         run, config, reporter=console, target=target, baselines=dict(args.baseline or ())
     )

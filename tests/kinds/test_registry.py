@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from metagan.config.learning import GanConfig
+from metagan.data.form import Form
 from metagan.kinds.registry import KINDS, find_kind
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_gives_players_and_takes_its_samples_there_and_back(name: str) -> None:
     kind = find_kind(name)
+    form = Form(name, (1, 16, 16))
     stored = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
-    assert np.array_equal(kind.to_samples(kind.to_tensor(stored)), stored)
+    assert np.array_equal(kind.to_samples(kind.to_tensor(stored, form), form), stored)
     small = GanConfig(width=4, discriminator_width=4)
-    made = kind.players(small, stored.shape[1:], seed=0, second_order=False)
+    made = kind.players(small, form, seed=0, second_order=False)
     assert made.augment.num_draws > 0
     assert made.is_light
 
