@@ -79,6 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_out_folder(args.out)
     check_exists(args.support, "--support")
     from metagan.data.notes import POLARITY
+    from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
         adapt_run,
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
 
     run, said = _as_told(loaded, args.run)
-    kind = find_kind(run.form.kind)
+    kind, word = find_kind(run.form.kind), find_reader(run.form.kind).word
     classes, notes = read_support(args.support, run.form, **said)
     for note in notes:
         tell = console.warn if note.startswith(POLARITY) else console.print
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(
         f"adapting {args.run} (outer step {run.step}) to "
         f"{counted(len(classes), 'class', 'classes')} with "
-        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {kind.noun}s each, "
+        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {word}s each, "
         f"{steps} inner steps"
     )
     if remark := kind.remark(classes.form, "adapt"):
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     target = adapt_run(run, classes, steps=steps, seed=seed)
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
-    console.print(f"wrote {args.out} (preview.png: your {kind.noun}s, then generated ones)")
+    console.print(f"wrote {args.out} (preview.png: your {word}s, then generated ones)")
     following = command_line(
         "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
     )

@@ -16,7 +16,8 @@ from metagan.cli.options import (
 )
 from metagan.cli.outputs import check_out_file, check_out_folder
 from metagan.config.affects import settings_of
-from metagan.config.settings import DataConfig, RunConfig, TaskConfig
+from metagan.config.data import DataConfig
+from metagan.config.settings import RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
 from metagan.files import expanded
 from metagan.words import command_line, counted
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Look at data before training on them. Read are folders domain/class/picture,
 Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ;
-data.source=auto, the default with a path, finds out which."""
+data.source=auto, the default with a path, finds out which. With
+data.kind=vector, samples are rows of numbers, read from NPZ, CSV, Parquet and
+Arrow files."""
 
 INSPECT = """\
 Say what is in a data set: domains, classes, samples per class; of every domain
@@ -40,7 +43,7 @@ data show there. Without a PATH, the data of the settings are inspected
 (built-in glyphs by default)."""
 
 PREPARE = """\
-Read a data set once, resize its pictures as data.image_size and data.channels
+Read a data set once, with pictures resized as data.image_size and data.channels
 say, and write Arrow files that every worker on a machine maps into memory
 together. Train on the result with data.path=OUT."""
 

@@ -9,6 +9,7 @@ from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.cli.options import (
     Parser,
+    UsageError,
     add_command,
     add_output,
     add_overrides,
@@ -21,7 +22,8 @@ from metagan.cli.options import (
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
 from metagan.config.load import Loaded
-from metagan.config.settings import SourceName
+from metagan.config.settings import RunConfig
+from metagan.config.tree import Kinds, lookup
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists, check_run
 from metagan.words import command_line
@@ -60,7 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--source",
         default="auto",
-        choices=[name for name in get_args(SourceName) if name != "glyphs"],
+        choices=_sources(),
         help="layout of --data (default: auto)",
     )
     parser.add_argument(
@@ -81,6 +83,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_overrides(parser)
 
 
+def _sources(kind: str | None = None) -> list[str]:
+    """The layouts of files that there are for a kind of data; None: for any."""
+    known: Kinds = {} if kind is None else {("data",): kind}
+    field = lookup(RunConfig, ("data", "source"), known)
+    assert field is not None
+    return [name for name in get_args(field.annotation) if name != "glyphs"]
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Evaluate; see `metagan.workflow.evaluate`."""
     if args.shots is not None:
@@ -95,6 +105,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check_out_file(args.out)
     if args.data is not None:
         check_exists(args.data, "--data")
+        known = _sources(config.data.kind)
+        if args.source not in known:
+            raise UsageError(
+                f"--source is {args.source}, but {args.run} was trained on data.kind "
+                f"{config.data.kind}, which has {', '.join(known)}"
+            )
         other = {"path": str(args.data), "source": args.source}
         check_data_there(config.data.model_copy(update=other))
     for name, folder in args.baseline or ():

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Generate; see `metagan.workflow.generate`."""
     check_out_folder(args.out)
     check_adapted(args.adapted, "--adapted")
+    from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import load_adapted
     from metagan.workflow.generate import draw_samples, write_samples
@@ -57,10 +58,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
     samples = draw_samples(adapted, num=args.num, seed=args.seed, best_of=best_of)
     written = write_samples(args.out, adapted, samples, seed=args.seed)
-    kind = find_kind(adapted.form.kind)
-    remark = kind.remark(adapted.form, "generate")
+    word = find_reader(adapted.form.kind).word
+    remark = find_kind(adapted.form.kind).remark(adapted.form, "generate")
     console.print(
-        f"wrote {counted(args.num, kind.noun)} of each of "
+        f"wrote {counted(args.num, word)} of each of "
         f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} ({written})"
         + (f"; {remark}" if remark else "")
     )

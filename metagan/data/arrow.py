@@ -21,9 +21,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.reader import READERS, kind_of, reader_of
+from metagan.data.reader import READERS, reader_of
 from metagan.files import expanded
 from metagan.version import tool_version
 
@@ -106,9 +106,9 @@ def load(config: DataConfig) -> Dataset:
         raise DataError("data.source arrow needs data.path, a folder of `metagan data prepare`")
     folder = expanded(config.path).resolve()
     dataset = open_prepared(folder)
-    if dataset.kind != kind_of(config):
+    if dataset.kind != config.kind:
         raise DataError(
-            f"{folder}: holds samples of kind {dataset.kind}, but data.kind is {kind_of(config)}; "
+            f"{folder}: holds samples of kind {dataset.kind}, but data.kind is {config.kind}; "
             f"set data.kind={dataset.kind}"
         )
     reader_of(config).check_prepared(dataset, config, folder)

@@ -23,12 +23,13 @@ from typing import Any, Final
 from filelock import lock_descriptor
 
 from metagan.config.affects import settings_without
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
+from metagan.config.kinds import DEFAULT_KIND
 from metagan.data import arrow
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.links import real_path
 from metagan.data.paths.own_folders import own_kind_of
-from metagan.data.reader import FIRST_KIND, kind_of, reader_of
+from metagan.data.reader import reader_of
 from metagan.data.registry import is_built_in, load_dataset
 from metagan.files import expanded, holder_of, is_there
 
@@ -132,8 +133,8 @@ def _entry_name(config: DataConfig, source: str) -> str:
         "settings": config.model_dump(mode="json", exclude=idle),
         **{library: importlib.metadata.version(library) for library in row.libraries},
     }
-    if kind_of(config) != FIRST_KIND:  # Entries of the first kind keep their names.
-        description["kind"] = kind_of(config)
+    if config.kind != DEFAULT_KIND:  # Entries of the first kind keep their names.
+        description["kind"] = config.kind
     if not row.built_in:
         root = real_path(expanded(config.path or ""))
         description["path"] = os.fsencode(root).hex()

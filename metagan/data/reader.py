@@ -15,13 +15,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset, Samples
 
 READERS: Final[Mapping[str, str]] = {"image": "metagan.kinds.image.files"}
 """The module of each kind that holds its `READER`."""
-
-FIRST_KIND: Final = "image"
-"""The kind of data whose settings name none; what earlier versions wrote is of this kind."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,6 @@ def find_reader(kind: str) -> Reader:
     return reader
 
 
-def kind_of(settings: object) -> str:
-    """The kind of sample that settings of data are about."""
-    return getattr(settings, "kind", FIRST_KIND)
-
-
-def reader_of(settings: object) -> Reader:
+def reader_of(settings: DataConfig) -> Reader:
     """How the data of these settings are read."""
-    return find_reader(kind_of(settings))
+    return find_reader(settings.kind)

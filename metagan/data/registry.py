@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.reader import Reader, reader_of
 from metagan.files import expanded, is_there, neighbour

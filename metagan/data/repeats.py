@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from metagan.config.kinds import DEFAULT_KIND
 from metagan.data.dataset import Dataset
-from metagan.data.reader import FIRST_KIND, find_reader
+from metagan.data.reader import find_reader
 from metagan.words import agreeing, counted
 
 _MAX_EXAMPLES: Final = 5
@@ -115,7 +116,7 @@ class Leak:
 
     samples: int
     examples: tuple[tuple[str, str], ...]
-    kind: str = FIRST_KIND
+    kind: str = DEFAULT_KIND
 
     def __str__(self) -> str:
         """In words, with the first example."""
@@ -127,13 +128,13 @@ class Leak:
     def as_json(self) -> dict[str, Any]:
         """As run folders keep it."""
         kept = {"samples": self.samples, "examples": [list(pair) for pair in self.examples]}
-        return kept if self.kind == FIRST_KIND else {**kept, "kind": self.kind}
+        return kept if self.kind == DEFAULT_KIND else {**kept, "kind": self.kind}
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> "Leak":
         """What `as_json` gave."""
         examples = tuple((first, second) for first, second in kept["examples"])
-        return cls(kept["samples"], examples, kept.get("kind", FIRST_KIND))
+        return cls(kept["samples"], examples, kept.get("kind", DEFAULT_KIND))
 
 
 def find_leak(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from metagan.config.settings import DataConfig, TaskConfig
+from metagan.config.data import DataConfig
+from metagan.config.settings import TaskConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.reader import find_reader
 from metagan.seeding import derive_seed, generator

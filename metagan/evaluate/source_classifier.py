@@ -7,7 +7,7 @@ not trained on.
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metagan.config.kinds import KIND_WORDS
 from metagan.config.settings import RunConfig
 from metagan.data.dataset import Dataset
 from metagan.data.form import Form
@@ -32,9 +33,6 @@ HELD_OUT_SHARE = 0.1
 # `classifier_steps` and `finetune_steps` are counted in. A mix of a quarter is 16 of them.
 CLASSIFIER_BATCH = 64
 FILE = "classifier.safetensors"
-# By kind of sample: all of its hand-made augmentation, whatever targets get by
-# `evaluate.classical`.
-FULL_AUGMENTATION: Mapping[str, str] = {"image": "affine+elastic", "vector": "jitter"}
 
 
 class ClassifierFeatures:
@@ -148,7 +146,8 @@ def train_source_classifier(
         ways = draws.integers(len(classes), size=CLASSIFIER_BATCH)
         rows = np.array([draws.choice(train[way]) for way in ways])
         samples = kind.to_tensor(dataset.samples[rows], form)
-        samples = kind.classical(samples, draws, FULL_AUGMENTATION[form.kind])
+        # All of its kind's augmentation, whatever targets get by `evaluate.classical`.
+        samples = kind.classical(samples, draws, KIND_WORDS[form.kind].classical[0])
         return samples, torch.from_numpy(ways)
 
     net = train_classifier(

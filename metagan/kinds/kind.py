@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from metagan.config.settings import DataConfig
 from metagan.core.gan import MakePlayers
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
@@ -105,12 +104,11 @@ class Kind:
             the same, seed, form) -> what was written, in words; the folder is new.
         remark: (form, command: adapt, generate or export) -> how samples outside of the program
             differ from what networks take and draw, in words; "" where they do not.
-        noun: One sample, in words.
         form_of_before: (settings, data.json) -> the form of a run of an earlier version, which
             kept none; None where there are no such runs.
     """
 
-    fit: Callable[[Dataset, Sequence[int], DataConfig], Form]
+    fit: Callable[[Dataset, Sequence[int], Any], Form]
     to_tensor: Callable[[Samples, Form], Tensor]
     to_samples: Callable[[Tensor, Form], NDArray[Any]]
     within: Callable[[Tensor], Tensor]
@@ -125,5 +123,4 @@ class Kind:
     read: Callable[[Path, Form, Mapping[str, Any]], tuple[Support, list[str]]]
     write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]
     remark: Callable[[Form, str], str]
-    noun: str
-    form_of_before: Callable[[DataConfig, Mapping[str, Any]], Form] | None = None
+    form_of_before: Callable[[Any, Mapping[str, Any]], Form] | None = None

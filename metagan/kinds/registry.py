@@ -6,7 +6,6 @@ from typing import Final
 
 from metagan.kinds.kind import Kind
 
-DEFAULT_KIND: Final = "image"
 KINDS: Final[Mapping[str, str]] = {"image": "metagan.kinds.image.kind"}
 
 

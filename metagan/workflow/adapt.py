@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metagan.config.kinds import DEFAULT_KIND
 from metagan.config.learning import GanConfig
 from metagan.config.trained import check_changes
 from metagan.core.algorithms import check_moves, inner_settings
@@ -20,7 +21,7 @@ from metagan.data.form import Form
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
 from metagan.files import is_there, write_bytes
 from metagan.kinds.kind import Support
-from metagan.kinds.registry import DEFAULT_KIND, find_kind
+from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     MANIFEST,
     CheckpointError,

@@ -63,8 +63,8 @@ def _last_whole_step(log: StepLog, learner: MetaLearner) -> str:
     except RunError as error:
         return str(error)
     return (
-        f"outer step {learner.step}, the last complete one, is saved in {path}; a new run starts from "
-        f"it with outer.init_from={path.parent.parent}"
+        f"outer step {learner.step}, the last complete one, is saved in {path}; a new run starts "
+        f"from it with outer.init_from={path.parent.parent}"
     )
 
 

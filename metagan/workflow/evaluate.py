@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
-from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
+from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.config.trained import check_changes
 from metagan.core.params import GanParams
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.notes import first_notes, for_a_trained_run
+from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.data.tasks import splits_from_names
 from metagan.evaluate.comparison import comparison_table, mean_quality
@@ -33,7 +35,6 @@ from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
-from metagan.kinds.image.sources.detect import detect_source
 from metagan.kinds.registry import find_kind
 from metagan.workflow.setup import LoadedRun, check_same_data, load_start
 from metagan.workflow.step_log import Reporter
@@ -324,7 +325,8 @@ def open_target(
         The target, and a warning if it looks as if it was read in another way than the run's own.
     """
     kind = find_kind(form.kind)
-    resolved = detect_source(path) if source == "auto" and path.exists() else source
+    detect = find_reader(form.kind).detect
+    resolved = detect(path) if source == "auto" and path.exists() else source
     changes = {"path": str(path), "source": source}
     changes |= kind.other_settings(data, form, resolved, said)
     data = type(data).model_validate(data.model_copy(update=changes).model_dump())

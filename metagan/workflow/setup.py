@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
 from metagan.config.load import load_config
-from metagan.config.settings import DataConfig, RunConfig
+from metagan.config.settings import RunConfig
 from metagan.config.trained import other_networks
 from metagan.core.algorithms import inner_settings
 from metagan.core.gan import GanPair
@@ -20,7 +21,7 @@ from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.repeats import Leak, Repeats, find_leak, find_repeats
 from metagan.data.tasks import DatasetTasks, Splits, make_splits, splits_from_names
-from metagan.kinds.registry import DEFAULT_KIND, find_kind
+from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     CheckpointError,
     load_best,
@@ -185,7 +186,7 @@ def form_of_run(config: DataConfig, folder: RunFolder) -> Form:
     record = folder.read_json("data.json")
     if "form" in record:
         return Form.of_json(record["form"])
-    before = find_kind(DEFAULT_KIND).form_of_before
+    before = find_kind(config.kind).form_of_before
     if before is None:
         raise RunError(f"{folder.path}: data.json does not say how its samples are read")
     return before(config, record)

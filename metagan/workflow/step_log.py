@@ -153,8 +153,8 @@ class StepLog:
         before, now = self._arithmetic, record.stats.arithmetic
         if now and before and now != before:
             reason = (
-                f"from outer step {record.step} on results differ in their last bits (another kind of "
-                "CPU or GPU?): the weights will not be those of an undisturbed run"
+                f"from outer step {record.step} on results differ in their last bits (another kind "
+                "of CPU or GPU?): the weights will not be those of an undisturbed run"
             )
             self._folder.append_events(record.step, [{"kind": "bits", "reason": reason}])
             self._reporter.print(f"warning: {reason}")

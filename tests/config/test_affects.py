@@ -4,7 +4,8 @@ import pytest
 
 from cluster.config import JobConfig
 from metagan.config.affects import AFFECTS, affected, field, settings_of
-from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
+from metagan.config.image import ImageData
+from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.config.trained import read_again, resumable
 from metagan.evaluate.kept import _NOT_COMMON
 from tune.config import SearchJobConfig
@@ -32,6 +33,8 @@ ADAPTING = {
     "evaluate.best_of",
 }
 BUILT_ON = {
+    "data.kind",
+    "data.columns",
     "data.image_size",
     "data.channels",
     "gan.conditioning",
@@ -105,7 +108,7 @@ def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:
 
 
 def test_prepared_data_are_named_by_what_shapes_the_samples() -> None:
-    named = set(settings_of(DataConfig, "samples"))
+    named = set(settings_of(ImageData, "samples")) - {"kind"}
     glyphs = {"drawings_per_class", "max_classes_per_domain"}
     assert named == {"image_size", "channels", "invert", "white"} | glyphs
 

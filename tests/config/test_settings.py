@@ -7,15 +7,18 @@ from pydantic import BaseModel
 
 from cluster.config import ClusterConfig, JobConfig
 from metagan.config.agreement import GLYPHS_ONLY
+from metagan.config.image import ImageData
 from metagan.config.load import ConfigError, list_settings, load_config, to_yaml
-from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
+from metagan.config.settings import EvaluateConfig, RunConfig
+from metagan.config.tree import sections_of
 
 
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], BaseModel]]:
     for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield name, info.annotation, info.default
-            yield from sections(info.annotation)
+        # A section of several kinds is of the first one where nobody says another.
+        for section in sections_of(info.annotation)[:1]:
+            yield name, section, info.default
+            yield from sections(section)
 
 
 def test_every_setting_says_what_it_means():
@@ -223,7 +226,7 @@ def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
         load_config(RunConfig, file).config,
         RunConfig(data={"path": "my_data"}),
         RunConfig(data={"path": Path("my_data")}),
-        RunConfig(data=DataConfig(path="my_data")),
+        RunConfig(data=ImageData(path="my_data")),
         RunConfig.model_validate({"data": {"path": "my_data"}}),
         RunConfig.model_validate_json('{"data": {"path": "my_data"}}'),
     ]
@@ -271,7 +274,7 @@ def test_settings_of_glyphs_at_their_defaults_are_no_setting_for_other_data(tmp_
 
 def test_every_setting_of_glyphs_alone_says_so():
     for name in GLYPHS_ONLY:
-        assert DataConfig.model_fields[name].description.startswith("Glyphs only")
+        assert ImageData.model_fields[name].description.startswith("Glyphs only")
 
 
 # --- from Python ------------------------------------------------------------------------------

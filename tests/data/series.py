@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from metagan.config.affects import field
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.reader import Looks, Reader, Source
 

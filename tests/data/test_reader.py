@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metagan.config.settings import DataConfig, TaskConfig
+from metagan.config.image import ImageData
+from metagan.config.settings import TaskConfig
 from metagan.data import arrow, cache
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import ClassRecord, DataError, Dataset
@@ -159,7 +160,7 @@ def test_prepared_data_are_checked_by_their_kind(folder: Path, tmp_path: Path) -
     with pytest.raises(
         DataError, match=r"of kind series, but data\.kind is image; set data\.kind=series"
     ):
-        open_dataset(DataConfig(path=str(prepared)))
+        open_dataset(ImageData(path=str(prepared)))
 
 
 def test_prepared_data_of_a_kind_that_is_not_known_here_are_refused(

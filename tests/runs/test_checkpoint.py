@@ -214,7 +214,9 @@ def test_without_an_intact_one_the_error_says_so(tmp_path: Path, layout: Layout)
     assert load_best(tmp_path, layout) is None
     mark_best(tmp_path, save(tmp_path, layout, 1))
     _flip(tmp_path / "step-1" / "init.safetensors")
-    with pytest.raises(DamagedCheckpointError, match=r"init.*no other one of this run is intact"):
+    with pytest.raises(
+        DamagedCheckpointError, match=r"init.*no other checkpoint of this run is intact"
+    ):
         load_best(tmp_path, layout)
     (tmp_path / "BEST").unlink()
     with pytest.raises(DamagedCheckpointError, match=r"init.*no checkpoint of this run is intact"):

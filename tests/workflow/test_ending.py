@@ -209,8 +209,8 @@ def test_a_run_that_diverges_keeps_its_last_whole_step_and_says_where(
     error = end(config_of(bars_path, storage=uri), run, 4, diverge, on_checkpoint=measure)
     assert isinstance(error, DivergedError)
     assert re.search(
-        rf"only 0 of 4 episodes.*outer step 3, the last complete one, is saved in {run}/checkpoints/"
-        rf"step-3; a new run starts from it with outer\.init_from={run}$",
+        "only 0 of 4 episodes.*outer step 3, the last complete one, is saved in "
+        rf"{run}/checkpoints/step-3; a new run starts from it with outer\.init_from={run}$",
         str(error),
     )
     assert newest(run) == "step-3"
@@ -359,7 +359,7 @@ def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> No
         ("metagan.runs.checkpoint.write_bytes", 8, "a checkpoint", 4),
         ("metagan.runs.checkpoint.write_json", 1, "a checkpoint", 2),
         ("metagan.runs.checkpoint.write_bytes", 0, "a checkpoint", 0),
-        ("metagan.workflow.step_log.write_png", 1, "a sheet of samples", 4),
+        ("metagan.workflow.step_log.write_bytes", 1, "a sheet of samples", 4),
     ],
 )
 def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_is_room(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.form import Form
 from metagan.kinds.image.reading.record import Reading, median_level
@@ -19,7 +19,7 @@ from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, pic
 from metagan.kinds.kind import Support
 
 
-def fit(dataset: Dataset, learned: Sequence[int], config: DataConfig) -> Form:
+def fit(dataset: Dataset, learned: Sequence[int], config: ImageData) -> Form:
     """How the pictures of a data set were read, and the level in the middle of those learned from.
 
     Args:
@@ -31,7 +31,7 @@ def fit(dataset: Dataset, learned: Sequence[int], config: DataConfig) -> Form:
     return form_of_before(config, {"origin": dataset.origin, "median": median})
 
 
-def form_of_before(config: DataConfig, record: Mapping[str, Any]) -> Form:
+def form_of_before(config: ImageData, record: Mapping[str, Any]) -> Form:
     """The form of a run's pictures by its data.json, of which earlier versions kept no other."""
     return Reading.of_run(config, record).form()
 

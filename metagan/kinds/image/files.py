@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.notes import IDLE_WHITE
 from metagan.data.reader import Reader, Source
@@ -85,7 +85,7 @@ def _check(samples: Samples) -> None:
         )
 
 
-def _judge(dataset: Dataset, config: DataConfig) -> tuple[list[str], Mapping[str, Any]]:
+def _judge(dataset: Dataset, config: ImageData) -> tuple[list[str], Mapping[str, Any]]:
     """Notes on what came out blank, dark or without colour; the levels of every domain."""
     counts = level_counts(dataset)
     notes = check_looks(dataset, counts)
@@ -97,7 +97,7 @@ def _judge(dataset: Dataset, config: DataConfig) -> tuple[list[str], Mapping[str
     return notes, {"levels": {domain: list(level_range(found)) for domain, found in counts.items()}}
 
 
-def _check_prepared(dataset: Dataset, config: DataConfig, folder: Path) -> None:
+def _check_prepared(dataset: Dataset, config: ImageData, folder: Path) -> None:
     # A run on the files themselves may go on from them in this form, with the same settings.
     if config.invert and not dataset.origin.get("invert"):
         raise DataError(

@@ -33,6 +33,5 @@ KIND = Kind(
     read=read,
     write=write,
     remark=remark,
-    noun="picture",
     form_of_before=form_of_before,
 )

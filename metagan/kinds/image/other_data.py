@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from typing import Any
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import Dataset
 from metagan.data.form import Form
 from metagan.kinds.image.reading.record import Reading
 
 
 def other_settings(
-    data: DataConfig, form: Form, source: str, said: Collection[str]
+    data: ImageData, form: Form, source: str, said: Collection[str]
 ) -> dict[str, Any]:
     """What changes in a run's data settings for other pictures.
 
@@ -31,7 +31,7 @@ def other_settings(
     return changes
 
 
-def other_looks(dataset: Dataset, form: Form, data: DataConfig) -> str | None:
+def other_looks(dataset: Dataset, form: Form, data: ImageData) -> str | None:
     """A warning where pictures are bright and the run's dark, or the other way round.
 
     Args:

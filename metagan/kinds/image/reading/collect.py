@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import listed
 from metagan.data.paths.names import a_few, clean_name
@@ -57,7 +57,7 @@ class Sample:
 
 
 def try_decode(
-    content: bytes | None, problem: str, name: str, config: DataConfig | Reading, *, invert: bool
+    content: bytes | None, problem: str, name: str, config: ImageData | Reading, *, invert: bool
 ) -> Decoded:
     """The picture of a file that was read; else the reason why there is none."""
     if content is None:
@@ -95,7 +95,7 @@ def scale_deep(
 def describe_origin(
     source: str,
     path: Path,
-    config: DataConfig,
+    config: ImageData,
     *,
     sha256: Mapping[str, str] | None = None,
     inverted: bool | None = None,

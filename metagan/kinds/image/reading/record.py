@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.form import Form
 from metagan.kinds.image.reading.looks import count_levels, is_drawn, middle_level
 
@@ -45,7 +45,7 @@ class Reading:
         return Form("image", (self.channels, self.image_size, self.image_size), facts)
 
     @classmethod
-    def of_run(cls, config: DataConfig, data: Mapping[str, Any]) -> "Reading":
+    def of_run(cls, config: ImageData, data: Mapping[str, Any]) -> "Reading":
         """The record of a run.
 
         Args:
