@@ -1,4 +1,4 @@
-"""Counts and commands in messages."""
+"""Counts, names and commands in messages."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,3 +17,8 @@ def agreeing(number: float, noun: str, nouns: str | None = None) -> str:
 def command_line(*words: object, program: Sequence[str] = ("metagan",)) -> str:
     """A command that can be pasted into a shell, whatever is in its paths."""
     return shlex.join([*program, *map(str, words)])
+
+
+def printable(text: str) -> str:
+    """Text without what could steer a terminal: names come from files."""
+    return "".join(char if char.isprintable() else "?" for char in text)

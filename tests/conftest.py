@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metagan.data.arrow import prepare
+from metagan.data.reader import READERS
 from tests.helpers import bars
 from tests.process_state import numerical_state
 
@@ -73,6 +74,13 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
         "leaky_relu",
         lambda x, slope: slope * x + (1 - slope) * functional.softplus(4 * x) / 4,
     )
+
+
+@pytest.fixture
+def series(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kind of sample beside those of the program is known while a test runs; its name."""
+    monkeypatch.setitem(READERS, "series", "tests.data.series")
+    return "series"
 
 
 @pytest.fixture(scope="session")

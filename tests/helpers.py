@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -43,10 +44,32 @@ def bars(num_domains: int = 4, classes: int = 4, drawings: int = 10, size: int =
     return Dataset.from_classes(samples)
 
 
-def tiny_config(**sections: object) -> RunConfig:
-    """A run of seconds: 16 x 16 pictures, narrow networks, two inner steps."""
+def clouds(num_domains: int = 4, classes: int = 4, rows: int = 10, columns: int = 5) -> Dataset:
+    """Domains of vectors: a class is a place, a domain has units of its own."""
+    rng = np.random.default_rng(0)
+    samples: dict[ClassRecord, np.ndarray] = {}
+    for domain in range(num_domains):
+        units = rng.uniform(0.5, 2.0, columns) * 10.0 ** np.arange(columns)
+        for label in range(classes):
+            place = rng.normal(0, 3, columns)
+            drawn = place + rng.normal(0, 1, (rows, columns))
+            samples[ClassRecord(f"domain{domain}", f"place{label}")] = drawn * units
+    return Dataset.from_classes(samples, kind="vector")
+
+
+def small_data(kind: str) -> Dataset:
+    """A data set of four domains, of any kind of sample."""
+    return {"image": bars, "vector": clouds}[kind]()
+
+
+def tiny_config(kind: str = "image", **sections: object) -> RunConfig:
+    """A run of seconds: small samples, narrow networks, two inner steps."""
+    data: dict[str, object] = {
+        "image": {"image_size": 16},
+        "vector": {"kind": "vector", "path": "clouds.npz"},
+    }[kind]
+    sections["data"] = {**data, **cast(Mapping[str, object], sections.get("data", {}))}
     values: dict[str, object] = {
-        "data": {"image_size": 16},
         "task": TaskConfig(shots=3, num_query=3),
         "gan": GanConfig(width=4, discriminator_width=4, latent_dim=4),
         "inner": InnerConfig(steps=2, batch_size=4, lr=1e-2, optimizer="sgd"),

@@ -87,7 +87,12 @@ def make_judge(
     evaluate = config.evaluate
     key = f"{setup.spec.dataset_sha256} {config.seed} {evaluate.model_dump_json()}"
     source = kept_source_classifier(
-        out / "source_classifier", setup.dataset, setup.splits.train, config, tell=tell
+        out / "source_classifier",
+        setup.dataset,
+        setup.splits.train,
+        setup.spec.form,
+        config,
+        tell=tell,
     )
     baseline: tuple[float, ...] = ()
     if config.tune.objective in ("gain", "accuracy"):

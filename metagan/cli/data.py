@@ -95,8 +95,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _inspect(args: argparse.Namespace, console: Console) -> None:
+    from metagan.data.inspect import format_summary, inspect_dataset
+    from metagan.data.reader import find_reader
     from metagan.data.registry import load_dataset
-    from metagan.kinds.image.inspect import contact_sheet, format_summary, inspect_dataset
 
     if is_setting(args.path):
         # PATH may be left out, and then a setting stands in its place.
@@ -111,7 +112,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> None:
     console.print(_enough(dataset, config.task))
     console.print(_division(dataset, config))
     if args.sheet is not None:
-        contact_sheet(dataset, args.sheet)
+        find_reader(dataset.kind).sheet(dataset, args.sheet)
         console.print(f"wrote {args.sheet}")
 
 

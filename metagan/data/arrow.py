@@ -5,7 +5,7 @@ one row per sample, sorted by class: only then are all samples one contiguous ar
 processes of a machine share through the page cache without copying it. Several files, or several
 batches, would have to be concatenated, that is copied, in every process.
 
-Shapes: N samples of (C, H, W) each for images.
+Shapes: N samples.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from metagan.config.data import DataConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.data.reader import READERS, kind_of, reader_of
 from metagan.files import expanded
 from metagan.version import tool_version
 
@@ -98,34 +99,19 @@ def load(config: DataConfig) -> Dataset:
         config: The data settings; `path` is the folder.
 
     Raises:
-        DataError: If the folder is damaged or incomplete, was written by a newer version, or has
-            samples of another shape than `image_size` and `channels` say, or was prepared with
-            another `invert` or `white` where these are set.
+        DataError: If the folder is damaged or incomplete, was written by a newer version, holds
+            samples of another kind, or was prepared by settings that contradict these.
     """
     if config.path is None:
         raise DataError("data.source arrow needs data.path, a folder of `metagan data prepare`")
     folder = expanded(config.path).resolve()
     dataset = open_prepared(folder)
-    # A run on the files themselves may go on from them in this form, with the same settings.
-    if config.invert and not dataset.origin.get("invert"):
+    if dataset.kind != kind_of(config):
         raise DataError(
-            "data.invert would copy prepared samples in every process; set data.invert when "
-            f"preparing {folder}, and leave it false here"
+            f"{folder}: holds samples of kind {dataset.kind}, but data.kind is {kind_of(config)}; "
+            f"set data.kind={dataset.kind}"
         )
-    known = (dataset.origin.get("white") or {}).values()
-    if config.white is not None and config.white not in known:
-        raise DataError(
-            f"data.white is {config.white:g}, but the samples in {folder} are scaled already; set "
-            "data.white when preparing them, and leave it out here"
-        )
-    wanted = (config.channels, config.image_size, config.image_size)
-    if dataset.kind == "image" and dataset.sample_shape != wanted:
-        channels, height, width = dataset.sample_shape
-        raise DataError(
-            f"{folder}: samples have {channels} channels and {height} x {width} pixels, but "
-            f"data.channels is {config.channels} and data.image_size {config.image_size}; set "
-            "these to what the folder holds, or prepare it again"
-        )
+    reader_of(config).check_prepared(dataset, config, folder)
     return replace(dataset, origin={**dataset.origin, "prepared": str(folder)})
 
 
@@ -155,6 +141,11 @@ def open_prepared(folder: Path, *, progress: Progress | None = None) -> Dataset:
         notes, origin = tuple(manifest["notes"]), dict(manifest["origin"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / MANIFEST_NAME}: malformed ({error!r}); prepare again") from None
+    if kind not in READERS:
+        raise DataError(
+            f"{folder / MANIFEST_NAME}: of kind {kind!r}, but this version reads "
+            f"{', '.join(READERS)}; install the version of metagan that wrote it"
+        )
     _check_shard(path, expected_bytes, expected_sha256, progress)
     samples = _map_samples(path, kind)
     if samples.shape != shape or samples.dtype != dtype or sum(counts) != len(samples):

@@ -15,10 +15,9 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from filelock import lock_descriptor
@@ -29,35 +28,13 @@ from metagan.data import arrow
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.links import real_path
 from metagan.data.paths.own_folders import own_kind_of
-from metagan.data.registry import load_dataset
+from metagan.data.reader import FIRST_KIND, kind_of, reader_of
+from metagan.data.registry import is_built_in, load_dataset
 from metagan.files import expanded, holder_of, is_there
-from metagan.kinds.image.sources import glyphs
-from metagan.kinds.image.sources.detect import detect_source
-from metagan.kinds.image.sources.manifest import listed_files
 
 LOCK_TIMEOUT_S: Final = 3600.0
 _POLL_S: Final = 0.1
 _REMIND_S: Final = 30.0
-
-_SOURCE_VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "glyphs": glyphs.VERSION,
-        "omniglot": 2,
-        "image_folder": 2,
-        "manifest": 2,
-        "parquet": 3,
-        "idx": 2,
-        "npz": 2,
-    }
-)
-"""Raise a source's number when it turns the same files into other samples."""
-
-# Those that do not shape the samples name no entry.
-_SHAPES_NO_SAMPLE: Final = frozenset(settings_without(DataConfig, "samples"))
-_GLYPHS_ONLY: Final = frozenset({"drawings_per_class", "max_classes_per_domain"})
-_SELF_CONTAINED: Final = frozenset(
-    {".npz", ".parquet", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"}
-)
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,8 +108,9 @@ def cache_roots(config: DataConfig) -> tuple[Path, ...]:
 
 def _source_of(config: DataConfig) -> str | None:
     """The name of the source, auto resolved; None where loading will explain what is wrong."""
-    if config.source == "glyphs":
-        return None if config.path is not None else "glyphs"
+    reader = reader_of(config)
+    if is_built_in(config.source, reader):
+        return None if config.path is not None else config.source
     if config.path is None:
         return None
     path = expanded(config.path)
@@ -140,25 +118,26 @@ def _source_of(config: DataConfig) -> str | None:
         return None
     if config.source != "auto":
         return config.source
-    return "arrow" if arrow.is_prepared(path) else detect_source(path)
+    return "arrow" if arrow.is_prepared(path) else reader.detect(path)
 
 
 def _entry_name(config: DataConfig, source: str) -> str:
-    """The source, and a hash of all that shapes the samples; no picture is opened for it."""
-    skipped = _SHAPES_NO_SAMPLE if source == "glyphs" else _SHAPES_NO_SAMPLE | _GLYPHS_ONLY
+    """The source, and a hash of all that shapes the samples; no sample is read for it."""
+    row = reader_of(config).sources[source]
+    # Settings that do not shape the samples name no entry.
+    idle = {*settings_without(type(config), "samples"), *row.idle, "kind"}
     description: dict[str, Any] = {
         "source": source,
-        "version": [_SOURCE_VERSIONS[source], arrow.SCHEMA_VERSION],
-        # Pillow decodes and resizes; it and matplotlib's fonts make the glyphs.
-        "pillow": importlib.metadata.version("pillow"),
-        "settings": config.model_dump(mode="json", exclude=set(skipped)),
+        "version": [row.version, arrow.SCHEMA_VERSION],
+        "settings": config.model_dump(mode="json", exclude=idle),
+        **{library: importlib.metadata.version(library) for library in row.libraries},
     }
-    if source == "glyphs":
-        description["matplotlib"] = importlib.metadata.version("matplotlib")
-    else:
+    if kind_of(config) != FIRST_KIND:  # Entries of the first kind keep their names.
+        description["kind"] = kind_of(config)
+    if not row.built_in:
         root = real_path(expanded(config.path or ""))
         description["path"] = os.fsencode(root).hex()
-        files = _input_files(root, source, skip=frozenset(cache_roots(config)))
+        files = _input_files(root, config, source)
         description["files"] = [_file_state(root, path) for path in files]
     text = json.dumps(description, sort_keys=True)
     return f"{source}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
@@ -167,7 +146,7 @@ def _entry_name(config: DataConfig, source: str) -> str:
 def _file_state(root: Path, path: Path) -> list[str | int]:
     """What changes when a file's content does; a broken link or unreadable file is a state too.
 
-    Size and time of writing alone are kept by `cp -p`, rsync, unzip and tar, and pictures of some
+    Size and time of writing alone are kept by `cp -p`, rsync, unzip and tar, and files of some
     formats all have one size. The time of the last change of the inode cannot be set back.
     """
     name = os.fsencode(os.path.relpath(path, root)).hex()
@@ -178,16 +157,11 @@ def _file_state(root: Path, path: Path) -> list[str | int]:
     return [name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
-def _input_files(root: Path, source: str, *, skip: Collection[Path]) -> Iterable[Path]:
-    """Every file that a source may read, in a fixed order, except those in folders to skip."""
+def _input_files(root: Path, config: DataConfig, source: str) -> Iterable[Path]:
+    """Every file that a source may read, in a fixed order."""
     if root.is_dir():
-        return _files_below(root, skip)
-    if source == "manifest":
-        return [root, *listed_files(root)]
-    if root.suffix.lower() in _SELF_CONTAINED and source != "idx":
-        return [root]
-    # An idx file's labels lie beside it.
-    return sorted(path for path in root.parent.iterdir() if path == root or "idx" in path.name)
+        return _files_below(root, skip=frozenset(cache_roots(config)))
+    return reader_of(config).files_with(root, source)
 
 
 def _files_below(root: Path, skip: Collection[Path]) -> Iterator[Path]:

@@ -1,9 +1,9 @@
 """The one in-memory form of all data: classes of samples, grouped in domains.
 
-Every source (such as those in `metagan.kinds.image.sources`) turns its files into a `Dataset`, and
-everything after it (splits, episodes, evaluation, reports) reads only this.
+Every source turns its files into a `Dataset`, and everything after it (splits, episodes,
+evaluation, reports) reads only this.
 
-Shapes: N samples; for images a sample is (C, H, W) uint8, C channels, H x W pixels.
+Shapes: N samples; what a sample is, its kind's `metagan.data.reader.Reader` says.
 """
 
 import hashlib
@@ -48,10 +48,10 @@ class Dataset:
     """Samples sorted by class, classes sorted by domain.
 
     Attributes:
-        samples: (N, *sample_shape), read-only, perhaps memory-mapped; images are uint8.
+        samples: (N, *sample_shape), read-only, perhaps memory-mapped.
         offsets: (num_classes + 1,) int64; class i owns samples offsets[i]:offsets[i + 1].
         classes: One record per class, sorted by (domain, label).
-        kind: The sample kind; "image" is the only one so far.
+        kind: The kind of sample, a name of `metagan.data.reader.READERS`.
         notes: What the source left out and why, one line each (unreadable files, duplicates).
         origin: Where it came from, for reports: source name, path, settings that shaped it.
     """
@@ -64,17 +64,15 @@ class Dataset:
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        from metagan.data.reader import find_reader  # Its errors are of this module.
+
         names = [record.name for record in self.classes]
         keys = [(record.domain, record.label) for record in self.classes]
         if len(self.offsets) != len(self.classes) + 1 or self.offsets[-1] != len(self.samples):
             raise ValueError("offsets do not fit the classes and samples")
         if keys != sorted(keys) or len(set(names)) != len(names):
             raise ValueError("classes must be unique and sorted by domain, then label")
-        if self.kind == "image" and (self.samples.dtype != np.uint8 or self.samples.ndim != 4):
-            raise DataError(
-                f"samples are {self.samples.dtype} of shape {self.samples.shape}; pictures are "
-                "uint8 of (N, C, H, W), which Dataset.from_classes makes of other numbers"
-            )
+        find_reader(self.kind).check(self.samples)
 
     @classmethod
     def from_classes(
@@ -87,22 +85,21 @@ class Dataset:
     ) -> "Dataset":
         """Sort and pack classes given as {record: (n, *sample_shape) array or list of samples}.
 
-        Pictures may also be tensors or PIL's; see `metagan.kinds.image.samples.picture_classes`.
+        The kind's reader says what else a sample may be: a picture may be a tensor or PIL's.
 
         Raises:
             DataError: If they cannot be used; the message names the class and the fix.
         """
-        from metagan.kinds.image.samples import picture_classes  # Its errors are of this module.
+        from metagan.data.reader import find_reader  # Its errors are of this module.
 
         if isinstance(samples_by_class, Mapping):
             _check_records(samples_by_class)
             if not samples_by_class or min(map(_count, samples_by_class.values())) == 0:
                 raise DataError("a data set needs at least one class, and a sample in every class")
-        if kind == "image":
-            samples_by_class = picture_classes(samples_by_class, name="samples_by_class")
-        ordered = sorted(samples_by_class, key=lambda record: (record.domain, record.label))
-        counts = [len(samples_by_class[record]) for record in ordered]
-        packed = np.concatenate([np.asarray(samples_by_class[record]) for record in ordered])
+        stored = find_reader(kind).pack(samples_by_class, "samples_by_class")
+        ordered = sorted(stored, key=lambda record: (record.domain, record.label))
+        counts = [len(stored[record]) for record in ordered]
+        packed = np.concatenate([np.asarray(stored[record]) for record in ordered])
         packed.flags.writeable = False
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(packed, offsets, tuple(ordered), kind, tuple(notes), dict(origin or {}))
@@ -114,7 +111,7 @@ class Dataset:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, (C, H, W) for images."""
+        """Shape of one sample, such as (C, H, W) of pictures."""
         return tuple(self.samples.shape[1:])
 
     @property

@@ -1,102 +1,86 @@
-"""The table of data sources, and the one way to load data.
+"""The one way to load data, whatever its kind and layout.
 
-Sources are imported when used, so that looking at the table costs nothing.
+Readers and sources are imported when they are used, so that looking at a table costs nothing.
 """
 
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
 
 from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.reader import Reader, reader_of
 from metagan.files import expanded, is_there, neighbour
 
 Loader = Callable[[DataConfig], Dataset]
-
-SOURCES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        **{
-            name: f"metagan.kinds.image.sources.{name}"
-            for name in (
-                "glyphs",
-                "omniglot",
-                "image_folder",
-                "manifest",
-                "parquet",
-                "idx",
-                "npz",
-            )
-        },
-        "arrow": "metagan.data.arrow",
-    }
-)
-_NO_PATH_NEEDED: Final = frozenset({"glyphs"})
 
 
 def load_dataset(config: DataConfig) -> Dataset:
     """Load the data that the settings name, whatever its layout.
 
-    The notes of the result come by weight. Besides those of the source they tell of pictures that
-    came out blank, dark or without their colour, of samples that are byte-identical where that
-    would flatter a score, and of domains that look like the parts of one data set.
+    The notes of the result come by weight. Besides those of the source they tell of samples that
+    came out other than their owner will expect, of samples that are byte-identical where that would
+    flatter a score, and of domains that look like the parts of one data set.
 
     Raises:
         DataError: If `data.path` does not exist or cannot be looked at, its layout is unknown, or
             the data is unusable.
     """
-    # Looking at the table costs nothing, as no source is imported for it.
-    from metagan.data.notes import IDLE_WHITE, by_weight
+    from metagan.data.notes import by_weight
     from metagan.data.paths.split_words import split_domain_notes
     from metagan.data.repeats import duplicate_notes
-    from metagan.kinds.image.reading.looks import check_looks, level_counts, level_range
-    from metagan.kinds.image.sources.detect import detect_source
 
+    reader = reader_of(config)
     name: str = config.source
-    if name not in _NO_PATH_NEEDED:
+    built_in = is_built_in(name, reader)
+    if not built_in:
         path = _existing_path(config)
-        name = detect_source(path) if name == "auto" else name
-    dataset = find_loader(name)(config)
+        name = reader.detect(path) if name == "auto" else name
+    dataset = find_loader(name, reader)(config)
     # Prepared data was checked when it was prepared, and reading it all would undo its mapping.
-    if name in ("arrow", "glyphs"):
+    if built_in or name == "arrow":
         return dataset
     leaks = split_domain_notes(dataset.classes)
-    counts = level_counts(dataset)
-    notes = [*leaks, *dataset.notes, *check_looks(dataset, counts), *duplicate_notes(dataset)]
-    if config.white is not None and not dataset.origin.get("white"):
-        notes.append(
-            f"{IDLE_WHITE}{config.white:g}, but changes nothing: all pictures have 8 bits, or say "
-            "themselves which value is white"
-        )
-    levels = {domain: list(level_range(found)) for domain, found in counts.items()}
-    return replace(dataset, notes=by_weight(notes), origin={**dataset.origin, "levels": levels})
+    looks, found = reader.judge(dataset, config)
+    notes = [*leaks, *dataset.notes, *looks, *duplicate_notes(dataset)]
+    return replace(dataset, notes=by_weight(notes), origin={**dataset.origin, **found})
 
 
 def check_data(config: DataConfig) -> None:
-    """Refuse data settings whose path is not there, or that no source reads; no picture is opened.
+    """Refuse data settings whose path is not there, or that no source reads; no sample is read.
 
     Raises:
         DataError: With the path and the fix.
     """
-    if config.source not in _NO_PATH_NEEDED:
+    reader = reader_of(config)
+    if not is_built_in(config.source, reader):
         path = _existing_path(config)
         if config.source == "auto":
-            from metagan.kinds.image.sources.detect import detect_source
-
-            detect_source(path)
+            reader.detect(path)
 
 
-def find_loader(name: str) -> Loader:
+def sources_of(reader: Reader) -> Mapping[str, str]:
+    """The modules of all sources of a kind, by name; prepared data are of every kind."""
+    own = {name: source.module for name, source in reader.sources.items()}
+    return {**own, "arrow": "metagan.data.arrow"}
+
+
+def is_built_in(name: str, reader: Reader) -> bool:
+    """Whether a source makes its samples itself, and needs no path."""
+    return name in reader.sources and reader.sources[name].built_in
+
+
+def find_loader(name: str, reader: Reader) -> Loader:
     """The `load` function of a source.
 
     Raises:
         DataError: If there is no such source.
     """
-    if name not in SOURCES:
-        raise DataError(f"data.source is {name!r}; sources are {', '.join(SOURCES)}")
-    loader: Loader = importlib.import_module(SOURCES[name]).load
+    sources = sources_of(reader)
+    if name not in sources:
+        raise DataError(f"data.source is {name!r}; sources are {', '.join(sources)}")
+    loader: Loader = importlib.import_module(sources[name]).load
     return loader
 
 

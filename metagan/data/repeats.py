@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.data.dataset import Dataset
-from metagan.kinds.image.reading.looks import blank_samples
-from metagan.words import agreeing
+from metagan.data.reader import FIRST_KIND, find_reader
+from metagan.words import agreeing, counted
 
 _MAX_EXAMPLES: Final = 5
 
@@ -77,7 +77,7 @@ def find_repeats(dataset: Dataset) -> Repeats:
     for group in classes:
         for index, times in Counter(group).items():
             within[index] += times - 1
-    blank = blank_samples(dataset)
+    blank = find_reader(dataset.kind).blank(dataset)
     telling = zip(groups, classes, strict=True)
     return Repeats(tuple(own for group, own in telling if not blank[group[0]]), within)
 
@@ -110,25 +110,30 @@ class Leak:
     Attributes:
         samples: How many different ones.
         examples: A few pairs of classes, each as `domain/class (side)`.
+        kind: The kind of these samples.
     """
 
     samples: int
     examples: tuple[tuple[str, str], ...]
+    kind: str = FIRST_KIND
 
     def __str__(self) -> str:
         """In words, with the first example."""
         first, second = self.examples[0]
-        are = agreeing(self.samples, "picture is", "pictures are")
-        return f"{self.samples} {are} on both sides of the split, such as in {first} and {second}"
+        number = counted(self.samples, find_reader(self.kind).word)
+        are = agreeing(self.samples, "is", "are")
+        return f"{number} {are} on both sides of the split, such as in {first} and {second}"
 
     def as_json(self) -> dict[str, Any]:
         """As run folders keep it."""
-        return {"samples": self.samples, "examples": [list(pair) for pair in self.examples]}
+        kept = {"samples": self.samples, "examples": [list(pair) for pair in self.examples]}
+        return kept if self.kind == FIRST_KIND else {**kept, "kind": self.kind}
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> "Leak":
         """What `as_json` gave."""
-        return cls(kept["samples"], tuple((first, second) for first, second in kept["examples"]))
+        examples = tuple((first, second) for first, second in kept["examples"])
+        return cls(kept["samples"], examples, kept.get("kind", FIRST_KIND))
 
 
 def find_leak(
@@ -150,7 +155,7 @@ def find_leak(
         if used and side_of[used[0]] != side_of[used[-1]]:
             ends = (used[0], next(i for i in used if side_of[i] != side_of[used[0]]))
             pairs.append(tuple(f"{dataset.classes[i].name} ({side_of[i]})" for i in ends))
-    return _leak(pairs)
+    return _leak(pairs, dataset.kind)
 
 
 def find_leak_into(
@@ -170,17 +175,17 @@ def find_leak_into(
             if content in held:
                 names = dataset.classes[owner].name, target.classes[held[content]].name
                 pairs.append((f"{names[0]} ({side})", f"{names[1]} (target)"))
-    return _leak(pairs)
+    return _leak(pairs, dataset.kind)
 
 
-def _leak(pairs: Sequence[tuple[str, ...]]) -> Leak | None:
+def _leak(pairs: Sequence[tuple[str, ...]], kind: str) -> Leak | None:
     examples = tuple((first, second) for first, second in dict.fromkeys(pairs))
-    return Leak(len(pairs), examples[:_MAX_EXAMPLES]) if pairs else None
+    return Leak(len(pairs), examples[:_MAX_EXAMPLES], kind) if pairs else None
 
 
 def _first_owners(dataset: Dataset, classes: Sequence[int]) -> dict[int, int]:
     """The first of the classes that has each content; blank samples are left out."""
-    blank = blank_samples(dataset)
+    blank = find_reader(dataset.kind).blank(dataset)
     hashes = iter(contents(dataset, classes).tolist())
     found: dict[int, int] = {}
     for owner in classes:

@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from metagan.config.data import DataConfig
 from metagan.config.settings import TaskConfig
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.reader import find_reader
 from metagan.seeding import derive_seed, generator
+
+if TYPE_CHECKING:  # Whoever only looks at data waits for no torch.
+    from torch import Tensor
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -42,8 +45,8 @@ class Episode:
     """
 
     key: EpisodeKey
-    support: Tensor
-    query: Tensor
+    support: "Tensor"
+    query: "Tensor"
 
 
 class TaskSource(Protocol):
@@ -207,7 +210,7 @@ class DatasetTasks:
         dataset: Dataset,
         splits: Splits,
         config: TaskConfig,
-        to_tensor: Callable[[np.ndarray], Tensor],
+        to_tensor: "Callable[[np.ndarray], Tensor]",
     ) -> None:
         """Keeps only classes with at least shots + num_query samples; see `left_out`.
 
@@ -275,8 +278,7 @@ def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> st
     origin = dataset.origin
     path = origin.get("prepared", origin.get("path"))
     where = "" if path is None else f" of data.path {path}"
-    drawn = origin.get("source") == "glyphs" and "prepared" not in origin
-    more = " or raise data.drawings_per_class" if drawn else ""
+    more = find_reader(dataset.kind).more_samples(origin)
     return (
         f"no training class{where} has task.shots {config.shots} + task.num_query "
         f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "

@@ -8,6 +8,7 @@ Shapes: W classes, K shots, T test samples per class, R generated samples per sh
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,16 +17,16 @@ from torch import Tensor
 
 from metagan.config.settings import EvaluateConfig
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.form import Form
+from metagan.evaluate.classifier import nearest_centroid, predict, train_classifier
 from metagan.evaluate.source_classifier import CLASSIFIER_BATCH, SourceClassifier
-from metagan.kinds.image.classical import Ranges, classical
-from metagan.kinds.image.classifier import nearest_centroid, predict, train_classifier
-from metagan.kinds.image.convert import to_float
+from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator
 
 Arm = Literal["none", "classical", "generated", "both"]
 ARMS: tuple[Arm, ...] = ("none", "classical", "generated", "both")
-ClassifierKind = Literal["scratch", "pretrained", "centroid"]
-KINDS: tuple[ClassifierKind, ...] = ("scratch", "pretrained", "centroid")
+Classifier = Literal["scratch", "pretrained", "centroid"]
+CLASSIFIERS: tuple[Classifier, ...] = ("scratch", "pretrained", "centroid")
 CLASSICAL_COPIES = 20
 # A pre-trained body moves more slowly than its new head; measured on source classes only.
 PRETRAINED_BODY_LR = 0.1
@@ -36,7 +37,8 @@ class TargetTask:
     """A target domain's data for one repetition.
 
     Attributes:
-        support: (W, K, *sample_shape) float32 in [-1, 1], on the device to compute on.
+        support: (W, K, *sample_shape) float32, as networks see samples, on the device to
+            compute on.
         test: (W, T, *sample_shape), never trained on.
         classes: Indices into the data set, W of them.
         seed: Names every further draw of the repetition.
@@ -55,6 +57,7 @@ class TargetTask:
 def draw_target(
     dataset: Dataset,
     classes: Sequence[int],
+    form: Form,
     config: EvaluateConfig,
     *,
     shots: int,
@@ -64,6 +67,14 @@ def draw_target(
 
     Test samples are drawn first, so they are the same at every number of shots, and smaller
     supports are parts of larger ones.
+
+    Args:
+        dataset: All samples.
+        classes: That the target may have, indices into the data set.
+        form: Of the samples.
+        config: How many classes and test samples.
+        shots: K.
+        seed: Names every draw.
 
     Raises:
         DataError: If fewer than two classes have enough samples.
@@ -84,7 +95,10 @@ def draw_target(
         order = generator(seed, "target samples", index).permutation(len(samples))
         test.append(samples[order[: config.test_per_class]])
         support.append(samples[order[config.test_per_class :][:shots]])
-    return TargetTask(to_float(np.stack(support)), to_float(np.stack(test)), tuple(chosen), seed)
+    to_tensor = find_kind(form.kind).to_tensor
+    return TargetTask(
+        to_tensor(np.stack(support), form), to_tensor(np.stack(test), form), tuple(chosen), seed
+    )
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ class Mix:
 
 def arm_accuracy(
     task: TargetTask,
-    kind: ClassifierKind,
+    classifier: Classifier,
     arm: Arm,
     config: EvaluateConfig,
     source: SourceClassifier,
@@ -114,7 +128,7 @@ def arm_accuracy(
 
     Args:
         task: The target.
-        kind: From scratch; fine-tuned from the source classifier; or no training at all, the
+        classifier: From scratch; fine-tuned from the source classifier; or no training at all, the
             nearest class centroid in its features.
         arm: What is added to the real samples.
         config: Steps, and the classical augmentation.
@@ -128,42 +142,43 @@ def arm_accuracy(
         if generated is None or mix is None:
             raise ValueError(f"arm {arm} needs generated samples and how to mix them")
         share, pool = mix.share, generated[:, : task.support.shape[1] * mix.per_real]
-    if kind == "centroid":
+    if classifier == "centroid":
         return _centroid_accuracy(task, arm, config, source, pool, share)
-    return _trained_accuracy(task, kind, arm, config, source, pool, share)
+    return _trained_accuracy(task, classifier, arm, config, source, pool, share)
 
 
 def _trained_accuracy(
     task: TargetTask,
-    kind: ClassifierKind,
+    classifier: Classifier,
     arm: Arm,
     config: EvaluateConfig,
     source: SourceClassifier,
     pool: Tensor,
     share: float,
 ) -> float:
+    kind, form = find_kind(source.form.kind), source.form
     ways, shots = task.support.shape[:2]
     real = task.support.flatten(0, 1)
     real_labels = torch.arange(ways).repeat_interleave(shots)
     num_generated = round(share * CLASSIFIER_BATCH)
 
     def batch_at(step: int) -> tuple[Tensor, Tensor]:
-        rng = generator(task.seed, "classifier batch", kind, step)
+        rng = generator(task.seed, "classifier batch", classifier, step)
         rows = torch.from_numpy(rng.integers(len(real), size=CLASSIFIER_BATCH))
-        images, labels = real[rows], real_labels[rows]
+        samples, labels = real[rows], real_labels[rows]
         if num_generated:
             way = torch.from_numpy(rng.integers(ways, size=num_generated))
             which = torch.from_numpy(rng.integers(pool.shape[1], size=num_generated))
-            images = torch.cat([images[num_generated:], pool[way, which]])
+            samples = torch.cat([samples[num_generated:], pool[way, which]])
             labels = torch.cat([labels[num_generated:], way])
         if arm in ("classical", "both"):
-            images = _augmented(images, config, generator(task.seed, "classical", kind, step))
-        return images, labels
+            rng = generator(task.seed, "classical", classifier, step)
+            samples = kind.classical(samples, rng, config.classical)
+        return samples, labels
 
-    tuned = kind == "pretrained"
+    tuned = classifier == "pretrained"
     net = train_classifier(
-        ways,
-        tuple(real.shape[1:]),
+        partial(kind.model, ways, form),
         batch_at,
         steps=config.finetune_steps if tuned else config.classifier_steps,
         seed=derive_seed(task.seed, "classifier"),
@@ -183,13 +198,15 @@ def _centroid_accuracy(
     pool: Tensor,
     share: float,
 ) -> float:
+    kind = find_kind(source.form.kind)
     extract = source.features(task.support.device)
 
-    def class_means(images: Tensor) -> Tensor:
-        flat = images.flatten(0, 1)
+    def class_means(samples: Tensor) -> Tensor:
+        flat = samples.flatten(0, 1)
         if arm in ("classical", "both"):
-            flat = _augmented(flat, config, generator(task.seed, "classical", "centroid"))
-        return torch.from_numpy(extract(flat)).reshape(*images.shape[:2], -1).mean(1)
+            rng = generator(task.seed, "classical", "centroid")
+            flat = kind.classical(flat, rng, config.classical)
+        return torch.from_numpy(extract(flat)).reshape(*samples.shape[:2], -1).mean(1)
 
     real = task.support
     if arm in ("classical", "both"):
@@ -200,11 +217,6 @@ def _centroid_accuracy(
         means = (1 - share) * means + share * class_means(pool)
     test = torch.from_numpy(extract(task.test.flatten(0, 1)))
     return _accuracy(nearest_centroid(means, torch.arange(len(means)), test), task)
-
-
-def _augmented(images: Tensor, config: EvaluateConfig, rng: np.random.Generator) -> Tensor:
-    affine = Ranges(elastic=0.0, brightness=0.0, contrast=0.0)
-    return classical(images, rng, ranges=affine if config.classical == "affine" else None)
 
 
 def _accuracy(guesses: Tensor, task: TargetTask) -> float:

@@ -16,11 +16,12 @@ from metagan.core.algorithms import inner_settings
 from metagan.core.gan import GanPair
 from metagan.core.params import GanParams, params_on
 from metagan.data.dataset import Dataset
+from metagan.data.form import Form
 from metagan.devices import choose_device
 from metagan.evaluate.downstream import (
-    KINDS,
+    CLASSIFIERS,
     Arm,
-    ClassifierKind,
+    Classifier,
     Mix,
     TargetTask,
     arm_accuracy,
@@ -91,6 +92,11 @@ class Subject:
         """Whether what is measured comes from other data than what choices are made on."""
         return self.test is not self.validation
 
+    @property
+    def form(self) -> Form:
+        """How networks see all samples: as the run's own."""
+        return self.source.form
+
     def inner_of(self, init: str) -> InnerConfig:
         """The inner loop that an initialization is adapted by."""
         return self.inner.get(init) or inner_settings(self.config)
@@ -106,7 +112,7 @@ class Subject:
         evaluate = self.config.evaluate
         if split == "validation":
             evaluate = with_room(evaluate, data, classes)
-        task = draw_target(data, classes, evaluate, shots=shots, seed=seed)
+        task = draw_target(data, classes, self.form, evaluate, shots=shots, seed=seed)
         return task.to(choose_device(self.config.device))
 
     def generate(
@@ -154,7 +160,7 @@ class ValidationItem:
     baselines: bool
 
 
-Scores = dict[tuple[ClassifierKind, Arm, Candidate | None], float]
+Scores = dict[tuple[Classifier, Arm, Candidate | None], float]
 
 
 def run_validation_item(subject: Subject, item: ValidationItem) -> Scores:
@@ -169,15 +175,17 @@ def run_validation_item(subject: Subject, item: ValidationItem) -> Scores:
         adapt_steps=item.adapt_steps,
         per_real=max(evaluate.generated_per_real),
     )
-    for kind in KINDS:
+    for classifier in CLASSIFIERS:
         if item.baselines:
             for arm in ("none", "classical"):
-                scores[kind, arm, None] = arm_accuracy(task, kind, arm, evaluate, subject.source)
+                scores[classifier, arm, None] = arm_accuracy(
+                    task, classifier, arm, evaluate, subject.source
+                )
         for candidate in tried:
             for arm in GENERATED_ARMS:
-                scores[kind, arm, candidate] = arm_accuracy(
+                scores[classifier, arm, candidate] = arm_accuracy(
                     task,
-                    kind,
+                    classifier,
                     arm,
                     evaluate,
                     subject.source,
@@ -273,10 +281,10 @@ def make_choices(
     results: Sequence[tuple[ValidationItem, Scores]],
 ) -> tuple[dict[ChoiceKey, Choice], list[dict[str, Any]]]:
     """The gate's choices by (shots, classifier, arm), and the table they were made from."""
-    accuracy: dict[tuple[int, int, ClassifierKind, Arm, Candidate | None], float] = {}
+    accuracy: dict[tuple[int, int, Classifier, Arm, Candidate | None], float] = {}
     for item, scores in results:
-        for (kind, arm, candidate), value in scores.items():
-            accuracy[item.shots, item.repetition, kind, arm, candidate] = value
+        for (classifier, arm, candidate), value in scores.items():
+            accuracy[item.shots, item.repetition, classifier, arm, candidate] = value
     repetitions = sorted({item.repetition for item, _ in results})
     all_shots = sorted({item.shots for item, _ in results})
     tried = sorted(
@@ -286,21 +294,21 @@ def make_choices(
     choices: dict[ChoiceKey, Choice] = {}
     table: list[dict[str, Any]] = []
     for shots in all_shots:
-        for kind in KINDS:
+        for classifier in CLASSIFIERS:
             for arm in GENERATED_ARMS:
                 gains = {
                     candidate: [
-                        accuracy[shots, repetition, kind, arm, candidate]
-                        - accuracy[shots, repetition, kind, BASELINE[arm], None]
+                        accuracy[shots, repetition, classifier, arm, candidate]
+                        - accuracy[shots, repetition, classifier, BASELINE[arm], None]
                         for repetition in repetitions
                     ]
                     for candidate in tried
                 }
-                choices[shots, kind, arm] = choose(gains)
+                choices[shots, classifier, arm] = choose(gains)
                 table += [
                     {
                         "shots": shots,
-                        "classifier": kind,
+                        "classifier": classifier,
                         "arm": arm,
                         "adapt_steps": candidate.adapt_steps,
                         "share": candidate.mix.share,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metagan.config.settings import EvaluateConfig
-from metagan.evaluate.downstream import Arm, ClassifierKind, Mix
+from metagan.evaluate.downstream import Arm, Classifier, Mix
 
 # What each generated arm must beat.
 BASELINE: Mapping[Arm, Arm] = {"generated": "none", "both": "classical"}
@@ -72,4 +72,4 @@ def choose(gains: Mapping[Candidate, Sequence[float]]) -> Choice:
     return Choice(best, mean, stderr, False)
 
 
-ChoiceKey = tuple[int, ClassifierKind, Arm]
+ChoiceKey = tuple[int, Classifier, Arm]

@@ -132,8 +132,8 @@ def _plain(item: Any) -> dict[str, Any]:
     plain = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
     if "choices" in plain:
         plain["choices"] = {
-            f"{kind} {arm}": None if choice.rejected else _candidate_json(choice.candidate)
-            for (kind, arm), choice in sorted(plain["choices"].items())
+            " ".join(key): None if choice.rejected else _candidate_json(choice.candidate)
+            for key, choice in sorted(plain["choices"].items())
         }
     return plain
 
@@ -171,22 +171,22 @@ def _choice(values: list[Any]) -> Choice:
 _CODECS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     run_validation_item: (
         lambda scores: [
-            [kind, arm, None if tried is None else _candidate_json(tried), value]
-            for (kind, arm, tried), value in scores.items()
+            [*key, None if tried is None else _candidate_json(tried), value]
+            for (*key, tried), value in scores.items()
         ],
         lambda _, rows: {
-            (kind, arm, None if tried is None else _candidate(tried)): value
-            for kind, arm, tried, value in rows
+            (classifier, arm, None if tried is None else _candidate(tried)): value
+            for classifier, arm, tried, value in rows
         },
     ),
     run_test_item: (
         lambda result: {
-            "scores": [[kind, arm, value] for (kind, arm), value in result.scores.items()],
-            "own": [[kind, arm, _choice_json(own)] for (kind, arm), own in result.own.items()],
+            "scores": [[*key, value] for key, value in result.scores.items()],
+            "own": [[*key, _choice_json(own)] for key, own in result.own.items()],
         },
         lambda _, value: TestResult(
-            {(kind, arm): score for kind, arm, score in value["scores"]},
-            {(kind, arm): _choice(own) for kind, arm, own in value["own"]},
+            {(classifier, arm): score for classifier, arm, score in value["scores"]},
+            {(classifier, arm): _choice(own) for classifier, arm, own in value["own"]},
         ),
     ),
     run_comparison_item: (

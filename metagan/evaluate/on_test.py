@@ -18,9 +18,9 @@ import torch
 
 from metagan.evaluate.downstream import (
     ARMS,
-    KINDS,
+    CLASSIFIERS,
     Arm,
-    ClassifierKind,
+    Classifier,
     TargetTask,
     arm_accuracy,
 )
@@ -38,7 +38,7 @@ class TestItem:
 
     repetition: int
     shots: int
-    choices: Mapping[tuple[ClassifierKind, Arm], Choice]
+    choices: Mapping[tuple[Classifier, Arm], Choice]
 
 
 @dataclass(frozen=True)
@@ -53,43 +53,43 @@ class TestResult:
 
     __test__ = False
 
-    scores: dict[tuple[ClassifierKind, Arm], float]
-    own: dict[tuple[ClassifierKind, Arm], Choice] = field(default_factory=dict)
+    scores: dict[tuple[Classifier, Arm], float]
+    own: dict[tuple[Classifier, Arm], Choice] = field(default_factory=dict)
 
 
 def run_test_item(subject: Subject, item: TestItem) -> TestResult:
     """Accuracies with the choices, as far as a foreign target confirms them."""
     task = subject.draw("test", item.repetition, item.shots)
     choices = dict(item.choices)
-    own: dict[tuple[ClassifierKind, Arm], Choice] = {}
+    own: dict[tuple[Classifier, Arm], Choice] = {}
     folds = subject.config.evaluate.own_folds
     if subject.is_foreign and folds and item.shots > 1:
         own = own_choices(subject, task, choices, folds)
         choices |= own
-    return TestResult(_scores(subject, task, choices, KINDS), own)
+    return TestResult(_scores(subject, task, choices, CLASSIFIERS), own)
 
 
 def own_choices(
     subject: Subject,
     task: TargetTask,
-    choices: Mapping[tuple[ClassifierKind, Arm], Choice],
+    choices: Mapping[tuple[Classifier, Arm], Choice],
     folds: int,
-) -> dict[tuple[ClassifierKind, Arm], Choice]:
+) -> dict[tuple[Classifier, Arm], Choice]:
     """The choices that were open, each kept or refused by the target's own samples."""
     asked = [key for key, choice in choices.items() if not choice.rejected]
     if not asked:
         return {}
-    kinds = [kind for kind in KINDS if any(kind == key[0] for key in asked)]
-    tables = [_scores(subject, fold, choices, kinds) for fold in split_shots(task, folds)]
+    classifiers = [c for c in CLASSIFIERS if any(c == key[0] for key in asked)]
+    tables = [_scores(subject, fold, choices, classifiers) for fold in split_shots(task, folds)]
     return {
-        (kind, arm): choose(
+        (classifier, arm): choose(
             {
-                choices[kind, arm].candidate: [
-                    scores[kind, arm] - scores[kind, BASELINE[arm]] for scores in tables
+                choices[classifier, arm].candidate: [
+                    scores[classifier, arm] - scores[classifier, BASELINE[arm]] for scores in tables
                 ]
             }
         )
-        for kind, arm in asked
+        for classifier, arm in asked
     }
 
 
@@ -116,29 +116,31 @@ def split_shots(task: TargetTask, folds: int) -> list[TargetTask]:
 def _scores(
     subject: Subject,
     task: TargetTask,
-    choices: Mapping[tuple[ClassifierKind, Arm], Choice],
-    kinds: Sequence[ClassifierKind],
-) -> dict[tuple[ClassifierKind, Arm], float]:
+    choices: Mapping[tuple[Classifier, Arm], Choice],
+    classifiers: Sequence[Classifier],
+) -> dict[tuple[Classifier, Arm], float]:
     evaluate = subject.config.evaluate
     pools: dict[int, torch.Tensor] = {}
-    scores: dict[tuple[ClassifierKind, Arm], float] = {}
-    for kind in kinds:
+    scores: dict[tuple[Classifier, Arm], float] = {}
+    for classifier in classifiers:
         for arm in ARMS:
             if arm not in BASELINE:
-                scores[kind, arm] = arm_accuracy(task, kind, arm, evaluate, subject.source)
+                scores[classifier, arm] = arm_accuracy(
+                    task, classifier, arm, evaluate, subject.source
+                )
                 continue
-            choice = choices[kind, arm]
+            choice = choices[classifier, arm]
             if choice.rejected:
-                scores[kind, arm] = scores[kind, BASELINE[arm]]
+                scores[classifier, arm] = scores[classifier, BASELINE[arm]]
                 continue
             steps = choice.candidate.adapt_steps
             if steps not in pools:
                 pools[steps] = subject.generate(
                     task, init="run", adapt_steps=steps, per_real=max(evaluate.generated_per_real)
                 )
-            scores[kind, arm] = arm_accuracy(
+            scores[classifier, arm] = arm_accuracy(
                 task,
-                kind,
+                classifier,
                 arm,
                 evaluate,
                 subject.source,
@@ -150,13 +152,13 @@ def _scores(
 
 def downstream_tables(
     results: Sequence[tuple[TestItem, TestResult]],
-) -> dict[ClassifierKind, dict[str, dict[str, Any]]]:
+) -> dict[Classifier, dict[str, dict[str, Any]]]:
     """{classifier: {shots: {arm or difference: interval}}} over paired repetitions."""
-    tables: dict[ClassifierKind, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
+    tables: dict[Classifier, dict[str, dict[str, Any]]] = {name: {} for name in CLASSIFIERS}
     for shots in sorted({item.shots for item, _ in results}):
         rows = [result.scores for item, result in results if item.shots == shots]
-        for kind in KINDS:
-            by_arm = {arm: [scores[kind, arm] for scores in rows] for arm in ARMS}
+        for classifier in CLASSIFIERS:
+            by_arm = {arm: [scores[classifier, arm] for scores in rows] for arm in ARMS}
             entry = {str(arm): interval(values).to_json() for arm, values in by_arm.items()}
             for name, after, before in (
                 ("both_minus_classical", "both", "classical"),
@@ -164,7 +166,7 @@ def downstream_tables(
                 ("classical_minus_none", "classical", "none"),
             ):
                 entry[name] = paired_interval(by_arm[after], by_arm[before]).to_json()  # type: ignore[index]
-            tables[kind][str(shots)] = entry
+            tables[classifier][str(shots)] = entry
     return tables
 
 

@@ -1,14 +1,15 @@
 """A classifier of the source classes: extractor of features, and start for fine-tuning.
 
-It sees training classes only; its held-out accuracy is on drawings of those classes that it was
+It sees training classes only; its held-out accuracy is on samples of those classes that it was
 not trained on.
 """
 
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from torch import Tensor
 
 from metagan.config.settings import RunConfig
 from metagan.data.dataset import Dataset
+from metagan.data.form import Form
 from metagan.devices import pinned_threads
-from metagan.kinds.image.classical import classical
-from metagan.kinds.image.classifier import SmallConvNet, batched, predict, train_classifier
-from metagan.kinds.image.convert import to_float
+from metagan.evaluate.classifier import batched, predict, train_classifier, untrained
+from metagan.kinds.kind import Model
+from metagan.kinds.registry import find_kind
 from metagan.metrics.features import Features
 from metagan.runs.checkpoint import read_manifest, read_tensors, write_tensor_folder
 from metagan.seeding import derive_seed, generator
@@ -30,6 +32,9 @@ HELD_OUT_SHARE = 0.1
 # `classifier_steps` and `finetune_steps` are counted in. A mix of a quarter is 16 of them.
 CLASSIFIER_BATCH = 64
 FILE = "classifier.safetensors"
+# By kind of sample: all of its hand-made augmentation, whatever targets get by
+# `evaluate.classical`.
+FULL_AUGMENTATION: Mapping[str, str] = {"image": "affine+elastic", "vector": "jitter"}
 
 
 class ClassifierFeatures:
@@ -41,7 +46,7 @@ class ClassifierFeatures:
 
     def __init__(
         self,
-        classifier: SmallConvNet,
+        classifier: Model,
         *,
         accuracy: float | None = None,
         name: str = "source-classifier",
@@ -64,18 +69,18 @@ class ClassifierFeatures:
         self.num_features = classifier.num_features
         self.sha256 = _weights_hash(classifier)
 
-    def __call__(self, images: Tensor) -> Features:
-        """(N, C, H, W) uint8, or float in [-1, 1], to (N, d) float64.
+    def __call__(self, samples: Tensor) -> Features:
+        """(N, *sample_shape) to (N, d) float64.
 
         Raises:
-            ValueError: If the images do not have the shape that the classifier was built for.
+            ValueError: If the samples do not have the shape that the classifier was built for.
         """
-        return batched(self._classifier.features, images).double().cpu().numpy()
+        return batched(self._classifier.features, samples).double().cpu().numpy()
 
 
-def _weights_hash(classifier: SmallConvNet) -> str:
+def _weights_hash(classifier: Model) -> str:
     """SHA-256 over the architecture and every weight but the head's, which features pass by."""
-    digest = hashlib.sha256(f"{type(classifier).__name__} {classifier.image_shape}".encode())
+    digest = hashlib.sha256(f"{type(classifier).__name__} {classifier.sample_shape}".encode())
     for name, tensor in sorted(classifier.body.state_dict().items()):
         values = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
@@ -90,18 +95,20 @@ class SourceClassifier:
     Attributes:
         weights: Its state dict.
         num_classes: Source classes.
-        image_shape: (C, H, W).
+        form: Of the samples that it takes.
         accuracy: On held-out samples of the source classes.
     """
 
     weights: dict[str, Tensor]
     num_classes: int
-    image_shape: tuple[int, ...]
+    form: Form
     accuracy: float
 
     def features(self, device: torch.device | str = "cpu") -> ClassifierFeatures:
         """As an extractor of features, named by its hash, that computes on this device."""
-        net = SmallConvNet(self.num_classes, self.image_shape)
+        model = find_kind(self.form.kind).model
+        # Whatever weights are drawn here, those that were trained replace them.
+        net = untrained(partial(model, self.num_classes, self.form), 0)
         net.load_state_dict(self.weights)
         return ClassifierFeatures(net.eval().to(device), accuracy=self.accuracy)
 
@@ -109,6 +116,7 @@ class SourceClassifier:
 def train_source_classifier(
     dataset: Dataset,
     classes: tuple[int, ...],
+    form: Form,
     *,
     steps: int,
     seed: int,
@@ -119,10 +127,12 @@ def train_source_classifier(
     Args:
         dataset: All samples.
         classes: Training classes, indices into the data set.
+        form: Of the samples.
         steps: Training steps.
         seed: Names every draw.
         on_step: Told of every step before it is taken.
     """
+    kind = find_kind(form.kind)
     rng = generator(seed, "source classifier", "held out")
     train: list[np.ndarray] = []
     held: list[np.ndarray] = []
@@ -137,11 +147,12 @@ def train_source_classifier(
         draws = generator(seed, "source classifier", step)
         ways = draws.integers(len(classes), size=CLASSIFIER_BATCH)
         rows = np.array([draws.choice(train[way]) for way in ways])
-        return classical(to_float(dataset.samples[rows]), draws), torch.from_numpy(ways)
+        samples = kind.to_tensor(dataset.samples[rows], form)
+        samples = kind.classical(samples, draws, FULL_AUGMENTATION[form.kind])
+        return samples, torch.from_numpy(ways)
 
     net = train_classifier(
-        len(classes),
-        dataset.sample_shape,
+        partial(kind.model, len(classes), form),
         batch_at,
         steps=steps,
         seed=derive_seed(seed, "source classifier"),
@@ -150,15 +161,16 @@ def train_source_classifier(
     labels = np.repeat(np.arange(len(classes)), [len(part) for part in held])
     accuracy = 0.0
     if len(rows):
-        guesses = predict(net, to_float(dataset.samples[rows]))
+        guesses = predict(net, kind.to_tensor(dataset.samples[rows], form))
         accuracy = float((guesses.cpu().numpy() == labels).mean())
-    return SourceClassifier(dict(net.state_dict()), len(classes), dataset.sample_shape, accuracy)
+    return SourceClassifier(dict(net.state_dict()), len(classes), form, accuracy)
 
 
 def kept_source_classifier(
     folder: Path,
     dataset: Dataset,
     classes: tuple[int, ...],
+    form: Form,
     config: RunConfig,
     *,
     tell: Callable[[str], None],
@@ -170,6 +182,7 @@ def kept_source_classifier(
         folder: Of source classifiers, each under a name of its own.
         dataset: All samples.
         classes: Training classes, indices into the data set.
+        form: Of the samples.
         config: Its seed, and `evaluate`'s settings of classifiers.
         tell: Told before it is trained.
         on_step: Told of every step of that.
@@ -183,7 +196,7 @@ def kept_source_classifier(
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     path = folder / key[:16]
-    kept = load_source_classifier(path, key=key)
+    kept = load_source_classifier(path, form, key=key)
     if kept is not None:
         return kept
     tell(
@@ -194,6 +207,7 @@ def kept_source_classifier(
         trained = train_source_classifier(
             dataset,
             classes,
+            form,
             steps=config.evaluate.source_steps,
             seed=config.seed,
             on_step=on_step,
@@ -202,7 +216,7 @@ def kept_source_classifier(
         save_source_classifier(path, trained, key=key)
     except OSError:
         # Another evaluation of the same run may have been first; it trained the same.
-        if load_source_classifier(path, key=key) is None:
+        if load_source_classifier(path, form, key=key) is None:
             raise
     return trained
 
@@ -213,14 +227,13 @@ def save_source_classifier(path: Path, classifier: SourceClassifier, *, key: str
         "what": "source classifier",
         "key": key,
         "num_classes": classifier.num_classes,
-        "image_shape": list(classifier.image_shape),
         "accuracy": classifier.accuracy,
     }
     write_tensor_folder(path, {FILE: classifier.weights}, info)
 
 
-def load_source_classifier(path: Path, *, key: str) -> SourceClassifier | None:
-    """Read it back, or None if there is none with this key.
+def load_source_classifier(path: Path, form: Form, *, key: str) -> SourceClassifier | None:
+    """Read back the one of samples of this form, or None if there is none with this key.
 
     Raises:
         CheckpointError: If it is damaged.
@@ -231,8 +244,5 @@ def load_source_classifier(path: Path, *, key: str) -> SourceClassifier | None:
     if info.get("key") != key:
         return None
     return SourceClassifier(
-        read_tensors(path, FILE),
-        int(info["num_classes"]),
-        tuple(info["image_shape"]),
-        float(info["accuracy"]),
+        read_tensors(path, FILE), int(info["num_classes"]), form, float(info["accuracy"])
     )

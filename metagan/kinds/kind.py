@@ -3,12 +3,13 @@
 Shapes: N samples, W classes of K samples each.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -31,18 +32,47 @@ class Support(dict[str, Samples]):
 
 
 class Model(Protocol):
-    """The target's own model: a classifier whose body gives features to a linear head."""
+    """The target's own model: a torch module whose body gives features to a linear head."""
 
-    body: nn.Module
-    head: nn.Linear
-    num_features: int
-    sample_shape: tuple[int, ...]
+    @property
+    def body(self) -> nn.Module:
+        """All of it but the head."""
+
+    @property
+    def head(self) -> nn.Linear:
+        """Features to logits."""
+
+    @property
+    def num_features(self) -> int:
+        """That the body gives for a sample."""
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of one sample that it takes."""
 
     def features(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) on any device to (B, num_features) on the model's."""
 
     def __call__(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) to logits (B, number of classes)."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Its weights."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its weights by name."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> object:
+        """Take weights by name."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Say whether weights get gradients."""
+
+    def eval(self) -> Self:
+        """Be used, not trained."""
+
+    def to(self, device: torch.device | str, /) -> Self:
+        """Move to a device."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,7 @@ class Kind:
     other_looks: Callable[[Dataset, Form, Any], str | None]
     players: MakePlayers
     classical: Callable[[Tensor, np.random.Generator, str], Tensor]
-    model: Callable[[int, Form], Any]
+    model: Callable[[int, Form], Model]
     look: Callable[[Sequence[Sequence[NDArray[Any]]], Form], bytes]
     read: Callable[[Path, Form, Mapping[str, Any]], tuple[Support, list[str]]]
     write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]

@@ -28,7 +28,7 @@ def diversity_ratio(
         generated_labels: (m,) class of each generated sample.
 
     Returns:
-        1 where generated samples vary as real ones do, 0 where a class has one picture; None where
+        1 where generated samples vary as real ones do, 0 where a class has one sample; None where
         no class has two samples on both sides, or where real samples do not vary at all.
 
     Raises:

@@ -98,7 +98,7 @@ def neighbour_radii(features: Features, k: int) -> Features:
 
 
 class FeatureExtractor(Protocol):
-    """Any fixed network that turns images into features."""
+    """Any fixed network that turns samples into features."""
 
     @property
     def name(self) -> str:
@@ -120,6 +120,6 @@ class FeatureExtractor(Protocol):
         """Held-out accuracy of the classifier behind it, or None."""
         ...
 
-    def __call__(self, images: Tensor) -> Features:
-        """(N, C, H, W) uint8, or float in [-1, 1], to (N, d) float64."""
+    def __call__(self, samples: Tensor) -> Features:
+        """(N, *sample_shape) to (N, d) float64."""
         ...

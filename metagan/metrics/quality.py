@@ -1,4 +1,4 @@
-"""All image-quality numbers of one set of generated samples."""
+"""All quality numbers of one set of generated samples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from metagan.runs.run_folder import RunError
 
 ADAPTED = "adapted GAN"
 _CHECKPOINT_FOLDER = "checkpoints"
-# Entries of a folder that are looked at; one may hold a million pictures.
+# Entries of a folder that are looked at; one may hold a million samples.
 _MOST_LOOKED_AT = 200
 
 
@@ -66,7 +66,7 @@ def _named(option: str, path: Path) -> str:
 
 
 def what_it_is(path: Path) -> str:
-    """One clause on what lies at a path: `it looks like a folder of pictures`."""
+    """One clause on what lies at a path: `it looks like a folder of data`."""
     try:
         return _what_it_is(path)
     except (OSError, ValueError) as error:
@@ -111,10 +111,9 @@ def _some(folder: Path) -> list[Path]:
 
 
 def _is_data_file(path: Path) -> bool:
-    from metagan.kinds.image.reading.decode import is_picture
+    from metagan.data.reader import READERS, find_reader  # Errors that name a path come at once.
 
-    endings = (".npz", ".parquet", ".csv", ".jsonl", ".zip", ".tar", ".gz", ".tgz", "-ubyte")
-    return is_picture(path.name) or path.name.lower().endswith(endings)
+    return any(find_reader(kind).is_data(path.name) for kind in READERS)
 
 
 def _manifest(path: Path) -> dict[str, object]:

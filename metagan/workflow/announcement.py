@@ -5,9 +5,9 @@ import math
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.settings import RunConfig
 from metagan.core.outer_loop import MetaLearner
+from metagan.data.inspect import domain_lines, inspect_dataset
 from metagan.data.notes import first_notes
 from metagan.data.repeats import Leak, Repeats
-from metagan.kinds.image.inspect import domain_lines, inspect_dataset
 from metagan.words import counted
 from metagan.workflow.setup import TrainSetup
 from metagan.workflow.step_log import Reporter

@@ -18,7 +18,7 @@ from metagan.data.notes import first_notes, for_a_trained_run
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.data.tasks import splits_from_names
 from metagan.evaluate.comparison import comparison_table, mean_quality
-from metagan.evaluate.downstream import KINDS, draw_target
+from metagan.evaluate.downstream import CLASSIFIERS, draw_target
 from metagan.evaluate.evaluation import (
     ComparisonItem,
     ComparisonResult,
@@ -63,6 +63,7 @@ def source_classifier(
         run.folder.path / "source_classifier",
         dataset,
         splits_from_names(run.splits, dataset).train,
+        run.form,
         config,
         tell=reporter.print,
         on_step=lambda step: reporter.progress(
@@ -114,8 +115,8 @@ def build_subject(
             f"{dataset.sample_shape}"
         )
     chosen_on = with_room(config.evaluate, dataset, splits.validation)
-    _check_shots("validation classes", dataset, splits.validation, chosen_on, config.seed)
-    _check_shots(target.name, target.dataset, target.classes, config.evaluate, config.seed)
+    _check_shots("validation classes", dataset, splits.validation, run.form, chosen_on)
+    _check_shots(target.name, target.dataset, target.classes, run.form, config.evaluate)
     gan, _, untrained = build_run_gan(config, run.form)
     inits: dict[str, GanParams] = {"run": run.init, "scratch": untrained}
     inner: dict[str, InnerConfig] = {}
@@ -143,11 +144,11 @@ def build_subject(
 
 
 def _check_shots(
-    name: str, dataset: Dataset, classes: tuple[int, ...], evaluate: EvaluateConfig, seed: int
+    name: str, dataset: Dataset, classes: tuple[int, ...], form: Form, evaluate: EvaluateConfig
 ) -> None:
     """Say that there are too few samples before hours of work, not after."""
     try:
-        draw_target(dataset, classes, evaluate, shots=max(evaluate.shots), seed=seed)
+        draw_target(dataset, classes, form, evaluate, shots=max(evaluate.shots), seed=0)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
 
@@ -244,7 +245,7 @@ def _test(
         TestItem(
             repetition,
             shots,
-            {(kind, arm): choices[shots, kind, arm] for kind in KINDS for arm in BASELINE},
+            {(name, arm): choices[shots, name, arm] for name in CLASSIFIERS for arm in BASELINE},
         )
         for shots in config.shots
         for repetition in range(config.seeds)
@@ -276,10 +277,10 @@ def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[Compar
 
 
 def _choice_json(key: ChoiceKey, choice: Choice) -> dict[str, Any]:
-    shots, kind, arm = key
+    shots, classifier, arm = key
     return {
         "shots": shots,
-        "classifier": kind,
+        "classifier": classifier,
         "arm": arm,
         "adapt_steps": choice.candidate.adapt_steps,
         "share": choice.candidate.mix.share,

@@ -12,9 +12,17 @@ import pytest
 from metagan.cli import app
 from metagan.cli.app import COMMANDS, build_parser, run_cli
 from metagan.exits import EXIT_CLOSED_PIPE
+from tests.helpers import bars, write_pictures
 
 HEAVY = ("torch", "ray", "pyarrow", "matplotlib", "numpy", "rich", "sklearn")
 REPOSITORY = Path(__file__).resolve().parents[2]
+TELL_WHAT_IS_LOADED = """
+import sys, metagan.__main__ as program
+sys.argv[1:] = sys.argv[1].split()
+code = program.main()
+print('LOADED', [m for m in ('torch', 'ray') if m in sys.modules], file=sys.stderr)
+sys.exit(code)
+"""
 
 
 def metagan(*arguments, environment=None, code=None, **options):
@@ -358,16 +366,17 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported(line, said, 
     (tmp_path / "note.txt").write_text("x")
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "config.yaml").write_text("seed: 1\n")
-    code = (
-        "import sys, metagan.__main__ as program\n"
-        "sys.argv[1:] = sys.argv[1].split()\n"
-        "code = program.main()\n"
-        "print('LOADED', [m for m in ('torch', 'ray') if m in sys.modules], file=sys.stderr)\n"
-        "sys.exit(code)"
-    )
-    done = metagan(line, code=code, cwd=tmp_path)
+    done = metagan(line, code=TELL_WHAT_IS_LOADED, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
+    assert "LOADED []" in done.stderr
+
+
+@pytest.mark.parametrize("line", ["data inspect {data} --sheet s.png", "data prepare {data} out"])
+def test_looking_at_data_waits_for_no_torch(line, tmp_path):
+    write_pictures(tmp_path / "letters", bars(2, 2, 3))
+    done = metagan(line.format(data="letters"), code=TELL_WHAT_IS_LOADED, cwd=tmp_path)
+    assert done.returncode == 0
     assert "LOADED []" in done.stderr
 
 

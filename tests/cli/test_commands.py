@@ -97,10 +97,8 @@ def test_settings_may_stand_where_inspect_expects_a_path(monkeypatch, capsys):
     monkeypatch.setattr(
         "metagan.data.registry.load_dataset", lambda data: shown.append(data) or bars()
     )
-    monkeypatch.setattr("metagan.kinds.image.inspect.inspect_dataset", lambda _dataset: None)
-    monkeypatch.setattr(
-        "metagan.kinds.image.inspect.format_summary", lambda _summary, _width: "none"
-    )
+    monkeypatch.setattr("metagan.data.inspect.inspect_dataset", lambda _dataset: None)
+    monkeypatch.setattr("metagan.data.inspect.format_summary", lambda _summary, _width: "none")
     assert run_cli(["data", "inspect", "data.image_size=16"]) == 0
     assert (shown[0].source, shown[0].image_size) == ("glyphs", 16)
     text = "- 16 of 16 classes have the 10 samples of an episode (task.shots 5 + task.num_query 5)"

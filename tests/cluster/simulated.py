@@ -16,11 +16,12 @@ from metagan.workflow.setup import TrainSetup
 from tests.conftest import REPOSITORY
 
 _MARK = "RESULT "
-# A node counts as dead after about three seconds without an answer.
+# A node that is gone refuses its checks at once, and counts as dead after about three of them, a
+# second apart. One that is only busy has ten seconds to answer each.
 HEALTH = {
     "health_check_initial_delay_ms": 2000,
     "health_check_period_ms": 1000,
-    "health_check_timeout_ms": 1000,
+    "health_check_timeout_ms": 10_000,
     "health_check_failure_threshold": 3,
 }
 

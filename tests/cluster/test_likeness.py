@@ -14,7 +14,7 @@ from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady
 from metagan.version import UNKNOWN
 from metagan.workflow.setup import TrainSetup
-from tests.cluster.runs import chunks_of, settings, start_vector
+from tests.cluster.runs import chunks_of, kinds, settings, start_vector
 
 
 def ready(
@@ -90,5 +90,5 @@ def test_a_worker_with_other_bits_is_found_out(
             return
         runner.wait_until_ready()
         _, stats = runner.run(start_vector(run), chunks_of(run))
-    assert [event["kind"] for event in stats.events] == ["bits"]
+    assert kinds(stats.events) == ["bits"]
     assert stats.arithmetic

@@ -7,7 +7,6 @@ from metagan.config.affects import AFFECTS, affected, field, settings_of
 from metagan.config.image import ImageData
 from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.config.trained import read_again, resumable
-from metagan.data.cache import _SHAPES_NO_SAMPLE
 from metagan.evaluate.kept import _NOT_COMMON
 from tune.config import SearchJobConfig
 from tune.population import CHANGEABLE
@@ -109,7 +108,8 @@ def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:
 
 
 def test_prepared_data_are_named_by_what_shapes_the_samples() -> None:
-    named = ImageData.model_fields.keys() - _SHAPES_NO_SAMPLE
+    # The kind is said apart, and not of pictures.
+    named = set(settings_of(ImageData, "samples")) - {"kind"}
     glyphs = {"drawings_per_class", "max_classes_per_domain"}
     assert named == {"image_size", "channels", "invert", "white"} | glyphs
 

@@ -11,8 +11,9 @@ from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
 from metagan.core.gan import build_gan
 from metagan.data.form import Form
+from metagan.evaluate.classifier import untrained as untrained_classifier
 from metagan.kinds.image.build import build_players
-from metagan.kinds.image.classifier import train_classifier
+from metagan.kinds.image.classifier import SmallConvNet
 from tests.reference.cases import ARCHITECTURES, gan_settings
 
 CASES = [*ARCHITECTURES, ("classifier", "")]
@@ -21,8 +22,7 @@ CASES = [*ARCHITECTURES, ("classifier", "")]
 def untrained(family: str, conditioning: str) -> torch.Tensor:
     """All weights of a GAN or of the classifier, flat."""
     if family == "classifier":
-        batch = torch.zeros(2, 1, 16, 16), torch.tensor([0, 1])
-        net = train_classifier(2, (1, 16, 16), lambda _: batch, steps=0, seed=3)
+        net = untrained_classifier(lambda: SmallConvNet(2, (1, 16, 16)), 3)
         return nn.utils.parameters_to_vector(net.parameters())
     _, params = build_gan(
         build_players,

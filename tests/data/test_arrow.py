@@ -57,6 +57,7 @@ def test_what_is_loaded_equals_what_was_prepared(dataset, prepared):
     assert loaded.fingerprint() == dataset.fingerprint()
 
 
+@pytest.mark.usefixtures("series")
 def test_float_sequences_survive_as_well(tmp_path):
     samples = np.random.default_rng(0).standard_normal((6, 7, 2)).astype(np.float32)
     dataset = Dataset.from_classes({ClassRecord("d", "c"): samples}, kind="series")

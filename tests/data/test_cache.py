@@ -325,3 +325,12 @@ def test_somebody_elses_private_folder_is_never_read(config, monkeypatch, tmp_pa
     assert open_dataset(config).samples.flags.owndata
     assert len(loads) == 2
     assert "belongs to another user" in caplog.text
+
+
+def test_entries_of_pictures_keep_the_names_of_earlier_versions(monkeypatch):
+    monkeypatch.setattr(cache.importlib.metadata, "version", lambda _library: "1.0")
+    monkeypatch.setattr(cache, "_file_state", lambda _root, path: [path.name])
+    monkeypatch.setattr(cache, "real_path", lambda _path: Path("/data/a.npz"))
+    assert cache._entry_name(ImageData(), "glyphs") == "glyphs-da1f91f676f4202d74489f07"
+    arrays = ImageData(source="npz", path="a.npz", image_size=20, invert=True)
+    assert cache._entry_name(arrays, "npz") == "npz-8f1a0708513a7c03c577bc6e"

@@ -75,3 +75,19 @@ def test_the_fingerprint_tells_where_classes_end():
     one = Dataset.from_classes({a: pictures(1, 0), b: pictures(3, 0)})
     other = Dataset.from_classes({a: pictures(2, 0), b: pictures(2, 0)})
     assert one.fingerprint() != other.fingerprint()
+
+
+def test_the_fingerprint_of_pictures_is_that_of_earlier_versions():
+    # Runs keep it, and are refused on data with another one.
+    assert bars().fingerprint() == (
+        "8d1d6878fc545c5b7ed6aa21db32d31d19bbbfde7af0182ba0e6d8ffa1e5ff40"
+    )
+    dataset = Dataset.from_classes(
+        {
+            ClassRecord("b", "x", "test"): np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4),
+            ClassRecord("a", "y"): pictures(1, 7),
+        }
+    )
+    assert dataset.fingerprint() == (
+        "06c423164f73ef7b5e4cee15dba62a26fd72fb8bf9d2ae183032311f5ece4c51"
+    )

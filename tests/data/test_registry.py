@@ -10,14 +10,16 @@ import pytest
 
 from metagan.config.image import ImageData, SourceName
 from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.registry import SOURCES, find_loader, load_dataset
+from metagan.data.reader import find_reader
+from metagan.data.registry import find_loader, load_dataset, sources_of
 from metagan.data.repeats import duplicate_notes
 from tests.kinds.image.pictures import png, settings, write
 
 
 def test_every_source_of_the_settings_has_a_module_and_the_other_way_round():
-    assert set(SOURCES) | {"auto"} == set(get_args(SourceName))
-    assert all(find_spec(module) for module in SOURCES.values())
+    sources = sources_of(find_reader("image"))
+    assert set(sources) | {"auto"} == set(get_args(SourceName))
+    assert all(find_spec(module) for module in sources.values())
 
 
 def test_the_table_imports_no_source_and_no_torch():
@@ -32,7 +34,7 @@ def test_the_table_imports_no_source_and_no_torch():
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
     with pytest.raises(DataError, match="'lmdb'; sources are glyphs, omniglot"):
-        find_loader("lmdb")
+        find_loader("lmdb", find_reader("image"))
 
 
 def test_auto_loads_what_it_detects(tmp_path):

@@ -14,6 +14,7 @@ from metagan.evaluate.source_classifier import SourceClassifier, train_source_cl
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import bars, tiny_config
 
+FORM = Form("image", (1, 16, 16))
 CONFIG = EvaluateConfig(
     shots=(3,),
     seeds=2,
@@ -42,13 +43,13 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def source(data: Dataset) -> SourceClassifier:
-    return train_source_classifier(data, tuple(range(8)), steps=30, seed=0)
+    return train_source_classifier(data, tuple(range(8)), FORM, steps=30, seed=0)
 
 
 @pytest.fixture
 def subject(data: Dataset, source: SourceClassifier) -> Subject:
     config = tiny_config(evaluate=CONFIG.model_dump())
-    gan, _, init = build_run_gan(config, Form("image", data.sample_shape))
+    gan, _, init = build_run_gan(config, FORM)
     classes = tuple(range(8, 12)), tuple(range(12, 16))
     return Subject(config, gan, {"run": init}, data, classes[0], data, classes[1], source, "bars")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metagan.core.params import GanParams, map_params
-from metagan.evaluate.downstream import KINDS
+from metagan.evaluate.downstream import CLASSIFIERS
 from metagan.evaluate.evaluation import (
     ComparisonItem,
     Subject,
@@ -47,7 +47,7 @@ class Counting:
 def items_on_test(subject: Subject) -> list[TestItem]:
     results = [(item, run_validation_item(subject, item)) for item in VALIDATION]
     choices, _ = make_choices(results)
-    return [TestItem(0, 3, {(k, a): choices[3, k, a] for k in KINDS for a in BASELINE})]
+    return [TestItem(0, 3, {(k, a): choices[3, k, a] for k in CLASSIFIERS for a in BASELINE})]
 
 
 def run(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metagan.evaluate import on_test
-from metagan.evaluate.downstream import KINDS, Arm, ClassifierKind, Mix, TargetTask
+from metagan.evaluate.downstream import CLASSIFIERS, Arm, Classifier, Mix, TargetTask
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.gate import BASELINE, Candidate, Choice
 from metagan.evaluate.kept import KeptResults
@@ -17,8 +17,8 @@ from metagan.evaluate.on_test import TestItem, own_check_rows, run_test_item, sp
 from tests.helpers import bars
 
 OPEN = Choice(Candidate(0, Mix(0.5, 4)), 0.1, 0.0, False)
-ALL_OPEN: Mapping[tuple[ClassifierKind, Arm], Choice] = {
-    (k, a): OPEN for k in KINDS for a in BASELINE
+ALL_OPEN: Mapping[tuple[Classifier, Arm], Choice] = {
+    (k, a): OPEN for k in CLASSIFIERS for a in BASELINE
 }
 ITEM = TestItem(0, 3, ALL_OPEN)
 
@@ -58,8 +58,8 @@ def test_a_foreign_target_refuses_choices_that_do_not_gain_on_its_own_samples(
     result = run_test_item(foreign, ITEM)
     assert set(result.own) == set(ALL_OPEN)
     assert all(choice.rejected for choice in result.own.values())
-    for (kind, arm), value in result.scores.items():
-        assert value == result.scores[kind, BASELINE.get(arm, arm)]
+    for (classifier, arm), value in result.scores.items():
+        assert value == result.scores[classifier, BASELINE.get(arm, arm)]
     rows = own_check_rows([(ITEM, result)])
     assert {(row["classifier"], row["arm"]) for row in rows} == set(ALL_OPEN)
     assert {(row["asked"], row["kept"]) for row in rows} == {(1, 0)}
@@ -70,14 +70,16 @@ def test_a_foreign_target_keeps_choices_that_gain_on_every_fold(
 ) -> None:
     seen: list[TargetTask] = []
 
-    def accuracy(task: TargetTask, kind: str, arm: str, *_: Any, **__: Any) -> float:
+    def accuracy(task: TargetTask, classifier: str, arm: str, *_: Any, **__: Any) -> float:
         seen.append(task)
-        return 0.5 + 0.1 * (arm in BASELINE) * (kind != "centroid")
+        return 0.5 + 0.1 * (arm in BASELINE) * (classifier != "centroid")
 
     monkeypatch.setattr(on_test, "arm_accuracy", accuracy)
     result = run_test_item(foreign, ITEM)
     kept = {key for key, choice in result.own.items() if not choice.rejected}
-    assert kept == {(kind, arm) for kind in ("scratch", "pretrained") for arm in BASELINE}
+    assert kept == {
+        (classifier, arm) for classifier in ("scratch", "pretrained") for arm in BASELINE
+    }
     # What decides has not seen a test sample: every fold is made of the support alone.
     task = foreign.draw("test", 0, 3)
     for part in {id(part): part for part in seen}.values():

@@ -22,8 +22,8 @@ class Described:
     sha256: str = "a" * 64
     accuracy: float | None = 0.75
 
-    def __call__(self, images):
-        return images.flatten(1).double().numpy()
+    def __call__(self, samples):
+        return samples.flatten(1).double().numpy()
 
 
 def gaussian(seed, count, dims=6, mean=0.0):

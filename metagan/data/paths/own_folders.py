@@ -1,4 +1,4 @@
-"""What metagan itself wrote: runs, searches, prepared data, generated pictures.
+"""What metagan itself wrote: runs, searches, prepared data, generated samples.
 
 These may lie inside a folder of data. They are told by the files in them, and are no data: a GAN
 must not be trained on its own output, and a run inside its own data must not change them.
@@ -17,7 +17,7 @@ from metagan.data.paths.tree import Parts
 GENERATED: Final = "generated pictures"
 PREPARED: Final = "prepared data"
 GENERATED_NOTE: Final = (
-    "generated: its pictures were made by metagan generate, they are no real data"
+    "generated: its samples were made by metagan generate, they are no real data"
 )
 
 
@@ -34,30 +34,36 @@ def own_kind(files: Collection[str], folders: Collection[str]) -> str:
     return GENERATED if {"samples.parquet", "grid.png"} <= set(files) else ""
 
 
-def refuse_own(path: Path, kind: str) -> None:
-    """Refuse what metagan wrote as data, but for pictures.
+def refuse_own(path: Path, kind: str, samples: str = "samples") -> None:
+    """Refuse what metagan wrote as data, but for generated samples.
+
+    Args:
+        path: The folder.
+        kind: Its `own_kind`.
+        samples: What its owner's data are called.
 
     Raises:
-        DataError: If the kind is another than generated pictures.
+        DataError: If the kind is another than generated samples.
     """
     if kind not in ("", GENERATED):
         raise DataError(
             f"data.path {path}: this folder is {kind} of metagan, no data; name the folder with "
-            "the pictures"
+            f"the {samples}"
         )
 
 
-def only_generated(path: Path, names: Sequence[str]) -> DataError:
-    """The error where a path holds no pictures but those that `metagan generate` made.
+def only_generated(path: Path, names: Sequence[str], samples: str = "samples") -> DataError:
+    """The error where a path holds no samples but those that `metagan generate` made.
 
     Args:
         path: Folder or archive.
         names: The folders and tables in it that it made.
+        samples: What samples are called.
     """
     instead = "" if path.is_file() else f", or name one to read it: data.path={path / names[0]}"
     return DataError(
-        f"{path}: all pictures in it were made by metagan generate; they are not read as data "
-        f"({a_few(names)}); give data.path the folder of your own pictures{instead}"
+        f"{path}: all {samples} in it were made by metagan generate; they are not read as data "
+        f"({a_few(names)}); give data.path the folder of your own {samples}{instead}"
     )
 
 

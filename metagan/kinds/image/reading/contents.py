@@ -4,16 +4,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError
 from metagan.data.paths.names import a_few
-from metagan.data.paths.own_folders import GENERATED_NOTE, own_folders, skipped_notes, upper_of
+from metagan.data.paths.own_folders import own_folders, skipped_notes, upper_of
 from metagan.data.paths.tree import ARCHIVE_SUFFIXES, Parts, TreeFile, first_outside, with_parents
 from metagan.kinds.image.reading.collect import Decoded, try_decode
 from metagan.kinds.image.reading.decode import is_picture
 from metagan.kinds.image.reading.first_bytes import format_notes, picture_format
 from metagan.words import counted
+
+GENERATED_PICTURES: Final = (
+    "generated: its pictures were made by metagan generate, they are no real data"
+)
 
 
 @dataclass
@@ -104,7 +109,7 @@ def contents_notes(contents: TreeContents, places: Iterable[Parts]) -> list[str]
     """Lines on what was not read, whole folders before single files."""
     notes = skipped_notes({"/".join(p): kind for p, kind in contents.skipped.items() if p})
     if () in contents.skipped:
-        notes.append(GENERATED_NOTE)
+        notes.append(GENERATED_PICTURES)
     archives = ["/".join(parts) for parts in archives_beside(contents)]
     if archives:
         notes.append(

@@ -6,7 +6,7 @@ Shapes: N samples of C channels and H x W pixels.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from metagan.data.notes import KEEPS_COLOUR
 from metagan.data.paths.names import a_few
 from metagan.kinds.image.reading.decode import LEAST_CONTRAST, Traits
 from metagan.words import agreeing, counted
-
-if TYPE_CHECKING:  # What finds them leaves out blank samples.
-    from metagan.data.repeats import Repeats
 
 # Levels of 255: a whole data set below an eighth of the scale was scaled by the wrong white.
 _DIM: Final = 32
@@ -138,10 +135,14 @@ def is_drawn(counts: NDArray[np.int64]) -> bool:
     return bool(ground.sum() + ink.sum() >= _DRAWN_SHARE * counts.sum())
 
 
-def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
+def look_at(dataset: Dataset, repeats: Mapping[int, int]) -> dict[str, DomainLooks]:
     """How the pictures of each domain look; reads every sample.
 
     The levels are those of `Dataset.origin` where the data set was made with them.
+
+    Args:
+        dataset: The pictures.
+        repeats: How many of each class repeat an earlier one of it; a class without is left out.
     """
     blank = blank_samples(dataset)
     known: Mapping[str, Any] = dataset.origin.get("pictures", {})
@@ -164,7 +165,7 @@ def look_at(dataset: Dataset, repeats: "Repeats") -> dict[str, DomainLooks]:
             middle,
             brightest,
             num_blank,
-            sum(repeats.within_class[index] for index in indices),
+            sum(repeats.get(index, 0) for index in indices),
             *(
                 traits.get(name, 0) if traits else None
                 for name in ("colour", "transparent", "deep")

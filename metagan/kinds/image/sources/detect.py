@@ -36,7 +36,7 @@ def _detect_folder(path: Path) -> str:
 
     kind = own_kind_of(path)
     if kind != PREPARED:
-        refuse_own(path, kind)
+        refuse_own(path, kind, "pictures")
     found = dict(_layouts(hub_revision(path)))
     if len(found) > 1:
         named = " and ".join(f"{what} (data.source={name})" for name, what in found.items())

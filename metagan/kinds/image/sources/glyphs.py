@@ -12,6 +12,7 @@ import numpy as np
 
 from metagan.config.image import ImageData
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
+from metagan.kinds.image.files import SOURCES
 from metagan.kinds.image.sources.glyph_drawing import draw
 from metagan.kinds.image.sources.glyph_shapes import (
     SCRIPTS,
@@ -22,10 +23,7 @@ from metagan.kinds.image.sources.glyph_shapes import (
 )
 from metagan.seeding import generator
 
-__all__ = ["SCRIPTS", "VERSION", "load"]
-
-VERSION = 1
-"""Raised whenever the same settings give other drawings, so that prepared ones are not reused."""
+__all__ = ["SCRIPTS", "load"]
 
 _LOG = logging.getLogger(__name__)
 _SEED = 0  # of the choice of characters; the data must not change with the seed of a run
@@ -69,7 +67,7 @@ def load(config: ImageData) -> Dataset:
         notes=_notes(found, characters, config),
         origin={
             "source": "glyphs",
-            "version": VERSION,
+            "version": SOURCES["glyphs"].version,
             "fonts": list(shelf.faces),
             "image_size": config.image_size,
             "channels": config.channels,

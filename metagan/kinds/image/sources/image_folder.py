@@ -55,7 +55,7 @@ def load(config: ImageData) -> Dataset:
     root = data_path(config)
     archives = [root] if root.is_file() else []
     contents = read_contents(read_tree(root, is_picture), config, invert=config.invert)
-    refuse_own(root, contents.skipped.get((), ""))
+    refuse_own(root, contents.skipped.get((), ""), "pictures")
     packed = [root.joinpath(*parts) for parts in archives_beside(contents)] if root.is_dir() else []
     if not contents.pictures and len(packed) > 1:
         archives = packed
@@ -109,7 +109,7 @@ def _nothing_found(root: Path, contents: TreeContents) -> DataError:
     if named:
         return DataError(f"{text}; to read an archive, give it itself: data.path={root / named[0]}")
     if made := _generated(root, contents):
-        return only_generated(root, made)
+        return only_generated(root, made, "pictures")
     kinds = [("/".join(parts), kind) for parts, kind in contents.others.items() if kind]
     reasons = [
         *skipped_notes({"/".join(parts): kind for parts, kind in contents.skipped.items()}),

@@ -31,9 +31,9 @@ from metagan.data.paths.named_files import named_files, none_found
 from metagan.data.paths.names import TableNames, a_few, strip_invisible
 from metagan.data.paths.split_words import canonical_split
 from metagan.data.paths.tree import file_sha256
-from metagan.data.paths.two_sizes import TwoSizes
 from metagan.kinds.image.reading.collect import describe_origin
 from metagan.kinds.image.reading.parts import LabelledPart, assemble_parts
+from metagan.kinds.image.sources.two_sizes import TwoSizes
 
 _IMAGES: Final = frozenset({"images", "image", "imgs", "x", "data"})
 _LABELS: Final = frozenset({"labels", "label", "y", "targets", "target"})

@@ -50,7 +50,7 @@ def load(config: ImageData) -> Dataset:
     seen: set[Parts] = set()
     for root in roots:
         contents = read_contents(read_tree(root, is_picture), config, invert=not config.invert)
-        refuse_own(root, contents.skipped.get((), ""))
+        refuse_own(root, contents.skipped.get((), ""), "pictures")
         drawings, loose = _places(root, contents)
         refuse_lost(root, contents, drawings.values(), max(map(len, drawings.values()), default=0))
         for parts, picture in contents.pictures:

@@ -39,11 +39,12 @@ from metagan.data.paths.names import (
     table_name,
     whole_number,
 )
-from metagan.data.paths.own_folders import GENERATED_NOTE, only_generated
+from metagan.data.paths.own_folders import only_generated
 from metagan.data.paths.split_words import canonical_split
 from metagan.data.paths.tree import ReadLimits, file_sha256
-from metagan.data.paths.two_sizes import TwoSizes
 from metagan.kinds.image.reading.collect import Sample, assemble, describe_origin, try_decode
+from metagan.kinds.image.reading.contents import GENERATED_PICTURES
+from metagan.kinds.image.sources.two_sizes import TwoSizes
 
 _ROWS_AT_ONCE: Final = 256
 _MAX_ROW_GROUP_BYTES: Final = 8 * 2**30
@@ -139,13 +140,13 @@ def _refuse_two_sizes(path: Path, samples: Sequence[Sample]) -> None:
 def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     """The files to read, and notes on those that are not real data or not followed."""
     if not path.is_dir():
-        return [path], [GENERATED_NOTE] if is_generated(path) else []
+        return [path], [GENERATED_PICTURES] if is_generated(path) else []
     files, unfollowed = named_files(path, ".parquet")
     if not files:
         raise none_found(path, ".parquet", unfollowed)
     real = [file for file in files if not is_generated(file)]
     if not real:
-        raise only_generated(path, [shown_below(file, path) for file in files])
+        raise only_generated(path, [shown_below(file, path) for file in files], "pictures")
     made = [f"{shown_below(file, path)}: made by metagan generate" for file in files]
     left_out = [line for file, line in zip(files, made, strict=True) if file not in real]
     return real, listed([*unfollowed, *left_out], "files left out")
