@@ -1,0 +1,191 @@
+"""From stored vectors to what networks see, and back.
+
+Networks see every column with its median at 0 and its scale at 1. The scale is the distance between
+the quartiles / 1.349, which for a normal distribution is the standard deviation, and which a few
+wild values do not move. Values farther than 10 scales from the median are drawn in to 10: networks
+never see them as they are, and never generate such values.
+
+Shapes: n samples of a class, W classes of K samples each, D columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metagan.config.vector import VectorData
+from metagan.data.dataset import DataError, Dataset
+from metagan.data.form import Form
+from metagan.data.paths.names import a_few
+from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
+from metagan.words import agreeing
+
+REACH: Final = 10.0
+"""The farthest value that networks see, in scales from the median."""
+
+_QUARTILES_OF_NORMAL: Final = 1.349
+"""Distance of the quartiles of a normal distribution, in standard deviations."""
+
+
+def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:  # noqa: ARG001
+    """The center and scale of every column, from the samples of these classes alone.
+
+    Args:
+        dataset: Vectors; `origin["columns"]` may name their columns.
+        classes: The classes that are learned from.
+        config: Not needed; other kinds have settings of their conversion.
+
+    Returns:
+        A form with the facts `columns`, `center` (median) and `scale` (see above; where it is 0 the
+        standard deviation, and where that is 0 too, 1).
+
+    Raises:
+        DataError: If there are no classes, or the samples are no vectors.
+    """
+    if dataset.kind != "vector" or dataset.samples.ndim != 2:
+        raise DataError(
+            f"samples are {dataset.kind} of shape {dataset.samples.shape}; expected vectors (N, D)"
+        )
+    if not classes:
+        raise DataError(
+            "no class is left to learn from; lower data.validation_fraction and "
+            "data.test_fraction, or hold out fewer domains"
+        )
+    rows = np.concatenate([dataset.class_samples(index) for index in classes])
+    center, scale = center_and_scale(rows)
+    facts = {
+        "columns": column_names(dataset),
+        "center": center.tolist(),
+        "scale": scale.tolist(),
+    }
+    return Form("vector", tuple(dataset.sample_shape), facts)
+
+
+def column_names(dataset: Dataset) -> list[str]:
+    """The columns' names where the source knows them, else `x0`, `x1`, ..."""
+    names = list(map(str, dataset.origin.get("columns") or ()))
+    width = dataset.samples.shape[1]
+    return names if len(names) == width else [f"x{number}" for number in range(width)]
+
+
+def center_and_scale(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The median and the scale of every column of rows (N, D), each (D,)."""
+    center = np.empty(rows.shape[1])
+    scale = np.empty(rows.shape[1])
+    # One column after the other: in float64 all of them at once would be twice the data.
+    for index in range(rows.shape[1]):
+        column = rows[:, index].astype(np.float64)
+        low, center[index], high = np.quantile(column, [0.25, 0.5, 0.75])
+        scale[index] = (high - low) / _QUARTILES_OF_NORMAL
+        if scale[index] <= 0:
+            scale[index] = column.std() if np.ptp(column) > 0 else 1.0
+    return center, scale
+
+
+def to_tensor(samples: NDArray[Any], form: Form) -> Tensor:
+    """Stored vectors (..., D) as float32: (value - center) / scale, drawn in to +-10.
+
+    Raises:
+        DataError: If they have another number of columns than the form.
+    """
+    array = np.asarray(samples)
+    if array.shape[-1:] != form.shape:
+        raise DataError(
+            f"samples have shape {array.shape}; the run's have {form.shape[0]} columns: "
+            f"{a_few(form.facts['columns'])}"
+        )
+    center, scale = _numbers(form)
+    scaled = (array.astype(np.float64) - center) / scale
+    return torch.from_numpy(np.clip(scaled, -REACH, REACH).astype(np.float32))
+
+
+def to_samples(samples: Tensor, form: Form) -> Vectors:
+    """What networks draw, (..., D), as float32 in the units of the user's files.
+
+    Raises:
+        DataError: If they are no floats, or have another number of columns.
+    """
+    if not (isinstance(samples, Tensor) and samples.is_floating_point()):
+        kind = samples.dtype if hasattr(samples, "dtype") else type(samples).__name__
+        raise DataError(f"samples are {kind}; to_samples takes a tensor of floats")
+    if tuple(samples.shape[-1:]) != form.shape:
+        raise DataError(
+            f"samples have shape {tuple(samples.shape)}; expected (..., {form.shape[0]})"
+        )
+    center, scale = _numbers(form)
+    drawn = within(samples.detach().cpu().double()).numpy()
+    result: Vectors = np.clip(drawn * scale + center, -LARGEST, LARGEST).astype(np.float32)
+    return result
+
+
+def within(samples: Tensor) -> Tensor:
+    """What a generator draws, drawn in to 10 scales; NaN stays, so that divergence is seen."""
+    return samples.clamp(-REACH, REACH)
+
+
+def check_support(support: Tensor, form: Form) -> None:
+    """Refuse a support (W, K, D) with values that are no finite number.
+
+    Raises:
+        DataError: With the place, the column and the value.
+    """
+    finite = torch.isfinite(support)
+    if not finite.all():
+        way, shot, column = torch.nonzero(~finite)[0].tolist()
+        raise DataError(
+            f"support[{way}, {shot}], column {form.facts['columns'][column]!r}: "
+            f"{support[way, shot, column].item()}; values must be finite"
+        )
+
+
+def check_classes(classes: object, form: Form, name: str) -> dict[Any, Vectors]:
+    """Classes that Python code hands in, in the user's units, as stored samples.
+
+    Args:
+        classes: {label: (n, D) array, tensor or list of rows}.
+        form: The run's.
+        name: What they are called in messages.
+
+    Raises:
+        DataError: If they are no such samples; the message names the class.
+    """
+    columns = form.facts["columns"]
+    return vector_classes(classes, name=name, columns=columns, width=form.shape[0])
+
+
+def other_looks(samples: Sequence[Vectors], form: Form, mends: str | None) -> str | None:
+    """A warning where columns lie far outside of what was learned from.
+
+    Other units, or columns in another order, move a column's median by more than 10 scales.
+
+    Args:
+        samples: Stored samples, each (n, D).
+        form: The run's.
+        mends: What mends it, in words; None: the usual advice.
+    """
+    rows = np.concatenate([np.asarray(own).reshape(-1, *form.shape) for own in samples])
+    center, scale = _numbers(form)
+    medians = np.median(rows.astype(np.float64), axis=0)
+    away = np.abs(medians - center) / scale
+    far = [int(index) for index in np.argsort(-away, kind="stable") if away[index] > REACH]
+    if not far:
+        return None
+    names = form.facts["columns"]
+    named = [f"{names[i]} (median {medians[i]:g}, learned from {center[i]:g})" for i in far]
+    lie = agreeing(len(far), "column lies", "columns lie")
+    advice = mends or "check the units, and the order of the columns"
+    return (
+        f"{len(far)} of {form.shape[0]} {lie} more than {REACH:g} scales away from what was "
+        f"learned from, and networks do not see how far: {a_few(named, most=3)}; {advice}"
+    )
+
+
+def _numbers(form: Form) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return (
+        np.asarray(form.facts["center"], np.float64),
+        np.asarray(form.facts["scale"], np.float64),
+    )
+
