@@ -1,0 +1,121 @@
+"""What a kind of sample reads from files: one torch-free row of functions and tables of each kind.
+
+A row stands beside that of `metagan.kinds.registry`, which has networks and needs torch. Data and
+run folders go by this one alone, so that looking at data costs no import of torch.
+
+Shapes: N samples.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metagan.data.dataset import DataError, Dataset, Samples
+
+READERS: Final[Mapping[str, str]] = {"image": "metagan.kinds.image.files"}
+"""The module of each kind that holds its `READER`."""
+
+FIRST_KIND: Final = "image"
+"""The kind of data whose settings name none; what earlier versions wrote is of this kind."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A row of a kind's table of sources.
+
+    Attributes:
+        module: Has `load`, from the settings of data to a `Dataset`; imported when it is used.
+        version: Raised when the same files become other samples, so that prepared ones are not
+            reused.
+        built_in: It makes its samples itself, and reads no files.
+        idle: Settings that it does not read, though other sources of the kind do.
+        libraries: Packages whose version shapes the samples.
+    """
+
+    module: str
+    version: int
+    built_in: bool = False
+    idle: frozenset[str] = frozenset()
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What `metagan data inspect` says of samples of one kind, beside numbers of classes.
+
+    Attributes:
+        domains: A clause on the samples of each domain, such as their range.
+        remarks: Lines on the whole data set.
+    """
+
+    domains: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one kind of sample is read, judged and shown; `settings` are of the kind's own class.
+
+    Attributes:
+        word: A sample in messages, such as "picture".
+        sources: The table of sources, without prepared data, which all kinds have.
+        detect: (file or folder) -> the name of the source that reads it, by names alone. Gives
+            "arrow" for prepared data; DataError where none reads it or several could.
+        files_with: (a file, the name of its source) -> every file that the source reads with it, in
+            a fixed order.
+        is_data: Whether a file of this name may be data of this kind.
+        pack: ({class: samples} that Python code hands in, name for messages) -> {class: stored
+            samples}; DataError where they cannot be used.
+        check: Refuses, by DataError, an array that no data set of this kind holds.
+        judge: (data as a source read them, settings) -> notes on how samples came out other than
+            their owner will expect, and what `Dataset.origin` keeps of it. DataError where nothing
+            can be learned from them.
+        blank: Which samples tell nothing of their class, (N,); equal ones are no leak.
+        check_prepared: (prepared data, settings, their folder) -> nothing; DataError where they were
+            prepared by other settings.
+        more_samples: (`Dataset.origin`) -> what else than lower settings gives a class enough
+            samples, as the end of a sentence; empty where nothing does.
+        describe: (data, how many samples of each class repeat an earlier one) -> what to say.
+        sheet: (data, file to write) -> the file: samples of some classes of every domain.
+    """
+
+    word: str
+    sources: Mapping[str, Source]
+    detect: Callable[[Path], str]
+    files_with: Callable[[Path, str], Sequence[Path]]
+    is_data: Callable[[str], bool]
+    pack: Callable[[Any, str], Mapping[Any, Samples]]
+    check: Callable[[Samples], None]
+    judge: Callable[[Dataset, Any], tuple[list[str], Mapping[str, Any]]]
+    blank: Callable[[Dataset], NDArray[np.bool_]]
+    check_prepared: Callable[[Dataset, Any, Path], None]
+    more_samples: Callable[[Mapping[str, Any]], str]
+    describe: Callable[[Dataset, Mapping[int, int]], Looks]
+    sheet: Callable[[Dataset, Path], Path]
+
+
+def find_reader(kind: str) -> Reader:
+    """How a kind of sample is read.
+
+    Raises:
+        DataError: If there is no such kind.
+    """
+    if kind not in READERS:
+        raise DataError(f"no kind of sample is called {kind!r}; kinds are {', '.join(READERS)}")
+    reader: Reader = importlib.import_module(READERS[kind]).READER
+    return reader
+
+
+def kind_of(settings: object) -> str:
+    """The kind of sample that settings of data are about."""
+    return getattr(settings, "kind", FIRST_KIND)
+
+
+def reader_of(settings: object) -> Reader:
+    """How the data of these settings are read."""
+    return find_reader(kind_of(settings))
