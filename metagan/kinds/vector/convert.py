@@ -188,4 +188,3 @@ def _numbers(form: Form) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         np.asarray(form.facts["center"], np.float64),
         np.asarray(form.facts["scale"], np.float64),
     )
-
