@@ -36,9 +36,9 @@ from cluster.config import JobConfig
 from cluster.work import open_map
 from metagan.cli.console import Console
 from metagan.config.algorithms import ALGORITHMS
+from metagan.config.image import SourceName
 from metagan.config.learning import GanConfig
 from metagan.config.load import load_config
-from metagan.config.settings import SourceName
 from metagan.data.cache import open_dataset
 from metagan.evaluate.downstream import arm_accuracy
 from metagan.evaluate.evaluation import ComparisonItem, run_comparison_item, serial_map

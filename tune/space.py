@@ -19,6 +19,7 @@ from ray import tune as ray_tune
 from cluster.config import JobConfig
 from metagan.config.affects import affected
 from metagan.config.load import ConfigError, describe, validated
+from metagan.config.tree import Kinds, kinds_in
 
 J = TypeVar("J", bound=JobConfig)
 
@@ -113,9 +114,10 @@ def parse_space(space: Mapping[str, Any], config: JobConfig) -> tuple[Parameter,
     """
     problems: list[str] = []
     parameters = []
+    known = kinds_in(JobConfig, config.model_dump())
     for key, entry in (space or default_space(config)).items():
         try:
-            parameter = _parse(key, entry)
+            parameter = _parse(key, entry, known)
         except ValueError as error:
             problems.append(f"tune.space: {key}: {error}")
             continue
@@ -126,9 +128,9 @@ def parse_space(space: Mapping[str, Any], config: JobConfig) -> tuple[Parameter,
     return tuple(parameters)
 
 
-def _parse(key: str, entry: Any) -> Parameter:
+def _parse(key: str, entry: Any, known: Kinds) -> Parameter:
     try:
-        describe(JobConfig, key)
+        describe(JobConfig, key, known)
     except ConfigError as error:
         raise ValueError(str(error)) from None
     if affected(JobConfig)[key] & {"samples", "measuring", "where"}:
@@ -151,7 +153,7 @@ def _parse(key: str, entry: Any) -> Parameter:
         if not isinstance(allowed, list):
             raise ValueError(f"when has {other}: {allowed!r}; expected a list of values")
         try:
-            describe(JobConfig, other)
+            describe(JobConfig, other, known)
         except ConfigError as error:
             raise ValueError(f"when: {error}") from None
     return Parameter(key, kind, tuple(values), {k: tuple(v) for k, v in when.items()})

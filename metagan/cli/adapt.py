@@ -16,6 +16,7 @@ from metagan.cli.options import (
     whole,
 )
 from metagan.cli.outputs import check_out_folder
+from metagan.config.image import ImageData
 from metagan.config.load import COMMAND_LINE, Loaded
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists
@@ -118,9 +119,9 @@ def _as_told(loaded: "Loaded[JobConfig]", folder: Path) -> "LoadedRun":
 
     run, settings = open_run(folder, JobConfig), loaded.config
     reading = run.reading
-    if loaded.provenance["data.invert"] == COMMAND_LINE:
-        reading = replace(reading, inverted=settings.data.invert)
-    if loaded.provenance["data.white"] == COMMAND_LINE and settings.data.white is not None:
-        white = settings.data.white
-        reading = replace(reading, whites={"integers": white, "floats": white})
+    if isinstance(data := settings.data, ImageData):
+        if loaded.provenance["data.invert"] == COMMAND_LINE:
+            reading = replace(reading, inverted=data.invert)
+        if loaded.provenance["data.white"] == COMMAND_LINE and data.white is not None:
+            reading = replace(reading, whites={"integers": data.white, "floats": data.white})
     return replace(run, config=settings, gan=replace(run.gan, config=settings.gan), reading=reading)

@@ -6,6 +6,7 @@ import json
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, load
 from metagan.config.affects import AFFECTS
+from metagan.config.fields import Setting
 from metagan.config.load import ConfigError, describe, json_schema, list_settings, to_yaml
 from metagan.exits import EXIT_DONE
 from tune.config import SearchJobConfig
@@ -26,7 +27,8 @@ for many of them this first line in the YAML file is enough:
 
 EXPLAIN = """\
 Say what a setting holds, its bounds, its default and what it means. With the
-name of a section, list its settings; with nothing, list them all."""
+name of a section, list its settings; with nothing, list them all. A setting of
+one kind of data alone says so, such as data.kind vector."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -82,7 +84,7 @@ def _explain(key: str | None, console: Console) -> None:
     prefix = f"{key}." if key else ""
     section = [known for known in list_settings(model) if known.key.startswith(prefix)]
     if section:
-        rows = [(known.key, known.default, known.description) for known in section]
+        rows = [(known.key, known.default, _meaning(known)) for known in section]
         console.table(rows, header=("setting", "default", "meaning"))
         return
     try:
@@ -93,6 +95,14 @@ def _explain(key: str | None, console: Console) -> None:
     console.print(f"{setting.key}: {setting.description}")
     console.print(f"  holds:    {setting.type}{bounds}")
     console.print(f"  default:  {setting.default}")
+    if setting.only:
+        console.print(f"  with:     {setting.only}")
     console.print(
         f"  affects:  {'; '.join(f'{word} ({AFFECTS[word]})' for word in setting.affects)}"
     )
+
+
+def _meaning(setting: Setting) -> str:
+    """What a setting means, and for which kind of data alone it is there."""
+    only = f" Only with {setting.only}." if setting.only else ""
+    return f"{setting.description}{only}"

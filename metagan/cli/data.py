@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from metagan.cli.console import Console
 from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
 from metagan.cli.outputs import check_out_file, check_out_folder
+from metagan.config.data import DataConfig
+from metagan.config.image import ImageData
 from metagan.config.settings import RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
 from metagan.files import expanded
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Look at data before training on them. Read are folders domain/class/picture,
 Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ;
-data.source=auto, the default with a path, finds out which."""
+data.source=auto, the default with a path, finds out which. With
+data.kind=vector, samples are rows of numbers, read from NPZ, CSV, Parquet and
+Arrow files."""
 
 INSPECT = """\
 Say what is in a data set: domains, classes, samples per class; of every domain
@@ -32,8 +36,8 @@ data show there. Without a PATH, the data of the settings are inspected
 (built-in glyphs by default)."""
 
 PREPARE = """\
-Read a data set once, resize its pictures as data.image_size and data.channels
-say, and write Arrow files that every worker on a machine maps into memory
+Read a data set once, resize its pictures, if it has some, as data.image_size
+and data.channels say, and write Arrow files that every worker on a machine maps into memory
 together. Train on the result with data.path=OUT."""
 
 
@@ -129,13 +133,20 @@ def _prepare(args: argparse.Namespace, console: Console) -> None:
         return
     following = command_line(
         "train",
+        *([] if config.data.kind == "image" else [f"data.kind={config.data.kind}"]),
         "data.source=arrow",
         f"data.path={written}",
-        f"data.image_size={config.data.image_size}",
-        f"data.channels={config.data.channels}",
+        *_shape(config.data),
         *settings,
     )
     console.print(f"train on it: {following}")
+
+
+def _shape(data: DataConfig) -> list[str]:
+    """The settings that a training on prepared data has to repeat, since its networks fit them."""
+    if not isinstance(data, ImageData):
+        return []
+    return [f"data.image_size={data.image_size}", f"data.channels={data.channels}"]
 
 
 def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import BaseModel
+
 from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.cli.options import (
     Parser,
+    UsageError,
     add_command,
     add_output,
     add_overrides,
@@ -20,7 +23,8 @@ from metagan.cli.options import (
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
 from metagan.config.load import COMMAND_LINE, Loaded
-from metagan.config.settings import SourceName
+from metagan.config.settings import RunConfig
+from metagan.config.tree import lookup
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists, check_run
 from metagan.words import command_line
@@ -59,7 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--source",
         default="auto",
-        choices=[name for name in get_args(SourceName) if name != "glyphs"],
+        choices=_sources(RunConfig),
         help="layout of --data (default: auto)",
     )
     parser.add_argument(
@@ -80,6 +84,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_overrides(parser)
 
 
+def _sources(settings: type[BaseModel]) -> tuple[str, ...]:
+    """The layouts of files that settings of a run, or of one kind of data, know."""
+    place = ("data", "source") if issubclass(settings, RunConfig) else ("source",)
+    field = lookup(settings, place)
+    return () if field is None else tuple(n for n in get_args(field.annotation) if n != "glyphs")
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Evaluate; see `metagan.workflow.evaluate`."""
     if args.shots is not None:
@@ -94,6 +105,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check_out_file(args.out)
     if args.data is not None:
         check_exists(args.data, "--data")
+        known = _sources(type(config.data))
+        if args.source not in known:
+            raise UsageError(
+                f"--source is {args.source}, but {args.run} was trained on data.kind "
+                f"{config.data.kind}, which has {', '.join(known)}"
+            )
         other = {"path": str(args.data), "source": args.source}
         check_data_there(config.data.model_copy(update=other))
     for name, folder in args.baseline or ():
@@ -110,7 +127,8 @@ def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Cons
 
     config, run, target = loaded.config, open_run(args.run, JobConfig), None
     if args.data is not None:
-        own = ("invert", "white")
+        # How pictures are read; other kinds read all files in one way.
+        own = [name for name in ("invert", "white") if hasattr(config.data, name)]
         said = {key for key in own if loaded.provenance[f"data.{key}"] == COMMAND_LINE}
         target, warning = open_target(
             args.data, args.source, config.data, run.reading, said=said, reporter=console

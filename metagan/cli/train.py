@@ -16,7 +16,8 @@ from metagan.cli.options import (
     load,
 )
 from metagan.cli.outputs import check_out_folder
-from metagan.config.settings import DataConfig, RunConfig
+from metagan.config.data import DataConfig
+from metagan.config.settings import RunConfig
 from metagan.exits import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RESOURCES
 from metagan.runs.places import check_run, what_it_is
 from metagan.runs.run_folder import RunError, RunFolder

@@ -40,6 +40,7 @@ lists every setting of the section."""
 
 # Trials of seconds: to see everything work.
 SMOKE = (
+    "data.kind=image",
     "data.source=glyphs",
     "data.path=null",
     "data.image_size=20",

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field, JsonValue
 
-from metagan.config.fields import dotted, leaves, words_of
+from metagan.config.fields import words_of
+from metagan.config.tree import dotted, leaves
 
 AFFECTS: Final[Mapping[str, str]] = {
     "samples": "what samples the data settings lead to",

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from metagan.config.algorithms import ALGORITHMS
+from metagan.config.data import DataConfig
+from metagan.config.image import ImageData
+from metagan.config.kinds import KIND_WORDS
 
 if TYPE_CHECKING:  # The settings themselves import this module.
     from metagan.config.learning import GanConfig
-    from metagan.config.settings import DataConfig, RunConfig, TaskConfig
+    from metagan.config.settings import RunConfig, TaskConfig
 
 # Settings of the built-in data alone.
 GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
@@ -18,14 +21,15 @@ GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
 
 def disagreements(run: "RunConfig") -> Iterator[str]:
     """A line per contradiction between the settings: the settings, their values and the fix."""
-    yield from _conditioning(run.gan, run.task)
+    yield from _conditioning(run.gan, run.task, run.data.kind)
+    yield from _words_of_another_kind(run)
     yield from _algorithm(run)
     yield from _data(run.data)
     if run.warmup.steps > run.outer.steps:
         yield f"warmup.steps is {run.warmup.steps}, more than outer.steps {run.outer.steps}"
 
 
-def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
+def _conditioning(gan: "GanConfig", task: "TaskConfig", kind: str) -> Iterator[str]:
     """What the generator is given, against the tasks and its own network."""
     if gan.conditioning == "none" and task.unit == "domain":
         yield (
@@ -42,7 +46,7 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
             f"task.ways is {task.ways}, more than gan.num_labels {gan.num_labels}; lower the one "
             "or raise the other"
         )
-    if gan.conditioning != "sample" and gan.family == "flow":
+    if gan.conditioning != "sample" and gan.family == "flow" and kind == "image":
         yield (
             "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
             "set gan.family dcgan or residual"
@@ -53,6 +57,22 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
             f"{gan.conditioning} there is no sample to reconstruct; set it to 0 or "
             "gan.conditioning sample"
         )
+
+
+def _words_of_another_kind(run: "RunConfig") -> Iterator[str]:
+    """Networks, augmentations and baselines that the kind of data does not have."""
+    kind = run.data.kind
+    for key, words in KIND_WORDS[kind].known().items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(run, section), name)
+        several = isinstance(value, tuple)
+        for word in value if several else (value,):
+            if word not in words:
+                yield (
+                    f"{key} {'holds' if several else 'is'} {word}, but data.kind is {kind}, which "
+                    f"has {', '.join(words)}; "
+                    + (f"leave {word} out" if several else f"set {key} {words[0]}")
+                )
 
 
 def _algorithm(run: "RunConfig") -> Iterator[str]:
@@ -154,9 +174,9 @@ def _what_moves(run: "RunConfig") -> Iterator[str]:
             )
 
 
-def _data(data: "DataConfig") -> Iterator[str]:
+def _data(data: DataConfig) -> Iterator[str]:
     """What is read, and how it is divided."""
-    if data.image_size % 4:
+    if isinstance(data, ImageData) and data.image_size % 4:
         yield (
             f"data.image_size is {data.image_size}; it must be a multiple of 4 "
             "(the networks halve it twice)"
@@ -173,11 +193,11 @@ def _data(data: "DataConfig") -> Iterator[str]:
             f"data.path is {data.path}, but data.source glyphs is built in and reads no files; set "
             "data.source auto to read that path, or data.path null to draw glyphs"
         )
-    if data.source != "glyphs":
+    if isinstance(data, ImageData) and data.source != "glyphs":
         yield from _glyphs_only(data)
 
 
-def _glyphs_only(data: "DataConfig") -> Iterator[str]:
+def _glyphs_only(data: ImageData) -> Iterator[str]:
     """Settings of the built-in data, given for data that are read."""
     for name in GLYPHS_ONLY:
         value, usual = getattr(data, name), type(data).model_fields[name].default

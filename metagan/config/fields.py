@@ -5,16 +5,28 @@ A place is a path of names (and list indices) through the sections, such as ("in
 
 import difflib
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from metagan.config.removed import ADVICE, REMOVED
+from metagan.config.tree import (
+    KIND,
+    UNKNOWN,
+    Kinds,
+    alternatives,
+    dotted,
+    kind_of,
+    leaves,
+    lookup,
+    names_in,
+    other_kinds,
+    sections_of,
+)
 from metagan.config.yaml import MAX_DIGITS, Location, format_value, parse_scalar
 
 _MAX_SHOWN = 60
@@ -39,6 +51,7 @@ class Setting:
         default: As it would be written in a file.
         description: What it means.
         affects: Words of `metagan.config.affects.AFFECTS`.
+        only: The kind of its section that has it, such as `data.kind image`; empty: every one.
     """
 
     key: str
@@ -47,75 +60,7 @@ class Setting:
     default: str
     description: str
     affects: tuple[str, ...]
-
-
-def leaves(model: type[BaseModel], prefix: Location = ()) -> Iterator[tuple[Location, FieldInfo]]:
-    """Every setting of a model, section by section, each with its place."""
-    for name, info in model.model_fields.items():
-        section = section_of(info.annotation)
-        if section is not None:
-            yield from leaves(section, (*prefix, name))
-        else:
-            yield (*prefix, name), info
-
-
-def lookup(model: type[BaseModel], place: Location) -> FieldInfo | None:
-    """The field at a place; for an item of a list, a field of the item's type."""
-    info: FieldInfo | None = None
-    section: type[BaseModel] | None = model
-    for part in place:
-        if isinstance(part, int) and info is not None:
-            items = [get_args(kind) for kind in alternatives(info.annotation) if get_args(kind)]
-            info = FieldInfo(annotation=items[0][0]) if items else None
-        elif section is not None and isinstance(part, str):
-            info = section.model_fields.get(part)
-        else:
-            info = None
-        if info is None:
-            return None
-        section = section_of(info.annotation)
-    return info
-
-
-def plain(model: type[BaseModel], settings: Any) -> Any:
-    """Settings as Python code has them, in the types that a file has; all else is left as it is."""
-    if not isinstance(settings, Mapping):
-        return settings
-    return {
-        name: _plain_value(model.model_fields[name].annotation, value)
-        if name in model.model_fields
-        else value
-        for name, value in settings.items()
-    }
-
-
-def _plain_value(annotation: Any, value: Any) -> Any:
-    """Lists as tuples, paths as text, numpy's numbers as Python's."""
-    section = section_of(annotation)
-    if section is not None:
-        return plain(section, value)
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        value = value.tolist()
-    kinds = alternatives(annotation)
-    if isinstance(value, os.PathLike) and str in kinds:
-        return os.fsdecode(value)
-    items = [get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple]
-    if items and isinstance(value, (list, tuple)):
-        return tuple(_plain_value(items[0], item) for item in value)
-    return value
-
-
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field of this type holds, or None for a single setting."""
-    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation if is_model else None
-
-
-def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union; another type alone."""
-    if get_origin(annotation) in (Union, UnionType):
-        return get_args(annotation)
-    return (annotation,)
+    only: str
 
 
 def _type_text(annotation: Any) -> str:
@@ -155,8 +100,8 @@ def _bounds_text(info: FieldInfo) -> str:
     return " and ".join(texts)
 
 
-def setting(place: Location, info: FieldInfo) -> Setting:
-    """The description of one field."""
+def setting(model: type[BaseModel], place: Location, info: FieldInfo) -> Setting:
+    """The description of one field of a model."""
     default = info.get_default(call_default_factory=True)
     return Setting(
         key=dotted(place),
@@ -165,7 +110,18 @@ def setting(place: Location, info: FieldInfo) -> Setting:
         default="(required)" if info.is_required() else format_value(default),
         description=info.description or "",
         affects=words_of(info),
+        only=_only_with(model, place),
     )
+
+
+def _only_with(model: type[BaseModel], place: Location) -> str:
+    """The kinds of its section that have a setting, as settings; empty: all."""
+    section = lookup(model, place[:-1])
+    models = () if section is None else sections_of(section.annotation)
+    having = [each for each in models if place[-1] in each.model_fields]
+    if len(having) == len(models):
+        return ""
+    return f"{dotted((*place[:-1], KIND))} {' or '.join(map(kind_of, having))}"
 
 
 def words_of(info: FieldInfo) -> tuple[str, ...]:
@@ -229,14 +185,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
-def not_a_section(info: FieldInfo, place: Location, value: Any) -> str:
+def not_a_section(info: FieldInfo, place: Location, value: Any, kinds: Kinds) -> str:
     """A message about a section that was given something else than settings."""
-    section = section_of(info.annotation)
-    assert section is not None
     key = dotted(place)
     if value is None:
         return f"{key}: the section is empty; give it settings or remove it"
-    names = list(section.model_fields)
+    names = names_in(info, place, kinds)
     return (
         f"{key}: is a section, not a single setting; got {shown(value)}; "
         f"set one of its keys, such as {key}.{names[0]} (known: {', '.join(names)})"
@@ -247,30 +201,32 @@ def not_a_section(info: FieldInfo, place: Location, value: Any) -> str:
 _READ_BY = {"tune": "metagan tune"}
 
 
-def unknown_key(model: type[BaseModel], place: Location) -> str:
+def unknown_key(model: type[BaseModel], place: Location, kinds: Kinds = UNKNOWN) -> str:
     """A line about a key that no setting has: the nearest ones, and those of its section."""
     key = dotted(place)
     if key in REMOVED:
         return f"{key}: {ADVICE}"
     if place[0] in _READ_BY and place[0] not in model.model_fields:
         return f"{key}: only {_READ_BY[str(place[0])]} reads this section; leave it out here"
-    itself = lookup(model, place)
-    section = None if itself is None else section_of(itself.annotation)
-    if section is not None:
-        known = ", ".join(section.model_fields)
-        return f"{key}: is a section; name one of its settings (known: {known})"
+    for section, kind in kinds.items():
+        if others := other_kinds(model, place, section, kind):
+            name = dotted((*section, KIND))
+            return f"{key} is a setting of {name} {others}, and {name} is {kind}; leave it out"
+    itself = lookup(model, place, kinds)
+    names = [] if itself is None else names_in(itself, place, kinds)
+    if names:
+        return f"{key}: is a section; name one of its settings (known: {', '.join(names)})"
     parent = place
-    while section is None:
+    while not names:
         parent = parent[:-1]
-        info = lookup(model, parent)
+        info = lookup(model, parent, kinds)
         if not parent:
-            section = model
-        elif info is not None and (section := section_of(info.annotation)) is None:
+            names = list(model.model_fields)
+        elif info is not None and not (names := names_in(info, parent, kinds)):
             return f"{key}: unknown key; {dotted(parent)} is a setting, not a section"
-    names = list(section.model_fields)
     prefix = f"{dotted(parent)}." if parent else ""
     wrong, *rest = (str(part) for part in place[len(parent) :])
-    keys = [dotted(leaf) for leaf, _ in leaves(model)]
+    keys = [dotted(leaf) for leaf, _ in leaves(model, kinds=kinds)]
     if not rest and prefix + wrong in keys:
         outer, _, inner = wrong.rpartition(".")
         return f"{key}: unknown key; in a file, write {inner} below {outer}:"
@@ -290,11 +246,3 @@ def unknown_key(model: type[BaseModel], place: Location) -> str:
     suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
     known = f" (known: {', '.join(sorted(names))})"
     return f"{key}: unknown key{suggestion}{known}"
-
-
-def dotted(place: Location) -> str:
-    """A place as users write it: `inner.lr`, `evaluate.shots[0]`."""
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

@@ -15,7 +15,7 @@ AlgorithmName = Literal[
 ]
 
 
-GeneratorFamily = Literal["flow", "dcgan", "residual"]
+GeneratorFamily = Literal["flow", "dcgan", "residual", "mlp"]
 
 
 WireDtype = Literal["float32", "bfloat16"]
@@ -45,7 +45,9 @@ class GanConfig(Config):
         le=1000,
         description="label: classes told apart; larger domains go in parts.",
     )
-    family: GeneratorFamily = field("flow", affects="networks", description="Generator network.")
+    family: GeneratorFamily = field(
+        "flow", affects="networks", description="Generator network; vectors: mlp."
+    )
     width: int = field(
         16,
         affects="networks",
@@ -98,10 +100,10 @@ class GanConfig(Config):
         ge=0,
         description="sample: weight of the mean distance of G(x, 0) from x.",
     )
-    augment: tuple[Literal["translation", "cutout", "color"], ...] = field(
+    augment: tuple[Literal["translation", "cutout", "color", "noise"], ...] = field(
         ("translation",),
         affects="training adapting",
-        description="Differentiable augmentation inside the discriminator.",
+        description="Differentiable augmentation inside the discriminator; vectors: none, noise.",
     )
     max_displacement: float = field(
         0.35,

@@ -16,21 +16,20 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from metagan.config.fields import (
-    Setting,
+from metagan.config.fields import Setting, not_a_section, setting, shown, unknown_key, wrong_value
+from metagan.config.removed import ADVICE, take_removed
+from metagan.config.tree import (
+    UNKNOWN,
+    Kinds,
     alternatives,
     dotted,
+    kinds_in,
     leaves,
     lookup,
-    not_a_section,
+    placed,
     plain,
-    section_of,
-    setting,
-    shown,
-    unknown_key,
-    wrong_value,
+    sections_of,
 )
-from metagan.config.removed import ADVICE, take_removed
 from metagan.config.yaml import (
     Location,
     YamlError,
@@ -98,7 +97,7 @@ def _in_our_words(model: type[Config]) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        if all(section_of(info.annotation) is None for info in model.model_fields.values()):
+        if not any(sections_of(info.annotation) for info in model.model_fields.values()):
             raise
         merge = _Merge(model, model.__name__)
         raise ConfigError(*merge.explain_all(error)) from None
@@ -145,6 +144,7 @@ def load_config(
         merge.data = {name: merge.data[name] for name in model.model_fields if name in merge.data}
     for override in overrides:
         merge.apply(override)
+    merge.explain_unknown()
     try:
         config = validated(model, merge.data)
     except ValidationError as error:
@@ -218,19 +218,24 @@ def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 def list_settings(model: type[Config]) -> tuple[Setting, ...]:
     """Every setting of a model, in the order of its sections."""
-    return tuple(setting(place, info) for place, info in leaves(model))
+    return tuple(setting(model, place, info) for place, info in leaves(model))
 
 
-def describe(model: type[Config], key: str) -> Setting:
+def describe(model: type[Config], key: str, kinds: Kinds = UNKNOWN) -> Setting:
     """Type, bounds, default and meaning of the setting with this dotted key.
+
+    Args:
+        model: The whole.
+        key: Of the setting.
+        kinds: What is known about the kinds of sections, see `metagan.config.tree`.
 
     Raises:
         ConfigError: If no setting has this key; the message names the nearest.
     """
-    for place, info in leaves(model):
+    for place, info in leaves(model, kinds=kinds):
         if dotted(place) == key:
-            return setting(place, info)
-    raise ConfigError(unknown_key(model, tuple(key.split("."))))
+            return setting(model, place, info)
+    raise ConfigError(unknown_key(model, tuple(key.split(".")), kinds))
 
 
 def json_schema(model: type[Config]) -> dict[str, Any]:
@@ -248,6 +253,7 @@ class _Merge:
         self._model = model
         self._source = source
         self._origins: dict[Location, str] = {}
+        self._unknown: list[Location] = []
         self.data: dict[str, Any] = {}
         self.problems: list[str] = []
 
@@ -291,11 +297,17 @@ class _Merge:
             self._complain(f"{key}: {error}")
             return
         if kind is None:
-            self._complain(unknown_key(self._model, place))
-        elif section_of(kind.annotation) is not None and not isinstance(value, dict):
-            self._complain(not_a_section(kind, place, value))
+            self._unknown.append(place)
+        elif sections_of(kind.annotation) and not isinstance(value, dict):
+            self._complain(not_a_section(kind, place, value, kinds_in(self._model, self.data)))
         else:
             self._put(place, value)
+
+    def explain_unknown(self) -> None:
+        """Complain about overrides of no setting, once a later one cannot change the kinds."""
+        kinds = kinds_in(self._model, self.data)
+        for place in self._unknown:
+            self._complain(unknown_key(self._model, place, kinds))
 
     def provenance(self) -> dict[str, str]:
         """For every setting's dotted key, where its value was written."""
@@ -311,34 +323,35 @@ class _Merge:
 
     def explain_all(self, error: ValidationError) -> list[str]:
         """Lines about all that pydantic found."""
-        details = error.errors(include_url=False)
-        return [problem for detail in details for problem in self._explain(detail)]
+        found = placed(self._model, error.errors(include_url=False))
+        return [problem for one in found for problem in self._explain(*one)]
 
-    def _explain(self, detail: Any) -> list[str]:
+    def _explain(self, detail: Any, place: Location, kinds: Kinds) -> list[str]:
         """Lines about one of pydantic's error details."""
-        place: Location = tuple(detail["loc"])
-        kind = lookup(self._model, place)
+        field = lookup(self._model, place, kinds)
         if detail["type"] != "value_error":
-            return [self._explain_value(detail, place, kind)]
+            return [self._explain_value(detail, place, field, kinds)]
         error = detail["ctx"]["error"]
-        if place and kind is not None and section_of(kind.annotation) is None:
+        if place and field is not None and not sections_of(field.annotation):
             return [f"{self.origin(place) or self._source}: {dotted(place)}: {error}"]
         if self.problems:
             return []  # What settings say together may follow from one that was refused already.
         several = error.problems if isinstance(error, ConfigError) else (str(error),)
         return [self._explain_disagreement(text) for text in several]
 
-    def _explain_value(self, detail: Any, place: Location, kind: FieldInfo | None) -> str:
+    def _explain_value(
+        self, detail: Any, place: Location, field: FieldInfo | None, kinds: Kinds
+    ) -> str:
         where = self.origin(place) or self._source
         if detail["type"] == "extra_forbidden":
-            return f"{where}: {unknown_key(self._model, place)}"
+            return f"{where}: {unknown_key(self._model, place, kinds)}"
         if not place:
             return f"{where}: expected settings by name; got {shown(detail['input'])}"
-        if kind is None or detail["type"] == "missing":
+        if field is None or detail["type"] == "missing":
             return f"{where}: {dotted(place)}: {detail['msg']}"
-        if section_of(kind.annotation) is not None:
-            return f"{where}: {not_a_section(kind, place, detail['input'])}"
-        return f"{where}: {dotted(place)}: {wrong_value(kind, detail['input'])}"
+        if sections_of(field.annotation):
+            return f"{where}: {not_a_section(field, place, detail['input'], kinds)}"
+        return f"{where}: {dotted(place)}: {wrong_value(field, detail['input'])}"
 
     def _explain_disagreement(self, text: str) -> str:
         """A check over several settings: say where each setting it names was written."""

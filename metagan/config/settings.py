@@ -4,13 +4,16 @@ This module imports neither torch nor Ray, so `--help` and configuration errors 
 """
 
 from collections import Counter
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from metagan.config.affects import field
 from metagan.config.agreement import disagreements
+from metagan.config.image import ImageData
+from metagan.config.kinds import KIND_WORDS
 from metagan.config.learning import (
     AlgorithmConfig,
     GanConfig,
@@ -19,89 +22,24 @@ from metagan.config.learning import (
     WarmupConfig,
 )
 from metagan.config.load import Config, ConfigError
+from metagan.config.tree import KIND
+from metagan.config.vector import VectorData
 
-SourceName = Literal[
-    "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
+
+def _kind_of(data: Any) -> str:
+    """The kind whose settings these are; where none is named, or none that there is, the default.
+
+    The default's own settings then refuse a kind that there is not, as they do any wrong value.
+    """
+    given = data.get(KIND) if isinstance(data, Mapping) else getattr(data, KIND, None)
+    return given if isinstance(given, str) and given in KIND_WORDS else next(iter(KIND_WORDS))
+
+
+AnyData = Annotated[
+    Annotated[ImageData, Tag("image")] | Annotated[VectorData, Tag("vector")],
+    Discriminator(_kind_of),
 ]
-
-
-class DataConfig(Config):
-    """Which samples, how they are read, and which are held out."""
-
-    source: SourceName = field(
-        "glyphs",
-        affects="where",
-        description="Layout of the data; auto looks at the path, and is the default with one.",
-    )
-    path: str | None = field(
-        None,
-        affects="where",
-        min_length=1,
-        description="File or folder; glyphs are built in and have none.",
-    )
-    image_size: int = field(
-        28,
-        affects="samples networks",
-        ge=16,
-        le=64,
-        description="Pictures are resized to this, pixels.",
-    )
-    channels: Literal[1, 3] = field(1, affects="samples networks", description="1 grey, 3 colour.")
-    invert: bool = field(
-        False, affects="samples", description="Swap dark and bright; ink should be bright."
-    )
-    white: float | None = field(
-        None,
-        affects="samples",
-        gt=0,
-        description="Value that is white in pictures of more than 8 bits; default: what their "
-        "files say, else by the largest value of the whole data set.",
-    )
-    allow_leaks: bool = field(
-        False,
-        affects="where",
-        description="Train although some pictures are on both sides of the split.",
-    )
-    split_by: Literal["published", "domain", "class"] = field(
-        "published",
-        affects="training measuring",
-        description="What is held out: the publisher's own split where there is one (else whole "
-        "domains), whole domains, or classes of every domain.",
-    )
-    validation_fraction: float = field(
-        0.15, affects="training measuring", gt=0, lt=1, description="Share of domains or classes."
-    )
-    test_fraction: float = field(
-        0.2, affects="training measuring", gt=0, lt=1, description="Share of domains or classes."
-    )
-    validation_domains: tuple[str, ...] = field(
-        (), affects="training measuring", description="Domains held out by name."
-    )
-    test_domains: tuple[str, ...] = field(
-        (), affects="training measuring", description="Domains held out by name."
-    )
-    drawings_per_class: int = field(
-        20, affects="samples", ge=2, le=200, description="Glyphs only: drawings a class."
-    )
-    max_classes_per_domain: int | None = field(
-        None,
-        affects="samples",
-        ge=1,
-        description="Glyphs only: a seeded choice of this many characters a script.",
-    )
-    cache_dir: str | None = field(
-        None,
-        affects="where",
-        description="Where prepared shards are kept; default: the user's cache folder.",
-    )
-
-    @model_validator(mode="after")
-    def _a_path_is_looked_at(self) -> Self:
-        """Built-in data have no path, so with one and no source its layout is found out."""
-        if self.path is not None and "source" not in self.model_fields_set:
-            # Settings are frozen; here they are still being made.
-            object.__setattr__(self, "source", "auto")
-        return self
+"""The settings of one kind of data, which `data.kind` names."""
 
 
 class TaskConfig(Config):
@@ -214,10 +152,10 @@ class EvaluateConfig(Config):
         description="On other data, parts of a target's own samples that the choice must gain on, "
         "too, each held out in turn; 0: no such check.",
     )
-    classical: Literal["affine", "affine+elastic"] = field(
+    classical: Literal["affine", "affine+elastic", "jitter"] = field(
         "affine+elastic",
         affects="measuring",
-        description="The hand-made augmentation that must be beaten.",
+        description="The hand-made augmentation that must be beaten; vectors: jitter.",
     )
     classifier_steps: int = field(
         600, affects="measuring", ge=1, description="Classifier training steps, from scratch."
@@ -262,7 +200,7 @@ class RunConfig(Config):
         affects="where",
         description="On a GPU, record a chunk's kernels once and replay them; costs memory.",
     )
-    data: DataConfig = DataConfig()
+    data: AnyData = ImageData()
     task: TaskConfig = TaskConfig()
     gan: GanConfig = GanConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
@@ -271,6 +209,19 @@ class RunConfig(Config):
     outer: OuterConfig = OuterConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _defaults_fit_the_kind(self) -> Self:
+        """What nobody set is what fits the kind of data; the defaults above fit pictures."""
+        if self.data.kind == "image":
+            return self
+        for name, defaults in KIND_WORDS[self.data.kind].defaults().items():
+            section = getattr(self, name)
+            unset = {key: defaults[key] for key in defaults.keys() - section.model_fields_set}
+            # A copy, since a default section is shared. Settings are frozen; here they are still
+            # being made.
+            object.__setattr__(self, name, section.model_copy(update=unset))
+        return self
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

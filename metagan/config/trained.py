@@ -105,7 +105,8 @@ def other_networks(ours: RunConfig, theirs: RunConfig) -> list[str]:
     return [
         f"{key} is {format_value(here[key])}, there {format_value(there[key])}"
         for key in settings_of(RunConfig, "networks")
-        if here[key] != there[key] and key not in idle
+        # Where their kinds differ, each lacks what is the other kind's alone.
+        if key in here and key in there and here[key] != there[key] and key not in idle
     ]
 
 

@@ -1,57 +1,46 @@
-"""Settings of vectors: where the rows lie and which columns make a sample."""
+"""Settings of data whose samples are rows of numbers."""
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from metagan.config.affects import field
-from metagan.config.load import Config
+from metagan.config.data import DataConfig
 
-VectorSource = Literal["auto", "npz", "table", "arrow"]
+SourceName = Literal["auto", "npz", "table", "arrow"]
 
 
-class VectorData(Config):
-    """Which rows, how they are read, and which are held out."""
+class VectorData(DataConfig):
+    """Vectors: arrays of NumPy, or tables of numbers."""
+
+    # Without it, a file that does not name its kind would fit this schema as well as pictures'.
+    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
 
     kind: Literal["vector"] = field(
-        "vector", affects="samples networks", description="Samples are rows of numbers."
+        "vector",
+        affects="samples networks",
+        description="What a sample is; decides which other settings of data there are.",
     )
-    source: VectorSource = field(
-        "auto", affects="where", description="Layout of the data; auto looks at the path."
+    source: SourceName = field(
+        "auto",
+        affects="where",
+        description="Layout of the data; auto looks at the path.",
     )
-    path: str | None = field(None, affects="where", min_length=1, description="File or folder.")
     label: str = field(
-        "label", affects="samples", min_length=1, description="Column that names a row's class."
+        "label",
+        affects="samples",
+        min_length=1,
+        description="Tables: the column that names a row's class.",
     )
     domain: str = field(
         "domain",
         affects="samples",
         min_length=1,
-        description="Column that names a row's domain; without it the file's name does.",
+        description="Tables: the column that names a row's domain.",
     )
     columns: tuple[str, ...] = field(
         (),
         affects="samples networks",
-        description="Columns that make the vector; default: every numeric one.",
-    )
-    allow_leaks: bool = field(
-        False,
-        affects="where",
-        description="Train although some samples are on both sides of the split.",
-    )
-    split_by: Literal["published", "domain", "class"] = field(
-        "published", affects="training measuring", description="What is held out."
-    )
-    validation_fraction: float = field(
-        0.15, affects="training measuring", gt=0, lt=1, description="Share of domains or classes."
-    )
-    test_fraction: float = field(
-        0.2, affects="training measuring", gt=0, lt=1, description="Share of domains or classes."
-    )
-    validation_domains: tuple[str, ...] = field(
-        (), affects="training measuring", description="Domains held out by name."
-    )
-    test_domains: tuple[str, ...] = field(
-        (), affects="training measuring", description="Domains held out by name."
-    )
-    cache_dir: str | None = field(
-        None, affects="where", description="Where prepared shards are kept."
+        description="Tables: the columns that make the vector, in this order; default: every "
+        "numeric one that is neither label, domain nor split.",
     )

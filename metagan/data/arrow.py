@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.files import expanded
 from metagan.version import tool_version

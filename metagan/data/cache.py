@@ -24,7 +24,7 @@ from typing import Any, Final
 from filelock import lock_descriptor
 
 from metagan.config.affects import settings_without
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data import arrow
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.links import real_path

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.files import expanded, is_there, neighbour
 

@@ -14,7 +14,8 @@ from typing import Literal, Protocol
 import numpy as np
 from torch import Tensor
 
-from metagan.config.settings import DataConfig, TaskConfig
+from metagan.config.data import DataConfig
+from metagan.config.settings import TaskConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.seeding import derive_seed, generator
 

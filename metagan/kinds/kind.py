@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.core.gan import MakePlayers
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.config.image import ImageData
 from metagan.config.learning import InnerConfig
-from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
+from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.config.trained import check_changes
 from metagan.core.params import GanParams
 from metagan.data.cache import open_dataset
@@ -303,7 +304,7 @@ def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
 def open_target(
     path: Path,
     source: str,
-    data: DataConfig,
+    data: ImageData,
     reading: Reading,
     *,
     said: Collection[str] = (),
@@ -331,7 +332,7 @@ def open_target(
         changes["white"] = None
     elif data.white is None and set(reading.whites) == {"integers"}:
         changes["white"] = reading.whites["integers"]
-    data = DataConfig.model_validate(data.model_copy(update=changes).model_dump())
+    data = ImageData.model_validate(data.model_copy(update=changes).model_dump())
     other = open_dataset(data)
     for note in first_notes(for_a_trained_run(other.notes, white_given="white" in said)):
         reporter.print(f"note: {note}")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
 from metagan.config.load import load_config
-from metagan.config.settings import DataConfig, RunConfig
+from metagan.config.settings import RunConfig
 from metagan.config.trained import other_networks
 from metagan.core.algorithms import inner_settings
 from metagan.core.gan import GanPair

@@ -4,7 +4,8 @@ import pytest
 
 from cluster.config import JobConfig
 from metagan.config.affects import AFFECTS, affected, field, settings_of
-from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
+from metagan.config.image import ImageData
+from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.config.trained import read_again, resumable
 from metagan.data.cache import _SHAPES_NO_SAMPLE
 from metagan.evaluate.kept import _NOT_COMMON
@@ -106,7 +107,7 @@ def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:
 
 
 def test_prepared_data_are_named_by_what_shapes_the_samples() -> None:
-    named = DataConfig.model_fields.keys() - _SHAPES_NO_SAMPLE
+    named = ImageData.model_fields.keys() - _SHAPES_NO_SAMPLE
     glyphs = {"drawings_per_class", "max_classes_per_domain"}
     assert named == {"image_size", "channels", "invert", "white"} | glyphs
 

@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from cluster.config import ClusterConfig, JobConfig
 from metagan.config.agreement import GLYPHS_ONLY
+from metagan.config.image import ImageData
 from metagan.config.load import ConfigError, list_settings, load_config, to_yaml
-from metagan.config.settings import DataConfig, EvaluateConfig, RunConfig
+from metagan.config.settings import EvaluateConfig, RunConfig
 
 
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], BaseModel]]:
@@ -223,7 +224,7 @@ def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
         load_config(RunConfig, file).config,
         RunConfig(data={"path": "my_data"}),
         RunConfig(data={"path": Path("my_data")}),
-        RunConfig(data=DataConfig(path="my_data")),
+        RunConfig(data=ImageData(path="my_data")),
         RunConfig.model_validate({"data": {"path": "my_data"}}),
         RunConfig.model_validate_json('{"data": {"path": "my_data"}}'),
     ]
@@ -271,7 +272,7 @@ def test_settings_of_glyphs_at_their_defaults_are_no_setting_for_other_data(tmp_
 
 def test_every_setting_of_glyphs_alone_says_so():
     for name in GLYPHS_ONLY:
-        assert DataConfig.model_fields[name].description.startswith("Glyphs only")
+        assert ImageData.model_fields[name].description.startswith("Glyphs only")
 
 
 # --- from Python ------------------------------------------------------------------------------

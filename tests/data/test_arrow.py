@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data import arrow
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from tests.helpers import bars
@@ -34,9 +34,9 @@ def prepared(dataset: Dataset, tmp_path: Path) -> Path:
     return arrow.prepare(dataset, tmp_path / "prepared")
 
 
-def _config(folder: Path, **settings: object) -> DataConfig:
+def _config(folder: Path, **settings: object) -> ImageData:
     values = {"source": "arrow", "path": str(folder), "image_size": 16} | settings
-    return DataConfig.model_validate(values)
+    return ImageData.model_validate(values)
 
 
 def _edit_manifest(folder: Path, *, rehash: bool, **changes: object) -> None:

@@ -11,14 +11,14 @@ import pytest
 from filelock import lock_descriptor
 from PIL import Image
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data import arrow, cache
 from metagan.data.cache import cache_roots, open_dataset
 from metagan.data.dataset import DataError, Dataset
 
 _OPEN_TWICE = """
 import sys
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data import cache
 
 load = cache.load_dataset
@@ -28,7 +28,7 @@ def load_and_tell(config):
 cache.load_dataset = load_and_tell
 print("ready", flush=True)
 sys.stdin.readline()
-data = cache.open_dataset(DataConfig(source="image_folder", path=sys.argv[1],
+data = cache.open_dataset(ImageData(source="image_folder", path=sys.argv[1],
                                      cache_dir=sys.argv[2], image_size=16))
 print(data.fingerprint(), data.samples.flags.owndata, flush=True)
 """
@@ -48,19 +48,19 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def config(pictures: Path, tmp_path: Path) -> DataConfig:
-    return DataConfig(
+def config(pictures: Path, tmp_path: Path) -> ImageData:
+    return ImageData(
         source="image_folder", path=str(pictures), cache_dir=str(tmp_path / "cache"), image_size=16
     )
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[DataConfig]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[ImageData]:
     """Every call of the real source is recorded here."""
-    calls: list[DataConfig] = []
+    calls: list[ImageData] = []
     load = cache.load_dataset
 
-    def record(config: DataConfig) -> Dataset:
+    def record(config: ImageData) -> Dataset:
         calls.append(config)
         return load(config)
 
@@ -68,7 +68,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[DataConfig]:
     return calls
 
 
-def _entries(config: DataConfig) -> list[Path]:
+def _entries(config: ImageData) -> list[Path]:
     return sorted(path for path in Path(config.cache_dir or "").iterdir() if path.is_dir())
 
 
@@ -259,7 +259,7 @@ def test_a_full_disk_means_memory_and_a_warning(config, monkeypatch, caplog):
 def test_data_that_changes_while_it_is_read_is_not_kept(config, pictures, monkeypatch, caplog):
     load = cache.load_dataset
 
-    def load_and_change(config: DataConfig) -> Dataset:
+    def load_and_change(config: ImageData) -> Dataset:
         dataset = load(config)
         os.utime(pictures / "north" / "a" / "0.png", ns=(1, 1))
         return dataset
@@ -275,7 +275,7 @@ def test_prepared_data_is_mapped_where_it_is(config, tmp_path, loads):
     loads.clear()
     for source in ("arrow", "auto"):
         data = open_dataset(
-            DataConfig(source=source, path=str(tmp_path / "prepared"), image_size=16)
+            ImageData(source=source, path=str(tmp_path / "prepared"), image_size=16)
         )
         assert data.origin["prepared"] == str(tmp_path / "prepared")
     assert loads == []
@@ -296,13 +296,13 @@ def test_wrong_paths_are_the_sources_error(config, tmp_path):
 
 def test_the_users_cache_folder_comes_first_and_a_private_one_last(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    first, last = cache_roots(DataConfig())
+    first, last = cache_roots(ImageData())
     assert first == tmp_path / "xdg" / "metagan"
     assert last.name == f"metagan-{os.getuid()}"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_roots(DataConfig())[0] == tmp_path / "home" / ".cache" / "metagan"
-    assert cache_roots(DataConfig(cache_dir="/data/cache")) == (Path("/data/cache"),)
+    assert cache_roots(ImageData())[0] == tmp_path / "home" / ".cache" / "metagan"
+    assert cache_roots(ImageData(cache_dir="/data/cache")) == (Path("/data/cache"),)
 
 
 def test_without_a_home_the_private_folder_is_used(config, monkeypatch, tmp_path, loads):

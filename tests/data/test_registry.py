@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from metagan.config.settings import DataConfig, SourceName
+from metagan.config.image import ImageData, SourceName
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.registry import SOURCES, find_loader, load_dataset
 from metagan.data.repeats import duplicate_notes
@@ -58,7 +58,7 @@ def test_a_remote_path_and_a_missing_one_are_explained():
     with pytest.raises(DataError, match="remote data is not read in place"):
         load_dataset(settings("s3://bucket/data"))
     with pytest.raises(DataError, match=r"needs data\.path"):
-        load_dataset(DataConfig(source="idx"))
+        load_dataset(ImageData(source="idx"))
 
 
 def dataset(**samples):

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.config.settings import DataConfig, TaskConfig
+from metagan.config.image import ImageData
+from metagan.config.settings import TaskConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.tasks import (
     SPLITS,
@@ -58,7 +59,7 @@ def test_domain_splits_hold_whole_domains_out(
     num_domains, classes, test_fraction, validation_fraction, seed
 ):
     dataset = bars(num_domains, classes, 1, size=2)
-    config = DataConfig(
+    config = ImageData(
         split_by="domain", test_fraction=test_fraction, validation_fraction=validation_fraction
     )
     splits = make_splits(dataset, config, seed=seed)
@@ -71,7 +72,7 @@ def test_domain_splits_hold_whole_domains_out(
 @pytest.mark.parametrize("seed", range(3))
 def test_class_splits_hold_classes_of_every_domain_out(seed):
     dataset = bars(3, 10, 1, size=2)
-    config = DataConfig(split_by="class", test_fraction=0.3, validation_fraction=0.2)
+    config = ImageData(split_by="class", test_fraction=0.3, validation_fraction=0.2)
     splits = make_splits(dataset, config, seed=seed)
     assert_partition(dataset, splits)
     for split, expected in (("train", 5), ("validation", 2), ("test", 3)):
@@ -83,7 +84,7 @@ def test_class_splits_hold_classes_of_every_domain_out(seed):
 @pytest.mark.parametrize("split_by", ["domain", "class", "published"])
 def test_splits_are_a_function_of_the_seed(split_by):
     dataset = bars(6, 8, 1, size=2)
-    config = DataConfig(split_by=split_by)
+    config = ImageData(split_by=split_by)
     by_seed = [make_splits(dataset, config, seed=seed) for seed in range(6)]
     assert by_seed == [make_splits(dataset, config, seed=seed) for seed in range(6)]
     assert len(set(by_seed)) > 1
@@ -95,14 +96,14 @@ def test_the_publishers_split_is_followed():
         plain,
         {"domain0": "train", "domain1": "train", "domain2": "validation", "domain3": "test"},
     )
-    splits = make_splits(dataset, DataConfig(), seed=0)
+    splits = make_splits(dataset, ImageData(), seed=0)
     assert domains_of(dataset, splits) == [{"domain0", "domain1"}, {"domain2"}, {"domain3"}]
 
 
 def test_validation_is_drawn_from_the_training_part_where_the_publisher_has_none():
     dataset = published(bars(5, 2, 1, size=2), dict.fromkeys(("domain3", "domain4"), "test"))
     for seed in range(4):
-        train, validation, test = domains_of(dataset, make_splits(dataset, DataConfig(), seed=seed))
+        train, validation, test = domains_of(dataset, make_splits(dataset, ImageData(), seed=seed))
         assert test == {"domain3", "domain4"}
         assert len(validation) == 1
         assert validation <= {"domain0", "domain1", "domain2"}
@@ -117,7 +118,7 @@ def test_validation_classes_are_drawn_where_no_training_domain_can_be_spared(dom
     dataset = published(plain, held | rest)
     drawn = set()
     for seed in range(6):
-        splits = make_splits(dataset, DataConfig(), seed=seed)
+        splits = make_splits(dataset, ImageData(), seed=seed)
         assert_partition(dataset, splits)
         assert {dataset.classes[i].name for i in splits.test} == set(held)
         assert len(splits.validation) == max(1, round(0.15 * len(rest)))
@@ -135,14 +136,14 @@ def test_a_publishers_split_by_class_stays_one_by_class():
             for c, split in enumerate(("train", "validation", "test"))
         },
     )
-    splits = make_splits(dataset, DataConfig(), seed=0)
+    splits = make_splits(dataset, ImageData(), seed=0)
     assert [len(splits.of(split)) for split in SPLITS] == [2, 2, 2]
     assert {dataset.classes[i].label for i in splits.test} == {"angle2"}
 
 
 def test_split_by_domain_ignores_the_publisher():
     dataset = published(bars(5, 2, 1, size=2), {"domain0": "validation", "domain1": "test"})
-    splits = make_splits(dataset, DataConfig(split_by="domain"), seed=0)
+    splits = make_splits(dataset, ImageData(split_by="domain"), seed=0)
     assert_partition(dataset, splits)
     assert all(splits.of(split) for split in SPLITS)
 
@@ -150,7 +151,7 @@ def test_split_by_domain_ignores_the_publisher():
 @pytest.mark.parametrize("split_by", ["domain", "class", "published"])
 def test_named_domains_are_held_out_whatever_the_rule(split_by):
     dataset = bars(5, 6, 1, size=2)
-    config = DataConfig(
+    config = ImageData(
         split_by=split_by, test_domains=("domain1",), validation_domains=("domain3",)
     )
     splits = make_splits(dataset, config, seed=0)
@@ -178,29 +179,29 @@ def test_named_domains_are_held_out_whatever_the_rule(split_by):
 )
 def test_impossible_splits_are_refused(changes, message):
     with pytest.raises(DataError, match=message):
-        make_splits(bars(3, 2, 1, size=2), DataConfig(**changes), seed=0)
+        make_splits(bars(3, 2, 1, size=2), ImageData(**changes), seed=0)
 
 
 def test_a_split_by_class_that_is_empty_names_the_share_to_change():
     with pytest.raises(DataError, match=r"validation split is empty.*raise data.validation_frac"):
-        make_splits(bars(1, 3, 1, size=2), DataConfig(split_by="class"), seed=0)
-    shares = DataConfig(split_by="class", test_fraction=0.5, validation_fraction=0.5)
+        make_splits(bars(1, 3, 1, size=2), ImageData(split_by="class"), seed=0)
+    shares = ImageData(split_by="class", test_fraction=0.5, validation_fraction=0.5)
     with pytest.raises(DataError, match=r"train split is empty.*lower data.test_fraction"):
         make_splits(bars(1, 4, 1, size=2), shares, seed=0)
     with pytest.raises(DataError, match=r"split is empty.*metagan evaluate --data"):
-        make_splits(bars(1, 2, 1, size=2), DataConfig(split_by="class"), seed=0)
+        make_splits(bars(1, 2, 1, size=2), ImageData(split_by="class"), seed=0)
 
 
 def test_too_few_domains_or_classes_are_refused_with_the_way_out():
     with pytest.raises(DataError, match=r"validation split is empty \(domains 2"):
-        make_splits(bars(2, 4, 1, size=2), DataConfig(split_by="domain"), seed=0)
+        make_splits(bars(2, 4, 1, size=2), ImageData(split_by="domain"), seed=0)
     with pytest.raises(DataError, match="split is empty"):
-        make_splits(bars(4, 1, 1, size=2), DataConfig(split_by="class"), seed=0)
+        make_splits(bars(4, 1, 1, size=2), ImageData(split_by="class"), seed=0)
 
 
 def test_stored_names_give_the_same_splits():
     dataset = bars(5, 3, 1, size=2)
-    splits = make_splits(dataset, DataConfig(), seed=1)
+    splits = make_splits(dataset, ImageData(), seed=1)
     assert splits_from_names(splits.names(dataset), dataset) == splits
 
 
@@ -228,7 +229,7 @@ def numbered(num_domains: int = 3, classes: int = 4, count: int = 8) -> Dataset:
 
 
 def tasks_of(dataset: Dataset, task: TaskConfig, **data: object) -> DatasetTasks:
-    splits = make_splits(dataset, DataConfig(**data), seed=0)
+    splits = make_splits(dataset, ImageData(**data), seed=0)
     return DatasetTasks(dataset, splits, task, to_float)
 
 
@@ -299,7 +300,7 @@ def test_a_domain_in_several_splits_is_a_task_of_its_own_in_each():
     dataset = numbered(2, 10)
     config = TaskConfig(unit="domain", ways=10, shots=2, num_query=2)
     source = tasks_of(dataset, config, split_by="class")
-    splits = make_splits(dataset, DataConfig(split_by="class"), seed=0)
+    splits = make_splits(dataset, ImageData(split_by="class"), seed=0)
     for split in SPLITS:
         assert source.tasks(split) == [f"domain0@{split}", f"domain1@{split}"]
         for task in source.tasks(split):

@@ -9,7 +9,7 @@ it lies, and would be two domains. No picture is read through a link that leads 
 import os
 from pathlib import Path
 
-from metagan.config.settings import DataConfig
+from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError
 from metagan.files import expanded
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 
 
 def noise(seed=0, size=20, channels=1):
@@ -53,7 +53,7 @@ def three_forms(root: Path) -> list[Path]:
 
 def settings(path, source="auto", **changes):
     """Settings of the data section for tests, 16 pixels."""
-    return DataConfig(source=source, path=str(path), **{"image_size": 16, **changes})
+    return ImageData(source=source, path=str(path), **{"image_size": 16, **changes})
 
 
 def seeds_of(dataset, most=100):

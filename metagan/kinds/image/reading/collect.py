@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from metagan.config.settings import DataConfig
 from metagan.data.class_splits import check_names, splits_of_classes
+=======
+from metagan.config.image import ImageData
+>>>>>>> b8df746
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import listed
 from metagan.kinds.image.reading.decode import Traits, decode_image
@@ -56,7 +60,7 @@ class Sample:
 
 
 def try_decode(
-    content: bytes | None, problem: str, name: str, config: DataConfig | Reading, *, invert: bool
+    content: bytes | None, problem: str, name: str, config: ImageData | Reading, *, invert: bool
 ) -> Decoded:
     """The picture of a file that was read; else the reason why there is none."""
     if content is None:
@@ -94,7 +98,7 @@ def scale_deep(
 def describe_origin(
     source: str,
     path: Path,
-    config: DataConfig,
+    config: ImageData,
     *,
     sha256: Mapping[str, str] | None = None,
     inverted: bool | None = None,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError
 from metagan.data.paths.names import a_few
 from metagan.data.paths.own_folders import GENERATED_NOTE, own_folders, skipped_notes, upper_of
@@ -38,7 +38,7 @@ class TreeContents:
     skipped: dict[Parts, str] = field(default_factory=dict)
 
 
-def read_contents(files: Iterable[TreeFile], config: DataConfig, *, invert: bool) -> TreeContents:
+def read_contents(files: Iterable[TreeFile], config: ImageData, *, invert: bool) -> TreeContents:
     """Decode the pictures of a tree, and leave out what metagan itself wrote there."""
     found = TreeContents()
     pictures: dict[tuple[Parts, Parts], Decoded] = {}

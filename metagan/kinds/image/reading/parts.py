@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from metagan.config.settings import DataConfig
 from metagan.data.class_splits import check_names, kept_splits
+=======
+from metagan.config.image import ImageData
+>>>>>>> b8df746
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import MAX_LISTED
 from metagan.data.paths.names import a_few
@@ -42,7 +46,7 @@ class LabelledPart:
 
 
 def assemble_parts(
-    parts: Iterable[LabelledPart], *, config: DataConfig, origin: Mapping[str, Any]
+    parts: Iterable[LabelledPart], *, config: ImageData, origin: Mapping[str, Any]
 ) -> Dataset:
     """Classes from labelled arrays; a class that is in several parts of a domain is one class.
 
@@ -127,7 +131,7 @@ class _ReadPart:
         """The file that it is a part of."""
         return self.name.rpartition(":")[0] or self.name
 
-    def resized(self, whites: Whites, config: DataConfig) -> NDArray[np.uint8]:
+    def resized(self, whites: Whites, config: ImageData) -> NDArray[np.uint8]:
         """The pictures, (N, C, H, W)."""
         if self.levels is None:
             return self.images
@@ -140,7 +144,7 @@ def _with_levels(part: LabelledPart) -> LabelledPart:
     return replace(part, images=part.images * np.uint8(255)) if is_boolean else part
 
 
-def _read_part(part: LabelledPart, config: DataConfig) -> _ReadPart:
+def _read_part(part: LabelledPart, config: ImageData) -> _ReadPart:
     images, levels = part.images, None
     if images.dtype == np.uint8:
         images = _resized(images, part.name, config)
@@ -149,7 +153,7 @@ def _read_part(part: LabelledPart, config: DataConfig) -> _ReadPart:
     return _ReadPart(part.name, part.domain, part.labels, images, levels)
 
 
-def _resized(images: NDArray[np.uint8], name: str, config: DataConfig) -> NDArray[np.uint8]:
+def _resized(images: NDArray[np.uint8], name: str, config: ImageData) -> NDArray[np.uint8]:
     return resize_pixels(
         images,
         name,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.kinds.image.reading.looks import count_levels, is_drawn, middle_level
 
 _HALF = 127
@@ -33,7 +33,7 @@ class Reading:
     median: int | None = None
 
     @classmethod
-    def of_run(cls, config: DataConfig, data: Mapping[str, Any]) -> "Reading":
+    def of_run(cls, config: ImageData, data: Mapping[str, Any]) -> "Reading":
         """The record of a run.
 
         Args:

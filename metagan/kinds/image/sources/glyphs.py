@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.kinds.image.sources.glyph_drawing import draw
 from metagan.kinds.image.sources.glyph_shapes import (
@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 _SEED = 0  # of the choice of characters; the data must not change with the seed of a run
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Draw the built-in data.
 
     Uses `drawings_per_class`, `max_classes_per_domain`, `image_size`, `channels` (3 repeats the
@@ -91,7 +91,7 @@ def _chosen(found: Catalogue, limit: int | None) -> list[Character]:
     return chosen
 
 
-def _samples(shelf: FontShelf, character: Character, config: DataConfig) -> Samples:
+def _samples(shelf: FontShelf, character: Character, config: ImageData) -> Samples:
     """All drawings of a character, (n, C, S, S) uint8."""
     drawings = draw(shelf, character, config.drawings_per_class, image_size=config.image_size)
     if config.invert:
@@ -99,7 +99,7 @@ def _samples(shelf: FontShelf, character: Character, config: DataConfig) -> Samp
     return np.repeat(drawings[:, None], config.channels, axis=1)
 
 
-def _notes(found: Catalogue, characters: Sequence[Character], config: DataConfig) -> list[str]:
+def _notes(found: Catalogue, characters: Sequence[Character], config: ImageData) -> list[str]:
     left = len(found.characters) - len(characters)
     if not left:
         return list(found.notes)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
 from metagan.data.paths.identity import (
@@ -76,7 +76,7 @@ class _Part:
         return self.images[0].name.lower().startswith("emnist")
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Read pictures and labels; a folder is a domain, the labels are its classes.
 
     `data.path` is a folder with files called `...images-idx3-ubyte` and `...labels-idx1-ubyte`,

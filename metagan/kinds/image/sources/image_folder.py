@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
 from metagan.data.parquet_files import is_generated
@@ -42,7 +42,7 @@ from metagan.kinds.image.sources.layout import Layout, find_layout
 _LISTS: Final = (".csv", ".tsv", ".jsonl", ".json", ".xlsx")
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Read pictures from folders, or from a zip or tar without extracting it.
 
     Unreadable files are left out and named in the notes.

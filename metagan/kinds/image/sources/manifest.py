@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
 from metagan.data.paths.identity import shown_below
@@ -41,7 +41,7 @@ class _Row:
     split: str | None
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Read the pictures that a manifest lists.
 
     `data.path` is the manifest (.csv or .jsonl), or a folder that holds one under a usual name, or
@@ -173,7 +173,7 @@ def _two_labels(rows: Iterable[tuple[str, str, str]]) -> list[str]:
     ]
 
 
-def _read_sample(manifest: Path, row: _Row, config: DataConfig) -> Sample:
+def _read_sample(manifest: Path, row: _Row, config: ImageData) -> Sample:
     content, problem = None, ""
     try:
         content = read_below(manifest.parent, row.file)

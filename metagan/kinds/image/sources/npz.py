@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
 from metagan.data.npz_arrays import array_names, read_arrays
@@ -58,7 +58,7 @@ class _Pair:
     split: str | None
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Read pictures and labels; a file is a domain, and the label values are its classes.
 
     `data.path` is a file or a folder of them; files called like a split are the parts of one

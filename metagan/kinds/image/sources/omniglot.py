@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
 from metagan.data.paths.links import data_path
@@ -32,7 +32,7 @@ _CHARACTER: Final = re.compile(r"character\d+")
 _SMALL: Final = ("images_background_small1.zip", "images_background_small2.zip")
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Read Omniglot from its zips, in memory, or from the unpacked folders.
 
     `data.path` is the folder with the zips (background and evaluation; the small background sets

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
 from metagan.data.parquet_files import check_sizes, is_generated, refuse_extensions
@@ -78,7 +78,7 @@ class _Table:
     label: str | int | None = None
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: ImageData) -> Dataset:
     """Read one parquet file, or every one below a folder.
 
     Without a `domain` column a file's path below the folder is the domain, without split names and
@@ -154,7 +154,7 @@ def _read_file(
     label: str | None,
     names: TableNames,
     seen: dict[str, list[_Table]],
-    config: DataConfig,
+    config: ImageData,
 ) -> Iterator[Sample]:
     """The samples of a file; `seen` holds the files that every domain has had so far."""
     try:
@@ -280,7 +280,7 @@ def _value_names(file: Path, schema: Any, column: str) -> Sequence[str] | None:
 
 
 def _read_row(
-    name: str, record: Mapping[str, Any], table: _Table, names: TableNames, config: DataConfig
+    name: str, record: Mapping[str, Any], table: _Table, names: TableNames, config: ImageData
 ) -> Sample:
     domain, split = table.role.domain, table.role.split
     if table.label is not None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.notes import by_weight, first_notes
@@ -346,7 +346,7 @@ def test_photographs_have_no_polarity(channels):
 
 
 def test_built_in_drawings_are_taken_for_drawings():
-    glyphs = level_counts(load_dataset(DataConfig(source="glyphs", drawings_per_class=2)))
+    glyphs = level_counts(load_dataset(ImageData(source="glyphs", drawings_per_class=2)))
     assert all(map(is_drawn, glyphs.values()))
 
 

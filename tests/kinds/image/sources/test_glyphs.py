@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metagan.config.settings import DataConfig
+from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.kinds.image.sources import glyphs
 from metagan.kinds.image.sources.glyph_drawing import draw
@@ -41,7 +41,7 @@ def _found_once(found: Catalogue, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 
 def _load(**settings: object) -> Dataset:
-    return glyphs.load(DataConfig.model_validate(settings))
+    return glyphs.load(ImageData.model_validate(settings))
 
 
 def _by_label(dataset: Dataset) -> dict[str, np.ndarray]:

@@ -1,0 +1,62 @@
+"""Settings of data whose samples are pictures."""
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from metagan.config.affects import field
+from metagan.config.data import DataConfig
+
+SourceName = Literal[
+    "auto", "glyphs", "omniglot", "image_folder", "manifest", "parquet", "idx", "npz", "arrow"
+]
+
+
+class ImageData(DataConfig):
+    """Pictures: built-in glyphs, or files."""
+
+    kind: Literal["image"] = field(
+        "image",
+        affects="samples networks",
+        description="What a sample is; decides which other settings of data there are.",
+    )
+    source: SourceName = field(
+        "glyphs",
+        affects="where",
+        description="Layout of the data; auto looks at the path, and is the default with one.",
+    )
+    image_size: int = field(
+        28,
+        affects="samples networks",
+        ge=16,
+        le=64,
+        description="Pictures are resized to this, pixels.",
+    )
+    channels: Literal[1, 3] = field(1, affects="samples networks", description="1 grey, 3 colour.")
+    invert: bool = field(
+        False, affects="samples", description="Swap dark and bright; ink should be bright."
+    )
+    white: float | None = field(
+        None,
+        affects="samples",
+        gt=0,
+        description="Value that is white in pictures of more than 8 bits; default: what their "
+        "files say, else by the largest value of the whole data set.",
+    )
+    drawings_per_class: int = field(
+        20, affects="samples", ge=2, le=200, description="Glyphs only: drawings a class."
+    )
+    max_classes_per_domain: int | None = field(
+        None,
+        affects="samples",
+        ge=1,
+        description="Glyphs only: a seeded choice of this many characters a script.",
+    )
+
+    @model_validator(mode="after")
+    def _a_path_is_looked_at(self) -> Self:
+        """Built-in data have no path, so with one and no source its layout is found out."""
+        if self.path is not None and "source" not in self.model_fields_set:
+            # Settings are frozen; here they are still being made.
+            object.__setattr__(self, "source", "auto")
+        return self
