@@ -76,8 +76,8 @@ class Reader:
             their owner will expect, and what `Dataset.origin` keeps of it. DataError where nothing
             can be learned from them.
         blank: Which samples tell nothing of their class, (N,); equal ones are no leak.
-        check_prepared: (prepared data, settings, their folder) -> nothing; DataError where they were
-            prepared by other settings.
+        check_prepared: Refuses, by DataError, (prepared data, settings, their folder) where the
+            data were prepared by settings that contradict these.
         more_samples: (`Dataset.origin`) -> what else than lower settings gives a class enough
             samples, as the end of a sentence; empty where nothing does.
         describe: (data, how many samples of each class repeat an earlier one) -> what to say.

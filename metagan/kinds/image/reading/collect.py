@@ -9,12 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from metagan.config.settings import DataConfig
-from metagan.data.class_splits import check_names, splits_of_classes
-=======
 from metagan.config.image import ImageData
->>>>>>> b8df746
+from metagan.data.class_splits import check_names, splits_of_classes
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import listed
 from metagan.kinds.image.reading.decode import Traits, decode_image

@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from metagan.config.settings import DataConfig
-from metagan.data.class_splits import check_names, kept_splits
-=======
 from metagan.config.image import ImageData
->>>>>>> b8df746
+from metagan.data.class_splits import check_names, kept_splits
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import MAX_LISTED
 from metagan.data.paths.names import a_few
