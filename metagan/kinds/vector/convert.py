@@ -9,7 +9,7 @@ Shapes: n samples of a class, W classes of K samples each, D columns.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +21,8 @@ from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.paths.names import a_few
 from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
+from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
 from metagan.words import agreeing
-
-REACH: Final = 10.0
-"""The farthest value that networks see, in scales from the median."""
-
-_QUARTILES_OF_NORMAL: Final = 1.349
-"""Distance of the quartiles of a normal distribution, in standard deviations."""
 
 
 def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:  # noqa: ARG001
@@ -62,27 +57,6 @@ def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:  
         "scale": scale.tolist(),
     }
     return Form("vector", tuple(dataset.sample_shape), facts)
-
-
-def column_names(dataset: Dataset) -> list[str]:
-    """The columns' names where the source knows them, else `x0`, `x1`, ..."""
-    names = list(map(str, dataset.origin.get("columns") or ()))
-    width = dataset.samples.shape[1]
-    return names if len(names) == width else [f"x{number}" for number in range(width)]
-
-
-def center_and_scale(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The median and the scale of every column of rows (N, D), each (D,)."""
-    center = np.empty(rows.shape[1])
-    scale = np.empty(rows.shape[1])
-    # One column after the other: in float64 all of them at once would be twice the data.
-    for index in range(rows.shape[1]):
-        column = rows[:, index].astype(np.float64)
-        low, center[index], high = np.quantile(column, [0.25, 0.5, 0.75])
-        scale[index] = (high - low) / _QUARTILES_OF_NORMAL
-        if scale[index] <= 0:
-            scale[index] = column.std() if np.ptp(column) > 0 else 1.0
-    return center, scale
 
 
 def to_tensor(samples: NDArray[Any], form: Form) -> Tensor:

@@ -1,10 +1,11 @@
 """The guess behind `data.source: auto` for vectors: which source reads a path, by names alone."""
 
 from pathlib import Path
+from typing import Final
 
 from metagan.data.dataset import DataError
 
-_BY_ENDING = {".npz": "npz", ".csv": "table", ".tsv": "table", ".parquet": "table"}
+BY_ENDING: Final = {".npz": "npz", ".csv": "table", ".tsv": "table", ".parquet": "table"}
 
 
 def detect_source(path: Path) -> str:
@@ -37,7 +38,7 @@ def _detect_folder(path: Path) -> str:
         )
     if not arrays and not tables:
         raise DataError(
-            f"data.path {path}: holds no {', '.join(_BY_ENDING)} file; name the file or folder "
+            f"data.path {path}: holds no {', '.join(BY_ENDING)} file; name the file or folder "
             "with the vectors (pictures are read with data.kind=image)"
         )
     return "npz" if arrays else "table"
@@ -45,10 +46,10 @@ def _detect_folder(path: Path) -> str:
 
 def _detect_file(path: Path) -> str:
     ending = path.suffix.lower()
-    if ending not in _BY_ENDING:
+    if ending not in BY_ENDING:
         hint = "; unpack it first" if ending in (".gz", ".zip", ".bz2", ".xz") else ""
         raise DataError(
             f"data.path {path}: no source of vectors reads this file; read are "
-            f"{', '.join(_BY_ENDING)}, and folders of them{hint}"
+            f"{', '.join(BY_ENDING)}, and folders of them{hint}"
         )
-    return _BY_ENDING[ending]
+    return BY_ENDING[ending]

@@ -122,13 +122,13 @@ def _labels_of(table: Table, name: str, given: str | None) -> list[str | int]:
         raise missing_column(
             table, name, "set data.label to the column that names the class of every row"
         )
-    return _named_values(table, name)
+    return named_values(table, name)
 
 
 def _domains_of(table: Table, name: str, role: FileRole, names: TableNames) -> list[str]:
     if name not in table.columns:
         return [role.domain] * table.num_rows
-    return [names.domain(value) for value in _named_values(table, name)]
+    return [names.domain(value) for value in named_values(table, name)]
 
 
 def _splits_of(table: Table, role: FileRole) -> list[str | None]:
@@ -147,7 +147,7 @@ def _splits_of(table: Table, role: FileRole) -> list[str | None]:
     return splits
 
 
-def _named_values(table: Table, name: str) -> list[str | int]:
+def named_values(table: Table, name: str) -> list[str | int]:
     """The texts or whole numbers of a column.
 
     Raises:
