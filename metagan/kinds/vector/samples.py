@@ -107,7 +107,7 @@ def check_values(array: NDArray[Any], name: str, columns: Sequence[str] | None =
         )
 
 
-def array_of(given: object, name: str) -> NDArray[Any]:
+def array_of(given: Any, name: str) -> NDArray[Any]:
     """A numpy array of an array, a tensor or a list, whichever device and float type it has."""
     if isinstance(given, Iterable) and not hasattr(given, "dtype"):
         given = [array_of(row, name) if hasattr(row, "detach") else row for row in given]
