@@ -123,7 +123,7 @@ def _vectors(file: Path, name: str, x: NDArray[Any]) -> NDArray[Any]:
         raise DataError(f"{file}: {name} has shape {x.shape}; vectors are (N, D){hint}")
     if not len(x):
         raise DataError(f"{file}: {name} has no rows")
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
 
 
 def _names_of_rows(name: str, values: NDArray[Any], rows: int) -> list[str | int]:

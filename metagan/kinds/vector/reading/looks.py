@@ -19,6 +19,8 @@ _MAX_SHOWN: Final = 3
 _SPREADS_DIFFER: Final = 1e6
 _LOST_STEP: Final = 0.01
 """A step of float32 that is larger than this share of a column's scale loses what it holds."""
+_WHOLE_UP_TO: Final = 2.0**24
+"""Above this float32 does not hold every whole number."""
 _MOST_DRAWN_IN: Final = 0.01
 _STAND_FOR_MISSING: Final = (-9999.0, -999.0, -99.0, 999.0, 9999.0, 99999.0)
 _MAX_CODES: Final = 10
@@ -42,8 +44,13 @@ def check_looks(dataset: Dataset) -> list[str]:
         )
     center, scale = center_and_scale(rows)
     notes = _tells_class(dataset, names, constant)
-    if constant.any():
-        same = [name for name, is_constant in zip(names, constant, strict=True) if is_constant]
+    lost = _lost_by_float32(low, high, scale)
+    if told := [name for name, is_lost in zip(names, lost, strict=True) if is_lost]:
+        notes.append(
+            f"columns: float32 keeps 7 digits, and the values of {a_few(told)} differ, if at all, "
+            "behind these; subtract a constant from them before"
+        )
+    if same := [name for name, is_it in zip(names, constant & ~lost, strict=True) if is_it]:
         have = agreeing(len(same), "has", "have")
         notes.append(
             f"columns: {a_few(same)} {have} one value in all rows and tell nothing; leave them out "
@@ -51,7 +58,6 @@ def check_looks(dataset: Dataset) -> list[str]:
         )
     notes += _codes(rows, names)
     notes += _stands_for_missing(rows, names, low, high)
-    notes += _lost_by_float32(rows, names, scale, constant)
     notes += _drawn_in(rows, names, center, scale)
     notes += _spreads(names, scale, constant)
     return notes
@@ -148,21 +154,12 @@ def _stands_for_missing(
 
 
 def _lost_by_float32(
-    rows: NDArray[np.float32],
-    names: Sequence[str],
-    scale: NDArray[np.float64],
-    constant: NDArray[np.bool_],
-) -> list[str]:
-    """A note on columns whose values are so large that float32 does not tell them apart."""
-    step = np.spacing(np.abs(rows).max(axis=0))
-    lost = ~constant & (step > _LOST_STEP * scale)
-    told = [name for name, is_lost in zip(names, lost, strict=True) if is_lost]
-    if not told:
-        return []
-    return [
-        f"columns: float32 keeps 7 digits, and the values of {a_few(told)} differ only behind "
-        "these; subtract a constant from them before"
-    ]
+    low: NDArray[np.float32], high: NDArray[np.float32], scale: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which columns have values so large that float32 does not tell them apart, (D,)."""
+    largest = np.maximum(np.abs(low), np.abs(high))
+    is_coarse = np.spacing(largest) > _LOST_STEP * scale
+    return np.where(low == high, largest >= _WHOLE_UP_TO, is_coarse)
 
 
 def _drawn_in(
