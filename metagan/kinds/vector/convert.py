@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metagan.config.vector import VectorData
+from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.paths.names import a_few
@@ -25,7 +25,7 @@ from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
 from metagan.words import agreeing
 
 
-def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:  # noqa: ARG001
+def fit(dataset: Dataset, classes: Sequence[int], config: DataConfig) -> Form:  # noqa: ARG001
     """The center and scale of every column, from the samples of these classes alone.
 
     Args:

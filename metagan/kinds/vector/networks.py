@@ -144,6 +144,6 @@ def build_players(
         discriminator = VectorDiscriminator(
             columns, config.discriminator_width, conditional=conditional, num_labels=num_labels
         )
-    # On one CPU thread vmap took 0.3 to 0.9 of the loop's time at 4 to 1024 columns and widths of 16
-    # to 256, in chunks of 8 and 32 episodes, measured as benchmarks/inner_loop.py does.
+    # On one CPU thread vmap took 0.3 to 0.9 of the loop's time with 4 to 1024 columns and widths of
+    # 16 to 256, in chunks of 8 and 32 episodes, measured as benchmarks/inner_loop.py does.
     return Players(generator, discriminator, augment_for(form), is_light=True)

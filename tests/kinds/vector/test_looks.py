@@ -35,8 +35,8 @@ NOTED = {
         1.7e9 + RNG.uniform(0, 60, 100),
         "columns: float32 keeps 7 digits, and the values of odd differ, if at all, behind",
     ),
-    "days as seconds": (
-        1.7e9 + 600 * RNG.uniform(0, 60, 100),
+    "an hour, since 1970": (
+        1.7e9 + 100 * RNG.uniform(0, 60, 100),
         "columns: float32 keeps 7 digits, and the values of odd differ, if at all, behind",
     ),
     "long tails": (
