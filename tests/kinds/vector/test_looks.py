@@ -64,7 +64,7 @@ def test_inspect_says_the_ranges_in_short_and_the_share_of_repeats():
     data = dataset(np.arange(100))
     looks = describe(data, {0: 10})
     assert looks.domains["d"].endswith("odd 0..99, median 49.5; 10 % duplicate")
-    assert looks.remarks == ("columns: usual, odd",)
+    assert looks.remarks == ("a vector is usual, odd",)
 
 
 def test_the_reader_packs_checks_and_judges(tmp_path):

@@ -85,7 +85,7 @@ def describe(dataset: Dataset, repeats: Mapping[int, int]) -> Looks:
         if repeated := sum(repeats.get(index, 0) for index in indices):
             told.append(f"{100 * repeated / len(rows):.2g} % duplicate")
         clauses[domain] = "; ".join(told)
-    return Looks(clauses, (f"columns: {a_few(names, most=20)}",))
+    return Looks(clauses, (f"a vector is {a_few(names, most=20)}",))
 
 
 def _tells_class(
