@@ -43,6 +43,7 @@ from metagan.core.gan import GanPair, build_gan
 from metagan.core.losses import ADVERSARIAL_LOSSES, mode_seeking
 from metagan.core.params import GanParams, Layout
 from metagan.data.dataset import ClassRecord, Dataset
+from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, Splits, meta_batch
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
 from metagan.kinds.image.build import build_players
@@ -92,7 +93,7 @@ def make_setup(family: str, width: int) -> Setup:
         }
     )
     every = tuple(range(dataset.num_classes))
-    gan, params = build_gan(build_players, config.gan, (1, 28, 28), seed=0)
+    gan, params = build_gan(build_players, config.gan, Form("image", (1, 28, 28)), seed=0)
     source = DatasetTasks(dataset, Splits(every, (), ()), config.task, to_float)
     return Setup(config, source, gan, params, Layout.of(params))
 

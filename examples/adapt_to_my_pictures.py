@@ -8,9 +8,9 @@ import sys
 import metagan as mg
 
 run = mg.load_run(sys.argv[1])
-support = mg.read_support(sys.argv[2], run.reading)[0]
+support = mg.read_support(sys.argv[2], run.form)[0]
 target = mg.adapt_run(run, support)
 samples = mg.generate_samples(run.gan, target, per_support=8, seed=0)
 # Where the run reads dark ink on white as bright on dark, what it draws is swapped back.
-rows = [[run.reading.given_back(mg.to_uint8(row[:16]))] for row in samples]
+rows = [[mg.to_samples(row[:16], target.form)] for row in samples]
 mg.write_png(sys.argv[3], mg.grid(rows))

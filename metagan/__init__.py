@@ -22,6 +22,7 @@ _HOME = {
     "read_support": "metagan.workflow.adapt",
     "save_adapted": "metagan.workflow.adapt",
     "to_float": "metagan.kinds.image.convert",
+    "to_samples": "metagan.workflow.generate",
     "to_uint8": "metagan.kinds.image.convert",
     "train_run": "metagan.workflow.train",
     "write_png": "metagan.kinds.image.pictures",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # Checkers and editors cannot look into the mapping; `as` exp
     from metagan.workflow.adapt import load_adapted as load_adapted
     from metagan.workflow.adapt import read_support as read_support
     from metagan.workflow.adapt import save_adapted as save_adapted
+    from metagan.workflow.generate import to_samples as to_samples
     from metagan.workflow.setup import load_run as load_run
     from metagan.workflow.train import local_runner as local_runner
     from metagan.workflow.train import train_run as train_run

@@ -1,6 +1,7 @@
 """`metagan adapt`: fit a trained initialization to a new domain."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,11 @@ from metagan.cli.options import (
     add_output,
     add_overrides,
     load_run,
+    said_of_other_data,
     whole,
 )
 from metagan.cli.outputs import check_out_folder
-from metagan.config.image import ImageData
-from metagan.config.load import COMMAND_LINE, Loaded
+from metagan.config.load import Loaded
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists
 from metagan.words import command_line, counted
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_out_folder(args.out)
     check_exists(args.support, "--support")
     from metagan.data.notes import POLARITY
+    from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
         adapt_run,
         default_steps,
@@ -86,26 +88,27 @@ def run(args: argparse.Namespace, console: Console) -> int:
         write_preview,
     )
 
-    run = _as_told(loaded, args.run)
-    classes, notes = read_support(args.support, run.reading)
+    run, said = _as_told(loaded, args.run)
+    kind = find_kind(run.form.kind)
+    classes, notes = read_support(args.support, run.form, **said)
     for note in notes:
         tell = console.warn if note.startswith(POLARITY) else console.print
         tell(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
-    sizes = sorted({len(pictures) for pictures in classes.values()})
+    sizes = sorted({len(samples) for samples in classes.values()})
     console.print(
         f"adapting {args.run} (outer step {run.step}) to "
         f"{counted(len(classes), 'class', 'classes')} with "
-        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} pictures each, "
+        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {kind.noun}s each, "
         f"{steps} inner steps"
     )
-    if run.reading.inverted:
-        console.print("dark and bright are swapped here, and swapped back in what is generated")
+    if remark := kind.remark(classes.form, "adapt"):
+        console.print(remark)
     target = adapt_run(run, classes, steps=steps, seed=seed)
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
-    console.print(f"wrote {args.out} (preview.png: your pictures, then generated ones)")
+    console.print(f"wrote {args.out} (preview.png: your {kind.noun}s, then generated ones)")
     following = command_line(
         "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
     )
@@ -113,15 +116,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return EXIT_DONE
 
 
-def _as_told(loaded: "Loaded[JobConfig]", folder: Path) -> "LoadedRun":
-    """The run with these settings; what they say of the support is not said of its pictures."""
+def _as_told(loaded: "Loaded[JobConfig]", folder: Path) -> tuple["LoadedRun", Mapping[str, object]]:
+    """The run with these settings, and which of them are said of the support, not of its data."""
     from metagan.workflow.setup import load_run as open_run
 
     run, settings = open_run(folder, JobConfig), loaded.config
-    reading = run.reading
-    if isinstance(data := settings.data, ImageData):
-        if loaded.provenance["data.invert"] == COMMAND_LINE:
-            reading = replace(reading, inverted=data.invert)
-        if loaded.provenance["data.white"] == COMMAND_LINE and data.white is not None:
-            reading = replace(reading, whites={"integers": data.white, "floats": data.white})
-    return replace(run, config=settings, gan=replace(run.gan, config=settings.gan), reading=reading)
+    told = replace(run, config=settings, gan=replace(run.gan, config=settings.gan))
+    return told, said_of_other_data(loaded)

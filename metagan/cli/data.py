@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metagan.cli.console import Console
-from metagan.cli.options import Parser, add_command, add_settings, is_setting, load_data
+from metagan.cli.options import (
+    Parser,
+    add_command,
+    add_settings,
+    is_setting,
+    load_data,
+    override,
+)
 from metagan.cli.outputs import check_out_file, check_out_folder
+from metagan.config.affects import settings_of
 from metagan.config.data import DataConfig
-from metagan.config.image import ImageData
 from metagan.config.settings import RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
 from metagan.files import expanded
@@ -36,8 +43,8 @@ data show there. Without a PATH, the data of the settings are inspected
 (built-in glyphs by default)."""
 
 PREPARE = """\
-Read a data set once, resize its pictures, if it has some, as data.image_size
-and data.channels say, and write Arrow files that every worker on a machine maps into memory
+Read a data set once, with pictures resized as data.image_size and data.channels
+say, and write Arrow files that every worker on a machine maps into memory
 together. Train on the result with data.path=OUT."""
 
 
@@ -133,20 +140,19 @@ def _prepare(args: argparse.Namespace, console: Console) -> None:
         return
     following = command_line(
         "train",
-        *([] if config.data.kind == "image" else [f"data.kind={config.data.kind}"]),
         "data.source=arrow",
         f"data.path={written}",
-        *_shape(config.data),
+        *_form_of(config.data),
         *settings,
     )
     console.print(f"train on it: {following}")
 
 
-def _shape(data: DataConfig) -> list[str]:
-    """The settings that a training on prepared data has to repeat, since its networks fit them."""
-    if not isinstance(data, ImageData):
-        return []
-    return [f"data.image_size={data.image_size}", f"data.channels={data.channels}"]
+def _form_of(data: DataConfig) -> list[str]:
+    """The settings that say what a prepared sample is to networks."""
+    keys = [key for key in settings_of(type(data), "networks") if key != "kind"]
+    named = ["kind", *keys] if "kind" in data.model_fields_set else keys
+    return [override(f"data.{key}", getattr(data, key)) for key in named]
 
 
 def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
-
 from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.cli.options import (
@@ -19,12 +17,13 @@ from metagan.cli.options import (
     counts,
     load_run,
     named_run,
+    said_of_other_data,
 )
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
-from metagan.config.load import COMMAND_LINE, Loaded
+from metagan.config.load import Loaded
 from metagan.config.settings import RunConfig
-from metagan.config.tree import lookup
+from metagan.config.tree import Kinds, lookup
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists, check_run
 from metagan.words import command_line
@@ -63,7 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--source",
         default="auto",
-        choices=_sources(RunConfig),
+        choices=_sources(),
         help="layout of --data (default: auto)",
     )
     parser.add_argument(
@@ -84,11 +83,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     add_overrides(parser)
 
 
-def _sources(settings: type[BaseModel]) -> tuple[str, ...]:
-    """The layouts of files that settings of a run, or of one kind of data, know."""
-    place = ("data", "source") if issubclass(settings, RunConfig) else ("source",)
-    field = lookup(settings, place)
-    return () if field is None else tuple(n for n in get_args(field.annotation) if n != "glyphs")
+def _sources(kind: str | None = None) -> list[str]:
+    """The layouts of files that there are for a kind of data; None: for any."""
+    known: Kinds = {} if kind is None else {("data",): kind}
+    field = lookup(RunConfig, ("data", "source"), known)
+    assert field is not None
+    return [name for name in get_args(field.annotation) if name != "glyphs"]
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check_out_file(args.out)
     if args.data is not None:
         check_exists(args.data, "--data")
-        known = _sources(type(config.data))
+        known = _sources(config.data.kind)
         if args.source not in known:
             raise UsageError(
                 f"--source is {args.source}, but {args.run} was trained on data.kind "
@@ -127,17 +127,14 @@ def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Cons
 
     config, run, target = loaded.config, open_run(args.run, JobConfig), None
     if args.data is not None:
-        # How pictures are read; other kinds read all files in one way.
-        own = [name for name in ("invert", "white") if hasattr(config.data, name)]
-        said = {key for key in own if loaded.provenance[f"data.{key}"] == COMMAND_LINE}
+        said = said_of_other_data(loaded)
         target, warning = open_target(
-            args.data, args.source, config.data, run.reading, said=said, reporter=console
+            args.data, args.source, config.data, run.form, said=said, reporter=console
         )
         if warning:
             console.warn(warning)
         # What was said of the target's pictures is not said of the run's own.
-        trained = {key: getattr(run.trained.data, key) for key in own}
-        config = config.model_copy(update={"data": config.data.model_copy(update=trained)})
+        config = config.model_copy(update={"data": run.trained.data})
     subject = build_subject(
         run, config, reporter=console, target=target, baselines=dict(args.baseline or ())
     )

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check_out_file(args.out)
     check_run(args.run, "--run")
     from metagan.files import write_bytes
+    from metagan.kinds.registry import find_kind
     from metagan.workflow.export import EXPORTERS, SUFFIXES
     from metagan.workflow.setup import load_run
 
@@ -52,11 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, EXPORTERS[args.format](run))
     console.print(f"wrote {out} ({out.stat().st_size} bytes)")
-    if run.reading.inverted:
-        console.print(
-            "the network reads and draws pictures with dark and bright swapped: give it -x, and "
-            "swap what it draws back"
-        )
+    if remark := find_kind(run.form.kind).remark(run.form, "export"):
+        console.print(remark)
     if args.format == "torch-export":
         console.print("a .pt2 file holds code: load only files that you trust")
     return EXIT_DONE

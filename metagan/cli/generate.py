@@ -11,8 +11,9 @@ from metagan.runs.places import check_adapted
 from metagan.words import counted
 
 DESCRIPTION = """\
-Draw new samples from a GAN that `metagan adapt` has fitted, as picture files
-in one sub-folder per class. Equal seeds draw equal samples."""
+Draw new samples from a GAN that `metagan adapt` has fitted: of pictures as
+files in one sub-folder per class and a Parquet table. Equal seeds draw equal
+samples."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -48,17 +49,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Generate; see `metagan.workflow.generate`."""
     check_out_folder(args.out)
     check_adapted(args.adapted, "--adapted")
+    from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import load_adapted
-    from metagan.workflow.generate import generate_pictures, write_samples
+    from metagan.workflow.generate import draw_samples, write_samples
 
     adapted = load_adapted(args.adapted)
     best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
-    pictures = generate_pictures(adapted, num=args.num, seed=args.seed, best_of=best_of)
-    write_samples(args.out, adapted, pictures, seed=args.seed)
+    samples = draw_samples(adapted, num=args.num, seed=args.seed, best_of=best_of)
+    written = write_samples(args.out, adapted, samples, seed=args.seed)
+    kind = find_kind(adapted.form.kind)
+    remark = kind.remark(adapted.form, "generate")
     console.print(
-        f"wrote {counted(args.num, 'picture')} of each of "
-        f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} "
-        "(a folder per class, grid.png, samples.parquet)"
-        + ("; dark and bright as in your pictures" if adapted.reading.inverted else "")
+        f"wrote {counted(args.num, kind.noun)} of each of "
+        f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} ({written})"
+        + (f"; {remark}" if remark else "")
     )
     return EXIT_DONE

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from cluster.config import JobConfig
 from metagan.config.load import COMMAND_LINE, ConfigError, Loaded, load_config
-from metagan.config.trained import USES, Use, check_changes
+from metagan.config.trained import OTHER_DATA, USES, Use, check_changes
 from metagan.config.yaml import format_value
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError
@@ -189,6 +189,16 @@ def load_run(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
         use=_use_of(args),
     )
     return loaded
+
+
+def said_of_other_data(loaded: Loaded[JobConfig]) -> dict[str, object]:
+    """What the command line says of samples that are not the run's own: fields of `data`."""
+    fields = {key: key.removeprefix("data.") for key in OTHER_DATA}
+    return {
+        field: getattr(loaded.config.data, field)
+        for key, field in fields.items()
+        if loaded.provenance.get(key) == COMMAND_LINE
+    }
 
 
 def override(key: str, value: object) -> str:

@@ -95,8 +95,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     )
     add_resume(
         parser,
-        "go on from the newest checkpoint in the run folder, with its settings; with auto, "
-        "start where there is no run yet, so that one command serves for every attempt",
+        "continue from the newest checkpoint in the run folder, with its settings; with auto, or "
+        "start a new run if there is none, so that the same command can be repeated",
     )
     add_output(parser)
     add_settings(parser)

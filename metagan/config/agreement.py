@@ -46,7 +46,8 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig", kind: str) -> Iterator[s
             f"task.ways is {task.ways}, more than gan.num_labels {gan.num_labels}; lower the one "
             "or raise the other"
         )
-    if gan.conditioning != "sample" and gan.family == "flow" and kind == "image":
+    bends = gan.family == "flow" and "flow" in KIND_WORDS[kind].families
+    if gan.conditioning != "sample" and bends:
         yield (
             "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
             "set gan.family dcgan or residual"

@@ -54,4 +54,7 @@ KIND_WORDS: Final[Mapping[str, KindWords]] = MappingProxyType(
         "vector": KindWords(families=("mlp",), augment=("noise",), classical=("jitter",)),
     }
 )
-"""By `data.kind`; the first is its default."""
+"""By `data.kind`."""
+
+DEFAULT_KIND: Final = next(iter(KIND_WORDS))
+"""Of data whose kind nobody names; the defaults beside the settings themselves fit it."""

@@ -103,7 +103,8 @@ class GanConfig(Config):
     augment: tuple[Literal["translation", "cutout", "color", "noise"], ...] = field(
         ("translation",),
         affects="training adapting",
-        description="Differentiable augmentation inside the discriminator; vectors: none, noise.",
+        description="Differentiable augmentation inside the discriminator; vectors: noise, "
+        "none if not set.",
     )
     max_displacement: float = field(
         0.35,

@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from metagan.config.affects import field
 from metagan.config.agreement import disagreements
 from metagan.config.image import ImageData
-from metagan.config.kinds import KIND_WORDS
+from metagan.config.kinds import DEFAULT_KIND, KIND_WORDS
 from metagan.config.learning import (
     AlgorithmConfig,
     GanConfig,
@@ -32,7 +32,7 @@ def _kind_of(data: Any) -> str:
     The default's own settings then refuse a kind that there is not, as they do any wrong value.
     """
     given = data.get(KIND) if isinstance(data, Mapping) else getattr(data, KIND, None)
-    return given if isinstance(given, str) and given in KIND_WORDS else next(iter(KIND_WORDS))
+    return given if isinstance(given, str) and given in KIND_WORDS else DEFAULT_KIND
 
 
 AnyData = Annotated[
@@ -212,8 +212,8 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _defaults_fit_the_kind(self) -> Self:
-        """What nobody set is what fits the kind of data; the defaults above fit pictures."""
-        if self.data.kind == "image":
+        """What nobody set is what fits the kind of data."""
+        if self.data.kind == DEFAULT_KIND:
             return self
         for name, defaults in KIND_WORDS[self.data.kind].defaults().items():
             section = getattr(self, name)

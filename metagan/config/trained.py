@@ -15,8 +15,8 @@ from metagan.config.yaml import format_value
 Use = Literal["adapt", "evaluate", "evaluate --data"]
 USES: tuple[Use, ...] = get_args(Use)
 
-# How pictures that are not the run's own are read.
-_OTHER_PICTURES = ("data.invert", "data.white")
+OTHER_DATA = ("data.invert", "data.white")
+"""How samples that are not the run's own are read."""
 # They change no number, but nothing besides training reads them.
 _FOR_TRAINING = ("checkpoint.", "cuda_graphs", "data.allow_leaks")
 # Those whose place another setting takes once a run is trained.
@@ -41,10 +41,10 @@ def read_again(model: type[RunConfig], use: Use) -> frozenset[str]:
     """The settings that a use of a trained run reads, as keys."""
     adapting = settings_of(model, "adapting")
     if use == "adapt":
-        return frozenset({*adapting, "inner.steps", *_OTHER_PICTURES})
+        return frozenset({*adapting, "inner.steps", *OTHER_DATA})
     measuring = set(resumable(model)) & set(settings_of(model, "measuring", "where"))
     measuring = {key for key in measuring if not key.startswith(_FOR_TRAINING)}
-    other = _OTHER_PICTURES if use == "evaluate --data" else ()
+    other = OTHER_DATA if use == "evaluate --data" else ()
     return frozenset({*adapting, *measuring, *other})
 
 

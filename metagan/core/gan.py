@@ -20,6 +20,7 @@ from metagan.core.losses import (
 )
 from metagan.core.params import GanParams, Params, module_params
 from metagan.core.spectral import spectrally_normalized
+from metagan.data.form import Form
 
 
 def _as_it_is(samples: Tensor, draws: Tensor, kinds: Sequence[str]) -> Tensor:  # noqa: ARG001
@@ -59,9 +60,7 @@ class Players:
 class MakePlayers(Protocol):
     """What a kind of sample is asked for."""
 
-    def __call__(
-        self, config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool
-    ) -> Players:
+    def __call__(self, config: GanConfig, form: Form, *, seed: int, second_order: bool) -> Players:
         """Players with untrained weights that depend on the seed alone.
 
         With `second_order` all of their operations have a second derivative.
@@ -76,7 +75,7 @@ class GanPair:
         generator: See `Players`.
         discriminator: See `Players`.
         config: Losses and their weights.
-        sample_shape: Of the samples that the modules are made for, where that is known.
+        form: Of the samples that the modules are made for, where that is known.
         augment: See `Players`.
         is_light: See `Players`.
     """
@@ -84,7 +83,7 @@ class GanPair:
     generator: nn.Module
     discriminator: nn.Module
     config: GanConfig
-    sample_shape: tuple[int, ...] | None = None
+    form: Form | None = None
     augment: Augment = Augment()
     is_light: bool = False
 
@@ -225,17 +224,17 @@ class GanPair:
 def build_gan(
     make_players: MakePlayers,
     config: GanConfig,
-    sample_shape: tuple[int, ...],
+    form: Form,
     *,
     seed: int,
     second_order: bool = False,
 ) -> tuple[GanPair, GanParams]:
-    """The pair for samples of this shape, and its untrained weights from a named seed.
+    """The pair for samples of this form, and its untrained weights from a named seed.
 
     With `second_order` every operation has a second derivative; those that are faster without one
     are replaced.
     """
-    made = make_players(config, sample_shape, seed=seed, second_order=second_order)
+    made = make_players(config, form, seed=seed, second_order=second_order)
     params = GanParams(module_params(made.generator), module_params(made.discriminator))
     for module in (made.generator, made.discriminator):
         module.requires_grad_(False)
@@ -243,7 +242,7 @@ def build_gan(
         made.generator,
         made.discriminator,
         config,
-        tuple(sample_shape),
+        form,
         made.augment,
         made.is_light,
     )

@@ -16,6 +16,7 @@ from metagan.core.algorithms import outer_settings
 from metagan.core.chunks import ChunkKey, ChunkResult, EpisodeFailure, split_into_chunks
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import Layout, Vector
+from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, EpisodeKey, meta_batch
 from metagan.seeding import derive_seed
 from metagan.version import versions
@@ -47,6 +48,7 @@ class WorkerSpec:
 
     Attributes:
         config: The run's settings.
+        form: Of the run's samples, fitted on its training classes.
         splits: Class names by split, as the run stores them.
         dataset_sha256: What the data must hash to, so that no node trains on other data.
         layout_sha256: What the architecture must hash to.
@@ -54,6 +56,7 @@ class WorkerSpec:
     """
 
     config: RunConfig
+    form: Form
     splits: Mapping[str, Sequence[str]]
     dataset_sha256: str
     layout_sha256: str

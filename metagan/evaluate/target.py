@@ -18,8 +18,10 @@ from metagan.core.gan import GanPair
 from metagan.core.inner_loop import adapt
 from metagan.core.params import PLAYERS, GanParams, Params, detach, map_params
 from metagan.data.dataset import DataError
+from metagan.data.form import Form
 from metagan.devices import backward_in_this_thread
-from metagan.kinds.image.samples import warn
+from metagan.kinds.kind import Kind
+from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator
 
 # Sets of weights adapted at once: enough to fill one core's vector units, little enough memory.
@@ -39,14 +41,14 @@ class AdaptedTarget:
         params: Weights of both players; sets of them stand in front of each if there are several.
         classes_each: Classes that a set of weights serves, one set after the other; 0: one serves
             all, with nothing in front. 1 where a task is a class.
-        support: (W, K, *sample_shape) float32 in [-1, 1].
-        inverted: Dark and bright were swapped when the support was read.
+        support: (W, K, *sample_shape) float32, as networks see samples.
+        form: How the support was read; None: as the run's own samples.
     """
 
     params: GanParams
     classes_each: int
     support: Tensor
-    inverted: bool = False
+    form: Form | None = None
 
     def of_class(self, way: int) -> GanParams:
         """The weights that serve a class."""
@@ -88,7 +90,7 @@ def adapt_to_target(
         DataError: If `support` is not that, or not what the networks are made for.
         ValueError: If a number is too small, or not whole.
     """
-    check_support(support, gan.sample_shape)
+    _check_support(support, gan)
     check_number("steps", steps, least=0)
     check_number("batch_size", batch_size, least=1)
     if steps == 0:
@@ -146,40 +148,36 @@ def check_number(name: str, value: object, *, least: int) -> None:
         raise ValueError(f"{name} is {value!r}; expected a whole number, at least {least}")
 
 
-def check_support(support: Tensor, sample_shape: tuple[int, ...] | None) -> None:
-    """Refuse what is no support of these networks; one that is bright all over gets a warning.
+def _kind_of(gan: GanPair) -> tuple[Kind, Form]:
+    """The kind of sample that a pair is made for, and their form."""
+    if gan.form is None:
+        raise ValueError("gan does not say what samples it is for; give one that build_gan made")
+    return find_kind(gan.form.kind), gan.form
+
+
+def _check_support(support: object, gan: GanPair) -> None:
+    """Refuse what is no support of these networks.
 
     Args:
-        support: To be (W, K, *sample_shape) floats in [-1, 1].
-        sample_shape: What the networks are made for; None: not known.
+        support: To be (W, K, *sample_shape) floats.
+        gan: The networks.
 
     Raises:
         DataError: With the fix.
     """
-    fix = "; metagan.to_float makes it of uint8 pictures"
-    if not (isinstance(support, Tensor) and support.is_floating_point()):
-        kind = support.dtype if hasattr(support, "dtype") else type(support).__name__
-        raise DataError(f"support is {kind}; expected a tensor of floats in [-1, 1]{fix}")
-    shape = tuple(support.shape)
-    if len(shape) < 3 or 0 in shape or (sample_shape and shape[2:] != sample_shape):
-        last = sample_shape or ("C", "H", "W")
-        expected = ", ".join(str(size) for size in ("W", "K", *last))
-        hint = ""
-        if sample_shape and shape[2:] == (*sample_shape[1:], sample_shape[0]):
-            hint = "; the channels are last: use support.permute(0, 1, 4, 2, 3)"
-        raise DataError(
-            f"support has shape {shape}; expected ({expected}): W classes of K samples each{hint}"
-        )
-    low, high = (float(end) for end in torch.aminmax(support.detach()))
-    if not -1.001 <= low <= high <= 1.001:  # NaN is not, either.
-        raise DataError(f"support has values from {low:g} to {high:g}; expected [-1, 1]{fix}")
-    levels = (support.detach() + 1) * 127.5
-    # Of bytes, however bright, all levels are whole.
-    if low >= 0 and (levels - levels.round()).abs().max() > 0.01:
-        warn(
-            "support has no value below 0, so that no pixel is darker than middle grey; if it is "
-            f"in [0, 1], scale it by 2 * support - 1{fix}"
-        )
+    kind, form = _kind_of(gan)
+    if isinstance(support, Tensor):
+        shape = tuple(support.shape)
+        if len(shape) < 3 or 0 in shape or shape[2:] != form.shape:
+            expected = ", ".join(str(size) for size in ("W", "K", *form.shape))
+            hint = ""
+            if len(form.shape) > 1 and shape[2:] == (*form.shape[1:], form.shape[0]):
+                hint = "; the channels are last: use support.permute(0, 1, 4, 2, 3)"
+            raise DataError(
+                f"support has shape {shape}; expected ({expected}): W classes of K samples "
+                f"each{hint}"
+            )
+    kind.check_support(support, form)
 
 
 def _weights(params: GanParams) -> GanParams:
@@ -214,8 +212,8 @@ def generate_samples(
         batch_size: Samples generated at once.
 
     Returns:
-        (W, K * R, *sample_shape) in [-1, 1], on the support's device. With conditioning on
-        samples, the R samples of each support sample stand together.
+        (W, K * R, *sample_shape) as networks see samples, on the support's device. With
+        conditioning on samples, the R samples of each support sample stand together.
 
     Raises:
         ValueError: If a number is below 1 or not whole, or `target` is something else.
@@ -231,6 +229,7 @@ def generate_samples(
     ways, shots = target.support.shape[:2]
     drawn = per_support * best_of
     rng = generator(seed, "generate")
+    within = _kind_of(gan)[0].within
     latent = (ways, shots * drawn, gan.config.latent_dim)
     z = torch.from_numpy(rng.standard_normal(latent, dtype=np.float32)).to(target.support.device)
     kept = []
@@ -239,7 +238,7 @@ def generate_samples(
         conditions = _conditions(gan, target.support[way], way)
         samples = torch.cat(
             [
-                gan.generate(players.generator, condition, latents).clamp(-1, 1)
+                within(gan.generate(players.generator, condition, latents))
                 for condition, latents in zip(
                     torch.split(conditions.repeat_interleave(drawn, dim=0), batch_size),
                     torch.split(z[way], batch_size),

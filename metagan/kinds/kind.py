@@ -3,7 +3,7 @@
 Shapes: N samples, W classes of K samples each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from metagan.config.data import DataConfig
 from metagan.core.gan import MakePlayers
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
@@ -55,12 +54,14 @@ class Kind:
         to_tensor: (stored samples (..., *sample_shape), form) -> (..., *form.shape) float32.
         to_samples: (what networks draw, form) -> samples as their owner's own files have them.
         within: What a generator draws, brought to what samples can be.
-        check_support: Refuses, by DataError, a support tensor (W, K, *form.shape) that has values
-            which no sample has.
-        check_classes: (classes that Python code hands in, form, name for messages) -> stored
+        check_support: Refuses, by DataError, a support that is no tensor of floats, or has values
+            that no sample has; its shape (W, K, *form.shape) has been looked at.
+        check_classes: (classes that Python code hands in, form of the run's) -> the same as stored
             samples; DataError if they are no such samples.
-        other_looks: (stored samples, form, what mends it) -> a warning where they look as if they
-            were read in another way than the run's own, else None.
+        other_settings: (a run's data settings, form of its samples, layout of other data, names of
+            settings that are said of them) -> what changes in the settings to read them alike.
+        other_looks: (other data, form of the run's samples, settings that they were read by) -> a
+            warning where they look as if they were read in another way, else None.
         players: Networks, and the augmentation inside of the discriminator.
         classical: (samples (B, *form.shape), random numbers, word of `evaluate.classical`) ->
             randomly changed copies.
@@ -69,25 +70,29 @@ class Kind:
         look: (rows of groups of samples as `to_samples` gives them, form) -> one PNG.
         read: (path, form, settings of data that are said of these files) -> a user's examples, and
             notes on them.
-        write: (folder, labels, samples of each as `to_samples` gives them, support of each in the
-            same form, seed, form) -> what was written, in words; the folder is new.
-        network_note: How samples outside of the program differ from what an exported network
-            takes and draws, in words; None where they do not.
+        write: (folder, labels, samples (W, n, ...) as `to_samples` gives them, support (W, K, ...)
+            the same, seed, form) -> what was written, in words; the folder is new.
+        remark: (form, command: adapt, generate or export) -> how samples outside of the program
+            differ from what networks take and draw, in words; "" where they do not.
+        noun: One sample, in words.
+        form_of_before: (settings, data.json) -> the form of a run of an earlier version, which
+            kept none; None where there are no such runs.
     """
 
-    fit: Callable[[Dataset, Sequence[int], DataConfig], Form]
+    fit: Callable[[Dataset, Sequence[int], Any], Form]
     to_tensor: Callable[[Samples, Form], Tensor]
     to_samples: Callable[[Tensor, Form], NDArray[Any]]
     within: Callable[[Tensor], Tensor]
-    check_support: Callable[[Tensor, Form], None]
-    check_classes: Callable[[object, Form, str], dict[Any, Samples]]
-    other_looks: Callable[[Sequence[Samples], Form, str | None], str | None]
+    check_support: Callable[[object, Form], None]
+    check_classes: Callable[[object, Form], Support]
+    other_settings: Callable[[Any, Form, str, Collection[str]], dict[str, Any]]
+    other_looks: Callable[[Dataset, Form, Any], str | None]
     players: MakePlayers
     classical: Callable[[Tensor, np.random.Generator, str], Tensor]
     model: Callable[[int, Form], Any]
     look: Callable[[Sequence[Sequence[NDArray[Any]]], Form], bytes]
     read: Callable[[Path, Form, Mapping[str, Any]], tuple[Support, list[str]]]
-    write: Callable[
-        [Path, Sequence[str], Sequence[NDArray[Any]], Sequence[NDArray[Any]], int, Form], str
-    ]
-    network_note: Callable[[Form], str | None]
+    write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]
+    remark: Callable[[Form, str], str]
+    noun: str
+    form_of_before: Callable[[Any, Mapping[str, Any]], Form] | None = None

@@ -6,6 +6,7 @@ from typing import Final
 
 from metagan.kinds.kind import Kind
 
+DEFAULT_KIND: Final = "image"
 KINDS: Final[Mapping[str, str]] = {
     "image": "metagan.kinds.image.kind",
     "vector": "metagan.kinds.vector.kind",

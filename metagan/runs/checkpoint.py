@@ -201,7 +201,8 @@ def _read(file: Path) -> bytes:
         raise DamagedCheckpointError(f"{file}: {error.strerror}; it is not complete") from None
     except OSError as error:
         raise CheckpointError(
-            f"{file}: cannot be read ({error.strerror}); it may be intact: mend that and try again"
+            f"{file}: cannot be read ({error.strerror}); it may be intact: fix access to "
+            "it and try again"
         ) from None
 
 
@@ -364,8 +365,8 @@ def load_best(folder: Path, layout: Layout) -> Checkpoint | None:
         newest, complaints = load_newest(folder, layout)
         if complaints and newest is None:
             raise DamagedCheckpointError(
-                "; ".join(complaints.values()) + "; no checkpoint of this run is intact: bring one "
-                "back from a copy, or train a new run"
+                "; ".join(complaints.values()) + "; no checkpoint of this run is intact: restore "
+                "one from a backup, or train a new run"
             )
         return newest
     try:
@@ -385,4 +386,6 @@ def _way_out(damaged: Path, layout: Layout) -> str:
             f"the newest intact checkpoint is {path.name}: to use it, move {damaged} away and "
             "repeat the command"
         )
-    return f"no other one of this run is intact: bring {damaged} back from a copy, or train anew"
+    return (
+        f"no other checkpoint of this run is intact: restore {damaged} from a backup, or train anew"
+    )

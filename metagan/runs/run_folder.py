@@ -43,7 +43,7 @@ class BusyError(RunError):
 
 
 class WriteError(RunError):
-    """The disk does not take what a run writes; with room on it, the run can be resumed."""
+    """A write to the run folder failed; with free disk space the run can be resumed."""
 
 
 class RunFolder:

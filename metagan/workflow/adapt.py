@@ -1,7 +1,7 @@
-"""Adapt a run's initialization to a user's own pictures, and keep the result as a folder."""
+"""Adapt a run's initialization to a user's own samples, and keep the result as a folder."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,12 @@ from metagan.config.trained import check_changes
 from metagan.core.algorithms import check_moves, inner_settings
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
-from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.notes import POLARITY, by_weight, for_a_trained_run
-from metagan.data.paths.tree import Parts, TreeFile, read_below, read_tree
+from metagan.data.dataset import DataError
+from metagan.data.form import Form
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
-from metagan.files import is_there
-from metagan.kinds.image.convert import to_float, to_uint8
-from metagan.kinds.image.pictures import grid, png_bytes
-from metagan.kinds.image.reading.collect import Decoded, scale_deep, try_decode
-from metagan.kinds.image.reading.decode import is_picture
-from metagan.kinds.image.reading.looks import check_looks, count_traits
-from metagan.kinds.image.reading.record import Reading
-from metagan.kinds.image.samples import picture_classes, warn
-from metagan.kinds.registry import find_kind
+from metagan.files import is_there, write_bytes
+from metagan.kinds.kind import Support
+from metagan.kinds.registry import DEFAULT_KIND, find_kind
 from metagan.runs.checkpoint import (
     MANIFEST,
     CheckpointError,
@@ -53,131 +46,38 @@ class AdaptedGan:
         target: Weights and support samples.
         labels: Class names, one per class.
         info: The manifest: run, steps, seed, settings.
+        form: How the samples were read that were adapted to.
     """
 
     gan: GanPair
     target: AdaptedTarget
     labels: tuple[str, ...]
     info: Mapping[str, Any]
-
-    @property
-    def reading(self) -> Reading:
-        """How the pictures were read that were adapted to."""
-        channels, size, _ = self.target.support.shape[2:]
-        return Reading(size, channels, self.target.inverted)
+    form: Form
 
 
-class Support(dict[str, np.ndarray]):
-    """Classes that were read from files: {label: (n, C, H, W) uint8}.
-
-    Attributes:
-        inverted: Dark and bright were swapped.
-    """
-
-    def __init__(self, classes: Mapping[str, np.ndarray], *, inverted: bool) -> None:
-        """The same classes, and how they were read."""
-        super().__init__(classes)
-        self.inverted = inverted
-
-
-def read_support(path: str | os.PathLike[str], reading: Reading) -> tuple[Support, list[str]]:
-    """A user's examples: one picture, a folder of one class, or a sub-folder for every class.
+def read_support(
+    path: str | os.PathLike[str], form: Form, **said: Any
+) -> tuple[Support, list[str]]:
+    """A user's examples: of one class, or of several; the kind of sample says how they may lie.
 
     Args:
-        path: Picture, folder or archive.
-        reading: How the run's own pictures were read: `LoadedRun.reading`.
+        path: File, folder or archive.
+        form: How the run's own samples were read: `LoadedRun.form`.
+        **said: Data settings that are said of these files, such as `invert` of pictures.
 
     Returns:
-        {class name: (n, C, H, W) uint8}, and notes on what could not be read and what came out
+        {class name: (n, *sample_shape)}, and notes on what could not be read and what came out
         other than it may look, one line each.
 
     Raises:
-        DataError: If nothing could be read, a class is blank, pictures lie both at the top and in
-            sub-folders, or two sub-folders have the same name.
+        DataError: If nothing could be read, or it is not plain what is one class.
     """
     path = Path(path)
     check_exists(path, "--support", DataError)
-    if not isinstance(reading, Reading):
-        raise ValueError(f"reading is {type(reading).__name__}; give the run's: run.reading")
-    pictures: dict[tuple[Parts, Parts], Decoded] = {}
-    found: dict[str, list[Decoded]] = {}
-    notes: list[str] = []
-    folders: dict[str, set[tuple[str, ...]]] = {}
-    for file in _support_files(path):
-        if file.content is None:
-            if file.is_empty_folder:
-                notes.append(f"left out: {file.name}: an empty folder")
-            if file.problem:
-                notes.append(f"left out: {file.name}: {file.problem}")
-            continue
-        picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
-        pictures[file.parts, file.stored] = picture
-    # A tar comes in any order.
-    for (parts, _), picture in sorted(pictures.items(), key=lambda item: item[0]):
-        label = parts[-2] if len(parts) > 1 else path.resolve().stem
-        folders.setdefault(label, set()).add(parts[:-1])
-        if picture.pixels is None:
-            notes.append(f"left out: {'/'.join(parts)}: {picture.problem}")
-        else:
-            found.setdefault(label, []).append(picture)
-    if not found:
-        detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
-        raise DataError(f"--support {path}: no readable pictures in it{detail}")
-    _check_folders(path, folders)
-    classes, look_notes = _as_samples(path, found, reading)
-    return Support(classes, inverted=reading.inverted), [*look_notes, *notes]
-
-
-def _support_files(path: Path) -> Iterator[TreeFile]:
-    """The picture itself, or the files of a folder or archive."""
-    if path.is_file() and is_picture(path.name):
-        yield TreeFile((path.name,), read_below(path.parent, path))
-    else:
-        yield from read_tree(path, is_picture)
-
-
-def _as_samples(
-    path: Path, found: Mapping[str, Sequence[Decoded]], reading: Reading
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The pictures of every class as samples, and notes on how they look."""
-    where = f"--support {path}"
-    pictures = [picture for label in sorted(found) for picture in found[label]]
-    scaled, _, notes = scale_deep(
-        [p.pixels for p in pictures if p.pixels is not None], reading.whites, where
-    )
-    in_order = iter(scaled)
-    dataset = Dataset.from_classes(
-        {
-            ClassRecord("support", label): [next(in_order) for _ in found[label]]
-            for label in sorted(found)
-        },
-        origin={
-            "path": where,
-            "inverted": reading.inverted,
-            "pictures": count_traits(("support", picture.traits) for picture in pictures),
-        },
-    )
-    notes = for_a_trained_run([*notes, *check_looks(dataset)], white_given=True)
-    if warning := reading.other_polarity([dataset.samples]):
-        notes.append(f"{POLARITY} {warning}")
-    classes = {
-        record.label: np.array(dataset.class_samples(index))
-        for index, record in enumerate(dataset.classes)
-    }
-    return classes, list(by_weight(notes))
-
-
-def _check_folders(path: Path, folders: Mapping[str, set[tuple[str, ...]]]) -> None:
-    """Refuse a tree from which it is not plain which pictures are one class."""
-    if len(folders) > 1 and any(() in where for where in folders.values()):
-        raise DataError(
-            f"--support {path}: pictures lie both in the folder and in sub-folders; give one "
-            "class's pictures alone, or a sub-folder for every class"
-        )
-    for label, where in folders.items():
-        if len(where) > 1:
-            named = " and ".join(sorted("/".join(parts) for parts in where)[:2])
-            raise DataError(f"--support {path}: {named} are both called {label}; rename one")
+    if not isinstance(form, Form):
+        raise ValueError(f"form is {type(form).__name__}; give the run's: run.form")
+    return find_kind(form.kind).read(path, form, said)
 
 
 def adapt_run(
@@ -187,41 +87,36 @@ def adapt_run(
     steps: int | None = None,
     seed: int | None = None,
 ) -> AdaptedTarget:
-    """Adapt to a user's classes; those with fewer pictures than others repeat some of theirs.
+    """Adapt to a user's classes; those with fewer samples than others repeat some of theirs.
 
-    Of what `read_support` gives the result knows whether dark and bright were swapped. Other
-    arrays are taken as they are, with a warning where drawings are not as bright as the run's.
+    Of what `read_support` gives the result knows how it was read. Other arrays are taken as they
+    are, with a warning where they look as if they were not read as the run's own samples.
 
     Args:
         run: The trained run.
-        classes: {label: (n, C, H, W) uint8}, such as `read_support` gives; for other pictures see
+        classes: {label: (n, *sample_shape)}, such as `read_support` gives; for other pictures see
             `metagan.kinds.image.samples.picture_classes`.
         steps: Inner steps; None: see `default_steps`.
         seed: Names every draw; None: the run's.
 
     Raises:
-        DataError: If the pictures are not such as the run was trained on, or weights are no longer
+        DataError: If the samples are not such as the run was trained on, or weights are no longer
             finite.
         ConfigError: If `run.config` has been given settings that a trained run cannot follow.
         ValueError: If `steps` is negative, or `run` is not what `load_run` returned.
     """
     _check_opened(run)
-    data, config = run.trained.data, run.config
-    pictures = picture_classes(classes, shape=(data.channels, data.image_size, data.image_size))
-    fix = "give 255 - array"
-    if not isinstance(classes, Support) and (
-        warning := run.reading.other_polarity(pictures.values(), fix)
-    ):
-        warn(warning)
+    config, kind = run.config, find_kind(run.form.kind)
+    samples = kind.check_classes(classes, run.form)
     inner = inner_settings(config)
     check_moves(inner, run.init)
-    shots = max(len(array) for array in pictures.values())
-    support = np.stack([array[np.arange(shots) % len(array)] for array in pictures.values()])
+    shots = max(len(array) for array in samples.values())
+    support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
     steps = default_steps(run) if steps is None else steps
     target = adapt_to_target(
         replace(run.gan, config=config.gan),
         run.init,
-        to_float(support),
+        kind.to_tensor(support, samples.form),
         inner=inner,
         task=config.task,
         steps=steps,
@@ -229,7 +124,7 @@ def adapt_run(
     )
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
         raise DataError(f"adaptation diverged after {steps} steps; take fewer, or lower inner.lr")
-    return replace(target, inverted=isinstance(classes, Support) and classes.inverted)
+    return replace(target, form=samples.form)
 
 
 def _check_opened(run: object) -> None:
@@ -283,7 +178,7 @@ def save_adapted(
         "seed": run.config.seed if seed is None else seed,
         "best_of": run.config.evaluate.best_of,
         "sample_shape": list(target.support.shape[2:]),
-        "inverted": target.inverted,
+        "form": (target.form or run.form).as_json(),
         "gan": run.config.gan.model_dump(mode="json"),
     }
     files = {WEIGHTS: named_tensors(target.params), SUPPORT: {"support": target.support}}
@@ -298,15 +193,20 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
     """
     folder = Path(path)
     info = read_manifest(folder) if os.path.isfile(folder / MANIFEST) else {}
-    needed = {"gan", "sample_shape", "classes_each", "labels", "files"}
-    if info.get("what") != ADAPTED or not needed <= set(info):
+    needed = {"gan", "classes_each", "labels", "files"}
+    if (
+        info.get("what") != ADAPTED
+        or not needed <= set(info)
+        or not {"form", "sample_shape"} & set(info)
+    ):
         raise CheckpointError(
             f"{folder}: not the result of metagan adapt, or not all of it; {what_it_is(folder)}"
         )
+    form = _form_of(info)
     gan, _ = build_gan(
-        find_kind("image").players,
+        find_kind(form.kind).players,
         GanConfig.model_validate(info["gan"], strict=False),
-        tuple(info["sample_shape"]),
+        form,
         seed=0,
     )
     players: dict[str, dict[str, Tensor]] = {player: {} for player in GanParams._fields}
@@ -314,9 +214,16 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
         player, _, weight = name.partition(".")
         players[player][weight] = tensor
     support = read_tensors(folder, SUPPORT)["support"]
-    inverted = bool(info.get("inverted"))
-    target = AdaptedTarget(GanParams(**players), info["classes_each"], support, inverted)
-    return AdaptedGan(gan, target, tuple(info["labels"]), info)
+    target = AdaptedTarget(GanParams(**players), info["classes_each"], support, form)
+    return AdaptedGan(gan, target, tuple(info["labels"]), info, form)
+
+
+def _form_of(info: Mapping[str, Any]) -> Form:
+    """The form of what was adapted to; earlier versions knew pictures alone."""
+    if "form" in info:
+        return Form.of_json(info["form"])
+    facts = {"inverted": bool(info.get("inverted"))}
+    return Form(DEFAULT_KIND, tuple(info["sample_shape"]), facts)
 
 
 def default_steps(run: LoadedRun) -> int:
@@ -334,7 +241,7 @@ def default_steps(run: LoadedRun) -> int:
 
 
 def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: int) -> None:
-    """Write one PNG with a row per class: pictures it was adapted to, then generated ones.
+    """Write one PNG with a row per class: samples it was adapted to, then generated ones.
 
     Args:
         path: The file.
@@ -342,6 +249,8 @@ def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: in
         target: The adapted weights and the support.
         seed: Names the draws.
     """
+    form = target.form or run.form
+    kind = find_kind(form.kind)
     generated = generate_samples(
         run.gan,
         target,
@@ -350,10 +259,7 @@ def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: in
         best_of=run.config.evaluate.best_of,
     )
     rows = [
-        [
-            run.reading.given_back(to_uint8(given[:8])),
-            run.reading.given_back(to_uint8(drawn[:8])),
-        ]
+        [kind.to_samples(given[:8], form), kind.to_samples(drawn[:8], form)]
         for given, drawn in zip(target.support[:12], generated[:12], strict=True)
     ]
-    path.write_bytes(png_bytes(grid(rows)))
+    write_bytes(path, kind.look(rows, form))

@@ -5,9 +5,8 @@ import numpy as np
 from metagan.core.algorithms import inner_settings
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.target import adapt_to_target, generate_samples
-from metagan.files import write_json
-from metagan.kinds.image.convert import to_float, to_uint8
-from metagan.kinds.image.pictures import grid, write_png
+from metagan.files import write_bytes, write_json
+from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator
 from metagan.workflow.setup import LoadedRun
 
@@ -20,7 +19,7 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
     """Per unseen domain a PNG each of the support and of samples before and after; an index."""
     folder = run.folder.samples / "adaptation"
     folder.mkdir(parents=True, exist_ok=True)
-    config, data = subject.config, subject.test
+    config, data, kind = subject.config, subject.test, find_kind(run.form.kind)
     shots = config.evaluate.shots[len(config.evaluate.shots) // 2]
     # Bad choices show, too: the classes are drawn from the seed, not picked by eye.
     rng = generator(config.seed, "adaptation pictures")
@@ -35,8 +34,10 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
         chosen = sorted(rng.permutation(pool)[:CLASSES_SHOWN].tolist())
         if not chosen:
             continue
-        support = to_float(np.stack([data.class_samples(i)[:shots] for i in chosen]))
-        groups = {"given": to_uint8(support[:, :5])}
+        support = kind.to_tensor(
+            np.stack([data.class_samples(i)[:shots] for i in chosen]), run.form
+        )
+        groups = {"given": kind.to_samples(support[:, :5], run.form)}
         steps = max(config.evaluate.adapt_steps)
         for name, adapt_steps in (("before", 0), ("after", steps)):
             target = adapt_to_target(
@@ -57,12 +58,10 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
                 best_of=config.evaluate.best_of,
             )
             picks = np.linspace(0, generated.shape[1] - 1, GENERATED_SHOWN).astype(int)
-            groups[name] = to_uint8(generated[:, picks])
+            groups[name] = kind.to_samples(generated[:, picks], run.form)
         files = {name: f"{number:02d}-{name}.png" for name in groups}
         for name, samples in groups.items():
-            write_png(
-                folder / files[name], grid([[row] for row in run.reading.given_back(samples)])
-            )
+            write_bytes(folder / files[name], kind.look([[row] for row in samples], run.form))
         index.append(
             {
                 "domain": domain,

@@ -50,8 +50,8 @@ def kept_if_it_ends_early(
             with contextlib.suppress(RunError):
                 log.keep(learner)
                 log.tell(
-                    f"outer step {learner.step}, the last whole one, is kept; when that is mended, "
-                    "continue with --resume"
+                    f"outer step {learner.step}, the last complete one, is saved; fix the problem, "
+                    "then continue with --resume"
                 )
         raise
 
@@ -63,7 +63,7 @@ def _last_whole_step(log: StepLog, learner: MetaLearner) -> str:
     except RunError as error:
         return str(error)
     return (
-        f"outer step {learner.step}, the last whole one, is kept in {path}; a new run starts from "
+        f"outer step {learner.step}, the last complete one, is saved in {path}; a new run starts from "
         f"it with outer.init_from={path.parent.parent}"
     )
 

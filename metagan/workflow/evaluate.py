@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metagan.config.image import ImageData
+from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
 from metagan.config.settings import EvaluateConfig, RunConfig
 from metagan.config.trained import check_changes
 from metagan.core.params import GanParams
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.form import Form
 from metagan.data.notes import first_notes, for_a_trained_run
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.data.tasks import splits_from_names
@@ -33,7 +34,6 @@ from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
-from metagan.kinds.image.reading.record import Reading
 from metagan.kinds.image.sources.detect import detect_source
 from metagan.kinds.registry import find_kind
 from metagan.workflow.setup import LoadedRun, check_same_data, load_start
@@ -116,7 +116,7 @@ def build_subject(
     chosen_on = with_room(config.evaluate, dataset, splits.validation)
     _check_shots("validation classes", dataset, splits.validation, chosen_on, config.seed)
     _check_shots(target.name, target.dataset, target.classes, config.evaluate, config.seed)
-    gan, _, untrained = build_run_gan(find_kind(dataset.kind), config, dataset.sample_shape)
+    gan, _, untrained = build_run_gan(config, run.form)
     inits: dict[str, GanParams] = {"run": run.init, "scratch": untrained}
     inner: dict[str, InnerConfig] = {}
     for name, path in (baselines or {}).items():
@@ -304,41 +304,32 @@ def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
 def open_target(
     path: Path,
     source: str,
-    data: ImageData,
-    reading: Reading,
+    data: DataConfig,
+    form: Form,
     *,
     said: Collection[str] = (),
     reporter: Reporter,
 ) -> tuple[Target, str | None]:
-    """Other data to measure on, read as the run's own pictures were unless told otherwise.
+    """Other data to measure on, read as the run's own samples were unless told otherwise.
 
     Args:
         path: File or folder.
         source: Its layout, or auto.
         data: The run's settings of data.
-        reading: How the run's own pictures were read.
-        said: Names of fields of `data` that are said of these pictures.
+        form: How the run's own samples were read.
+        said: Names of fields of `data` that are said of these data.
         reporter: Gets what is noted about them.
 
     Returns:
-        The target, and a warning if it looks as if its dark and bright were the other way round.
+        The target, and a warning if it looks as if it was read in another way than the run's own.
     """
-    changes: dict[str, Any] = {"path": str(path), "source": source}
+    kind = find_kind(form.kind)
     resolved = detect_source(path) if source == "auto" and path.exists() else source
-    # Omniglot's files and prepared data have one polarity, whatever the run's have.
-    if "invert" not in said:
-        changes["invert"] = reading.inverted and resolved not in ("omniglot", "arrow")
-    if resolved == "arrow" and "white" not in said:
-        changes["white"] = None
-    elif data.white is None and set(reading.whites) == {"integers"}:
-        changes["white"] = reading.whites["integers"]
-    data = ImageData.model_validate(data.model_copy(update=changes).model_dump())
+    changes = {"path": str(path), "source": source}
+    changes |= kind.other_settings(data, form, resolved, said)
+    data = type(data).model_validate(data.model_copy(update=changes).model_dump())
     other = open_dataset(data)
     for note in first_notes(for_a_trained_run(other.notes, white_given="white" in said)):
         reporter.print(f"note: {note}")
-    fix = f"add data.invert={str(not data.invert).lower()}"
-    if resolved == "arrow":
-        asked = bool(other.origin.get("invert"))
-        fix = f"prepare them again with data.invert={str(not asked).lower()}"
     target = Target(other, tuple(range(other.num_classes)), str(path), source)
-    return target, reading.other_polarity([other.samples], fix)
+    return target, kind.other_looks(other, form, data)

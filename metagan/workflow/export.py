@@ -23,9 +23,8 @@ def export_safetensors(run: LoadedRun) -> bytes:
     """Both players' weights, named; the settings that shape the networks are in the metadata."""
     metadata = {
         "gan": json.dumps(run.config.gan.model_dump(mode="json")),
-        "sample_shape": json.dumps(_sample_shape(run)),
+        "form": json.dumps(run.form.as_json()),
         "step": str(run.step),
-        "inverted": json.dumps(run.reading.inverted),
     }
     return save(named_tensors(run.init), metadata=metadata)
 
@@ -77,17 +76,13 @@ EXPORTERS: dict[str, Callable[[LoadedRun], bytes]] = {
 }
 
 
-def _sample_shape(run: LoadedRun) -> list[int]:
-    return [run.config.data.channels, run.config.data.image_size, run.config.data.image_size]
-
-
 def _exportable(
     run: LoadedRun,
 ) -> tuple[nn.Module, tuple[Tensor, Tensor], tuple[dict[int, torch.export.Dim], ...]]:
     generator = run.gan.generator
     generator.load_state_dict(run.init.generator)
     generator.eval()
-    shape = {"sample": _sample_shape(run), "label": [1], "none": [0]}[run.config.gan.conditioning]
+    shape = {"sample": list(run.form.shape), "label": [1], "none": [0]}[run.config.gan.conditioning]
     condition = torch.zeros(2, *shape)
     batch = torch.export.Dim("batch", min=1, max=65536)
     inputs = (condition, torch.zeros(2, run.config.gan.latent_dim))

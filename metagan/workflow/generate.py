@@ -1,27 +1,26 @@
-"""Draw samples from an adapted GAN into picture files and a Parquet table."""
+"""Draw samples from an adapted GAN into files."""
 
-import io
-import json
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+from torch import Tensor
 
+from metagan.data.form import Form
 from metagan.evaluate.target import generate_samples
 from metagan.files import is_there
-from metagan.kinds.image.convert import to_uint8
-from metagan.kinds.image.pictures import Pictures, grid, png_bytes
+from metagan.kinds.registry import find_kind
 from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import AdaptedGan
 
 
-def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> Pictures:
-    """`num` pictures of every class, (W, num, C, H, W'), spread evenly over the support.
+def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> NDArray[Any]:
+    """`num` samples of every class, (W, num, *sample_shape), spread evenly over the support.
 
-    They look like the pictures that were adapted to: where dark and bright were swapped on the way
-    in, they are swapped back. Each is the best of `best_of` by the discriminator's score.
+    They are like those that were adapted to, as their owner has them. Each is the best of `best_of`
+    by the discriminator's score.
     """
     shots = adapted.target.support.shape[1]
     per_support = -(-num // shots)
@@ -31,14 +30,24 @@ def generate_pictures(adapted: AdaptedGan, *, num: int, seed: int, best_of: int 
     # Every support sample in turn, so that a small `num` does not continue only the first.
     by_support = samples.reshape(len(samples), shots, per_support, *samples.shape[2:])
     spread = by_support.transpose(1, 2).flatten(1, 2)
-    return adapted.reading.given_back(to_uint8(spread[:, :num]))
+    return to_samples(spread[:, :num], adapted.form)
 
 
-def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: int) -> None:
-    """Write one sub-folder of PNG per class, `grid.png` and `samples.parquet`, all or nothing.
+def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
+    """What networks draw, (..., *sample_shape), as owners of such samples have them.
 
-    Every picture's file says that it was generated, so that a copy is not taken for real data.
-    The table has the Hugging Face image layout: image struct<bytes, path>, label, label name.
+    Args:
+        drawn: Floats, such as `generate_samples` gives.
+        form: Of what was adapted to: `AdaptedTarget.form`, or of the run's own: `LoadedRun.form`.
+    """
+    return find_kind(form.kind).to_samples(drawn, form)
+
+
+def write_samples(out: Path, adapted: AdaptedGan, samples: NDArray[Any], *, seed: int) -> str:
+    """Write samples of every class as the files that owners of such samples have, all or nothing.
+
+    Returns:
+        What was written, for people.
 
     Raises:
         RunError: If `out` exists.
@@ -47,43 +56,12 @@ def write_samples(out: Path, adapted: AdaptedGan, pictures: Pictures, *, seed: i
         raise RunError(f"--out {out} exists already; choose another folder or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
+    kind = find_kind(adapted.form.kind)
+    support = to_samples(adapted.target.support, adapted.form)
     try:
-        rows = []
-        for index, label in enumerate(adapted.labels):
-            folder = staging / label.replace("/", "_")
-            folder.mkdir(parents=True)
-            for number, picture in enumerate(pictures[index]):
-                encoded = png_bytes(picture, is_generated=True)
-                path = folder / f"{number:05d}.png"
-                path.write_bytes(encoded)
-                relative = str(path.relative_to(staging))
-                rows.append({"image": {"bytes": encoded, "path": relative}, "label": index})
-        (staging / "samples.parquet").write_bytes(_table(rows, adapted.labels, seed))
-        shown = [
-            [adapted.reading.given_back(to_uint8(adapted.target.support[i][:5])), pictures[i][:12]]
-            for i in range(min(len(adapted.labels), 40))
-        ]
-        (staging / "grid.png").write_bytes(png_bytes(grid(shown), is_generated=True))
+        staging.mkdir()
+        written = kind.write(staging, adapted.labels, samples, support, seed, adapted.form)
         staging.rename(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _table(rows: list[dict[str, object]], labels: tuple[str, ...], seed: int) -> bytes:
-    features = {
-        "image": {"_type": "Image"},
-        "label": {"_type": "ClassLabel", "names": list(labels)},
-    }
-    schema = pa.schema(
-        [
-            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-            ("label", pa.int64()),
-        ],
-        metadata={
-            "huggingface": json.dumps({"info": {"features": features}}),
-            "metagan": json.dumps({"generated": True, "seed": seed}),
-        },
-    )
-    stream = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), stream)
-    return stream.getvalue()
+    return written

@@ -1,4 +1,4 @@
-"""Pictures of what a run generates for validation classes while it trains."""
+"""Looks at what a run generates for validation classes while it trains."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,7 @@ from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings
 from metagan.core.params import GanParams
 from metagan.evaluate.target import adapt_to_target, generate_samples
-from metagan.kinds.image.convert import to_float, to_uint8
-from metagan.kinds.image.pictures import Pictures, grid
-from metagan.kinds.image.reading.record import Reading
+from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed
 from metagan.workflow.setup import TrainSetup
 
@@ -24,13 +22,13 @@ class Preview:
     """What a run generates for a few validation classes.
 
     Attributes:
-        sheet: Per class its support, then generated before and after adaptation, (H, W, 3).
-        spread: Standard deviation of a pixel over a class's samples generated after adaptation,
-            over that of its support; roots of means over pixels and classes. About 1 for samples
+        sheet: Per class its support, then generated before and after adaptation, as PNG.
+        spread: Standard deviation of a value over a class's samples generated after adaptation,
+            over that of its support; roots of means over values and classes. About 1 for samples
             as varied as real ones, 0 for one and the same. None if the support does not vary.
     """
 
-    sheet: Pictures
+    sheet: bytes
     spread: float | None
 
 
@@ -44,10 +42,13 @@ def preview(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | 
     if not usable:
         return None
     chosen = [usable[i] for i in np.linspace(0, len(usable) - 1, NUM_CLASSES).astype(int)]
-    support = to_float(
-        np.stack([setup.dataset.class_samples(index)[: config.task.shots] for index in chosen])
+    form = setup.spec.form
+    kind = find_kind(form.kind)
+    support = kind.to_tensor(
+        np.stack([setup.dataset.class_samples(index)[: config.task.shots] for index in chosen]),
+        form,
     )
-    columns = [to_uint8(support)]
+    columns = [kind.to_samples(support, form)]
     for steps in (0, config.inner.steps):
         target = adapt_to_target(
             setup.gan,
@@ -66,11 +67,9 @@ def preview(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | 
         # Spread over the support samples that were continued.
         picks = np.linspace(0, generated.shape[1] - 1, NUM_GENERATED).astype(int)
         shown = generated[:, picks]
-        columns.append(to_uint8(shown))
-    reading = Reading.of_run(config.data, {"origin": setup.dataset.origin})
-    columns = [reading.given_back(column) for column in columns]
+        columns.append(kind.to_samples(shown, form))
     rows = [[column[row] for column in columns] for row in range(len(chosen))]
-    return Preview(grid(rows), _spread(shown, support))
+    return Preview(kind.look(rows, form), _spread(shown, support))
 
 
 def _spread(made: Tensor, real: Tensor) -> float | None:

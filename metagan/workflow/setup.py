@@ -18,10 +18,10 @@ from metagan.core.params import GanParams, Layout
 from metagan.core.probe import check_derivatives
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.form import Form
 from metagan.data.repeats import Leak, Repeats, find_leak, find_repeats
 from metagan.data.tasks import DatasetTasks, Splits, make_splits, splits_from_names
-from metagan.kinds.image.reading.record import Reading, median_level
-from metagan.kinds.registry import find_kind
+from metagan.kinds.registry import DEFAULT_KIND, find_kind
 from metagan.runs.checkpoint import (
     CheckpointError,
     load_best,
@@ -30,7 +30,7 @@ from metagan.runs.checkpoint import (
 )
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError, RunFolder
-from metagan.workflow.worker import build_run_gan
+from metagan.workflow.worker import build_run_gan, converter
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,12 @@ def prepare(
         if splits is None
         else splits_from_names(splits, dataset)
     )
-    kind = find_kind(dataset.kind)
-    source = DatasetTasks(dataset, chosen, config.task, kind.to_tensor)
-    gan, layout, initial = build_run_gan(kind, config, dataset.sample_shape)
-    check_derivatives(gan, initial, config, dataset.sample_shape)
-    spec = WorkerSpec(config, chosen.names(dataset), fingerprint, layout.sha256)
+    # Of the training classes alone: nothing of what is held out reaches the weights.
+    form = find_kind(dataset.kind).fit(dataset, chosen.train, config.data)
+    source = DatasetTasks(dataset, chosen, config.task, converter(form))
+    gan, layout, initial = build_run_gan(config, form)
+    check_derivatives(gan, initial, config, form.shape)
+    spec = WorkerSpec(config, form, chosen.names(dataset), fingerprint, layout.sha256)
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
 
 
@@ -129,7 +130,7 @@ class LoadedRun:
         init: The averaged initialization of its best checkpoint.
         step: Outer steps that it was trained for.
         splits: Class names by split.
-        reading: How its pictures were read.
+        form: Of its samples.
         trained: The settings that it was trained with, whatever `config` has been replaced by.
     """
 
@@ -141,7 +142,7 @@ class LoadedRun:
     step: int
     splits: Mapping[str, Sequence[str]]
     trained: RunConfig
-    reading: Reading
+    form: Form
 
 
 def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None) -> LoadedRun:
@@ -163,8 +164,8 @@ def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None)
         folder.config_file,
         only_known=model is None,
     ).config
-    shape = (config.data.channels, config.data.image_size, config.data.image_size)
-    gan, layout, _ = build_run_gan(find_kind("image"), config, shape)
+    form = form_of_run(config.data, folder)
+    gan, layout, _ = build_run_gan(config, form)
     checkpoint = load_best(folder.checkpoints, layout)
     if checkpoint is None:
         raise RunError(f"{path} has no checkpoint yet; train it with --resume")
@@ -173,21 +174,32 @@ def load_run(path: str | os.PathLike[str], model: type[RunConfig] | None = None)
         read_tensors(checkpoint.path, file), layout, file=str(checkpoint.path / file)
     )
     splits = folder.read_json("splits.json")
-    reading = Reading.of_run(config.data, folder.read_json("data.json"))
-    return LoadedRun(
-        folder, config, gan, layout, init, checkpoint.state.step, splits, config, reading
-    )
+    return LoadedRun(folder, config, gan, layout, init, checkpoint.state.step, splits, config, form)
+
+
+def form_of_run(config: DataConfig, folder: RunFolder) -> Form:
+    """The form that a run's samples were read by.
+
+    Raises:
+        RunError: If the run folder does not say.
+    """
+    record = folder.read_json("data.json")
+    if "form" in record:
+        return Form.of_json(record["form"])
+    before = find_kind(DEFAULT_KIND).form_of_before
+    if before is None:
+        raise RunError(f"{folder.path}: data.json does not say how its samples are read")
+    return before(config, record)
 
 
 def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
-    """What a run keeps about its data: to know them again, and how their pictures were read.
+    """What a run keeps about its data: to know them again, and how its samples were read.
 
     Args:
         setup: Data and splits.
         leak: What `check_leak` found.
     """
     dataset = setup.dataset
-    learned = [dataset.class_samples(index) for index in setup.splits.train]
     return {
         "sha256": setup.spec.dataset_sha256,
         "sample_shape": list(dataset.sample_shape),
@@ -196,7 +208,7 @@ def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
         "left_out": list(setup.source.left_out),
         "origin": dict(dataset.origin),
         "leak": None if leak is None else leak.as_json(),
-        "median": median_level(learned),
+        "form": setup.spec.form.as_json(),
     }
 
 

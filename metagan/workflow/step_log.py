@@ -14,7 +14,7 @@ from metagan.core.chunks import EpisodeFailure
 from metagan.core.loop import StepRecord
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import GanParams
-from metagan.kinds.image.pictures import write_png
+from metagan.files import write_bytes
 from metagan.runs.checkpoint import delete_checkpoint, list_checkpoints, mark_best, save_checkpoint
 from metagan.runs.run_folder import RunError, RunFolder, WriteError
 from metagan.runs.storage import RunStorage, StorageError
@@ -153,8 +153,8 @@ class StepLog:
         before, now = self._arithmetic, record.stats.arithmetic
         if now and before and now != before:
             reason = (
-                f"from outer step {record.step} on other last bits are computed than before, as by "
-                "another kind of CPU or GPU: the weights will not be those of an undisturbed run"
+                f"from outer step {record.step} on results differ in their last bits (another kind of "
+                "CPU or GPU?): the weights will not be those of an undisturbed run"
             )
             self._folder.append_events(record.step, [{"kind": "bits", "reason": reason}])
             self._reporter.print(f"warning: {reason}")
@@ -273,7 +273,7 @@ class StepLog:
         if look is not None:
             file = self._folder.samples / f"step-{learner.step:06d}.png"
             with self._writing("a sheet of samples", file):
-                write_png(file, look.sheet)
+                write_bytes(file, look.sheet)
         if self._on_checkpoint is not None:
             self._on_checkpoint(self._setup, self._averaged(learner), learner.step)
 
@@ -299,7 +299,7 @@ class StepLog:
 
     @contextlib.contextmanager
     def _writing(self, what: str, path: Path) -> Iterator[None]:
-        """What the disk does not take ends the run with what to do about it."""
+        """Turn a failed write into a `WriteError` that says how to continue."""
         try:
             yield
         except OSError as error:

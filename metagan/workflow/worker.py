@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.settings import RunConfig
@@ -16,9 +17,10 @@ from metagan.core.loop import RunnerStats, Upcoming, WorkerSpec
 from metagan.core.params import GanParams, Layout, Vector
 from metagan.core.rates import with_rates
 from metagan.data.cache import open_dataset
+from metagan.data.dataset import Samples
+from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, splits_from_names
 from metagan.devices import pinned_threads
-from metagan.kinds.kind import Kind
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed
 from metagan.version import versions
@@ -45,9 +47,8 @@ class ChunkWorker:
         self._config, self._device = spec.config, device
         records = device.type == "cuda" and spec.config.cuda_graphs
         self._recorder = Recorder() if records else None
-        kind = find_kind(dataset.kind)
-        self._source = DatasetTasks(dataset, splits, spec.config.task, kind.to_tensor)
-        self._gan, self._layout, _ = build_run_gan(kind, spec.config, dataset.sample_shape)
+        self._source = DatasetTasks(dataset, splits, spec.config.task, converter(spec.form))
+        self._gan, self._layout, _ = build_run_gan(spec.config, spec.form)
         self._gan.to(device)
         if self._layout.sha256 != spec.layout_sha256:
             raise ValueError(
@@ -107,18 +108,22 @@ class LocalRunner:
         """See `EpisodeRunner`; nobody is waited for here."""
 
 
-def build_run_gan(
-    kind: Kind, config: RunConfig, sample_shape: tuple[int, ...]
-) -> tuple[GanPair, Layout, GanParams]:
+def converter(form: Form) -> Callable[[Samples], Tensor]:
+    """From stored samples of a form to what networks see."""
+    to_tensor = find_kind(form.kind).to_tensor
+    return lambda samples: to_tensor(samples, form)
+
+
+def build_run_gan(config: RunConfig, form: Form) -> tuple[GanPair, Layout, GanParams]:
     """The run's networks, and where all that is learned starts, with its layout.
 
     Raises:
         ValueError: If the inner loop is to move weights that the networks do not have.
     """
     gan, params = build_gan(
-        kind.players,
+        find_kind(form.kind).players,
         config.gan,
-        sample_shape,
+        form,
         seed=derive_seed(config.seed, "networks"),
         second_order=ALGORITHMS[config.algorithm.name].second_order,
     )

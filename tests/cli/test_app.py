@@ -341,6 +341,10 @@ def test_shortcuts_become_settings(monkeypatch, tmp_path):
         ("tune --out s data.path=nowhere", "data.path nowhere does not exist"),
         ("adapt --run run --support leters --out o", "did you mean letters?"),
         ("evaluate --run run --data leters", "--data leters: no such file or folder"),
+        (
+            "evaluate --run run --data letters --source table",
+            "--source is table, but run was trained on data.kind image, which has auto, omniglot",
+        ),
         ("evaluate --run run --baseline a=letters", "--baseline a: letters: no run here"),
         ("evaluate --run run data.path=nowhere", "data.path nowhere does not exist"),
         ("generate --adapted letters --out o", "not the result of metagan adapt"),

@@ -34,6 +34,8 @@ ADAPTING = {
     "evaluate.best_of",
 }
 BUILT_ON = {
+    "data.kind",
+    "data.columns",
     "data.image_size",
     "data.channels",
     "gan.conditioning",

@@ -10,13 +10,15 @@ from metagan.config.agreement import GLYPHS_ONLY
 from metagan.config.image import ImageData
 from metagan.config.load import ConfigError, list_settings, load_config, to_yaml
 from metagan.config.settings import EvaluateConfig, RunConfig
+from metagan.config.tree import sections_of
 
 
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], BaseModel]]:
     for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield name, info.annotation, info.default
-            yield from sections(info.annotation)
+        # A section of several kinds is of the first one where nobody says another.
+        for section in sections_of(info.annotation)[:1]:
+            yield name, section, info.default
+            yield from sections(section)
 
 
 def test_every_setting_says_what_it_means():

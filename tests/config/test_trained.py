@@ -6,6 +6,7 @@ from cluster.config import JobConfig
 from metagan.config.load import ConfigError, list_settings, load_config
 from metagan.config.trained import USES, check_changes, read_again
 
+VECTORS = ["data.kind=vector", "data.path=x"]
 # A valid value besides the default, where the other settings have to fit it as well.
 TOGETHER = {
     "task.unit": ["task.unit=domain"],
@@ -22,6 +23,7 @@ TOGETHER = {
     "inner.learn_rates": ["inner.learn_rates=tensor", "algorithm.name=maml"],
     "inner.generator_moves": ["inner.generator_moves=head"],
     "inner.discriminator_moves": ["inner.discriminator_moves=head"],
+    "data.kind": VECTORS,
     "data.source": ["data.source=npz", "data.path=x"],
     "data.path": ["data.path=x"],
     "data.channels": ["data.channels=3"],
@@ -61,8 +63,9 @@ def overrides(setting):
 @pytest.mark.parametrize("use", ["adapt", "evaluate"])
 @pytest.mark.parametrize("setting", CHANGED, ids=lambda setting: setting.key)
 def test_every_setting_is_read_again_or_refused_by_its_name(setting, use):
-    trained = JobConfig()
-    asked = load_config(JobConfig, None, overrides(setting)).config
+    kind = VECTORS if setting.only == "data.kind vector" else []
+    trained = load_config(JobConfig, None, kind).config
+    asked = load_config(JobConfig, None, [*kind, *overrides(setting)]).config
     read = read_again(JobConfig, use)
     if setting.key in read:
         also = {text.partition("=")[0] for text in overrides(setting)} - {setting.key}

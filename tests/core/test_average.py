@@ -16,10 +16,10 @@ from metagan.core.gan import GanPair
 from metagan.core.loop import RunnerStats, StepRecord, Upcoming, meta_train, plan_step
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import GanParams, Layout, Vector
+from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, make_splits
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.kinds.image.convert import to_float
-from metagan.kinds.image.kind import KIND
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import bars, tiny_config
 from tests.reference import gan_oracle
@@ -70,7 +70,7 @@ def test_the_initialization_becomes_the_mean_of_the_adapted_weights(unit, warmup
         warmup=WarmupConfig(steps=warmup),
     )
     source = make_source(config)
-    gan, params = build_run_gan(KIND, config, (1, 16, 16))[::2]
+    gan, params = build_run_gan(config, Form("image", (1, 16, 16)))[::2]
     layout = Layout.of(params)
     learner = MetaLearner(layout.flatten(params), outer_settings(config), config.warmup)
     seen: list[Vector] = []

@@ -22,6 +22,7 @@ from metagan.core.chunk_gradient import chunk_gradient, episode_gradients, prefe
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkResult
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import vector_hash
+from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, Episode, EpisodeKey
 from metagan.kinds.image.build import build_players
 from tests.reference.cases import (
@@ -226,7 +227,7 @@ def test_the_rule_for_vectorising_reads_only_sizes_and_the_kind_of_device():
 
     def pair(side: int, **settings: object) -> GanPair:
         config = GanConfig.model_validate(settings)
-        return build_gan(build_players, config, (1, side, side), seed=0)[0]
+        return build_gan(build_players, config, Form("image", (1, side, side)), seed=0)[0]
 
     small = pair(28, width=8)
     assert prefers_vmap(small, 8, CPU)

@@ -10,6 +10,7 @@ from torch import nn
 from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
 from metagan.core.gan import build_gan
+from metagan.data.form import Form
 from metagan.kinds.image.build import build_players
 from metagan.kinds.image.classifier import train_classifier
 from tests.reference.cases import ARCHITECTURES, gan_settings
@@ -24,7 +25,10 @@ def untrained(family: str, conditioning: str) -> torch.Tensor:
         net = train_classifier(2, (1, 16, 16), lambda _: batch, steps=0, seed=3)
         return nn.utils.parameters_to_vector(net.parameters())
     _, params = build_gan(
-        build_players, GanConfig(**gan_settings(family, conditioning)), (1, 16, 16), seed=3
+        build_players,
+        GanConfig(**gan_settings(family, conditioning)),
+        Form("image", (1, 16, 16)),
+        seed=3,
     )
     return torch.cat([weight.flatten() for part in params for weight in part.values()])
 

@@ -7,6 +7,7 @@ from metagan.config.learning import GanConfig
 from metagan.core.batches import GanBatch
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
+from metagan.data.form import Form
 from metagan.kinds.image.build import AUGMENT, build_players
 from tests.reference import gan_oracle
 from tests.reference.cases import ARCHITECTURES, LOSSES, Case, gan_settings, make_case
@@ -179,11 +180,11 @@ def test_untrained_weights_come_from_the_seed_alone(family, conditioning):
     config = GanConfig(**gan_settings(family, conditioning))
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    _, first = build_gan(build_players, config, (1, 16, 16), seed=3)
+    _, first = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=3)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(2)
-    _, again = build_gan(build_players, config, (1, 16, 16), seed=3)
-    _, other = build_gan(build_players, config, (1, 16, 16), seed=4)
+    _, again = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=3)
+    _, other = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=4)
 
     def flat(params: GanParams) -> torch.Tensor:
         return torch.cat([w.flatten() for player in params for w in player.values()])

@@ -17,7 +17,7 @@ from metagan.core.gan import GanPair
 from metagan.core.loop import EpisodeRunner, WorkerSpec
 from metagan.core.params import GanParams, module_params
 from metagan.core.probe import check_derivatives
-from metagan.kinds.image.kind import KIND
+from metagan.data.form import Form
 from metagan.workflow.train import train_run
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config
@@ -124,7 +124,7 @@ def test_every_network_of_this_package_passes(family, conditioning, algorithm):
         algorithm=AlgorithmConfig(name=algorithm),
         **changes,
     )
-    gan, _, init = build_run_gan(KIND, config, SHAPE)
+    gan, _, init = build_run_gan(config, Form("image", SHAPE))
     before = torch.get_rng_state()
     check_derivatives(gan, init, config, SHAPE)
     assert torch.equal(torch.get_rng_state(), before)

@@ -8,9 +8,9 @@ import torch
 from metagan.config.settings import EvaluateConfig
 from metagan.core.params import GanParams
 from metagan.data.dataset import Dataset
+from metagan.data.form import Form
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.source_classifier import SourceClassifier, train_source_classifier
-from metagan.kinds.image.kind import KIND
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import bars, tiny_config
 
@@ -48,7 +48,7 @@ def source(data: Dataset) -> SourceClassifier:
 @pytest.fixture
 def subject(data: Dataset, source: SourceClassifier) -> Subject:
     config = tiny_config(evaluate=CONFIG.model_dump())
-    gan, _, init = build_run_gan(KIND, config, data.sample_shape)
+    gan, _, init = build_run_gan(config, Form("image", data.sample_shape))
     classes = tuple(range(8, 12)), tuple(range(12, 16))
     return Subject(config, gan, {"run": init}, data, classes[0], data, classes[1], source, "bars")
 

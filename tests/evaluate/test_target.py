@@ -12,6 +12,7 @@ from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.inner_loop import adapt
 from metagan.core.params import GanParams
+from metagan.data.form import Form
 from metagan.evaluate.target import (
     SCORED_AGAINST,
     AdaptedTarget,
@@ -44,7 +45,7 @@ def players(conditioning: str) -> tuple[GanPair, GanParams]:
             "family": family,
         }
     )
-    return build_gan(build_players, config, (1, 16, 16), seed=0)
+    return build_gan(build_players, config, Form("image", (1, 16, 16)), seed=0)
 
 
 def adapted(support: torch.Tensor, unit: str, steps: int = 3) -> tuple[GanPair, AdaptedTarget]:
@@ -142,7 +143,7 @@ def test_more_classes_than_labels_are_adapted_to_in_parts(
         discriminator_width=4,
         latent_dim=4,
     )
-    gan, init = build_gan(build_players, config, (1, 16, 16), seed=0)
+    gan, init = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=0)
     task = TaskConfig(unit="domain", ways=2)
 
     def adapt_to(classes: torch.Tensor) -> AdaptedTarget:

@@ -17,6 +17,7 @@ from metagan.core.gan import build_gan
 from metagan.core.params import Layout, params_on
 from metagan.core.rates import with_rates
 from metagan.data.arrow import prepare as prepare_arrow
+from metagan.data.form import Form
 from metagan.data.tasks import meta_batch
 from metagan.devices import choose_device
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
@@ -48,7 +49,7 @@ class Case:
         self.gan, params = build_gan(
             build_players,
             self.config.gan,
-            (1, 16, 16),
+            Form("image", (1, 16, 16)),
             seed=0,
             second_order=ALGORITHMS[algorithm].second_order,
         )

@@ -16,6 +16,7 @@ from metagan.core.chunks import ChunkKey
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams, Layout, map_params
 from metagan.core.rates import with_rates
+from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.kinds.image.build import build_players
@@ -107,7 +108,7 @@ def make_case(
     source = make_source(config)
     episode = source.episode(EpisodeKey(source.tasks("train")[0], seed))
     pair, params = build_gan(
-        build_players, config.gan, (1, 16, 16), seed=seed, second_order=second_order
+        build_players, config.gan, Form("image", (1, 16, 16)), seed=seed, second_order=second_order
     )
     halves = [
         draw_batches(
@@ -144,7 +145,9 @@ def run_setup(
             **sections,
         }
     )
-    pair, params = build_gan(build_players, config.gan, shape, seed=0, second_order=second_order)
+    pair, params = build_gan(
+        build_players, config.gan, Form("image", shape), seed=0, second_order=second_order
+    )
     params = with_rates(params, inner_settings(config))
     return config, make_source(config, shape), pair, params, Layout.of(params)
 

@@ -16,7 +16,7 @@ from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.config.settings import RunConfig
 from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import Layout
-from metagan.kinds.image.kind import KIND
+from metagan.data.form import Form
 from metagan.runs.checkpoint import (
     CheckpointError,
     DamagedCheckpointError,
@@ -35,7 +35,7 @@ from tests.helpers import tiny_config, tree
 
 @pytest.fixture
 def layout() -> Layout:
-    return build_run_gan(KIND, tiny_config(), (1, 16, 16))[1]
+    return build_run_gan(tiny_config(), Form("image", (1, 16, 16)))[1]
 
 
 def learner_after(layout: Layout, steps: int) -> MetaLearner:
@@ -237,7 +237,7 @@ def test_deleting_that_is_broken_off_leaves_no_half_of_a_checkpoint(
 def test_another_architecture_is_refused(tmp_path: Path, layout: Layout) -> None:
     path = save(tmp_path, layout, 1)
     wider = RunConfig.model_validate(tiny_config().model_dump() | {"gan": {"width": 8}})
-    other = build_run_gan(KIND, wider, (1, 16, 16))[1]
+    other = build_run_gan(wider, Form("image", (1, 16, 16)))[1]
     with pytest.raises(CheckpointError, match="settings under `gan` differ") as caught:
         load_checkpoint(path, other)
     assert not isinstance(caught.value, DamagedCheckpointError)

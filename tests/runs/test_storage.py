@@ -14,6 +14,7 @@ from metagan.config.settings import CheckpointConfig
 from metagan.core.gan import build_gan
 from metagan.core.outer_loop import LearnerState
 from metagan.core.params import Layout
+from metagan.data.form import Form
 from metagan.files import sha256_of
 from metagan.kinds.image.build import build_players
 from metagan.runs.checkpoint import MANIFEST, CheckpointError, save_checkpoint
@@ -37,7 +38,9 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def layout() -> Layout:
-    return Layout.of(build_gan(build_players, tiny_config().gan, (1, 16, 16), seed=0)[1])
+    return Layout.of(
+        build_gan(build_players, tiny_config().gan, Form("image", (1, 16, 16)), seed=0)[1]
+    )
 
 
 def save(run: RunFolder, layout: Layout, step: int) -> None:

@@ -37,6 +37,23 @@ def test_an_entry_that_cannot_be_searched_is_refused_with_its_key(key, entry, sa
     assert said in str(caught.value)
 
 
+def test_a_search_on_data_of_one_kind_has_no_setting_of_another() -> None:
+    vectors = JobConfig.model_validate({"data": {"kind": "vector", "path": "x.npz"}})
+    space = {
+        "data.image_size": {"choice": [16]},
+        "inner.lr": {"choice": [1e-3], "when": {"data.invert": [True]}},
+        "inner.steps": {"choice": [3], "when": {"data.label": ["label"]}},
+    }
+    with pytest.raises(ConfigError) as caught:
+        parse_space(space, vectors)
+    assert caught.value.problems == (
+        "tune.space: data.image_size: data.image_size is a setting of data.kind image, and "
+        "data.kind is vector; leave it out",
+        "tune.space: inner.lr: when: data.invert is a setting of data.kind image, and data.kind is "
+        "vector; leave it out",
+    )
+
+
 def test_all_problems_are_told_at_once() -> None:
     space = {"inner.lrr": {"choice": [1]}, "gan.width": {"choice": [8, 9]}, "seed": 4}
     with pytest.raises(ConfigError) as caught:

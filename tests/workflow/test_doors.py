@@ -74,7 +74,7 @@ LONG = "x" * 300
             DataError,
             "data.path ",
         ),
-        (lambda path, run: metagan.read_support(path, run.reading), DataError, "--support "),
+        (lambda path, run: metagan.read_support(path, run.form), DataError, "--support "),
         (lambda path, _: metagan.load_run(path), RunError, ""),
         (lambda path, _: metagan.load_adapted(path), CheckpointError, ""),
         (

@@ -209,7 +209,7 @@ def test_a_run_that_diverges_keeps_its_last_whole_step_and_says_where(
     error = end(config_of(bars_path, storage=uri), run, 4, diverge, on_checkpoint=measure)
     assert isinstance(error, DivergedError)
     assert re.search(
-        rf"only 0 of 4 episodes.*outer step 3, the last whole one, is kept in {run}/checkpoints/"
+        rf"only 0 of 4 episodes.*outer step 3, the last complete one, is saved in {run}/checkpoints/"
         rf"step-3; a new run starts from it with outer\.init_from={run}$",
         str(error),
     )
@@ -259,7 +259,7 @@ def test_what_a_chunk_raises_ends_a_run_after_a_checkpoint_of_the_last_whole_ste
     assert end_by_command(config, run, 4, broken) == 2
     said = capsys.readouterr()
     assert "sample 7 is broken" in said.err
-    assert "outer step 3, the last whole one, is kept" in said.out
+    assert "outer step 3, the last complete one, is saved" in said.out
     assert newest(run) == "step-3"
     run_training(config, run, resume=True)
     expected = tree(undisturbed / "checkpoints" / "step-6")

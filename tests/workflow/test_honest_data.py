@@ -13,6 +13,7 @@ from metagan.config.load import to_yaml
 from metagan.config.settings import RunConfig
 from metagan.data.dataset import DataError
 from metagan.kinds.image.pictures import png_bytes
+from metagan.kinds.image.reading.record import Reading
 from metagan.report.headline import headline
 from metagan.runs.run_folder import RunFolder
 from metagan.workflow.evaluate import Target, build_subject, leak_of
@@ -161,7 +162,7 @@ def test_a_run_remembers_the_level_in_the_middle_of_what_it_learnt(
     tmp_path: Path, pictures: Path
 ) -> None:
     run_training(folder_config(pictures, tmp_path / "c", invert=True), tmp_path / "run")
-    reading = load_run(tmp_path / "run").reading
+    reading = Reading.of_form(load_run(tmp_path / "run").form)
     assert reading.inverted
     assert reading.median is not None
     assert reading.median > 127
@@ -191,7 +192,7 @@ def test_a_run_of_an_earlier_version_is_known_to_be_inverted_by_its_settings(
     shutil.copytree(trained, run)
     kept = {"sha256": "0" * 64, "notes": [], "left_out": [], "origin": origin}
     (run / "data.json").write_text(json.dumps(kept))
-    reading = load_run(run).reading
+    reading = Reading.of_form(load_run(run).form)
     assert (reading.inverted, dict(reading.whites), reading.median) == (inverted, {}, None)
 
 
@@ -246,7 +247,7 @@ def test_other_data_are_given_no_advice_that_a_trained_run_cannot_follow(
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(sample[0].astype(np.uint16) * 16).save(file)
     run_training(folder_config(tmp_path / "deep", tmp_path / "cache"), tmp_path / "run")
-    assert dict(load_run(tmp_path / "run").reading.whites) == {"integers": 4095.0}
+    assert dict(load_run(tmp_path / "run").form.facts["whites"]) == {"integers": 4095.0}
     other = write_pictures(tmp_path / "other", bars(2))
     for file in other.rglob("*.png"):
         Image.merge("RGB", [Image.open(file), *[Image.new("L", (16, 16))] * 2]).save(file)

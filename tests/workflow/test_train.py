@@ -123,7 +123,7 @@ def test_going_on_where_other_bits_are_computed_is_told_once(
     assert warnings(4) == []
     monkeypatch.setattr(ChunkWorker, "arithmetic", lambda _: "other")
     (warning,) = warnings(6)
-    assert "from outer step 5 on other last bits" in warning
+    assert "from outer step 5 on results differ in their last bits" in warning
     assert warnings(7) == []
     assert [event["step"] for event in bits_events(run)] == [5]
 

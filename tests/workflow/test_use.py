@@ -17,17 +17,18 @@ from metagan.cli.app import run_cli
 from metagan.config.load import ConfigError
 from metagan.config.settings import RunConfig
 from metagan.data.dataset import DataError
+from metagan.data.form import Form
 from metagan.kinds.image.reading.record import Reading
 from metagan.runs.checkpoint import CheckpointError
 from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import adapt_run, load_adapted, read_support, save_adapted
 from metagan.workflow.export import export_onnx, export_safetensors, export_torch
-from metagan.workflow.generate import generate_pictures, write_samples
+from metagan.workflow.generate import draw_samples, write_samples
 from metagan.workflow.setup import load_run
 from tests.helpers import bars
 from tests.workflow.conftest import bars_config, run_training
 
-DATA = Reading(image_size=16, channels=1)
+DATA = Form("image", (1, 16, 16))
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ def test_pictures_are_read_as_the_runs_own_were_and_given_back_as_they_came(
     tmp_path: Path, inverted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = load_run(inverted / "run", RunConfig)
-    assert run.reading.inverted
+    assert run.form.facts["inverted"]
     domain = next(path for path in sorted((inverted / "dark").iterdir()))
     line = ["adapt", "--run", str(inverted / "run"), "--support", str(domain), "--steps", "0"]
     assert run_cli([*line, "--out", str(tmp_path / "a")]) == 0
@@ -183,14 +184,14 @@ def test_pictures_are_read_as_the_runs_own_were_and_given_back_as_they_came(
     assert "data.invert" not in said.err
     adapted = load_adapted(tmp_path / "a")
     assert float(adapted.target.support.median()) < -0.5  # bright ink on dark, as it was learned
-    drawn = generate_pictures(adapted, num=3, seed=0)
+    drawn = draw_samples(adapted, num=3, seed=0)
     assert np.median(drawn) > 127  # dark ink on white, as it was given
     preview = np.asarray(Image.open(tmp_path / "a" / "preview.png"))
     assert np.median(preview) > 127
     # Read back by the settings of the run's own pictures, samples are what the network drew.
     write_samples(tmp_path / "s", adapted, drawn, seed=0)
     label = adapted.labels[0]
-    again, _ = read_support(tmp_path / "s" / label, run.reading)
+    again, _ = read_support(tmp_path / "s" / label, run.form)
     assert np.array_equal(again[label][0], 255 - drawn[0, 0])
 
 
@@ -198,17 +199,17 @@ def test_what_is_recorded_of_arrays_is_what_was_done_to_them(
     tmp_path: Path, inverted: Path
 ) -> None:
     run = load_run(inverted / "run", RunConfig)
-    read, _ = read_support(next(iter(sorted((inverted / "dark").iterdir()))), run.reading)
+    read, _ = read_support(next(iter(sorted((inverted / "dark").iterdir()))), run.form)
     bright = {label: np.array(array) for label, array in read.items()}
     targets = {"read": adapt_run(run, read, steps=0), "given": adapt_run(run, bright, steps=0)}
     for name, target in targets.items():
         save_adapted(tmp_path / name, run, target, read)
     medians = {
-        name: np.median(generate_pictures(load_adapted(tmp_path / name), num=2, seed=0))
+        name: np.median(draw_samples(load_adapted(tmp_path / name), num=2, seed=0))
         for name in targets
     }
-    assert load_adapted(tmp_path / "read").info["inverted"]
-    assert not load_adapted(tmp_path / "given").info["inverted"]
+    assert load_adapted(tmp_path / "read").form.facts["inverted"]
+    assert not load_adapted(tmp_path / "given").form.facts["inverted"]
     assert medians["read"] == 255 - medians["given"] > 127  # Like the pictures that were given.
     dark = {label: 255 - array for label, array in bright.items()}
     with pytest.warns(UserWarning, match=r"mostly bright.* the other way round, give 255 - array"):
@@ -224,13 +225,13 @@ def test_the_polarity_of_a_support_can_be_said_and_a_mistake_is_noticed(
     said = capsys.readouterr()
     assert "mostly bright" in said.err
     assert "add data.invert=true" in said.err
-    assert not load_adapted(tmp_path / "a").info["inverted"]
+    assert not load_adapted(tmp_path / "a").form.facts["inverted"]
 
 
 def test_the_run_and_nothing_else_says_how_bright_a_support_should_be(pictures: Path) -> None:
     for file in pictures.glob("k?/[0-9].png"):
         Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
-    bright, dark = (Reading(16, 1, median=median) for median in (255, 0))
+    bright, dark = (Reading(16, 1, median=median).form() for median in (255, 0))
     _, notes = read_support(pictures, bright)
     assert [note.partition(":")[0] for note in notes] == ["left out"]
     _, notes = read_support(pictures, dark)
@@ -260,7 +261,7 @@ def test_a_blank_support_is_refused_and_deep_pictures_are_scaled_as_the_runs_wer
     Image.fromarray(values).save(tmp_path / "b.png")
     (pixels,) = read_support(tmp_path / "b.png", DATA)[0].values()
     assert pixels.max() == 254
-    twelve = Reading(16, 1, whites={"integers": 4095.0})
+    twelve = Reading(16, 1, whites={"integers": 4095.0}).form()
     (pixels,) = read_support(tmp_path / "b.png", twelve)[0].values()
     assert pixels.max() == round(1020 / 4095 * 255)
 
@@ -284,7 +285,7 @@ def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
     target = adapt_run(run, classes, steps=2, seed=0)
     save_adapted(tmp_path / "adapted", run, target, list(classes), steps=2, seed=0)
     adapted = load_adapted(tmp_path / "adapted")
-    drawn = generate_pictures(adapted, num=7, seed=1)
+    drawn = draw_samples(adapted, num=7, seed=1)
     assert drawn.shape == (2, 7, 1, 16, 16)
     write_samples(tmp_path / "samples", adapted, drawn, seed=1)
     assert len(list((tmp_path / "samples" / "ka").glob("*.png"))) == 7
@@ -300,7 +301,7 @@ def test_adapt_then_generate_writes_pictures_a_grid_and_a_table(
     assert notes == ["generated: 7 pictures were made by metagan generate, they are no real data"]
     with pytest.raises(RunError, match="exists already"):
         write_samples(tmp_path / "samples", adapted, drawn, seed=1)
-    assert np.array_equal(generate_pictures(adapted, num=7, seed=1), drawn)
+    assert np.array_equal(draw_samples(adapted, num=7, seed=1), drawn)
 
 
 def test_generate_selects_as_the_run_evaluates_unless_told_otherwise(

@@ -7,6 +7,7 @@ from torch import nn
 from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
 from metagan.core.gan import Augment, Players
+from metagan.data.form import Form
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
 from metagan.kinds.image.dcgan import PlainGenerator, ResidualUp, TransposedUp
 from metagan.kinds.image.discriminators import ImageDiscriminator
@@ -19,14 +20,14 @@ _LIGHT_UP_TO: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual":
 
 
 def build_players(
-    config: GanConfig, sample_shape: tuple[int, ...], *, seed: int, second_order: bool = False
+    config: GanConfig, form: Form, *, seed: int, second_order: bool = False
 ) -> Players:
     """The generator and discriminator for pictures of shape (C, S, S).
 
     With `second_order` all of their operations have a second derivative. Weights depend on `seed`
     alone: torch's global generator is neither read nor changed.
     """
-    channels, size, _ = sample_shape
+    channels, size, _ = form.shape
     conditional = config.conditioning == "sample"
     num_labels = config.num_labels if config.conditioning == "label" else 0
     with DrawsFrom(seed, "weights"):

@@ -90,6 +90,12 @@ def classical(
     return _recolour(moved, rng, strength, ranges)
 
 
+def augmented(images: Tensor, rng: np.random.Generator, word: str) -> Tensor:
+    """The same by a word of `evaluate.classical`: affine alone, or with elastic and brightness."""
+    affine = Ranges(elastic=0.0, brightness=0.0, contrast=0.0)
+    return classical(images, rng, ranges=affine if word == "affine" else None)
+
+
 def _affine_maps(
     rng: np.random.Generator, count: int, strength: float, ranges: Ranges, aspect: float
 ) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from metagan.core.draws import DrawsFrom
+from metagan.data.form import Form
 
 BatchAt = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -111,6 +112,11 @@ class SmallConvNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] to logits (B, K)."""
         return self.head(self.features(images))
+
+
+def build_model(num_classes: int, form: Form) -> SmallConvNet:
+    """The classifier for pictures of this form, with weights from torch's global generator."""
+    return SmallConvNet(num_classes, form.shape)
 
 
 def train_classifier(

@@ -1,11 +1,95 @@
-"""From stored pictures to what networks see, and back."""
+"""From stored pictures to what networks see, and back.
+
+Shapes: W classes of K pictures each, C channels, H x W pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from metagan.data.dataset import DataError
-from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, warn
+from metagan.config.image import ImageData
+from metagan.data.dataset import DataError, Dataset, Samples
+from metagan.data.form import Form
+from metagan.kinds.image.reading.record import Reading, median_level
+from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, picture_classes
+from metagan.kinds.kind import Support
+from metagan.warn import warn
+
+
+def fit(dataset: Dataset, learned: Sequence[int], config: ImageData) -> Form:
+    """How the pictures of a data set were read, and the level in the middle of those learned from.
+
+    Args:
+        dataset: The pictures.
+        learned: Training classes.
+        config: The settings that they were read by.
+    """
+    median = median_level([dataset.class_samples(index) for index in learned])
+    return form_of_before(config, {"origin": dataset.origin, "median": median})
+
+
+def form_of_before(config: ImageData, record: Mapping[str, Any]) -> Form:
+    """The form of a run's pictures by its data.json, of which earlier versions kept no other."""
+    return Reading.of_run(config, record).form()
+
+
+def to_tensor(samples: Samples, form: Form) -> Tensor:  # noqa: ARG001 - conversion has no facts
+    """Stored pictures as networks see them, float32 in [-1, 1]."""
+    return to_float(samples)
+
+
+def to_pictures(images: Tensor, form: Form) -> np.ndarray:
+    """What networks draw as pictures like their owner's: bright and dark swapped back."""
+    return Reading.of_form(form).given_back(to_uint8(images))
+
+
+def within(images: Tensor) -> Tensor:
+    """Pictures with no level outside of [-1, 1]."""
+    return images.clamp(-1, 1)
+
+
+def check_classes(classes: object, form: Form) -> Support:
+    """Pictures that Python code hands in, as the system holds them; see `picture_classes`.
+
+    Those that were read from files say how. Others are taken as they are, with a warning where they
+    are not as bright as the run's.
+    """
+    pictures = picture_classes(classes, shape=form.shape)
+    if isinstance(classes, Support):
+        return Support(pictures, classes.form)
+    if warning := Reading.of_form(form).other_polarity(pictures.values(), "give 255 - array"):
+        warn(warning)
+    return Support(pictures, replace(form, facts={**form.facts, "inverted": False}))
+
+
+def check_support(support: object, form: Form) -> None:  # noqa: ARG001 - of whatever form
+    """Refuse values that are no levels of pictures; warn of pictures that are bright all over.
+
+    Args:
+        support: (W, K, C, H, W) floats.
+        form: Of the run's pictures.
+
+    Raises:
+        DataError: With the fix.
+    """
+    fix = "; metagan.to_float makes it of uint8 pictures"
+    if not (isinstance(support, Tensor) and support.is_floating_point()):
+        given = getattr(support, "dtype", type(support).__name__)
+        raise DataError(f"support is {given}; expected a tensor of floats in [-1, 1]{fix}")
+    low, high = (float(end) for end in torch.aminmax(support.detach()))
+    if not -1.001 <= low <= high <= 1.001:  # NaN is not, either.
+        raise DataError(f"support has values from {low:g} to {high:g}; expected [-1, 1]{fix}")
+    levels = (support.detach() + 1) * 127.5
+    # Of bytes, however bright, all levels are whole.
+    if low >= 0 and (levels - levels.round()).abs().max() > 0.01:
+        warn(
+            "support has no value below 0, so that no pixel is darker than middle grey; if it is "
+            f"in [0, 1], scale it by 2 * support - 1{fix}"
+        )
 
 
 def to_float(samples: np.ndarray) -> Tensor:

@@ -1,7 +1,38 @@
 """Pictures as a row of the table of kinds."""
 
 from metagan.kinds.image.build import build_players
-from metagan.kinds.image.convert import to_float, to_uint8
+from metagan.kinds.image.classical import augmented
+from metagan.kinds.image.classifier import build_model
+from metagan.kinds.image.convert import (
+    check_classes,
+    check_support,
+    fit,
+    form_of_before,
+    to_pictures,
+    to_tensor,
+    within,
+)
+from metagan.kinds.image.other_data import other_looks, other_settings
+from metagan.kinds.image.output import look, remark, write
+from metagan.kinds.image.support import read
 from metagan.kinds.kind import Kind
 
-KIND = Kind(players=build_players, to_tensor=to_float, to_samples=to_uint8)
+KIND = Kind(
+    fit=fit,
+    to_tensor=to_tensor,
+    to_samples=to_pictures,
+    within=within,
+    check_support=check_support,
+    check_classes=check_classes,
+    other_settings=other_settings,
+    other_looks=other_looks,
+    players=build_players,
+    classical=augmented,
+    model=build_model,
+    look=look,
+    read=read,
+    write=write,
+    remark=remark,
+    noun="picture",
+    form_of_before=form_of_before,
+)

@@ -20,9 +20,11 @@ from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.paths.names import a_few
+from metagan.kinds.kind import Support
 from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
 from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
-from metagan.words import agreeing
+from metagan.warn import warn
+from metagan.words import agreeing, counted
 
 
 def fit(dataset: Dataset, classes: Sequence[int], config: DataConfig) -> Form:  # noqa: ARG001
@@ -100,12 +102,17 @@ def within(samples: Tensor) -> Tensor:
     return samples.clamp(-REACH, REACH)
 
 
-def check_support(support: Tensor, form: Form) -> None:
-    """Refuse a support (W, K, D) with values that are no finite number.
+def check_support(support: object, form: Form) -> None:
+    """Refuse a support (W, K, D) that is no tensor of floats, or has a value that is not finite.
 
     Raises:
         DataError: With the place, the column and the value.
     """
+    if not (isinstance(support, Tensor) and support.is_floating_point()):
+        given = getattr(support, "dtype", type(support).__name__)
+        raise DataError(
+            f"support is {given}; expected a tensor of floats, in scales from the columns' medians"
+        )
     finite = torch.isfinite(support)
     if not finite.all():
         way, shot, column = torch.nonzero(~finite)[0].tolist()
@@ -115,22 +122,23 @@ def check_support(support: Tensor, form: Form) -> None:
         )
 
 
-def check_classes(classes: object, form: Form, name: str) -> dict[Any, Vectors]:
+def check_classes(classes: object, form: Form) -> Support:
     """Classes that Python code hands in, in the user's units, as stored samples.
 
     Args:
-        classes: {label: (n, D) array, tensor or list of rows}.
+        classes: {label: (n, D) array, tensor or list of rows}; see `vector_classes`.
         form: The run's.
-        name: What they are called in messages.
 
     Raises:
         DataError: If they are no such samples; the message names the class.
     """
-    columns = form.facts["columns"]
-    return vector_classes(classes, name=name, columns=columns, width=form.shape[0])
+    found = vector_classes(classes, columns=form.facts["columns"], width=form.shape[0])
+    if warning := far_from(list(found.values()), form):
+        warn(warning)
+    return Support(found, form)
 
 
-def other_looks(samples: Sequence[Vectors], form: Form, mends: str | None) -> str | None:
+def far_from(samples: Sequence[Vectors], form: Form) -> str | None:
     """A warning where columns lie far outside of what was learned from.
 
     Other units, or columns in another order, move a column's median by more than 10 scales.
@@ -138,9 +146,8 @@ def other_looks(samples: Sequence[Vectors], form: Form, mends: str | None) -> st
     Args:
         samples: Stored samples, each (n, D).
         form: The run's.
-        mends: What mends it, in words; None: the usual advice.
     """
-    rows = np.concatenate([np.asarray(own).reshape(-1, *form.shape) for own in samples])
+    rows = np.concatenate([np.asarray(own) for own in samples])
     center, scale = _numbers(form)
     medians = np.median(rows.astype(np.float64), axis=0)
     away = np.abs(medians - center) / scale
@@ -149,11 +156,11 @@ def other_looks(samples: Sequence[Vectors], form: Form, mends: str | None) -> st
         return None
     names = form.facts["columns"]
     named = [f"{names[i]} (median {medians[i]:g}, learned from {center[i]:g})" for i in far]
-    lie = agreeing(len(far), "column lies", "columns lie")
-    advice = mends or "check the units, and the order of the columns"
+    lies = agreeing(len(far), "lies", "lie")
     return (
-        f"{len(far)} of {form.shape[0]} {lie} more than {REACH:g} scales away from what was "
-        f"learned from, and networks do not see how far: {a_few(named, most=3)}; {advice}"
+        f"{len(far)} of {counted(form.shape[0], 'column')} {lies} more than {REACH:g} scales away "
+        f"from what was learned from, and networks do not see how far: {a_few(named, most=3)}; "
+        "check the units, and the order of the columns"
     )
 
 

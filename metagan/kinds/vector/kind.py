@@ -7,7 +7,6 @@ from metagan.kinds.vector.convert import (
     check_classes,
     check_support,
     fit,
-    other_looks,
     to_samples,
     to_tensor,
     within,
@@ -15,15 +14,23 @@ from metagan.kinds.vector.convert import (
 from metagan.kinds.vector.look import look
 from metagan.kinds.vector.model import build_model
 from metagan.kinds.vector.networks import build_players
+from metagan.kinds.vector.other_data import other_looks, other_settings
 from metagan.kinds.vector.support import read_support
 from metagan.kinds.vector.writing import write_samples
 
 
-def _network_note(form: Form) -> str:
-    """How an exported network's samples differ from the user's."""
+def _remark(form: Form, use: str) -> str:
+    """How vectors outside of the program differ from what networks take and draw.
+
+    Args:
+        form: Of the vectors.
+        use: The command: adapt, generate or export.
+    """
+    if use != "export":
+        return ""
     return (
-        f"networks take and draw {form.shape[0]} columns as (value - center) / scale, between -10 "
-        "and 10; center and scale of every column are in the form"
+        f"the network reads and draws {form.shape[0]} columns as (value - center) / scale, between "
+        "-10 and 10; `form` in the file's metadata has the center and the scale of each"
     )
 
 
@@ -34,6 +41,7 @@ KIND = Kind(
     within=within,
     check_support=check_support,
     check_classes=check_classes,
+    other_settings=other_settings,
     other_looks=other_looks,
     players=build_players,
     classical=classical,
@@ -41,5 +49,6 @@ KIND = Kind(
     look=look,
     read=read_support,
     write=write_samples,
-    network_note=_network_note,
+    remark=_remark,
+    noun="vector",
 )

@@ -21,7 +21,12 @@ def column_names(dataset: Dataset) -> list[str]:
     """The columns' names where the source knows them, else `x0`, `x1`, ..."""
     names = list(map(str, dataset.origin.get("columns") or ()))
     width = dataset.samples.shape[1]
-    return names if len(names) == width else [f"x{number}" for number in range(width)]
+    return names if len(names) == width else numbered(width)
+
+
+def numbered(width: int) -> list[str]:
+    """Names of columns that have none: `x0`, `x1`, ..."""
+    return [f"x{number}" for number in range(width)]
 
 
 def center_and_scale(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

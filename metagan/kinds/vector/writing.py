@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from metagan.data.form import Form
 from metagan.kinds.vector.look import look
 from metagan.kinds.vector.reading.arrays import GENERATED
-from metagan.words import counted
 
 NPZ: Final = "samples.npz"
 TABLE: Final = "samples.parquet"
@@ -29,8 +28,8 @@ _MAX_CLASSES_SHOWN: Final = 40
 def write_samples(
     folder: Path,
     labels: Sequence[str],
-    samples: Sequence[NDArray[Any]],
-    support: Sequence[NDArray[Any]],
+    samples: NDArray[Any],
+    support: NDArray[Any],
     seed: int,
     form: Form,
 ) -> str:
@@ -42,16 +41,16 @@ def write_samples(
     Args:
         folder: Where to; made if need be.
         labels: The W classes.
-        samples: Of each class, (n, D), as `to_samples` gives them.
-        support: Of each class, (K, D), in the same form.
+        samples: (W, n, D), as `to_samples` gives them.
+        support: (W, K, D), what was adapted to, the same.
         seed: What they were drawn with.
         form: Theirs.
 
     Returns:
-        What was written, in words.
+        What was written, for people.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = np.concatenate([np.asarray(own, np.float32) for own in samples])
+    rows = np.asarray(samples, np.float32).reshape(-1, form.shape[0])
     named = [label for label, own in zip(labels, samples, strict=True) for _ in range(len(own))]
     columns = [str(name) for name in form.facts["columns"]]
     arrays: dict[str, Any] = {
@@ -68,9 +67,7 @@ def write_samples(
         for i in range(min(len(labels), _MAX_CLASSES_SHOWN))
     ]
     (folder / PREVIEW).write_bytes(look(shown, form, labels))
-    number = counted(len(named), "vector")
-    classes = counted(len(labels), "class", "classes")
-    return f"{number} of {classes} in {NPZ} and {TABLE}; {PREVIEW} shows some"
+    return f"{NPZ}, {TABLE}, {PREVIEW}"
 
 
 def _table(

@@ -5,6 +5,7 @@ import torch
 
 from metagan.config.learning import GanConfig
 from metagan.core.params import module_params
+from metagan.data.form import Form
 from metagan.kinds.image.build import build_players
 from tests.reference.cases import ARCHITECTURES, gan_settings
 
@@ -13,7 +14,7 @@ EVERY = pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 
 def build(family: str, conditioning: str, *, shape=(1, 16, 16), **changes: object):
     config = GanConfig(**gan_settings(family, conditioning, **changes))
-    return build_players(config, shape, seed=0).generator
+    return build_players(config, Form("image", shape), seed=0).generator
 
 
 def inputs(conditioning: str, shape=(1, 16, 16), count: int = 3):
@@ -100,7 +101,7 @@ def test_the_flow_is_bounded_by_its_largest_displacement():
 
 def test_the_sizes_that_the_documentation_gives():
     config = GanConfig(family="flow", width=16, discriminator_width=16)
-    made = build_players(config, (1, 28, 28), seed=0)
+    made = build_players(config, Form("image", (1, 28, 28)), seed=0)
     players = (made.generator, made.discriminator)
     sizes = [sum(w.numel() for w in module.parameters()) for module in players]
     assert sizes == [53959, 23393]

@@ -1,6 +1,7 @@
 """From stored vectors to what networks see, and back; facts come from training classes alone."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from metagan.data.form import Form
 from metagan.kinds.vector.convert import (
     check_classes,
     check_support,
+    far_from,
     fit,
-    other_looks,
     to_samples,
     to_tensor,
     within,
 )
+from metagan.kinds.vector.other_data import other_looks, other_settings
 
 CONFIG = VectorData(path="rows.csv")
 FORM = Form("vector", (2,), {"columns": ["a", "b"], "center": [1.0, -2.0], "scale": [0.5, 100.0]})
@@ -129,6 +131,8 @@ def test_whole_numbers_are_not_what_networks_draw():
 def test_a_support_with_a_value_that_is_not_finite_is_refused_with_its_column():
     support = torch.zeros(2, 3, 2)
     check_support(support, FORM)
+    with pytest.raises(DataError, match="support is float64"):
+        check_support(support.double().numpy(), FORM)
     support[1, 2, 1] = torch.nan
     with pytest.raises(DataError, match=r"support\[1, 2\], column 'b': nan"):
         check_support(support, FORM)
@@ -146,7 +150,7 @@ def test_a_support_with_a_value_that_is_not_finite_is_refused_with_its_column():
     ],
 )
 def test_arrays_tensors_and_lists_are_taken(rows):
-    found = check_classes({"new": rows}, FORM, "classes")["new"]
+    found = check_classes({"new": rows}, FORM)["new"]
     assert found.dtype == np.float32
     assert found.shape == (len(rows), 2)
 
@@ -169,15 +173,34 @@ def test_arrays_tensors_and_lists_are_taken(rows):
 )
 def test_what_is_no_class_of_vectors_is_refused_by_name(classes, message):
     with pytest.raises(DataError, match=message):
-        check_classes(classes, FORM, "classes")
+        check_classes(classes, FORM)
+
+
+USUAL = np.array([[1.2, -50.0], [0.8, 80.0]], np.float32)
 
 
 def test_columns_in_other_units_are_warned_of_by_name():
-    usual = np.array([[1.2, -50.0], [0.8, 80.0]], np.float32)
-    assert other_looks([usual], FORM, None) is None
-    told = other_looks([usual, usual * [1, 1000]], FORM, None)
-    assert told is None  # Half of them are as usual.
-    told = other_looks([usual * [1000, 1]], FORM, None)
-    assert "1 of 2 column lies" in told or "1 of 2 columns" in told
-    assert "a (median 1000, learned from 1)" in told
-    assert "units" in told
+    assert far_from([USUAL, USUAL], FORM) is None
+    assert far_from([USUAL * [1000, 1]], FORM) == (
+        "1 of 2 columns lies more than 10 scales away from what was learned from, and networks do "
+        "not see how far: a (median 1000, learned from 1); check the units, and the order of the "
+        "columns"
+    )
+    with pytest.warns(UserWarning, match="check the units"):
+        check_classes({"new": USUAL * [1000, 1]}, FORM)
+
+
+def test_other_data_are_read_with_the_runs_columns():
+    config = VectorData(path="rows.csv")
+    assert other_settings(config, FORM, "table", ()) == {"columns": ("a", "b")}
+    assert other_settings(config, FORM, "npz", ()) == {"columns": ("a", "b")}
+    assert other_settings(config, FORM, "table", ("columns",)) == {}
+    numbered = replace(FORM, facts={**FORM.facts, "columns": ["x0", "x1"]})
+    assert other_settings(config, numbered, "npz", ()) == {}
+    assert other_settings(config, numbered, "table", ()) == {"columns": ("x0", "x1")}
+
+
+def test_other_data_in_other_units_are_warned_of():
+    assert other_looks(dataset([("a", USUAL)]), FORM, CONFIG) is None
+    assert "check the units" in other_looks(dataset([("a", USUAL * [1, 1e6])]), FORM, CONFIG)
+    assert other_looks(dataset([("a", USUAL[:, :1])]), FORM, CONFIG) is None

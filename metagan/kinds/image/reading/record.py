@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.config.image import ImageData
+from metagan.data.form import Form
 from metagan.kinds.image.reading.looks import count_levels, is_drawn, middle_level
 
 _HALF = 127
@@ -31,6 +32,17 @@ class Reading:
     inverted: bool = False
     whites: Mapping[str, float] = field(default_factory=dict)
     median: int | None = None
+
+    @classmethod
+    def of_form(cls, form: Form) -> "Reading":
+        """The record that is in a form's facts."""
+        channels, size, _ = form.shape
+        return cls(size, channels, **form.facts)
+
+    def form(self) -> Form:
+        """The form of pictures that were read so."""
+        facts = {"inverted": self.inverted, "whites": dict(self.whites), "median": self.median}
+        return Form("image", (self.channels, self.image_size, self.image_size), facts)
 
     @classmethod
     def of_run(cls, config: ImageData, data: Mapping[str, Any]) -> "Reading":

@@ -19,6 +19,7 @@ from metagan.data.paths.own_folders import GENERATED_NOTE, only_generated
 from metagan.data.paths.tree import file_sha256
 from metagan.kinds.vector.reading.arrays import Arrays, is_generated, read_npz
 from metagan.kinds.vector.reading.rows import Part, assemble_rows
+from metagan.kinds.vector.scales import numbered
 
 
 def load(config: VectorData) -> Dataset:
@@ -88,7 +89,7 @@ def _columns(files: Sequence[Arrays], named: Sequence[str]) -> tuple[str, ...]:
             )
         if wanted is not None:
             _check_columns(file, wanted, named=bool(named))
-    return wanted or tuple(f"x{number}" for number in range(first.x.shape[1]))
+    return wanted or tuple(numbered(first.x.shape[1]))
 
 
 def _check_columns(file: Arrays, wanted: Sequence[str], *, named: bool) -> None:

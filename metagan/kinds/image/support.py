@@ -1,0 +1,129 @@
+"""Read a user's examples: one picture, a folder of one class, or a sub-folder for every class.
+
+Shapes: n pictures of a class, C channels, H x W pixels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.data.form import Form
+from metagan.data.notes import POLARITY, by_weight, for_a_trained_run
+from metagan.data.paths.tree import Parts, TreeFile, read_below, read_tree
+from metagan.kinds.image.reading.collect import Decoded, scale_deep, try_decode
+from metagan.kinds.image.reading.decode import is_picture
+from metagan.kinds.image.reading.looks import check_looks, count_traits
+from metagan.kinds.image.reading.record import Reading
+from metagan.kinds.kind import Support
+
+
+def read(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Support, list[str]]:
+    """A user's examples, read as the run's own pictures were unless told otherwise.
+
+    Args:
+        path: Picture, folder or archive.
+        form: Of the run's own pictures.
+        said: `invert` and `white`, where they are said of these pictures.
+
+    Returns:
+        {class name: (n, C, H, W) uint8}, and notes on what could not be read and what came out
+        other than it may look, one line each.
+
+    Raises:
+        DataError: If nothing could be read, a class is blank, pictures lie both at the top and in
+            sub-folders, or two sub-folders have the same name.
+    """
+    reading = _as_told(Reading.of_form(form), said)
+    pictures: dict[tuple[Parts, Parts], Decoded] = {}
+    found: dict[str, list[Decoded]] = {}
+    notes: list[str] = []
+    folders: dict[str, set[tuple[str, ...]]] = {}
+    for file in _support_files(path):
+        if file.content is None:
+            if file.is_empty_folder:
+                notes.append(f"left out: {file.name}: an empty folder")
+            if file.problem:
+                notes.append(f"left out: {file.name}: {file.problem}")
+            continue
+        picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
+        pictures[file.parts, file.stored] = picture
+    # A tar comes in any order.
+    for (parts, _), picture in sorted(pictures.items(), key=lambda item: item[0]):
+        label = parts[-2] if len(parts) > 1 else path.resolve().stem
+        folders.setdefault(label, set()).add(parts[:-1])
+        if picture.pixels is None:
+            notes.append(f"left out: {'/'.join(parts)}: {picture.problem}")
+        else:
+            found.setdefault(label, []).append(picture)
+    if not found:
+        detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
+        raise DataError(f"--support {path}: no readable pictures in it{detail}")
+    _check_folders(path, folders)
+    classes, look_notes = _as_samples(path, found, reading)
+    return Support(classes, reading.form()), [*look_notes, *notes]
+
+
+def _as_told(reading: Reading, said: Mapping[str, Any]) -> Reading:
+    """The run's record with what is said of other pictures."""
+    if "invert" in said:
+        reading = replace(reading, inverted=bool(said["invert"]))
+    white = said.get("white")
+    if white is not None:
+        reading = replace(reading, whites={"integers": white, "floats": white})
+    return reading
+
+
+def _support_files(path: Path) -> Iterator[TreeFile]:
+    """The picture itself, or the files of a folder or archive."""
+    if path.is_file() and is_picture(path.name):
+        yield TreeFile((path.name,), read_below(path.parent, path))
+    else:
+        yield from read_tree(path, is_picture)
+
+
+def _as_samples(
+    path: Path, found: Mapping[str, Sequence[Decoded]], reading: Reading
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The pictures of every class as samples, and notes on how they look."""
+    where = f"--support {path}"
+    pictures = [picture for label in sorted(found) for picture in found[label]]
+    scaled, _, notes = scale_deep(
+        [p.pixels for p in pictures if p.pixels is not None], reading.whites, where
+    )
+    in_order = iter(scaled)
+    dataset = Dataset.from_classes(
+        {
+            ClassRecord("support", label): [next(in_order) for _ in found[label]]
+            for label in sorted(found)
+        },
+        origin={
+            "path": where,
+            "inverted": reading.inverted,
+            "pictures": count_traits(("support", picture.traits) for picture in pictures),
+        },
+    )
+    notes = for_a_trained_run([*notes, *check_looks(dataset)], white_given=True)
+    if warning := reading.other_polarity([dataset.samples]):
+        notes.append(f"{POLARITY} {warning}")
+    classes = {
+        record.label: np.array(dataset.class_samples(index))
+        for index, record in enumerate(dataset.classes)
+    }
+    return classes, list(by_weight(notes))
+
+
+def _check_folders(path: Path, folders: Mapping[str, set[tuple[str, ...]]]) -> None:
+    """Refuse a tree from which it is not plain which pictures are one class."""
+    if len(folders) > 1 and any(() in where for where in folders.values()):
+        raise DataError(
+            f"--support {path}: pictures lie both in the folder and in sub-folders; give one "
+            "class's pictures alone, or a sub-folder for every class"
+        )
+    for label, where in folders.items():
+        if len(where) > 1:
+            named = " and ".join(sorted("/".join(parts) for parts in where)[:2])
+            raise DataError(f"--support {path}: {named} are both called {label}; rename one")

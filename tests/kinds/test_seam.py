@@ -1,0 +1,54 @@
+"""The seam for kinds of samples: nobody above it asks which kind there is."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from metagan.kinds.registry import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Rooms that are handed a kind's functions, or find them by the name that a form or settings have.
+ROOMS = (
+    "metagan/core",
+    "metagan/data",
+    "metagan/runs",
+    "metagan/metrics",
+    "metagan/evaluate",
+    "metagan/workflow",
+    "cluster",
+    "tune",
+)
+#: Tables of kinds by name.
+TABLES = ("metagan/data/reader.py",)
+
+
+def questions(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Lines that ask which kind of sample there is, or that know one by its name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in KINDS:
+            yield node.lineno, f"the name {node.value!r}"
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+            parts = (module or "").split(".")
+            if parts[:2] == ["metagan", "kinds"] and parts[2:3] and parts[2] in KINDS:
+                yield node.lineno, f"imports {module}"
+            if parts[:2] == ["metagan", "config"] and parts[2:3] and parts[2] in KINDS:
+                yield node.lineno, f"imports {module}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_asks_which_kind_of_sample_there_is(room: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {what}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if str(path.relative_to(ROOT)) not in TABLES
+        for line, what in questions(ast.parse(path.read_text()))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_question_would_be_found() -> None:
+    code = 'from metagan.kinds.image.convert import to_float\nif form.kind == "image": pass\n'
+    assert [line for line, _ in questions(ast.parse(code))] == [1, 2]
