@@ -1,6 +1,6 @@
 """Layers that stay exact under `torch.func.vmap` and twice-differentiable where asked.
 
-Shapes: B samples in a batch, C channels, H x W pixels.
+Shapes: B samples in a batch, C channels, H x W pixels, F features.
 """
 
 import torch
@@ -43,3 +43,22 @@ def leaky_clamp(x: Tensor, slope: float = 0.05) -> Tensor:
     """Identity in [-1, 1], slope outside: keeps a gradient where a hard clamp has none."""
     clamped = x.clamp(-1.0, 1.0)
     return clamped + slope * (x - clamped)
+
+
+class ProjectionHead(nn.Module):
+    """A score for every label: a linear one, and the features' product with the label's vector.
+
+    Source: the projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    """
+
+    def __init__(self, features: int, num_labels: int) -> None:
+        super().__init__()
+        self.num_labels = num_labels
+        self.score = nn.Linear(features, 1)
+        self.labels = nn.Linear(features, num_labels, bias=False)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """(B,) from features (B, F) and labels (B, 1)."""
+        chosen = one_hot(labels, self.num_labels, like=features)
+        by_label = (self.labels(features) * chosen).sum(-1)
+        return self.score(features).squeeze(-1) + by_label

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metagan.config.kinds import DEFAULT_KIND
+
 Samples = NDArray[Any]
 
 
@@ -59,7 +61,7 @@ class Dataset:
     samples: Samples
     offsets: NDArray[np.int64]
     classes: tuple[ClassRecord, ...]
-    kind: str = "image"
+    kind: str = DEFAULT_KIND
     notes: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
 
@@ -79,7 +81,7 @@ class Dataset:
         cls,
         samples_by_class: Mapping[ClassRecord, Sequence[Samples] | Samples],
         *,
-        kind: str = "image",
+        kind: str = DEFAULT_KIND,
         notes: Sequence[str] = (),
         origin: Mapping[str, Any] | None = None,
     ) -> "Dataset":

@@ -7,17 +7,18 @@ from typing import Final
 _BY_WEIGHT: Final = (
     # What is measured is too good, or not what was meant.
     ("leak", "leak by construction", "generated"),
-    # Whole classes or domains, or many pictures, are not read.
+    # Whole classes or domains, or many samples, are not read; then what a sample lacks.
     ("domains left out", "files left out", "folders without pictures", "pictures left out"),
+    ("columns left out", "rows left out"),
     # Pictures may be of another class, domain or split, or lie on their side.
     ("labels", "splits", "domains", "orientation"),
-    # Pictures may look other than their owner thinks.
-    ("blank", "depth", "dim", "polarity", "colour"),
+    # Samples may look other than their owner thinks.
+    ("blank", "depth", "dim", "polarity", "colour", "columns"),
     ("duplicates",),
     # Single files, and what is no data.
     ("left out", "skipped", "other files ignored", "characters left out"),
 )
-_UNKNOWN: Final = 2
+_UNKNOWN: Final = 3
 """Of notes that another version wrote into prepared data."""
 
 FIRST_WORDS: Final = frozenset(word for row in _BY_WEIGHT for word in row)

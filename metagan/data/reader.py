@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset, Samples
 
-READERS: Final[Mapping[str, str]] = {"image": "metagan.kinds.image.files"}
+READERS: Final[Mapping[str, str]] = {
+    "image": "metagan.kinds.image.files",
+    "vector": "metagan.kinds.vector.files",
+}
 """The module of each kind that holds its `READER`."""
 
 

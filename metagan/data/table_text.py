@@ -18,7 +18,7 @@ from metagan.data.dataset import DataError
 from metagan.data.paths.names import a_few, strip_invisible
 
 _MAX_BYTES: Final = 2 * 2**30
-_DELIMITERS: Final = (",", ";", "\t", "|")
+DELIMITERS: Final = (",", ";", "\t", "|")
 _MAX_COLUMNS_SHOWN: Final = 20
 
 
@@ -40,23 +40,41 @@ def read_records(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".jsonl"):
         raise DataError(f"{path}: a manifest ends in .csv or .jsonl")
-    text = _read_text(path)
+    text = read_text(path, "manifest")
     return _csv_records(path, text, needed) if suffix == ".csv" else _json_records(path, text)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, what: str) -> str:
+    """All of a file in UTF-8, or in UTF-16 with a byte-order mark.
+
+    Args:
+        path: The file.
+        what: What it is, in messages.
+
+    Raises:
+        DataError: If it is too large, or in another encoding; the message has the line.
+    """
     size = path.stat().st_size
     if size > _MAX_BYTES:
-        raise DataError(f"{path}: {size} bytes, more than {_MAX_BYTES}; split the manifest")
+        raise DataError(f"{path}: {size} bytes, more than {_MAX_BYTES}; split the {what}")
     content = path.read_bytes()
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         if wide:
-            raise DataError(f"{path}: damaged UTF-16; save the manifest as UTF-8") from error
+            raise DataError(f"{path}: damaged UTF-16; save the {what} as UTF-8") from error
         line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8; save the manifest as UTF-8") from error
+        raise DataError(f"{path}, line {line}: not UTF-8; save the {what} as UTF-8") from error
+
+
+def above_header(text: str) -> tuple[int, str]:
+    """How many lines stand above the header (`sep=;` and blank ones), and the header's first."""
+    lines = io.StringIO(text, newline="")
+    skipped, first = 0, lines.readline()
+    while first and (_is_blank(first) or re.fullmatch(r"(?i)sep=.\s*", first)):
+        skipped, first = skipped + 1, lines.readline()
+    return skipped, first
 
 
 def _csv_records(
@@ -84,19 +102,16 @@ def _csv_records(
 
 def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, str]:
     """How many lines stand above the header, and what separates its columns."""
-    lines = io.StringIO(text, newline="")
-    skipped, first = 0, lines.readline()
-    while first and (_is_blank(first) or re.fullmatch(r"(?i)sep=.\s*", first)):
-        skipped, first = skipped + 1, lines.readline()
+    skipped, first = above_header(text)
     # A quoted name may hold a line end, which the first line alone would cut.
     headers = {
         delimiter: [_column(name) for name in next(csv.reader([first], delimiter=delimiter), [])]
-        for delimiter in _DELIMITERS
+        for delimiter in DELIMITERS
     }
-    delimiter = max(_DELIMITERS, key=lambda mark: len(set(needed) & set(headers[mark])))
+    delimiter = max(DELIMITERS, key=lambda mark: len(set(needed) & set(headers[mark])))
     header = headers[delimiter]
     if not set(needed) & set(header):
-        delimiter = max(_DELIMITERS, key=lambda mark: len(headers[mark]))
+        delimiter = max(DELIMITERS, key=lambda mark: len(headers[mark]))
         header = headers[delimiter]
     missing = [name for name in needed if name not in header]
     where = f"{path}, line {1 + skipped}"
@@ -114,7 +129,7 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
 
 
 def _is_blank(line: str) -> bool:
-    return not line.strip("".join(_DELIMITERS) + " \r\n")
+    return not line.strip("".join(DELIMITERS) + " \r\n")
 
 
 def _column(name: str) -> str:

@@ -6,7 +6,10 @@ from typing import Final
 
 from metagan.kinds.kind import Kind
 
-KINDS: Final[Mapping[str, str]] = {"image": "metagan.kinds.image.kind"}
+KINDS: Final[Mapping[str, str]] = {
+    "image": "metagan.kinds.image.kind",
+    "vector": "metagan.kinds.vector.kind",
+}
 
 
 def find_kind(name: str) -> Kind:

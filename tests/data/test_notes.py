@@ -14,7 +14,7 @@ NO_NOTES = {
     "next",  # printed by adapt
 }
 SOURCES = REPOSITORY / "metagan"
-ROOMS = ("data", "kinds/image/reading", "kinds/image/sources")
+ROOMS = ("data", "kinds/image/reading", "kinds/image/sources", "kinds/vector")
 FILES = [
     *(file for room in ROOMS for file in sorted((SOURCES / room).rglob("*.py"))),
     SOURCES / "workflow" / "adapt.py",

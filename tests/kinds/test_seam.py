@@ -20,8 +20,8 @@ ROOMS = (
     "cluster",
     "tune",
 )
-#: Tables of kinds by name.
-TABLES = ("metagan/data/reader.py",)
+#: The table of readers by name, and words in names of folders.
+ALLOWED = ("metagan/data/reader.py", "metagan/data/paths/split_words.py")
 
 
 def questions(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -43,7 +43,7 @@ def test_no_room_asks_which_kind_of_sample_there_is(room: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sorted((ROOT / room).rglob("*.py"))
-        if str(path.relative_to(ROOT)) not in TABLES
+        if str(path.relative_to(ROOT)) not in ALLOWED
         for line, what in questions(ast.parse(path.read_text()))
     ]
     assert not found, "\n".join(found)

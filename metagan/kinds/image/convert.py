@@ -15,8 +15,9 @@ from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.form import Form
 from metagan.kinds.image.reading.record import Reading, median_level
-from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, picture_classes, warn
+from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, picture_classes
 from metagan.kinds.kind import Support
+from metagan.warn import warn
 
 
 def fit(dataset: Dataset, learned: Sequence[int], config: ImageData) -> Form:

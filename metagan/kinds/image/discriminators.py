@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.core.layers import one_hot
+from metagan.core.layers import ProjectionHead
 
 
 class DiscriminatorBody(nn.Module):
@@ -26,25 +26,6 @@ class DiscriminatorBody(nn.Module):
         x = functional.leaky_relu(self.down1(x), 0.2)
         x = functional.leaky_relu(self.down2(x), 0.2)
         return functional.leaky_relu(self.down3(x), 0.2).flatten(1)
-
-
-class ProjectionHead(nn.Module):
-    """A score for every label: a linear one, and the features' product with the label's vector.
-
-    Source: the projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
-    """
-
-    def __init__(self, features: int, num_labels: int) -> None:
-        super().__init__()
-        self.num_labels = num_labels
-        self.score = nn.Linear(features, 1)
-        self.labels = nn.Linear(features, num_labels, bias=False)
-
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """(B,) from features (B, F) and labels (B, 1)."""
-        chosen = one_hot(labels, self.num_labels, like=features)
-        by_label = (self.labels(features) * chosen).sum(-1)
-        return self.score(features).squeeze(-1) + by_label
 
 
 class ImageDiscriminator(nn.Module):

@@ -6,8 +6,6 @@ with a warning where one meaning alone is likely, and refused with the fix where
 Shapes: N pictures, C channels (1 or 3), H x W pixels.
 """
 
-import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metagan.data.dataset import DataError
+from metagan.warn import warn
 
 Pictures = NDArray[np.uint8]
 
@@ -121,19 +120,6 @@ def _scale(low: float, high: float, whole: bool, name: str) -> tuple[float, floa
     if low < 0 or high > 255.5 or high < FAR_ABOVE_WHITE:
         raise DataError(f"{values}, which is neither [0, 1], [-1, 1] nor [0, 255]; {fix}")
     return 0.0, 1.0
-
-
-def warn(text: str) -> None:
-    """A warning that names the line of the caller's, outside of this package."""
-    warnings.warn(text, stacklevel=_frames_of_ours())
-
-
-def _frames_of_ours() -> int:
-    frame, depth = sys._getframe(1), 1
-    ours = ("metagan.", "contextlib")
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(ours):
-        frame, depth = frame.f_back, depth + 1
-    return depth
 
 
 def pictures_of(given: object, name: str) -> NDArray[Any]:

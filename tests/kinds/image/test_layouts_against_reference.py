@@ -176,7 +176,7 @@ def test_of_a_file_that_is_packed_twice_the_later_counts_as_unpacking_leaves_it(
     assert_same(load_dataset(settings(path)), expected)
     shutil.unpack_archive(path, tmp_path / "signs")
     assert_same(load_dataset(settings(tmp_path / "signs")), expected)
-    support, _ = read_support(path, Reading(16, 1))
+    support, _ = read_support(path, Reading(16, 1).form())
     assert_same({("signs", label): (None, found) for label, found in support.items()}, expected)
 
 
@@ -186,7 +186,7 @@ def test_examples_are_read_as_the_data_are(tmp_path, options):
     variants = [variant for family in families for variant in family(3)]
     path = write(tmp_path / "signs", {f"{v.name}/0{v.ending}": v.encoded for v in variants})
     reading = Reading(16, options.get("channels", 1), options.get("invert", False))
-    support, _ = read_support(path, reading)
+    support, _ = read_support(path, reading.form())
     found = {("signs", label): (None, list(samples)) for label, samples in support.items()}
     records = reader.records_of_files(reader.read_files(path), ["label"], "signs")
     assert_same(found, reader.dataset(records, **options), tolerance=DEEP)

@@ -2,7 +2,8 @@
 
 import torch
 
-from metagan.kinds.image.discriminators import ImageDiscriminator, ProjectionHead
+from metagan.core.layers import ProjectionHead
+from metagan.kinds.image.discriminators import ImageDiscriminator
 
 
 def test_a_labels_score_is_the_linear_one_and_the_product_with_its_own_vector():

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from metagan.config.image import ImageData
+from metagan.data.class_splits import check_names, splits_of_classes
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import listed
-from metagan.data.paths.names import a_few, clean_name
 from metagan.kinds.image.reading.decode import Traits, decode_image
 from metagan.kinds.image.reading.depth import Deep, Given, Levels, Whites, choose_whites
 from metagan.kinds.image.reading.looks import count_traits
 from metagan.kinds.image.reading.record import Reading
-from metagan.words import counted
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def assemble(
             )
     if not found:
         raise DataError(f"{path}: no samples found")
-    kept, split_notes = _class_splits(splits, class_splits)
+    kept, split_notes = splits_of_classes(splits, one_is_enough=class_splits)
     left_out = [line for key in sorted(problems) for line in problems[key]]
     pictures = [picture for items in found.values() for picture in items]
     scaled, whites, depth_notes = scale_deep(
@@ -216,44 +215,3 @@ def describe_sizes(sizes: Mapping[tuple[int, int], int], *, most: int = 3) -> st
         ends = smallest if len(others) == 1 else f"from {smallest} to {largest}"
         shown.append(f"{len(others)} more, {ends}")
     return ", ".join(shown)
-
-
-def _class_splits(
-    splits: Mapping[tuple[str, str], set[str | None]], one_is_enough: bool
-) -> tuple[dict[tuple[str, str], str | None], list[str]]:
-    """The split of each class, where the published split is one of classes; and notes."""
-    parts = sorted({split or "none" for found in splits.values() for split in found})
-    if parts == ["none"]:
-        return {}, []
-    divided = ["/".join(key) for key, found in splits.items() if len(found) > 1]
-    if divided:
-        return {}, [
-            f"splits: published split ({', '.join(parts)}) is inside classes: its parts are merged "
-            f"({len(divided)} of {counted(len(splits), 'class', 'classes')} in several parts, such "
-            f"as {clean_name(divided[0])})"
-        ]
-    if len(parts) == 1 and not one_is_enough:
-        return {}, [f"splits: only the published part {parts[0]} is here: it is used as a whole"]
-    return kept_splits(splits)
-
-
-def kept_splits(
-    splits: Mapping[tuple[str, str], set[str | None]],
-) -> tuple[dict[tuple[str, str], str | None], list[str]]:
-    """The one split of each class; and a note on classes that have none, though others do."""
-    kept = {key: next(iter(found)) for key, found in splits.items()}
-    without = ["/".join(key) for key, split in kept.items() if split is None]
-    if not without:
-        return kept, []
-    return kept, [f"splits: classes in no published split are trained on: {a_few(without)}"]
-
-
-def check_names(records: Iterable[ClassRecord], path: str) -> None:
-    """Refuse two classes whose domain and label are the same text once they are joined."""
-    counts = Counter(record.name for record in records)
-    name, count = counts.most_common(1)[0]
-    if count > 1:
-        raise DataError(
-            f"{path}: two classes are both called {name!r} once domain and label are joined; "
-            "take the slash out of one of the names"
-        )

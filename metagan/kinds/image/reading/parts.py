@@ -12,15 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.config.image import ImageData
+from metagan.data.class_splits import check_names, kept_splits
 from metagan.data.dataset import ClassRecord, DataError, Dataset, Samples
 from metagan.data.notes import MAX_LISTED
 from metagan.data.paths.names import a_few
-from metagan.kinds.image.reading.collect import (
-    check_names,
-    describe_sizes,
-    kept_splits,
-    known_whites,
-)
+from metagan.kinds.image.reading.collect import describe_sizes, known_whites
 from metagan.kinds.image.reading.decode import Traits, array_traits, resize_pixels
 from metagan.kinds.image.reading.depth import Given, Levels, Whites, levels_of, scale_array
 from metagan.kinds.image.reading.looks import count_traits

@@ -90,8 +90,8 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
 
 def _tables(path: Path) -> list[Path]:
     """Parquet files in a folder, and below it where tables usually lie."""
+    from metagan.data.parquet_files import is_generated
     from metagan.data.paths.tree import is_clutter
-    from metagan.kinds.image.sources.parquet import is_generated
 
     files = [file for above in _TABLE_FOLDERS for file in path.glob(f"{above}*.parquet")]
     files = sorted(file for file in files if not is_clutter(file.relative_to(path).parts))

@@ -13,6 +13,7 @@ from typing import Final
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
+from metagan.data.parquet_files import is_generated
 from metagan.data.paths.archives import zip_name_notes
 from metagan.data.paths.identity import root_name
 from metagan.data.paths.links import data_path, leads_out
@@ -37,7 +38,6 @@ from metagan.kinds.image.reading.contents import (
 from metagan.kinds.image.reading.decode import PICTURE_SUFFIXES, is_picture
 from metagan.kinds.image.reading.first_bytes import format_notes
 from metagan.kinds.image.sources.layout import Layout, find_layout
-from metagan.kinds.image.sources.parquet import is_generated
 
 _LISTS: Final = (".csv", ".tsv", ".jsonl", ".json", ".xlsx")
 

@@ -6,10 +6,8 @@ executed: files with extension types, whose readers may unpickle, are refused be
 opened.
 """
 
-import base64
 import json
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import pyarrow.parquet as pq
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.notes import listed
+from metagan.data.parquet_files import check_sizes, is_generated, refuse_extensions
 from metagan.data.paths.hive import table_roles
 from metagan.data.paths.identity import (
     FileRole,
@@ -47,9 +46,6 @@ from metagan.kinds.image.reading.contents import GENERATED_PICTURES
 from metagan.kinds.image.sources.two_sizes import TwoSizes
 
 _ROWS_AT_ONCE: Final = 256
-_MAX_ROW_GROUP_BYTES: Final = 8 * 2**30
-_MAX_FOOTER_BYTES: Final = 512 * 2**20
-_EXTENSION_KEY: Final = b"ARROW:extension:name"
 _MAX_COLUMNS_SHOWN: Final = 20
 _TEXT: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BINARY: Final = (
@@ -152,17 +148,6 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
     return real, listed([*unfollowed, *left_out], "files left out")
 
 
-def is_generated(file: Path) -> bool:
-    """Whether the file's metadata say that `metagan generate` wrote it."""
-    try:
-        _refuse_extensions(file)
-        text = (pq.read_metadata(file).metadata or {}).get(b"metagan", b"{}")
-        record = json.loads(text)
-    except (DataError, pa.ArrowException, OSError, ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and bool(record.get("generated"))
-
-
 def _read_file(
     file: Path,
     shown: str,
@@ -174,9 +159,9 @@ def _read_file(
 ) -> Iterator[Sample]:
     """The samples of a file; `seen` holds the files that every domain has had so far."""
     try:
-        _refuse_extensions(file)
+        refuse_extensions(file, again="the pictures again as plain binary columns")
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            _check_sizes(file, parquet.metadata)
+            check_sizes(file, parquet.metadata)
             table = _describe(file, shown, role, label, parquet.schema_arrow)
             row = 0
             checked: set[str] = set()
@@ -213,46 +198,6 @@ def _check_labels(seen: list[_Table], table: _Table, domain: str) -> None:
 def _labels_in_words(table: _Table) -> str:
     names = table.value_names.get("label")
     return f"numbers named {a_few(names)}" if names is not None else table.label_type
-
-
-def _refuse_extensions(file: Path) -> None:
-    """Refuse extension types, on the raw footer: pyarrow builds them from metadata as it opens.
-
-    The Arrow schema is in the footer in base64, where a text looks different for each of the three
-    places it can have in a group of three bytes.
-    """
-    footer = _read_footer(file)
-    for shift in range(3):
-        encoded = base64.b64encode(bytes(shift) + _EXTENSION_KEY)
-        whole = slice(-(-shift * 8 // 6), (shift + len(_EXTENSION_KEY)) * 8 // 6)
-        if encoded[whole] in footer:
-            raise DataError(
-                f"{file}: a column has an Arrow extension type, whose reader may run code from "
-                "the file; write the pictures again as plain binary columns"
-            )
-
-
-def _read_footer(file: Path) -> bytes:
-    """The metadata at a parquet file's end, as stored."""
-    with file.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(size - 8, 0))
-        end = stream.read(8)
-        length = int.from_bytes(end[:4], "little")
-        if end[4:] != b"PAR1" or length > min(size - 12, _MAX_FOOTER_BYTES):
-            raise DataError(f"{file}: not parquet, or damaged (no footer)")
-        stream.seek(size - 8 - length)
-        return stream.read(length)
-
-
-def _check_sizes(file: Path, metadata: Any) -> None:
-    for index in range(metadata.num_row_groups):
-        size = metadata.row_group(index).total_byte_size
-        if size > _MAX_ROW_GROUP_BYTES:
-            raise DataError(
-                f"{file}: row group {index} unpacks to {size} bytes, more than "
-                f"{_MAX_ROW_GROUP_BYTES}; write smaller row groups"
-            )
 
 
 def _describe(file: Path, shown: str, role: FileRole, label: str | None, schema: Any) -> _Table:

@@ -1,0 +1,1 @@
+"""Vectors: samples of a fixed number of floats."""

@@ -1,0 +1,171 @@
+"""From stored vectors to what networks see, and back.
+
+Networks see every column with its median at 0 and its scale at 1. The scale is the distance between
+the quartiles / 1.349, which for a normal distribution is the standard deviation, and which a few
+wild values do not move. Values farther than 10 scales from the median are drawn in to 10: networks
+never see them as they are, and never generate such values.
+
+Shapes: n samples of a class, W classes of K samples each, D columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metagan.config.data import DataConfig
+from metagan.data.dataset import DataError, Dataset
+from metagan.data.form import Form
+from metagan.data.paths.names import a_few
+from metagan.kinds.kind import Support
+from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
+from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
+from metagan.warn import warn
+from metagan.words import agreeing, counted
+
+
+def fit(dataset: Dataset, classes: Sequence[int], config: DataConfig) -> Form:  # noqa: ARG001
+    """The center and scale of every column, from the samples of these classes alone.
+
+    Args:
+        dataset: Vectors; `origin["columns"]` may name their columns.
+        classes: The classes that are learned from.
+        config: Not needed; other kinds have settings of their conversion.
+
+    Returns:
+        A form with the facts `columns`, `center` (median) and `scale` (see above; where it is 0 the
+        standard deviation, and where that is 0 too, 1).
+
+    Raises:
+        DataError: If there are no classes, or the samples are no vectors.
+    """
+    if dataset.kind != "vector" or dataset.samples.ndim != 2:
+        raise DataError(
+            f"samples are {dataset.kind} of shape {dataset.samples.shape}; expected vectors (N, D)"
+        )
+    if not classes:
+        raise DataError(
+            "no class is left to learn from; lower data.validation_fraction and "
+            "data.test_fraction, or hold out fewer domains"
+        )
+    rows = np.concatenate([dataset.class_samples(index) for index in classes])
+    center, scale = center_and_scale(rows)
+    facts = {
+        "columns": column_names(dataset),
+        "center": center.tolist(),
+        "scale": scale.tolist(),
+    }
+    return Form("vector", tuple(dataset.sample_shape), facts)
+
+
+def to_tensor(samples: NDArray[Any], form: Form) -> Tensor:
+    """Stored vectors (..., D) as float32: (value - center) / scale, drawn in to +-10.
+
+    Raises:
+        DataError: If they have another number of columns than the form.
+    """
+    array = np.asarray(samples)
+    if array.shape[-1:] != form.shape:
+        raise DataError(
+            f"samples have shape {array.shape}; the run's have {form.shape[0]} columns: "
+            f"{a_few(form.facts['columns'])}"
+        )
+    center, scale = _numbers(form)
+    scaled = (array.astype(np.float64) - center) / scale
+    return torch.from_numpy(np.clip(scaled, -REACH, REACH).astype(np.float32))
+
+
+def to_samples(samples: Tensor, form: Form) -> Vectors:
+    """What networks draw, (..., D), as float32 in the units of the user's files.
+
+    Raises:
+        DataError: If they are no floats, or have another number of columns.
+    """
+    if not (isinstance(samples, Tensor) and samples.is_floating_point()):
+        kind = samples.dtype if hasattr(samples, "dtype") else type(samples).__name__
+        raise DataError(f"samples are {kind}; to_samples takes a tensor of floats")
+    if tuple(samples.shape[-1:]) != form.shape:
+        raise DataError(
+            f"samples have shape {tuple(samples.shape)}; expected (..., {form.shape[0]})"
+        )
+    center, scale = _numbers(form)
+    drawn = within(samples.detach().cpu().double()).numpy()
+    result: Vectors = np.clip(drawn * scale + center, -LARGEST, LARGEST).astype(np.float32)
+    return result
+
+
+def within(samples: Tensor) -> Tensor:
+    """What a generator draws, drawn in to 10 scales; NaN stays, so that divergence is seen."""
+    return samples.clamp(-REACH, REACH)
+
+
+def check_support(support: object, form: Form) -> None:
+    """Refuse a support (W, K, D) that is no tensor of floats, or has a value that is not finite.
+
+    Raises:
+        DataError: With the place, the column and the value.
+    """
+    if not (isinstance(support, Tensor) and support.is_floating_point()):
+        given = getattr(support, "dtype", type(support).__name__)
+        raise DataError(
+            f"support is {given}; expected a tensor of floats, in scales from the columns' medians"
+        )
+    finite = torch.isfinite(support)
+    if not finite.all():
+        way, shot, column = torch.nonzero(~finite)[0].tolist()
+        raise DataError(
+            f"support[{way}, {shot}], column {form.facts['columns'][column]!r}: "
+            f"{support[way, shot, column].item()}; values must be finite"
+        )
+
+
+def check_classes(classes: object, form: Form) -> Support:
+    """Classes that Python code hands in, in the user's units, as stored samples.
+
+    Args:
+        classes: {label: (n, D) array, tensor or list of rows}; see `vector_classes`.
+        form: The run's.
+
+    Raises:
+        DataError: If they are no such samples; the message names the class.
+    """
+    found = vector_classes(classes, columns=form.facts["columns"], width=form.shape[0])
+    if warning := far_from(list(found.values()), form):
+        warn(warning)
+    return Support(found, form)
+
+
+def far_from(samples: Sequence[Vectors], form: Form) -> str | None:
+    """A warning where columns lie far outside of what was learned from.
+
+    Other units, or columns in another order, move a column's median by more than 10 scales.
+
+    Args:
+        samples: Stored samples, each (n, D).
+        form: The run's.
+    """
+    rows = np.concatenate([np.asarray(own) for own in samples])
+    center, scale = _numbers(form)
+    medians = np.median(rows.astype(np.float64), axis=0)
+    away = np.abs(medians - center) / scale
+    far = [int(index) for index in np.argsort(-away, kind="stable") if away[index] > REACH]
+    if not far:
+        return None
+    names = form.facts["columns"]
+    named = [f"{names[i]} (median {medians[i]:g}, learned from {center[i]:g})" for i in far]
+    lies = agreeing(len(far), "lies", "lie")
+    return (
+        f"{len(far)} of {counted(form.shape[0], 'column')} {lies} more than {REACH:g} scales away "
+        f"from what was learned from, and networks do not see how far: {a_few(named, most=3)}; "
+        "check the units, and the order of the columns"
+    )
+
+
+def _numbers(form: Form) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return (
+        np.asarray(form.facts["center"], np.float64),
+        np.asarray(form.facts["scale"], np.float64),
+    )

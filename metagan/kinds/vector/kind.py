@@ -1,0 +1,53 @@
+"""Vectors as a row of the table of kinds."""
+
+from metagan.data.form import Form
+from metagan.kinds.kind import Kind
+from metagan.kinds.vector.augment import classical
+from metagan.kinds.vector.convert import (
+    check_classes,
+    check_support,
+    fit,
+    to_samples,
+    to_tensor,
+    within,
+)
+from metagan.kinds.vector.look import look
+from metagan.kinds.vector.model import build_model
+from metagan.kinds.vector.networks import build_players
+from metagan.kinds.vector.other_data import other_looks, other_settings
+from metagan.kinds.vector.support import read_support
+from metagan.kinds.vector.writing import write_samples
+
+
+def _remark(form: Form, use: str) -> str:
+    """How vectors outside of the program differ from what networks take and draw.
+
+    Args:
+        form: Of the vectors.
+        use: The command: adapt, generate or export.
+    """
+    if use != "export":
+        return ""
+    return (
+        f"the network reads and draws {form.shape[0]} columns as (value - center) / scale, between "
+        "-10 and 10; `form` in the file's metadata has the center and the scale of each"
+    )
+
+
+KIND = Kind(
+    fit=fit,
+    to_tensor=to_tensor,
+    to_samples=to_samples,
+    within=within,
+    check_support=check_support,
+    check_classes=check_classes,
+    other_settings=other_settings,
+    other_looks=other_looks,
+    players=build_players,
+    classical=classical,
+    model=build_model,
+    look=look,
+    read=read_support,
+    write=write_samples,
+    remark=_remark,
+)

@@ -1,0 +1,1 @@
+"""How rows are read from files and become classes of vectors."""

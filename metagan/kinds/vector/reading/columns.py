@@ -1,0 +1,185 @@
+"""One column of a table: what it holds, and its numbers.
+
+A cell that is empty or says `NA`, `null` and the like is missing. A column that mostly looks like
+numbers, but in another notation than with a decimal point, is an error: a guess at `1.234,5` or
+`12 kg` would be wrong in silence.
+
+Shapes: N rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from metagan.data.paths.names import clean_name
+
+Holds = Literal["numbers", "booleans", "text", "dates", "nothing", "lists", "odd numbers"]
+
+NUMERIC: Final = frozenset({"numbers", "booleans"})
+
+_MISSING: Final = pa.array(
+    ["", "na", "n/a", "nan", "-nan", "null", "none", "nil", "<na>", "#n/a", "#na", "-", "--", "?"]
+)
+_BOOLEANS: Final = pa.array(["true", "false"])
+_NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_INFINITE: Final = r"^[+-]?(?i:inf|infinity)$"
+_DATE: Final = (
+    r"^(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})([T ].*)?$"
+)
+_UNITS: Final = (
+    r"%|[€$£¥]|°?[CFK]|[kKMGT]?i?B|[kmcdnµ]?(?:g|m|l|L|s|Hz|V|A|W|J|N|Pa)|min|h|bpm|ppm|px"
+)
+# How numbers are written otherwise, and what to do.
+_NOTATIONS: Final = (
+    (
+        r"^[+-]?\d+(\.\d{3})*,\d+([eE][+-]?\d+)?$",
+        "it has a comma; write numbers with a decimal point and no thousands separators, as "
+        "pandas does after read_csv(..., decimal=',') or read_csv(..., thousands=',')",
+    ),
+    (
+        r"^[+-]?\d{1,3}([, '\x{2019}\x{00a0}\x{202f}]\d{3})+(\.\d+)?$",
+        "it has thousands separators; write numbers without them",
+    ),
+    (
+        rf"^([<>~≈]|[€$£¥])?\s*[+-]?\d+([.,]\d+)*\s*({_UNITS})?$",
+        "it has a unit or sign beside the number; write the number alone",
+    ),
+)
+_MOSTLY: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds.
+
+    Attributes:
+        holds: In a word.
+        values: (N,) float64, NaN where a value is missing; None where it holds no numbers.
+        row: Of a value that is an example, or that is at fault.
+        value: That value, as it is written.
+        fix: What to do about it; empty where nothing is wrong.
+    """
+
+    holds: Holds
+    values: NDArray[np.float64] | None = None
+    row: int = 0
+    value: str = ""
+    fix: str = ""
+
+
+def look_at_column(column: Any) -> Column:
+    """What an Arrow column holds; texts are numbers where all of them are."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_boolean(kind):
+        return Column("booleans", _floats(column.cast(pa.uint8())))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _of_floats(_floats(column), column)
+    if pa.types.is_null(kind):
+        return Column("nothing", np.full(len(column), np.nan))
+    if pa.types.is_temporal(kind):
+        return Column("dates", **_first(column, column.is_valid()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return _of_texts(column.cast(pa.large_string()))
+    return Column("lists" if pa.types.is_nested(kind) else "text", **_first(column))
+
+
+def missing(column: Any) -> Any:
+    """Which cells of an Arrow column of texts are missing, as an Arrow array of booleans."""
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+    return pc.fill_null(pc.is_in(lower, value_set=_MISSING.cast(lower.type)), True)
+
+
+def _of_floats(values: NDArray[np.float64], column: Any) -> Column:
+    if np.isnan(values).all():
+        return Column("nothing", values)
+    infinite = np.isinf(values)
+    if infinite.any():
+        found = _first(column, pa.array(infinite))
+        return Column("odd numbers", None, **found, fix="numbers must be finite")
+    return Column("numbers", values)
+
+
+def _of_texts(column: Any) -> Column:
+    column = pc.utf8_trim_whitespace(column)
+    absent = missing(column)
+    present = len(column) - pc.sum(absent).as_py() if len(column) else 0
+    if not present:
+        return Column("nothing", np.full(len(column), np.nan))
+    said = pc.if_else(absent, None, column)
+    numbers = pc.fill_null(pc.match_substring_regex(said, _NUMBER), False)
+    if pc.sum(numbers).as_py() == present:
+        plain = pc.replace_substring_regex(said, r"^\+", "")
+        plain = pc.replace_substring_regex(plain, r"\.($|[eE])", r".0\1")
+        return _of_floats(_floats(plain.cast(pa.float64())), column)
+    boolean = pc.is_in(pc.utf8_lower(said), value_set=_BOOLEANS.cast(said.type))
+    if pc.sum(boolean).as_py() == present:
+        true = pc.equal(pc.utf8_lower(said), "true")
+        return Column("booleans", _floats(true.cast(pa.uint8())))
+    if _count(said, _DATE) == present:
+        return Column("dates", **_first(column, pc.invert(absent)))
+    return _of_other_texts(column, said, numbers, present)
+
+
+def _of_other_texts(column: Any, said: Any, numbers: Any, present: int) -> Column:
+    """Texts of which not all are numbers: names, or numbers with something wrong in some."""
+    infinite = pc.fill_null(pc.match_substring_regex(said, _INFINITE), False)
+    alike = pc.or_(numbers, infinite)
+    fixes = [(infinite, "numbers must be finite")]
+    for pattern, fix in _NOTATIONS:
+        matches = pc.and_not(pc.fill_null(pc.match_substring_regex(said, pattern), False), alike)
+        fixes.append((matches, fix))
+        alike = pc.or_(alike, matches)
+    if pc.sum(alike).as_py() < _MOSTLY * present:
+        return Column("text", **_first(column, said.is_valid()))
+    for matches, fix in fixes:
+        if pc.any(matches).as_py():
+            return Column("odd numbers", None, **_first(column, matches), fix=fix)
+    odd = pc.and_not(said.is_valid(), alike)
+    return Column(
+        "odd numbers", None, **_first(column, odd), fix="it is no number; correct or empty it"
+    )
+
+
+def _count(column: Any, pattern: str) -> int:
+    return int(pc.sum(pc.match_substring_regex(column, pattern)).as_py() or 0)
+
+
+def _floats(column: Any) -> NDArray[np.float64]:
+    """(N,) float64, NaN for null; of whole numbers too large for it the nearest."""
+    if not pa.types.is_floating(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(values, np.float64)
+
+
+def _first(column: Any, where: Any = None) -> dict[str, Any]:
+    """The row and the value of the first cell that is meant."""
+    if where is None:
+        where = column.is_valid()
+    row = pc.index(where, True).as_py()
+    if row < 0:
+        return {"row": 0, "value": ""}
+    return {"row": row, "value": clean_name(str(column[row].as_py()))[:40]}
+
+
+def names_of(column: Any) -> list[str | int | float | None]:
+    """The values of an Arrow column as they name classes; None where one is missing."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+        column = pc.if_else(blank, None, column)
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.string())
+    values: Sequence[Any] = column.to_pylist()
+    return list(values)

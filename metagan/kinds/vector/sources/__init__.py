@@ -1,0 +1,1 @@
+"""The layouts of files that vectors are read from."""

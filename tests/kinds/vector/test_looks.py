@@ -1,0 +1,96 @@
+"""Notes on columns that tell nothing, too much, or something else than they seem to."""
+
+import numpy as np
+import pytest
+
+from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.kinds.vector.files import READER
+from metagan.kinds.vector.reading.looks import check_looks, describe
+from tests.kinds.vector.written import settings
+
+RNG = np.random.default_rng(0)
+USUAL = RNG.normal(size=(100, 1))
+
+
+def dataset(column, beside=USUAL):
+    """Two classes of 50 rows: a column of normal draws, and the one that is looked at."""
+    rows = np.concatenate([beside, np.reshape(column, (100, 1))], axis=1).astype(np.float32)
+    records = {ClassRecord("d", "a"): rows[:50], ClassRecord("d", "b"): rows[50:]}
+    return Dataset.from_classes(records, kind="vector", origin={"columns": ["usual", "odd"]})
+
+
+def test_usual_columns_have_no_notes():
+    assert check_looks(dataset(RNG.normal(size=100) * 1e4 + 7)) == []
+
+
+NOTED = {
+    "one value": (np.full(100, 3.0), "columns: odd has one value in all rows"),
+    "the label": (np.repeat([1.0, 2.0], 50), "leak: odd has one value in every class"),
+    "codes": (RNG.integers(0, 4, 100), "columns: a few whole numbers are all that is in odd"),
+    "-999": (
+        np.where(np.arange(100) % 20 == 0, -999.0, RNG.uniform(0, 9, 100)),
+        "columns: far from all other values lies odd (-999 in 5 rows)",
+    ),
+    "seconds since 1970": (
+        1.7e9 + RNG.uniform(0, 60, 100),
+        "columns: float32 keeps 7 digits, and the values of odd differ, if at all, behind",
+    ),
+    "an hour, since 1970": (
+        1.7e9 + 100 * RNG.uniform(0, 60, 100),
+        "columns: float32 keeps 7 digits, and the values of odd differ, if at all, behind",
+    ),
+    "long tails": (
+        np.exp(4 * RNG.normal(size=100)),
+        "columns: values farther than 10 scales from the median are drawn in",
+    ),
+    "other units": (1e7 * RNG.normal(size=100), "columns: the scale of odd is"),
+}
+
+
+@pytest.mark.parametrize("what", NOTED)
+def test_a_column_that_is_not_what_it_seems_is_noted_by_name(what):
+    column, told = NOTED[what]
+    notes = check_looks(dataset(column))
+    assert any(note.startswith(told) for note in notes), notes
+    assert all("usual" not in note for note in notes) or what == "other units"
+
+
+def test_data_of_one_value_are_an_error():
+    with pytest.raises(DataError, match="every column has one value in all rows"):
+        check_looks(dataset(np.ones(100), np.ones((100, 1))))
+
+
+def test_inspect_says_the_ranges_in_short_and_the_share_of_repeats():
+    data = dataset(np.arange(100))
+    looks = describe(data, {0: 10})
+    assert looks.domains["d"].endswith("odd 0..99, median 49.5; 10 % duplicate")
+    assert looks.remarks == ("a vector is usual, odd",)
+
+
+def test_the_reader_packs_checks_and_judges(tmp_path):
+    packed = READER.pack({"a": [[1, 2]]}, "classes")
+    assert packed["a"].dtype == np.float32
+    READER.check(packed["a"])
+    with pytest.raises(DataError, match="float64"):
+        READER.check(np.zeros((2, 2)))
+    with pytest.raises(DataError, match="NaN or infinity"):
+        READER.check(np.array([[1, np.nan]], np.float32))
+    data = dataset(np.arange(100))
+    assert READER.judge(data, settings(tmp_path)) == ([], {})
+    assert not READER.blank(data).any()
+    assert READER.is_data("a.CSV")
+    assert not READER.is_data("a.png")
+
+
+def test_prepared_data_with_other_columns_are_refused(tmp_path):
+    data = dataset(np.arange(100))
+    READER.check_prepared(data, settings(tmp_path, columns=("usual", "odd")), tmp_path)
+    with pytest.raises(DataError, match=r"columns usual, odd, but data\.columns is odd"):
+        READER.check_prepared(data, settings(tmp_path, columns=("odd",)), tmp_path)
+
+
+def test_a_sheet_is_a_picture_and_the_same_every_time(tmp_path):
+    data = dataset(np.arange(100))
+    first, second = (READER.sheet(data, tmp_path / "new" / name) for name in ("a.png", "b.png"))
+    assert first.read_bytes().startswith(b"\x89PNG")
+    assert first.read_bytes() == second.read_bytes()
