@@ -62,6 +62,13 @@ def test_the_label_column_can_be_named(tmp_path):
     assert read(write(tmp_path / "f.csv", "a,b,kind\n1,2,x\n"), label="kind")[0] == {"x": [[1, 2]]}
 
 
+def test_labels_of_several_domains_are_told_apart(tmp_path):
+    found, _ = read(write(tmp_path / "f.csv", "a,b,label,domain\n1,2,x,north\n3,4,x,south\n"))
+    assert found == {"north/x": [[1, 2]], "south/x": [[3, 4]]}
+    found, _ = read(write(tmp_path / "g.csv", "a,b,label,domain\n1,2,x,north\n3,4,y,north\n"))
+    assert found == {"x": [[1, 2]], "y": [[3, 4]]}
+
+
 def test_a_folder_is_read_file_by_file(tmp_path):
     write(tmp_path / "d" / "one.csv", "a,b\n1,2\n")
     parquet(tmp_path / "d" / "two.parquet", b=[4.0], a=[3.0])
