@@ -165,9 +165,10 @@ def _draw_columns(panel: Any, groups: Sequence[Group], form: Form) -> None:
     center, scale = (np.asarray(form.facts[name]) for name in ("center", "scale"))
     for number, group in enumerate(groups):
         scaled = np.clip((group[:_MAX_LINES] - center) / scale, -REACH, REACH)
-        # Real ones are few: they lie on top.
-        look = {"alpha": 0.8, "linewidth": 1.1, "zorder": 3} if number == 0 else {"alpha": 0.4}
-        panel.plot(places, scaled.T, color=_COLOURS[number % 3], **{"linewidth": 0.8, **look})
+        # Generated ones lie on top, thin enough to see real ones below them.
+        width = 2.4 if number == 0 else 0.9
+        alpha = 0.45 if number == 0 else 0.75
+        panel.plot(places, scaled.T, color=_COLOURS[number % 3], alpha=alpha, linewidth=width)
     step = -(-len(places) // _MAX_TICKS)
     names = [_plain(name) for name in form.facts["columns"]]
     panel.set_xticks(places[::step], names[::step], rotation=60, ha="right")

@@ -1,4 +1,4 @@
-"""A user's examples in, generated vectors out, and the guess at a layout."""
+"""A user's examples in, generated vectors and pictures out."""
 
 import io
 
@@ -11,7 +11,6 @@ from metagan.data.dataset import DataError
 from metagan.data.form import Form
 from metagan.data.parquet_files import is_generated
 from metagan.kinds.vector.look import look
-from metagan.kinds.vector.sources.detect import detect_source
 from metagan.kinds.vector.support import read_support
 from metagan.kinds.vector.writing import write_samples
 from tests.kinds.vector.written import load, parquet, write
@@ -61,6 +60,13 @@ def test_a_missing_column_is_an_error_with_its_name(tmp_path):
 
 def test_the_label_column_can_be_named(tmp_path):
     assert read(write(tmp_path / "f.csv", "a,b,kind\n1,2,x\n"), label="kind")[0] == {"x": [[1, 2]]}
+
+
+def test_labels_of_several_domains_are_told_apart(tmp_path):
+    found, _ = read(write(tmp_path / "f.csv", "a,b,label,domain\n1,2,x,north\n3,4,x,south\n"))
+    assert found == {"north/x": [[1, 2]], "south/x": [[3, 4]]}
+    found, _ = read(write(tmp_path / "g.csv", "a,b,label,domain\n1,2,x,north\n3,4,y,north\n"))
+    assert found == {"x": [[1, 2]], "y": [[3, 4]]}
 
 
 def test_a_folder_is_read_file_by_file(tmp_path):
@@ -146,37 +152,3 @@ def test_other_shapes_are_refused():
         look([], FORM)
     with pytest.raises(DataError, match=r"shape \(4, 3\); expected \(n, 2\)"):
         look([[np.zeros((4, 3))]], FORM)
-
-
-# --- the guess ----------------------------------------------------------------------------------
-
-
-def test_a_layout_is_found_by_names_alone(tmp_path):
-    write(tmp_path / "tables" / "inner" / "f.csv", "")
-    write(tmp_path / "arrays" / "f.npz", "")
-    assert detect_source(tmp_path / "tables") == "table"
-    assert detect_source(tmp_path / "arrays") == "npz"
-    for name, source in (("f.TSV", "table"), ("f.parquet", "table"), ("f.npz", "npz")):
-        assert detect_source(tmp_path / name) == source
-
-
-def test_what_cannot_be_told_or_read_is_an_error(tmp_path):
-    write(tmp_path / "both" / "f.csv", "")
-    write(tmp_path / "both" / "f.npz", "")
-    write(tmp_path / "none" / "f.png", "")
-    with pytest.raises(DataError, match=r"data\.source=npz.*data\.source=table"):
-        detect_source(tmp_path / "both")
-    with pytest.raises(DataError, match=r"data\.kind=image"):
-        detect_source(tmp_path / "none")
-    with pytest.raises(DataError, match="unpack it first"):
-        detect_source(tmp_path / "f.csv.gz")
-
-
-def test_prepared_data_and_runs_are_told_apart(tmp_path):
-    for name in ("samples.arrow", "manifest.json"):
-        write(tmp_path / "prepared" / name, "")
-    assert detect_source(tmp_path / "prepared") == "arrow"
-    write(tmp_path / "run" / "config.yaml", "")
-    (tmp_path / "run" / "checkpoints").mkdir()
-    with pytest.raises(DataError, match="is a run of metagan"):
-        detect_source(tmp_path / "run")

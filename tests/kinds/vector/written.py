@@ -1,5 +1,6 @@
 """Files of vectors for tests, and what is read from them."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,6 @@ def settings(path: Path, **data: object) -> VectorData:
 
 def load(path: Path, **data: object) -> Dataset:
     """What the product reads, by the layout that it finds."""
-    from importlib import import_module
-
     config = settings(path, **data)
     return import_module(f"metagan.kinds.vector.sources.{detect_source(path)}").load(config)
 

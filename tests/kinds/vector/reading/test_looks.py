@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.data.reader import find_reader
 from metagan.kinds.vector.files import READER
 from metagan.kinds.vector.reading.looks import check_looks, describe
 from tests.kinds.vector.written import settings
@@ -68,6 +69,7 @@ def test_inspect_says_the_ranges_in_short_and_the_share_of_repeats():
 
 
 def test_the_reader_packs_checks_and_judges(tmp_path):
+    assert find_reader("vector") is READER
     packed = READER.pack({"a": [[1, 2]]}, "classes")
     assert packed["a"].dtype == np.float32
     READER.check(packed["a"])
