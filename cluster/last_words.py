@@ -58,7 +58,7 @@ def explain_loss(error: RayError) -> str:
 
 
 def _import_fix(name: str) -> str:
-    """What to do where workers import something else under a name of ours, or nothing."""
+    """Fix where workers import something else under the name of one of our packages, or nothing."""
     install = f"install metagan {tool_version()} on every node (metagan doctor --address compares)"
     files = [Path.cwd() / f"{name}.py", Path.cwd() / name / "__init__.py"]
     for file in files:

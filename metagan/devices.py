@@ -1,4 +1,4 @@
-"""Where computing happens, and what makes it repeatable there."""
+"""Devices to compute on, and settings that make their results repeatable."""
 
 import os
 import platform

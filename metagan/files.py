@@ -22,7 +22,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def is_there(path: Path, named: str, error: type[ValueError]) -> bool:
-    """Whether there is anything at a path.
+    """True if there is anything at a path.
 
     Args:
         path: To look at.

@@ -23,7 +23,7 @@ CHANGEABLE = settings_of(SearchJobConfig, "live")
 
 
 def is_population(config: SearchConfig) -> bool:
-    """Whether trials learn from each other on the way."""
+    """True if trials take over each other's weights while they train."""
     return config.scheduler == "pbt"
 
 

@@ -169,7 +169,7 @@ class _ToConsole(logging.Handler):
 
 @contextlib.contextmanager
 def _logged_to(console: Console) -> Iterator[None]:
-    """What sources log (which prepared data is used, for whom one waits) reaches the user."""
+    """Show the user what sources log, such as which prepared data is used, inside the block."""
     handler, before = _ToConsole(console), {}
     for log in map(logging.getLogger, ("metagan.data", "metagan.kinds")):
         before[log] = log.level

@@ -243,7 +243,7 @@ def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
 
 
 def work_of_step(config: RunConfig, algorithm: str, outer_step: int) -> Hashable:
-    """What an outer step decides about an estimator's work, beside the numbers it works on.
+    """Key of the operations that an estimator does in an outer step, whatever numbers it works on.
 
     Returns:
         Equal values for outer steps in which the estimator does the same operations with the same

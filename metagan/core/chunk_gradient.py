@@ -35,7 +35,7 @@ Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torc
 
 
 def prefers_vmap(gan: GanPair, episodes: int, device: torch.device) -> bool:
-    """Whether a chunk runs vectorised or episode by episode.
+    """True if a chunk runs vectorised, False if episode by episode.
 
     A rule and not a timing, because the two differ in the last bits and every worker must take
     the same one. On a CPU vmap wins while calls cost more than arithmetic: its convolutions, one

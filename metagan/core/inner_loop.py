@@ -106,7 +106,7 @@ def discriminator_gradient(
 
 @dataclass(frozen=True)
 class Adapted:
-    """What the inner loop leaves.
+    """The result of the inner loop.
 
     Attributes:
         params: Both players after the last step, with the learned rates that they started with.

@@ -24,7 +24,7 @@ from metagan.version import versions
 
 @dataclass(frozen=True)
 class RunnerStats:
-    """What a runner did besides computing, in one outer step.
+    """Times and events of a runner in one outer step.
 
     Attributes:
         compute_s: Seconds of computing summed over workers.
@@ -32,7 +32,7 @@ class RunnerStats:
         wait_s: Seconds the driver waited for workers.
         events: Restarts, retries and the like, one mapping each, for the failure log: `kind`,
             `time` (see `metagan.clock.utc_now`), and what else there is to say.
-        arithmetic: By which rounding it computes, see `metagan.core.arithmetic`; "" if not known.
+        arithmetic: The rounding of its results, see `metagan.core.arithmetic`; "" if not known.
     """
 
     compute_s: float = 0.0
@@ -68,7 +68,7 @@ Upcoming = tuple[Vector, Sequence[ChunkKey]]
 
 
 class EpisodeRunner(Protocol):
-    """Where chunks are computed."""
+    """The interface of a runner, which computes chunks."""
 
     num_workers: int
 

@@ -77,7 +77,7 @@ def module_params(module: nn.Module) -> Params:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each weight of a `GanParams` lies in the flat vector.
+    """The place of each weight of a `GanParams` in the flat vector.
 
     Attributes:
         shapes: {"generator.<name>", "discriminator.<name>" or "rates.<player>.<name>": shape}, in
@@ -109,7 +109,7 @@ class Layout:
         ).hexdigest()
 
     def parts(self) -> dict[str, slice]:
-        """Where each player's weights and the learned rates lie in the vector."""
+        """Slices of the vector: each player's weights, and the learned rates."""
         ends = np.cumsum([0, *self.sizes])
         found: dict[str, slice] = {}
         for index, name in enumerate(self.shapes):

@@ -30,7 +30,7 @@ def to_wire(vector: Tensor, dtype: WireDtype) -> Sent:
 
 
 def is_sent(found: NDArray[Any], num_weights: int) -> bool:
-    """Whether it is of a type and shape that `to_wire` makes of so many weights."""
+    """True if an array is of a type and shape that `to_wire` makes of so many weights."""
     return found.dtype in (np.float32, np.uint16) and found.shape == (num_weights,)
 
 

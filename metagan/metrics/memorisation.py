@@ -1,4 +1,4 @@
-"""Whether generated samples are new, or the support set again.
+"""Memorisation: a measure of how far generated samples just repeat the support set.
 
 The yardstick is real samples that the generator never saw: how close they come to the support set
 by nature. The idea of judging distances to the training set by those of held-out data is that of

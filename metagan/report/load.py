@@ -1,4 +1,4 @@
-"""What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
+"""Contents of a run folder for a report; missing or damaged files are noted and never fatal."""
 
 import json
 import math
@@ -122,7 +122,7 @@ class RunFiles:
 
     @property
     def finished(self) -> bool:
-        """Whether every outer step that the settings ask for is in the log."""
+        """True if every outer step that the settings ask for is in the log."""
         return self.steps_planned is not None and self.steps_done >= self.steps_planned
 
 

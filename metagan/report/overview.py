@@ -34,7 +34,7 @@ def status(run: RunFiles) -> str:
 
 
 def more_results(run: RunFiles) -> str:
-    """What the headline leaves out."""
+    """Sentences on the results that the headline leaves out."""
     if run.evaluation is None:
         return ""
     data = run.evaluation.data
@@ -113,7 +113,7 @@ def durations(run: RunFiles) -> str:
 
 
 def hardware(run: RunFiles) -> str:
-    """Where the run was trained."""
+    """Devices and workers that the run was trained on."""
     texts = [f"device {run.text('device')}"]
     workers = finite(run.settings.get("cluster.num_workers"))
     if run.command is not None and "--local" in run.command.split():

@@ -196,7 +196,7 @@ def _read(path: Path) -> SearchDocument:
 
 
 def _seen(name: str, values: list[Any]) -> SearchedKey:
-    """What trials show of a setting whose space was not written down."""
+    """Space of a setting as its trials show it, where the space was not written down."""
     numbers = [number for value in values if (number := finite(value)) is not None]
     if len(numbers) == len(values) and numbers and min(numbers) < max(numbers):
         low, high = min(numbers), max(numbers)

@@ -129,7 +129,7 @@ def _others(search: Search) -> list[str]:
 
 
 def changes(search: Search) -> list[dict[str, Any]]:
-    """Where trials went on from another one's weights, in order of the trials' start."""
+    """Changes of trials to another trial's weights, in order of the trials' start."""
     return [
         {"trial": trial.id, **dict(change)}
         for trial in sorted(search.trials, key=lambda trial: trial.order)

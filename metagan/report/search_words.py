@@ -107,7 +107,7 @@ class Outcome:
 
 
 def outcome_of(search: Search) -> Outcome:
-    """What the comparison by fresh seeds says."""
+    """Outcome of the comparison by fresh seeds."""
     if search.best_trial is None:
         return Outcome("failed")
     pairs = [
@@ -147,7 +147,7 @@ def headline(search: Search) -> str:
 
 
 def advice(search: Search, *, commands: str = "below") -> str:
-    """What to do with it; `commands` says where those for more fresh seeds stand."""
+    """Advice on a search's result; `commands` says where those for more fresh seeds stand."""
     outcome = outcome_of(search)
     lost = (
         f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "

@@ -103,7 +103,7 @@ def time_sentence(run: RunFiles) -> str:
 
 
 def time_parts(run: RunFiles) -> list[tuple[str, float]]:
-    """Where the wall clock went: (words, share), the shares adding up to 1."""
+    """Shares of the wall-clock time, as (words, share); the shares add up to 1."""
     total = sum(_seconds(run, "wall_s"))
     compute, transfer, wait = (
         sum(_seconds(run, key)) for key in ("compute_s", "transfer_s", "wait_s")

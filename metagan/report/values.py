@@ -158,7 +158,7 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
-        """Whether both ends are known."""
+        """True if both ends are known."""
         return self.low is not None and self.high is not None
 
     def text(self, *, signed: bool = False, decimals: int = 1) -> str:

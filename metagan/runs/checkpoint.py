@@ -375,7 +375,7 @@ def load_best(folder: Path, layout: Layout) -> Checkpoint | None:
 
 
 def _way_out(damaged: Path, layout: Layout) -> str:
-    """What to do about a damaged checkpoint that was to be used."""
+    """Fix for a damaged checkpoint that was to be used."""
     for path in list_checkpoints(damaged.parent):
         try:
             load_checkpoint(path, layout)

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and who may write to it.
+"""The folder of a run: its files, and the lock of the one process that may write there.
 
 config.yaml  command.txt  environment.json  splits.json  data.json
 metrics.jsonl  failures.jsonl  samples/  checkpoints/step-N/
@@ -70,11 +70,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
+        """True if a run was started here."""
         return os.path.isfile(self.config_file)
 
     def has_steps(self) -> bool:
-        """Whether an outer step was logged here, so that there is something to go on from."""
+        """True if an outer step was logged here, so that a run can continue."""
         return (self.path / "metrics.jsonl").is_file()
 
     def create(
@@ -134,7 +134,7 @@ class RunFolder:
             )
 
     def _is_killed_start(self, names: Collection[str]) -> bool:
-        """Whether this is all that a start makes before config.yaml, up to some point."""
+        """True if the folder holds just what a start makes before config.yaml, up to some point."""
         made = (*_FOLDERS, *_FILES)[: len(names)]
         folders = [self.path / name for name in made[: len(_FOLDERS)]]
         return set(names) == set(made) and all(f.is_dir() and not any(f.iterdir()) for f in folders)

@@ -86,7 +86,7 @@ class Retry(_Part):
 
 
 class Trial(_Part):
-    """What became of a trial.
+    """The result of a trial.
 
     Attributes:
         id: Names its run folder.
@@ -141,7 +141,7 @@ class SearchedKey(_Part):
 
     @property
     def is_log(self) -> bool:
-        """Whether it is drawn evenly over orders of magnitude."""
+        """True if the setting is drawn evenly over orders of magnitude."""
         return self.kind.startswith("log")
 
     @property

@@ -51,7 +51,7 @@ class StorageError(OSError):
 
 @dataclass(frozen=True)
 class Pulled:
-    """What was fetched.
+    """The result of fetching checkpoints from storage.
 
     Attributes:
         step: Outer step of the checkpoint that is in the run folder now; None: nothing was fetched.

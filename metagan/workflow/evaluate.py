@@ -78,7 +78,7 @@ def build_subject(
     target: Target | None = None,
     baselines: Mapping[str, Path] | None = None,
 ) -> Subject:
-    """What is evaluated: data, networks, initializations and the source classifier.
+    """Build the subject of an evaluation: data, networks, initializations, source classifier.
 
     Args:
         run: The run.
@@ -202,9 +202,9 @@ def evaluate(
 
 
 def leak_of(run: LoadedRun, subject: Subject) -> Leak | None:
-    """What training, or the choices on validation, saw of what is measured.
+    """Samples of the target that training, or the choices on validation, have seen.
 
-    Training has looked for it in the run's own data; earlier versions did not.
+    Training has looked for a leak in the run's own data; earlier versions did not.
     """
     dataset = subject.validation
     sides = splits_from_names(run.splits, dataset).sides()

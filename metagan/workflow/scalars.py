@@ -53,7 +53,7 @@ class Scalars:
             self._give_up(error)
 
     def restart(self, first_step: int) -> None:
-        """What was logged after this outer step is repeated, so it is hidden."""
+        """Hide all that was logged from this outer step on, which is repeated."""
         self._first_step = first_step
         if self._writer is not None:
             try:

@@ -1,4 +1,4 @@
-"""What every command needs first: data, splits, networks; and how to open a finished run."""
+"""Setup of every command: data, splits, networks; and the opening of a finished run."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ from metagan.workflow.worker import build_run_gan, converter
 
 @dataclass(frozen=True)
 class TrainSetup:
-    """What driver and workers agree on before the first step.
+    """The data, networks and weights that driver and workers share before the first step.
 
     Attributes:
         dataset: All samples.
@@ -192,7 +192,7 @@ def form_of_run(config: DataConfig, folder: RunFolder) -> Form:
 
 
 def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
-    """What a run keeps about its data: to know them again, and how its samples were read.
+    """Record of a run's data: their hash, to know them again, and how samples were read.
 
     Args:
         setup: Data and splits.

@@ -1,4 +1,4 @@
-"""What is written and shown after every outer step of training."""
+"""Log of training: files and lines that are written after every outer step."""
 
 import contextlib
 import time
@@ -33,7 +33,7 @@ OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
 
 
 class Reporter(Protocol):
-    """Where progress goes; `metagan.cli.console` has one for terminals and pipes."""
+    """A receiver of progress; `metagan.cli.console` has one for terminals and pipes."""
 
     def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:
         """Show the newest state of long work; may be dropped if shown too recently."""
@@ -184,7 +184,7 @@ class StepLog:
                 self._folder.append_events(step, [event])
 
     def rolled_back(self, learner: MetaLearner, error: DivergedError) -> None:
-        """What came after the step that the learner is back at is gone, and will be repeated."""
+        """Delete what came after the step that the learner is back at, and log the rollback."""
         step = learner.step
         number = f"rollback {learner.rollbacks} of outer.rollbacks {self._config.outer.rollbacks}"
         scale = self._config.outer.rollback_lr**learner.rollbacks
@@ -299,7 +299,7 @@ class StepLog:
 
     @contextlib.contextmanager
     def _writing(self, what: str, path: Path) -> Iterator[None]:
-        """What the disk does not take ends the run with what to do about it."""
+        """End the run with a fix if the disk refuses a file inside the block."""
         try:
             yield
         except OSError as error:

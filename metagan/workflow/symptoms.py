@@ -36,7 +36,7 @@ class Symptoms:
         self._told: set[str] = set()
 
     def of_step(self, algorithm: str, metrics: Mapping[str, float]) -> Sequence[str]:
-        """What is new and wrong in a step, a line each; norms are compared within an algorithm."""
+        """New symptoms of a step, a line each; norms are compared within an algorithm."""
         if algorithm != self._algorithm:
             self._algorithm = algorithm
             self._losses.clear()

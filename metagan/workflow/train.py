@@ -246,11 +246,11 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What a resumed run goes on from.
+    """The state that a resumed run continues from.
 
     Attributes:
         damaged: What is wrong with each newer checkpoint.
-        arithmetic: By which rounding the checkpoint was computed, if it says so.
+        arithmetic: The rounding that the checkpoint was computed with, if it says so.
     """
 
     damaged: Mapping[Path, str] = field(default_factory=dict)
