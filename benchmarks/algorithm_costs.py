@@ -1,4 +1,4 @@
-"""What an outer step of some settings costs, in one process of its own and without Ray.
+"""Cost of an outer step with some settings, in one process of its own and without Ray.
 
     python -m benchmarks.algorithm_costs RUN algorithm.name=maml outer.steps=4 ...
 

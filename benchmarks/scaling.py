@@ -1,4 +1,4 @@
-"""What Ray workers gain over one, and what an outer step costs beside its work.
+"""Efficiency of Ray workers, and overhead of an outer step beside its work.
 
     python -m benchmarks.scaling            # about five minutes
     python -m benchmarks.scaling --quick    # about two minutes, noisier

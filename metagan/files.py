@@ -1,4 +1,4 @@
-"""Paths looked at; files written so that a crash leaves the old or the new one, never half."""
+"""Paths and files: a crash while one is written leaves the old or the new file, never half."""
 
 import difflib
 import hashlib

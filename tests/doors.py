@@ -1,4 +1,4 @@
-"""What commands ask of a cluster, in the hands of tests that need none."""
+"""Stand-ins for a cluster, for tests of commands that need none."""
 
 import sys
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""Whether two runs came to the same weights, and if not, what differs."""
+"""Comparison of two runs: the same weights, or else what differs."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> str:
 
 
 def _log(run: Path) -> Mapping[int, Mapping[str, Any]]:
-    """What was measured at each outer step, without times."""
+    """Metrics of each outer step, without times."""
     file = run / "metrics.jsonl"
     lines = map(json.loads, file.read_text().splitlines() if file.exists() else [])
     return {

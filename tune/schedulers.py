@@ -23,7 +23,7 @@ _ASYNCHRONOUS = ("none", "asha", "median")
 
 
 def objective_mode(config: SearchJobConfig) -> str:
-    """ "max" or "min", Tune's word for an objective that should be large or small."""
+    """Direction of the objective in Tune's words: "max" or "min"."""
     return "max" if LARGER_IS_BETTER[config.tune.objective] else "min"
 
 

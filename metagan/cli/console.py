@@ -71,7 +71,7 @@ class Console:
         return shutil.get_terminal_size().columns if self._stdout.isatty() else None
 
     def print(self, text: str = "") -> None:
-        """One or more ordinary lines.
+        """Print one or more ordinary lines.
 
         Raises:
             BrokenPipeError: If nobody reads standard output any more.
@@ -84,14 +84,14 @@ class Console:
             self._write(text)
 
     def warn(self, text: str) -> None:
-        """A line on standard error that begins with `metagan: warning:`."""
+        """Print a line on standard error that begins with `metagan: warning:`."""
         if self._live is not None and self._stderr.isatty():
             self.print(f"metagan: warning: {text}")
         else:
             print(f"metagan: warning: {text}", file=self._stderr, flush=True)
 
     def table(self, rows: Sequence[Sequence[object]], *, header: Sequence[str]) -> None:
-        """Aligned columns, numbers to the right; in JSON one object per row.
+        """Print aligned columns, numbers to the right; in JSON one object per row.
 
         Raises:
             BrokenPipeError: If nobody reads standard output any more.

@@ -1,4 +1,4 @@
-"""How much each searched setting has to do with how well trials did.
+"""Strength of the relation between each searched setting and the ranking of trials.
 
 With the few trials of a search a fitted model would explain noise, so this is the simplest honest
 measure: an association of ranks, beside what shuffled trials show by chance.

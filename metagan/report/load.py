@@ -91,7 +91,7 @@ class RunFiles:
 
     @property
     def version(self) -> str:
-        """Of metagan that trained the run, after a space; nothing where it is not known."""
+        """Version of metagan that trained the run, after a space; nothing where it is not known."""
         found = pick(self.environment, "packages", "metagan")
         return f" {found}" if found else ""
 

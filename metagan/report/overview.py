@@ -88,7 +88,7 @@ def stale(run: RunFiles) -> str:
 
 
 def missing_by_command(run: RunFiles) -> dict[str, str]:
-    """For each command that makes something what it would make."""
+    """Missing parts of the page, by the command that makes them."""
     found: dict[str, str] = {}
     for what, command in missing(run):
         found[command] = f"{found[command]} {what}" if command in found else what
@@ -130,7 +130,7 @@ def hardware(run: RunFiles) -> str:
 
 
 def versions(run: RunFiles) -> str:
-    """Of Python and of packages."""
+    """Versions of Python and of packages."""
     packages = pick(run.environment, "packages")
     found = [("Python", run.environment.get("python"))]
     found += list(packages.items()) if isinstance(packages, dict) else []

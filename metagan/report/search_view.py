@@ -85,7 +85,7 @@ def drawn_from(key: SearchedKey) -> str:
 
 
 def condition(key: SearchedKey) -> str:
-    """The cases in which it applies."""
+    """The cases in which a setting applies."""
     parts = [
         f"{other} is {' or '.join(format_value(value) for value in allowed)}"
         for other, allowed in key.when.items()
@@ -119,7 +119,7 @@ def other_columns(search: Search) -> list[tuple[str, str]]:
 
 
 def others(search: Search, trial: Trial) -> list[str]:
-    """Its cells."""
+    """Cells of a trial in `other_columns`."""
     return [measure_of(name).number(trial.metrics.get(name)) for name in _others(search)]
 
 
@@ -172,7 +172,7 @@ def direction(importance: Importance) -> str:
 
 
 def commands(search: Search) -> list[tuple[str, str]]:
-    """To use what was found, to test it further, and to write this page."""
+    """Commands that use the result, test it further, and write this page."""
     steps = [("Write this page again", f"metagan report --search {_quoted(search)}")]
     if search.best_trial is None:
         return steps

@@ -1,4 +1,4 @@
-"""How training went, for the page: curves, where the time went, what failed."""
+"""Course of the training, for the page: curves, times, failures."""
 
 import itertools
 from collections import Counter

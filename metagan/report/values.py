@@ -20,7 +20,7 @@ _UNWANTED = re.compile(
 
 
 def clean(text: str) -> str:
-    """Without characters that no page can show: control characters, halves of surrogate pairs."""
+    """The text without characters that no page can show, such as control characters."""
     return _UNWANTED.sub("\ufffd", text.encode("utf-8", "replace").decode())
 
 
@@ -61,7 +61,7 @@ def records(values: object) -> list[Mapping[str, Any]]:
 
 
 def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """With this many decimals; a dash for None."""
+    """The number with this many decimals; a dash for None."""
     if value is None:
         return DASH
     text = f"{value:{'+' if signed else ''},.{decimals}f}"
@@ -71,7 +71,7 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """With this many significant digits; very large and very small ones with a power of ten."""
+    """The number with this many significant digits, with a power of ten if very large or small."""
     if value is None:
         return DASH
     if value == 0:

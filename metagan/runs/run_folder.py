@@ -43,7 +43,7 @@ class BusyError(RunError):
 
 
 class WriteError(RunError):
-    """The disk does not take what a run writes; with room on it, the run can be resumed."""
+    """The disk refuses what a run writes; once there is room, the run can be resumed."""
 
 
 class RunFolder:
@@ -106,7 +106,7 @@ class RunFolder:
             self._make(self.path / name)
 
     def update_config(self, config_yaml: str) -> None:
-        """Keep the settings that the run goes on with, such as a larger `outer.steps`."""
+        """Write the settings that the run continues with, such as a larger `outer.steps`."""
         write_bytes(self.config_file, config_yaml.encode())
 
     def check_new(self, *, alone: bool = True) -> None:
@@ -140,7 +140,7 @@ class RunFolder:
         return set(names) == set(made) and all(f.is_dir() and not any(f.iterdir()) for f in folders)
 
     def discard(self) -> None:
-        """Undo a start: what this object made goes, the newest first, and nothing else ever does.
+        """Undo a start: delete what this object made, the newest first, and nothing else.
 
         Once a step is logged there is something to go on from, and everything stays.
         """
@@ -184,7 +184,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self, *, wait_s: float = 0.0) -> Iterator[None]:
-        """Hold the folder: a second driver is refused.
+        """Lock the folder, so that a second driver is refused.
 
         Args:
             wait_s: How long to wait for another process that holds it; at least a moment, in which

@@ -1,4 +1,4 @@
-"""`search.json`: what `metagan tune` writes of a search, and what the page about it reads.
+"""The format of `search.json`, which `metagan tune` writes and the page about a search reads.
 
 Readers take damage as far as it goes: a part of another kind than the one expected becomes nothing,
 so that the rest of the document still has its page.
@@ -146,7 +146,7 @@ class SearchedKey(_Part):
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Of a range that makes an axis; None for values to choose from."""
+        """Ends of a range that makes an axis; None for values to choose from."""
         if self.kind not in _RANGES or len(self.values) != 2:
             return None
         low, high = map(_number, self.values)

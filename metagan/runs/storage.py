@@ -1,4 +1,4 @@
-"""A copy of a run where its machine cannot take it along: object storage, or any folder, by URI.
+"""A copy of a run that outlives the machine: in object storage or any folder, by URI.
 
 What training goes on from is copied at every checkpoint: settings, splits, logs, and the checkpoint
 itself, its manifest last. An object store has no rename, so the manifest is what makes a checkpoint

@@ -144,7 +144,7 @@ def build_subject(
 def _check_shots(
     name: str, dataset: Dataset, classes: tuple[int, ...], evaluate: EvaluateConfig, seed: int
 ) -> None:
-    """Say that there are too few samples before hours of work, not after."""
+    """Refuse too few samples before hours of work, not after."""
     try:
         draw_target(dataset, classes, evaluate, shots=max(evaluate.shots), seed=seed)
     except DataError as error:
@@ -154,7 +154,7 @@ def _check_shots(
 def evaluate(
     run: LoadedRun, subject: Subject, *, work: WorkMap, reporter: Reporter
 ) -> dict[str, Any]:
-    """All numbers about a run.
+    """Measure all numbers about a run.
 
     Args:
         run: The run.
@@ -296,7 +296,7 @@ def _usual_steps(choices: Mapping[ChoiceKey, Choice], config: RunConfig) -> int:
 
 
 def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
-    """One item can take minutes, so a stage tells that it begins, too."""
+    """Report progress, also when a stage begins, since one item can take minutes."""
     reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
 
 

@@ -212,7 +212,7 @@ def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
 
 
 def check_same_data(folder: RunFolder, dataset: Dataset, sha256: str) -> None:
-    """Refuse to go on with data that a run was not started on; where they are does not matter.
+    """Refuse data that a run was not started on; their path does not matter.
 
     Args:
         folder: The run.
@@ -232,7 +232,7 @@ def check_same_data(folder: RunFolder, dataset: Dataset, sha256: str) -> None:
 
 
 def _what_changed(folder: RunFolder, record: Mapping[str, Any], dataset: Dataset) -> str:
-    """In which classes, numbers or sizes the data are not those of a run."""
+    """Classes, numbers or sizes in which the data differ from those of a run."""
     now = {entry.name: dataset.count(i) for i, entry in enumerate(dataset.classes)}
     counts = record.get("samples")
     if isinstance(counts, Mapping):
@@ -309,7 +309,7 @@ def load_start(
 
 
 def as_start(other: GanParams, initial: GanParams) -> GanParams:
-    """Another run's weights to go on from.
+    """Another run's weights as a start.
 
     Its inner rates are taken where this run learns the same; elsewhere rates start as in an
     untrained run.

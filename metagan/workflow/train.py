@@ -174,7 +174,7 @@ def train_run(
 def _open_storage(
     config: RunConfig, folder: RunFolder, resume: bool | Literal["auto"], reporter: Reporter
 ) -> tuple[RunStorage | None, Sequence[str]]:
-    """The copy of the run, if there is to be one; a run to resume is brought up to date with it.
+    """Open the run's copy in the storage, if any; bring a run to resume up to date with it.
 
     Returns:
         The copy, and what was wrong with checkpoints in it that were passed over.
@@ -284,7 +284,7 @@ def _clear_the_way(
     passed_over: Sequence[str],
     reporter: Reporter,
 ) -> None:
-    """Put away what the resumed run will write again, and log which checkpoints were damaged."""
+    """Remove what the resumed run will write again, and log which checkpoints were damaged."""
     reasons = list(passed_over)
     for path, complaint in damaged.items():
         kept = set_aside(path).name
@@ -300,7 +300,7 @@ def _clear_the_way(
 
 
 def _check_settings(config: object) -> None:
-    """Refuse what are no settings of a run."""
+    """Refuse anything but the settings of a run."""
     if not isinstance(config, RunConfig):
         raise ValueError(
             f"config is {type(config).__name__}; make it with metagan.RunConfig.model_validate"

@@ -195,7 +195,7 @@ class Hosts:
         _ip("link", "set", beyond, "up")
 
     def statistics(self, host: int) -> str:
-        """What came to a host since it was disturbed: packets sent on and dropped."""
+        """Packets for a host that were sent on and dropped since its link was disturbed."""
         if (counts := self._folder / f"link-{host}").exists():
             return counts.read_text()
         command = ["tc", "-s", "qdisc", "show", "dev", f"veth{host}"]

@@ -61,7 +61,7 @@ class Nodes:
         self._nodes.append(self._add())
 
     def leaks(self, timeout_s: float = 30.0) -> list[str]:
-        """What a driver that has ended left behind; waits a while for it to go."""
+        """Things that a driver left behind when it ended; waits a while for them to go."""
         deadline = time.monotonic() + timeout_s
         while found := self._leaks():
             if time.monotonic() > deadline:

@@ -46,7 +46,7 @@ SLOW_S = 12.0
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens, and at how many attempts at the chunk.
+    """A fault, and the number of attempts at the chunk that it strikes.
 
     Attributes:
         kind: kill, scream (a kill after words to stderr), crash, freeze, slow, endless and raise
@@ -55,7 +55,7 @@ class Fault:
             corrupt with another gradient, short with one number of it and that one's hash, wide
             with float64 and its hash; memory raises what a GPU without room does; last answers only
             when the driver has accepted all others (see `Script.accepting`).
-        times: Attempts that it strikes at, over all workers.
+        times: Attempts that the fault strikes at, over all workers.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Script:
-    """What a test's workers are to suffer, in a folder that they all read.
+    """The faults that a test's workers suffer, in a folder that they all read.
 
     Attributes:
         folder: Where the plan is, and the count of the faults that struck.
@@ -156,7 +156,7 @@ def faulty_worker(script: Script) -> type[EpisodeWorker]:
 
 
 def suffering(fault: Fault, chunk: ChunkKey) -> AbstractContextManager[None]:
-    """What a fault does while a chunk is computed."""
+    """Bring a fault about while a chunk is computed."""
     if fault.kind == "nan":
         return nan_episode(chunk.episodes[1])
     return at_second_episode(ACTIONS.get(fault.kind, lambda: None))

@@ -1,4 +1,4 @@
-"""What must hold whatever is set: shapes, steps, shots, losses, optimizers, chunks.
+"""Properties that hold for all settings: shapes, steps, shots, losses, optimizers, chunks.
 
 Settings are drawn at random, but the same on every run, so a failure here is one everywhere.
 """
@@ -54,7 +54,7 @@ def examples(count: int) -> settings:
 
 
 class Drawn(NamedTuple):
-    """What is set, in words that a failure can print."""
+    """Drawn settings, in words that a failure can print."""
 
     algorithm: AlgorithmConfig
     family: str

@@ -1,4 +1,4 @@
-"""What happens to trials in tests, and a look at what they leave behind."""
+"""Faults of trials in tests, and a look at what trials leave behind."""
 
 import contextlib
 import os
@@ -81,7 +81,7 @@ def processes(*names: bytes) -> list[int]:
 
 
 def left_behind(timeout_s: float = 60.0) -> list[str]:
-    """What searches that ended still use; waits a while for it to go."""
+    """Resources and processes that ended searches still use; waits a while for them to go."""
     deadline = time.monotonic() + timeout_s
     while (found := _left_behind()) and time.monotonic() < deadline:
         time.sleep(0.2)

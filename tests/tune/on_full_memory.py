@@ -52,7 +52,7 @@ class Greedy:
         self.trial = ""
 
     def __call__(self) -> bool:
-        """Whether it has happened."""
+        """Tell the greedy process of a trial under way; True once that is done."""
         for run in sorted(self._trials.glob("*_*")):
             if 12 <= steps_done(run) < STEPS - 10:
                 told = Path(os.environ[_GREEDY])

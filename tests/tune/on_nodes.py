@@ -101,7 +101,7 @@ class NodeLoss:
         self.fewest_free = float("inf")
 
     def __call__(self) -> bool:
-        """Whether it has happened."""
+        """Take the node of a trial under way; True once that is done."""
         self.fewest_free = min(self.fewest_free, ray.available_resources().get("GPU", 0.0))
         for run in sorted(self._trials.glob("*_*")):
             started = 12 <= steps_done(run) < STEPS - 10
@@ -123,7 +123,7 @@ def tried(
 
 
 def same_bits(folder: Path, first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether a trial of the search "calm" and one of "loss" learned the same."""
+    """True if a trial of the search "calm" and one of "loss" learned the same."""
     runs = [
         folder / name / "trials" / trial["id"]
         for name, trial in (("calm", first), ("loss", second))
