@@ -92,7 +92,7 @@ class EmptyWorker(EpisodeWorker):
 
 
 class PausingWorker(EmptyWorker):
-    """Takes a tenth of a second."""
+    """Answers with a gradient of zeros after a tenth of a second."""
 
     pause_s = 0.1
 

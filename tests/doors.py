@@ -16,7 +16,7 @@ _DOORS = (
 
 
 class _Door(ModuleType):
-    """A module that opens to nothing but what a test has put there."""
+    """A module that has nothing but what a test has put there."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):

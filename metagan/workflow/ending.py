@@ -70,7 +70,7 @@ def _last_whole_step(log: StepLog, learner: MetaLearner) -> str:
 
 @contextlib.contextmanager
 def nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
-    """Undo a start that fails inside the block, so that the corrected command finds no trace of it."""
+    """Undo a start that fails inside the block, so that the corrected command finds no trace."""
     try:
         yield
     except BaseException:

@@ -75,7 +75,7 @@ class Script:
     def write(
         self, plan: Mapping[tuple[int, int], Fault] | None = None, *, kill_loading: int = 0
     ) -> None:
-        """Faults by (step, index) of the chunk; and how many workers die while they load."""
+        """Write faults by (step, index) of the chunk, and how many workers die while they load."""
         for struck in self.folder.glob("struck-*"):
             struck.unlink()
         whole = {"load": Fault("kill", kill_loading), **(plan or {})}
@@ -107,7 +107,7 @@ class Script:
             time.sleep(0.01)
 
     def strikes(self, place: tuple[int, int] | str) -> Fault | None:
-        """The fault at this place, if it still has to strike; it then has."""
+        """Return the fault of this chunk if it still has to strike, and count it as struck."""
         fault: Fault | None = pickle.loads((self.folder / "plan").read_bytes()).get(place)
         for attempt in range(0 if fault is None else fault.times):
             try:
@@ -193,7 +193,7 @@ ACTIONS: Mapping[str, Callable[[], None]] = {
 
 @contextmanager
 def at_second_episode(action: Callable[[], None]) -> Iterator[None]:
-    """Does something when the second episode inside the block is drawn."""
+    """Call a function when the second episode inside the block is drawn."""
     draw = DatasetTasks.episode
     count = 0
 
@@ -210,7 +210,7 @@ def at_second_episode(action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def nan_episode(poisoned: EpisodeKey) -> Iterator[None]:
-    """One episode's samples are NaN inside the block."""
+    """Make one episode's samples NaN inside the block."""
     draw = DatasetTasks.episode
 
     def episode(self: DatasetTasks, key: EpisodeKey) -> Episode:

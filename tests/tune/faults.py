@@ -18,7 +18,7 @@ _OURS = (b"ray::ImplicitFunc", b"ray::EpisodeWorker")
 
 
 class Disturbing(Quiet):
-    """A reporter that does something when it is told of progress, until that says it is done."""
+    """A reporter that calls a function at every progress until that returns True."""
 
     def __init__(self, act: Callable[[], bool]) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def process_of(run: Path) -> int:
 
 
 def kill_at(trials: Path, step: int, *, times: int = 1) -> Callable[[], bool]:
-    """Kills the process of the first trial that has done so many steps, and no other."""
+    """Function that kills the process of the first trial that has done so many steps."""
     killed: dict[Path, set[int]] = {}
 
     def act() -> bool:

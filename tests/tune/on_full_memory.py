@@ -32,7 +32,7 @@ _GREEDY = "METAGAN_TEST_GREEDY"
 
 
 def watch() -> None:
-    """In every process of Ray's: take memory without end once the file has this process's id."""
+    """Take memory without end once the file has this process's id; runs in all of Ray's."""
     threading.Thread(target=_take_memory, daemon=True).start()
 
 

@@ -62,7 +62,7 @@ HEALTH = {
 
 
 class Nodes:
-    """A head without cores, which nothing happens to, and nodes for one trial each."""
+    """A head without cores, which is never lost, and nodes for one trial each."""
 
     def __init__(self) -> None:
         head = {"num_cpus": 0, "_system_config": HEALTH}
@@ -74,7 +74,7 @@ class Nodes:
         ray.init(address=self._cluster.address, logging_level="ERROR")
 
     def lose_that_of(self, pid: int) -> bool:
-        """The node that has a process is lost, with all that runs there; False if there is none."""
+        """Remove the node that has a process, with all that runs there; False if there is none."""
         try:
             parent = parent_of(pid)
         except FileNotFoundError:
