@@ -39,7 +39,7 @@ def train(data: Path, place: Path, *, steps: int) -> None:
 
 
 def die_before_change(number: int, place: Path) -> None:
-    """Let this process end before its n-th change below a folder."""
+    """Kill this process before its change with this number, from 1, below a folder."""
     left = number
     inside = str(place)
 
