@@ -1,4 +1,4 @@
-"""What several settings of a run say together: which combinations cannot be, and the fix of each.
+"""Agreement of several settings of a run: combinations that cannot be, each with its fix.
 
 A bound of a single setting stands beside it, in `metagan.config.settings`.
 """
@@ -26,7 +26,7 @@ def disagreements(run: "RunConfig") -> Iterator[str]:
 
 
 def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
-    """What the generator is given, against the tasks and its own network."""
+    """Contradictions between conditioning, the tasks and the networks."""
     if gan.conditioning == "none" and task.unit == "domain":
         yield (
             "gan.conditioning none needs task.unit class: an unconditional generator cannot "
@@ -56,7 +56,7 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig") -> Iterator[str]:
 
 
 def _algorithm(run: "RunConfig") -> Iterator[str]:
-    """What is asked of an algorithm that it cannot do."""
+    """Settings that ask of an algorithm what it cannot do."""
     name = run.algorithm.name
     row = ALGORITHMS[name]
     if run.inner.learn_rates != "none" and not row.through_inner_loop:
@@ -155,7 +155,7 @@ def _what_moves(run: "RunConfig") -> Iterator[str]:
 
 
 def _data(data: "DataConfig") -> Iterator[str]:
-    """What is read, and how it is divided."""
+    """Contradictions between the settings of the data."""
     if data.image_size % 4:
         yield (
             f"data.image_size is {data.image_size}; it must be a multiple of 4 "
