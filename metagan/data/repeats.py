@@ -127,7 +127,7 @@ class Leak:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> "Leak":
-        """What `as_json` gave."""
+        """The leak that `as_json` described."""
         return cls(kept["samples"], tuple((first, second) for first, second in kept["examples"]))
 
 
