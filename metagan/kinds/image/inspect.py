@@ -1,4 +1,4 @@
-"""What a data set holds, as numbers, as text for a terminal, and as one picture."""
+"""Contents of a data set, as numbers, as text for a terminal, and as one picture."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is said about a data set is what is in it."""
+"""Statements about a data set are true of its contents."""
 
 import dataclasses
 

@@ -152,7 +152,7 @@ def _chosen_files(path: Path) -> tuple[list[Path], list[str]]:
 
 
 def is_generated(file: Path) -> bool:
-    """Whether the file's metadata say that `metagan generate` wrote it."""
+    """True if the file's metadata say that `metagan generate` wrote it."""
     try:
         _refuse_extensions(file)
         text = (pq.read_metadata(file).metadata or {}).get(b"metagan", b"{}")
@@ -255,7 +255,7 @@ def _check_sizes(file: Path, metadata: Any) -> None:
 
 
 def _describe(file: Path, shown: str, role: FileRole, label: str | None, schema: Any) -> _Table:
-    """What a file's schema tells, or an error that lists its columns."""
+    """Describe a file's table by its schema; an unusable one is an error that lists its columns."""
     columns = _check_columns(file, schema, needs_label=label is None)
     names = {column: _value_names(file, schema, column) for column in {*columns[1:], "label"}}
     named = {column: found for column, found in names.items() if found is not None}
