@@ -41,7 +41,7 @@ Way = Callable[[ChunkKey], Tensor]
 
 
 def ways_of(setup: Setup, device: torch.device) -> dict[str, Way]:
-    """How the table's columns compute a chunk."""
+    """Ways to compute a chunk, one for each column of the table."""
     setup.gan.to(device)
     recorder = Recorder()
     return {

@@ -14,7 +14,7 @@ _SHORTEST_S = 1.0
 
 
 class StepTimes:
-    """How long the chunks of one outer step took, and from when on one counts as slow."""
+    """Times of the chunks of one outer step, and the time above which a chunk counts as slow."""
 
     def __init__(self, factor: float | None, *, shortest_s: float = _SHORTEST_S) -> None:
         """More than `factor` times the median is slow; with None nothing is."""

@@ -121,7 +121,7 @@ def _some_of(nodes: Sequence[str]) -> str:
 
 
 def _refuses(address: str) -> str | None:
-    """Why no connection to host:port opens, or None; Ray itself would try for minutes."""
+    """Reason why no connection to host:port opens, or None; Ray itself would try for minutes."""
     try:
         with connection_to(address):
             return None

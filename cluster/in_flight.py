@@ -128,7 +128,7 @@ class InFlight:
         }
 
     def next_deadline(self, timeout_s: float) -> float:
-        """When the first worker is overdue (monotonic seconds)."""
+        """Time at which the first worker is overdue (monotonic seconds)."""
         return min(self._started.values(), default=float("inf")) + timeout_s
 
     def alone_under_way(self, ledger: Ledger) -> list[tuple[float, Submission]]:

@@ -298,7 +298,7 @@ def _through(address: str) -> str:
 
 
 def _explain_missing(name: str, path: Path, root: Path) -> str:
-    """Why an input of a command is not in its job's copy of the working folder, and the fix."""
+    """Reason why an input of a command is not in its job's copy of the folder, and the fix."""
     if (root / path).exists() and not path.is_absolute() and ".." not in path.parts:
         why = f"{_KEPT_OUT} keeps it out of the upload"
     else:

@@ -133,7 +133,7 @@ class WorkerPool:
 
     @property
     def _quorum_timeout(self) -> tuple[str, float]:
-        """How long `min_workers` may be missing by now, seconds, and the setting that says so."""
+        """Seconds that `min_workers` may be missing by now, and the setting that says so."""
         later = self._config.quorum_timeout_s
         if later is not None and self._had_enough:
             return "cluster.quorum_timeout_s", later
@@ -172,7 +172,7 @@ class WorkerPool:
         return False
 
     def next_deadline(self) -> float:
-        """When `check_deadlines` has something to look at (monotonic seconds)."""
+        """Time at which `check_deadlines` has something to look at (monotonic seconds)."""
         deadlines = [
             worker.since
             + (self._config.chunk_timeout_s if worker.placed else self._config.placement_timeout_s)

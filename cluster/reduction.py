@@ -155,7 +155,7 @@ class Reductions:
         return Outcome(None, lost)
 
     def next_deadline(self, timeout_s: float) -> float:
-        """When the first task is overdue (monotonic seconds)."""
+        """Time at which the first task is overdue (monotonic seconds)."""
         started = min((one.started for one in self._running.values()), default=float("inf"))
         return started + timeout_s
 

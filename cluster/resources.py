@@ -38,7 +38,7 @@ class WorkerShape:
         return cls(config.cpus_per_worker, config.gpus_per_worker)
 
     def count_in(self, resources: Mapping[str, float]) -> int:
-        """How many such workers a node with these resources holds."""
+        """Number of such workers that a node with these resources holds."""
         wanted = {"CPU": self.cpus, "GPU": self.gpus}
         # A tenth of a core ten times over is one core, not a little more.
         fits = [
@@ -148,7 +148,7 @@ def check_room(config: ClusterConfig) -> None:
 
 
 def describe_wait(config: ClusterConfig, setting: str) -> str:
-    """Why no worker has come up in time, as far as resources tell.
+    """Reason why no worker has come up in time, as far as resources tell.
 
     The cluster's head is asked, which may be gone: then Ray's call waits for a minute, and a driver
     that waits with it is ended before it has written a checkpoint.

@@ -81,7 +81,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def finite_or_null(value: Any) -> Any:
-    """The same with None, which JSON has, for NaN and infinity, which it has not."""
+    """The value with None in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -32,7 +32,7 @@ class Placement:
     at_once: int
 
     def to_factory(self) -> ray_tune.PlacementGroupFactory:
-        """The same as Ray Tune takes it."""
+        """The placement in Ray Tune's own type."""
         labels = {"bundle_label_selector": [dict(one) for one in self.labels]}
         return ray_tune.PlacementGroupFactory(
             [dict(one) for one in self.bundles],
@@ -96,7 +96,7 @@ def _bundles(config: SearchJobConfig) -> tuple[Mapping[str, float], ...]:
 
 
 def _room(config: SearchJobConfig, labels: tuple[str, ...]) -> int:
-    """How many trials fit with their workers on nodes with these labels."""
+    """Number of trials that fit, with their workers, on nodes with these labels."""
     workers, drivers, everything = (
         _nodes(config.cluster, chosen) for chosen in (labels, config.tune.driver_labels, ())
     )
@@ -126,7 +126,7 @@ def _total(config: SearchJobConfig) -> Mapping[str, float]:
 
 
 def _shortage(config: SearchJobConfig, choices: Sequence[tuple[str, ...]]) -> str:
-    """Why not even one trial fits."""
+    """Reason why not even one trial fits."""
     labels = config.tune.driver_labels
     if config.tune.workers_per_trial and not _nodes(config.cluster, labels):
         return (

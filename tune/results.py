@@ -90,7 +90,7 @@ class Trial:
         return self.curve[-1].seconds if self.curve else None
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `search.json`."""
+        """The trial as it stands in `search.json`."""
         return {
             **vars(self),
             **{
@@ -224,7 +224,7 @@ def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
 
 
 def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
-    """From best to worst by `tune.objective`: those that got furthest first, failed ones last.
+    """Trials from best to worst by `tune.objective`: those with most steps first, failed ones last.
 
     A trial that was stopped early is not compared with others at a later step, where its value
     would mean something else.

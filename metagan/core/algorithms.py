@@ -230,7 +230,7 @@ def _counted_steps(inputs: EpisodeInputs, config: RunConfig) -> dict[int, float]
 
 
 def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
-    """How much the query loss after each inner step counts, in all 1.
+    """Weights of the query losses after each inner step; they add up to 1.
 
     Source: Antoniou et al. 2019, arXiv:1810.09502, section 4 (multi-step loss): at first all alike,
     then less and less for all but the last one; here in a straight line to zero at

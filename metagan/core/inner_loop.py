@@ -216,7 +216,7 @@ def adapt(
 
 
 def _penalty_scale(gan: GanPair, update: int, updates: int) -> float:
-    """How many times its weight a penalty counts in one of all discriminator updates.
+    """Factor of a penalty's weight in one of all discriminator updates.
 
     Penalties are lazy: the first of every `penalty_every` updates carries them for all (the last
     such group may be shorter), so their weights add up to the number of updates.

@@ -1,4 +1,4 @@
-"""Meta-training: who runs chunks of episodes, and the loop around them.
+"""Meta-training: the interface to runners of chunks, and the loop around them.
 
 The loop is a function of settings, data and seed alone; a runner decides where chunks are computed
 and never what.
@@ -84,7 +84,7 @@ class EpisodeRunner(Protocol):
         """Events that no statistics hold, as those of a step that ended in an error; each once."""
 
     def heed(self, asked_to_stop: Callable[[], bool]) -> None:
-        """From now on, an error with EXIT_RESOURCES rather than a wait for workers to come up.
+        """Raise an error with EXIT_RESOURCES from now on, and wait for workers no more.
 
         Args:
             asked_to_stop: Whether the run is to end; a step that is computed is finished first.

@@ -86,7 +86,7 @@ class MetaLearner:
 
     @property
     def averaged(self) -> Vector:
-        """Its exponential moving average, which evaluation and adaptation use."""
+        """Exponential moving average of the initialization, which evaluation and adaptation use."""
         copied: Vector = self._ema.numpy().copy()
         return copied
 

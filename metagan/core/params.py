@@ -51,12 +51,12 @@ def map_params(function: Callable[..., Tensor], *trees: Params) -> Params:
 
 
 def detach(tree: GanParams) -> GanParams:
-    """The same values, cut from any graph."""
+    """The same weights, cut from any graph."""
     return GanParams(*(map_params(Tensor.detach, player) for player in tree))
 
 
 def params_on(tree: GanParams, device: torch.device) -> GanParams:
-    """The same values on a device."""
+    """The same weights on a device."""
     return GanParams(*(map_params(lambda w: w.to(device), player) for player in tree))
 
 

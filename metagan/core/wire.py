@@ -35,7 +35,7 @@ def is_sent(found: NDArray[Any], num_weights: int) -> bool:
 
 
 def from_wire(sent: Sent) -> Vector:
-    """As float32; what was sent so is not copied."""
+    """The tensor as float32; one that was sent as float32 is not copied."""
     if sent.dtype == np.float32:
         return sent  # type: ignore[return-value]
     return (sent.astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -15,7 +15,7 @@ from metagan.metrics.features import FeatureError, checked, checked_pair, distan
 
 @dataclass(frozen=True)
 class Memorisation:
-    """How near generated samples come to the support set.
+    """Distances of generated samples from the support set.
 
     Attributes:
         copies: Share of generated samples whose nearest support sample is at most `threshold` away.

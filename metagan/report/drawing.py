@@ -85,7 +85,7 @@ class Axis(NamedTuple):
 
     @property
     def words(self) -> str:
-        """For the caption, where the axis is logarithmic."""
+        """Words for the caption, where the axis is logarithmic."""
         return ", logarithmic axis" * self.is_log
 
     def inside(self, value: float) -> float:

@@ -210,7 +210,7 @@ def sentence(found: Comparison) -> str:
 
 
 def tally(data: Data) -> str:
-    """How all comparisons came out, so that one headline hides no other result."""
+    """Tally of all comparisons, so that one headline hides no other result."""
     found = comparisons(data)
     if len(found) < 2:
         return ""

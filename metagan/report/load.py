@@ -262,7 +262,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
-    """How many classes each domain has, by name."""
+    """Number of classes of each domain, by name."""
     return Counter(domain_of(name) for name in class_names)
 
 

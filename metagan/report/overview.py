@@ -23,7 +23,7 @@ _MAX_DOMAINS = 40
 
 
 def status(run: RunFiles) -> str:
-    """How far the run got."""
+    """State of the run: the steps that it has done."""
     done = plural(run.steps_done, "outer step")
     if run.steps_planned is None:
         return f"Report of a run: {done}"
@@ -96,7 +96,7 @@ def missing_by_command(run: RunFiles) -> dict[str, str]:
 
 
 def weights(run: RunFiles) -> str:
-    """How large the networks are."""
+    """Sizes of the networks."""
     return listing(
         f"{run.num_weights[player]:,} weights in the {player}"
         for player in ("generator", "discriminator")
@@ -105,7 +105,7 @@ def weights(run: RunFiles) -> str:
 
 
 def durations(run: RunFiles) -> str:
-    """How long training and evaluation took."""
+    """Durations of training and evaluation."""
     seconds = [finite(record.get("wall_s")) or 0.0 for record in run.steps]
     evaluated = finite(pick(run.evaluation.data, "wall_s")) if run.evaluation else None
     texts = [f"training {duration(sum(seconds))}"] if seconds else []

@@ -242,7 +242,7 @@ def _quality_text(row: Data, key: str, decimals: int) -> str | None:
 
 
 def judged_by(sha256: object, accuracy: object) -> str:
-    """Whose features a score is in: its hash stands beside every score."""
+    """Sentence on the classifier whose features scores are in; its hash stands beside them."""
     held_out = finite(accuracy)
     if not isinstance(sha256, str) or held_out is None:
         return ""

@@ -50,7 +50,7 @@ def confirm_command(search: Search) -> str:
 
 
 def scheduler(search: Search) -> str:
-    """How trials were stopped or changed on the way."""
+    """Description of how trials were stopped or changed on the way."""
     settings = search.settings
     name = shorten(str(settings.get("scheduler") or ""), 40)
     if name in ("", "none"):
@@ -94,7 +94,7 @@ def condition(key: SearchedKey) -> str:
 
 
 def ratio(value: Any, given: Any) -> str:
-    """How much larger a value is than the given one; nothing where it is the same."""
+    """Ratio of a value to the given one; empty where they are the same."""
     if format_value(value) == format_value(given):
         return ""
     after, before = finite(value), finite(given)
@@ -138,7 +138,7 @@ def changes(search: Search) -> list[dict[str, Any]]:
 
 
 def stages(search: Search) -> str:
-    """How long each part of the search took."""
+    """Time that each part of the search took."""
     names = {"trials": "trials", "confirm": "fresh seeds"}
     seconds = {words: search.seconds.get(name) for name, words in names.items()}
     return "; ".join(f"{words} {duration(s)}" for words, s in seconds.items() if s is not None)
@@ -153,7 +153,7 @@ def shown(value: Any, digits: int = 4, length: int = _MAX_VALUE) -> str:
 
 
 def end(trial: Trial) -> str:
-    """How a trial ended and why, and how often and why it was started again."""
+    """End of a trial and its reason, and how often and why it was started again."""
     text = shorten(trial.status, 20) + (f": {shorten(trial.error, 200)}" if trial.error else "")
     if trial.retries:
         times = plural(len(trial.retries), "time")
@@ -162,7 +162,7 @@ def end(trial: Trial) -> str:
 
 
 def direction(importance: Importance) -> str:
-    """Which values of a setting go along with better trials."""
+    """Direction in which values of a setting go along with better trials."""
     if importance.strength is None:
         return importance.why_not
     if not importance.is_ordered:

@@ -16,7 +16,7 @@ Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "fail
 
 @dataclass(frozen=True)
 class Measure:
-    """How values of an objective are written.
+    """The way in which values of an objective are written.
 
     Attributes:
         name: In words, for sentences.
@@ -79,7 +79,7 @@ _MEASURES = {
 
 
 def measure_of(name: str) -> Measure:
-    """How values of this objective or metric are written."""
+    """The way in which values of this objective or metric are written."""
     return _MEASURES.get(name, Measure(name, name))
 
 
@@ -212,7 +212,7 @@ def _numbers(search: Search, outcome: Outcome) -> str:
 
 
 def status_line(search: Search) -> str:
-    """How many trials there were, and how they ended."""
+    """Number of trials, and how they ended."""
     ends = [trial.status for trial in search.trials]
     parts = [
         f"{ends.count(status)} {words}"

@@ -86,7 +86,7 @@ def _changes(steps: Sequence[Record]) -> list[tuple[float, str]]:
 
 
 def time_sentence(run: RunFiles) -> str:
-    """How fast it went; nothing where no times have been logged."""
+    """Sentence on the speed of training; empty where no times have been logged."""
     wall, compute = _seconds(run, "wall_s"), sum(_seconds(run, "compute_s"))
     if not wall:
         return ""
@@ -161,7 +161,7 @@ def _seconds(run: RunFiles, key: str) -> list[float]:
 
 
 def failures_sentence(run: RunFiles) -> str:
-    """How many episodes failed, and of what kinds all events are."""
+    """Sentence on the number of failed episodes, and the kinds of all events."""
     lost = sum(
         max(0.0, (finite(r.get("planned")) or 0) - (finite(r.get("episodes")) or 0))
         for r in run.steps

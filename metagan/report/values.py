@@ -25,7 +25,7 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """At most `length` characters, an ellipsis at the end of what is cut."""
+    """The text in at most `length` characters, with an ellipsis where it is cut."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "\u2026"
 
 
@@ -84,7 +84,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def brief(value: float | None, digits: int = 4) -> str:
-    """The same without zeros at its end, as a setting would be written."""
+    """The number without zeros at its end, as a setting would be written."""
     mantissa, e, power = significant(value, digits).partition("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")

@@ -46,7 +46,7 @@ OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """How training ended.
+    """The outcome of a training.
 
     Attributes:
         run: The run folder.

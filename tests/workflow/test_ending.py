@@ -44,7 +44,7 @@ Disturb = Callable[[list[ChunkKey], Results], Results]
 
 
 class Lost(RuntimeError):
-    """As an error of the cluster."""
+    """An error like those of the cluster."""
 
     exit_code = 4
 
