@@ -298,7 +298,7 @@ def _pooled_inputs(
 
 
 def _unusable(gradient: Tensor, layout: Layout, max_norm: float | None, weight: int) -> str | None:
-    """Reason why a meta-gradient (P,), `weight` times an episode's, is unusable; None if it is not."""
+    """Reason why a meta-gradient (P,), `weight` times an episode's, is unusable, or None."""
     if not torch.isfinite(gradient).all():
         name = layout.first_not_finite(gradient.cpu().numpy())
         return f"meta-gradient is not finite, first in {name}"
