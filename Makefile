@@ -53,11 +53,12 @@ test-gpu: install-dev  ## The tests that need a CUDA device
 
 check: lint types  ## What a change must pass before review, besides the tests
 
-lint: install-dev  ## ruff, the import contracts and spelling
+lint: install-dev  ## ruff, the import contracts, spelling and how docstrings open
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python -m tests.repo.docstrings metagan cluster tune tests benchmarks examples
 
 types: install-dev  ## mypy --strict
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""What an outer step of some settings costs, in one process of its own and without Ray.
+"""Cost of an outer step with some settings, in one process of its own and without Ray.
 
     python -m benchmarks.algorithm_costs RUN algorithm.name=maml outer.steps=4 ...
 
@@ -35,7 +35,7 @@ class StepTimes(Console):
         self._ended: list[float] = []
 
     def note(self) -> None:
-        """A step ends, or the first one begins, now."""
+        """Note that a step ends now, or that the first one begins."""
         self._ended.append(self._clock())
 
     def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:

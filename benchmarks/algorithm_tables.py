@@ -1,4 +1,4 @@
-"""What `benchmarks.algorithms` prints, as Markdown."""
+"""Tables of `benchmarks.algorithms`, as Markdown."""
 
 import statistics
 from collections.abc import Mapping, Sequence

@@ -192,7 +192,7 @@ def chunk_sum(
     vectorised: bool | None = None,
     recorder: Recorder | None = None,
 ) -> Tensor:
-    """What a worker computes, (P,), in the main memory."""
+    """Gradient sum of a chunk as a worker computes it, (P,), in the main memory."""
     result = chunk_gradient(
         setup.gan,
         setup.layout,

@@ -41,7 +41,7 @@ Way = Callable[[ChunkKey], Tensor]
 
 
 def ways_of(setup: Setup, device: torch.device) -> dict[str, Way]:
-    """How the table's columns compute a chunk."""
+    """Ways to compute a chunk, one for each column of the table."""
     setup.gan.to(device)
     recorder = Recorder()
     return {
@@ -100,7 +100,7 @@ def measure(setup: Setup, episodes: int, rounds: int, device: torch.device) -> l
 
 
 def peak_tflops(device: torch.device) -> float:
-    """Of a large float32 matrix product without TF32."""
+    """Peak TFLOP/s of a large float32 matrix product without TF32."""
     a, b = (torch.randn(8192, 8192, device=device) for _ in range(2))
     torch.matmul(a, b)
     torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""What Ray workers gain over one, and what an outer step costs beside its work.
+"""Efficiency of Ray workers, and overhead of an outer step beside its work.
 
     python -m benchmarks.scaling            # about five minutes
     python -m benchmarks.scaling --quick    # about two minutes, noisier
@@ -92,7 +92,7 @@ class EmptyWorker(EpisodeWorker):
 
 
 class PausingWorker(EmptyWorker):
-    """Takes a tenth of a second."""
+    """Answers with a gradient of zeros after a tenth of a second."""
 
     pause_s = 0.1
 

@@ -1,4 +1,4 @@
-"""What a search found, measured on test classes: a search itself never looks at those.
+"""The result of a search, measured on test classes, which a search itself never looks at.
 
     metagan tune -c configs/omniglot-search.yaml data.path=DATA --out runs/search
     python -m benchmarks.search_on_test runs/search --path DATA

@@ -1,4 +1,4 @@
-"""How long help and a mistake in the settings take, against Python's own start.
+"""Times of help and of a mistake in the settings, against Python's own start.
 
 python -m benchmarks.startup
 """

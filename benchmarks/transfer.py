@@ -40,7 +40,7 @@ class _Worker:
         return float(vector.max())
 
     def gradient(self) -> Sent:
-        """Put into the object store by Ray."""
+        """Return a gradient, which Ray puts into the object store."""
         return self._gradient
 
 

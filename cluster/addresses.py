@@ -1,4 +1,4 @@
-"""Which Ray a command runs on: what the settings name, else what the environment names.
+"""The Ray that a command runs on: the one in the settings, else the one in the environment.
 
 Ray's own functions let RAY_ADDRESS and RAY_API_SERVER_ADDRESS win over an address that is given to
 them. Here what is given explicitly always wins, and a variable that decides is named.
@@ -38,19 +38,19 @@ class Named:
     by: str
 
     def __str__(self) -> str:
-        """For messages: a variable is named, since whoever reads them may not know of it."""
+        """The address for messages, with the variable that set it, of which users may not know."""
         address = without_password(self.address)
         return f"{address} ({self.by})" if self.by.startswith("RAY_") else address
 
     @property
     def instead(self) -> str:
-        """What else to do than mending the address; empty where the user wrote it."""
+        """Another fix than mending the address; empty where the user wrote it."""
         fix = f"unset {self.by} to start a Ray on this machine"
         return f"; {fix}" if self.by.startswith("RAY_") else ""
 
 
 def without_password(address: str) -> str:
-    """For messages: an address without the name and the password for a proxy before it."""
+    """An address for messages, without the name and the password for a proxy."""
     return _PASSWORD.sub("***@", address)
 
 
@@ -80,7 +80,7 @@ def ray_to_join(setting: str | None, environment: Mapping[str, str]) -> Named | 
 
 
 def jobs_address(option: str | None, environment: Mapping[str, str]) -> Named:
-    """Where jobs are submitted.
+    """Address of the dashboard that jobs are submitted to.
 
     Args:
         option: `--address`, which wins.
@@ -146,7 +146,7 @@ def host_and_port(address: str) -> str:
 
 
 def connection_to(address: str) -> socket.socket:
-    """Open for as long as its block; Ray itself would try a dead address for tens of seconds.
+    """Connect to an address, for a `with` block; Ray itself would try a dead one for long.
 
     Args:
         address: host:port; an IPv6 host in brackets.
@@ -159,7 +159,7 @@ def connection_to(address: str) -> socket.socket:
 
 
 def check_port(address: str) -> None:
-    """Ray tries a dead address for tens of seconds, and another program's for minutes.
+    """Refuse an address without a Ray at once; Ray itself would try for seconds or minutes.
 
     Its control service speaks HTTP/2, where both sides begin with a settings frame (RFC 9113,
     section 3.4).

@@ -1,4 +1,4 @@
-"""What comes back from workers: a report of every chunk, and gradients, alone or as sums."""
+"""Results as they arrive from workers: a report of every chunk; gradients, single or added up."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from metagan.core.wire import Sent
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker says of a chunk, without the gradient.
+    """The answer of a worker to a chunk, without the gradient.
 
     Attributes:
-        submission: What it answers.
+        submission: The one that the worker answers.
         report: The small half of the result.
     """
 

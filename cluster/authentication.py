@@ -45,7 +45,7 @@ def joining_auth() -> dict[str, str]:
 
 
 def explain_refusal(error: BaseException) -> str | None:
-    """What to do where a cluster refuses for its token's sake; None if it is something else."""
+    """Fix for a cluster that refuses because of the token; None for any other error."""
     if "InvalidAuthToken" not in f"{error} {error.__cause__}":
         return None
     if os.environ.get(AUTH_MODE) == "token":
@@ -57,12 +57,12 @@ def explain_refusal(error: BaseException) -> str | None:
 
 
 def token_file(environment: Mapping[str, str]) -> Path:
-    """Where Ray looks for a token that is in no variable."""
+    """File in which Ray looks for a token that is in no variable."""
     return Path(environment.get(AUTH_TOKEN_PATH) or "~/.ray/auth_token").expanduser()
 
 
 def token_problem(environment: Mapping[str, str]) -> str | None:
-    """What is wrong with the file that should hold the token, if it is one to be read at all.
+    """Fault of the file that should hold the token; None if it is good, or if Ray reads no file.
 
     Ray would wait for ever for somebody to write into a pipe.
     """
@@ -81,7 +81,7 @@ def reread_environment() -> None:
 
 
 def _chosen_auth() -> str | None:
-    """What the user set RAY_AUTH_MODE to, if to anything.
+    """The user's setting of RAY_AUTH_MODE, None without one.
 
     Raises:
         ClusterError: For what is not a mode: Ray would take it for no authentication at all.
@@ -93,7 +93,7 @@ def _chosen_auth() -> str | None:
 
 
 def _token_exists() -> bool:
-    """Whether Ray finds a token in the environment or in the user's home folder.
+    """True if Ray finds a token in the environment or in the user's home folder.
 
     Raises:
         ClusterError: If the file that the user names cannot be read.

@@ -14,15 +14,15 @@ _SHORTEST_S = 1.0
 
 
 class StepTimes:
-    """How long the chunks of one outer step took, and from when on one counts as slow."""
+    """Times of the chunks of one outer step, and the time above which a chunk counts as slow."""
 
     def __init__(self, factor: float | None, *, shortest_s: float = _SHORTEST_S) -> None:
-        """`factor` is how many times the median is slow; None: nothing is."""
+        """More than `factor` times the median is slow; with None nothing is."""
         self._factor, self._shortest_s = factor, shortest_s
         self._seconds: list[float] = []
 
     def add(self, seconds: float) -> None:
-        """A chunk was finished."""
+        """Count a finished chunk."""
         self._seconds.append(seconds)
 
     @property

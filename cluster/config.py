@@ -177,7 +177,7 @@ class ClusterConfig(Config):
 
 
 def ray_address_problem(address: str) -> str | None:
-    """Why no Ray can be joined by such an address, if so."""
+    """Reason why no Ray can be joined by an address; None if one can."""
     if address == "auto":
         return None
     found = ADDRESS.fullmatch(address)

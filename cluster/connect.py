@@ -127,7 +127,7 @@ def ray_session(config: ClusterConfig) -> Iterator[RaySession]:
 
 
 def wait_for_some(refs: Sequence[Any], *, timeout_s: float = math.inf) -> list[Any]:
-    """Those that are there as soon as one is; none after a second, or sooner with `timeout_s`.
+    """Wait until some references are ready and return those; none after a second or `timeout_s`.
 
     Raises:
         ClusterError: If a Ray that this process started has gone, so that none ever would be.
@@ -148,7 +148,7 @@ def in_time(
     timeout_s: float,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Answer | None:
-    """What a call answers; None if that takes too long, and its answer is lost.
+    """Answer of a call; None if the call takes too long, and its answer is lost.
 
     For calls that Ray does not return from while the cluster's head is gone.
 
@@ -204,7 +204,7 @@ def _check_own_ray() -> None:
 
 
 def started_by_this_process() -> bool:
-    """Whether Ray runs here only because this process started it, so that no node can be added."""
+    """True if Ray runs here only because this process started it, so that no node can be added."""
     node = ray._private.worker._global_node
     return node is not None and bool(node.head)
 
@@ -239,7 +239,7 @@ def cores_here() -> int:
 
 
 def _check_cores(config: ClusterConfig) -> None:
-    """A few workers more than cores share them; many more start for minutes and gain nothing."""
+    """Refuse many more workers than cores: they would start for minutes and gain nothing."""
     cores, each = cores_here(), config.cpus_per_worker
     if config.num_workers * each > max(_ALWAYS_ALLOWED, _WORKERS_PER_CORE * cores):
         raise ClusterError(
@@ -277,7 +277,7 @@ def _explain_failed_join(named: Named, error: BaseException) -> str:
 
 
 def _version_mismatch(text: str) -> str | None:
-    """What to install where Ray says that a cluster has other versions than this process."""
+    """Fix for a cluster with other versions than this process; None for any other message."""
     if "ersion mismatch" not in text:
         return None
     there, _, here = text.partition("This process")
@@ -305,7 +305,7 @@ def set_here() -> str:
 
 
 def _in_a_ray_job() -> bool:
-    """Whether Ray has set RAY_ADDRESS, to the cluster that this process's job was submitted to."""
+    """True if Ray has set RAY_ADDRESS, to the cluster that this process's job was submitted to."""
     return JOB_CONFIG in os.environ
 
 
@@ -327,7 +327,7 @@ def _refuse_zero_copy_tensors() -> None:
 
 
 def joining_environment(*without: str) -> contextlib.AbstractContextManager[None]:
-    """Ray's authentication towards a cluster, inside the block, for what is not `ray_session`.
+    """Set Ray's authentication towards a cluster inside the block, for calls without `ray_session`.
 
     Args:
         without: Variables that Ray does not see there.
@@ -337,7 +337,7 @@ def joining_environment(*without: str) -> contextlib.AbstractContextManager[None
 
 @contextlib.contextmanager
 def _ray_environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Environment variables for Ray inside the block.
+    """Set environment variables for Ray inside the block.
 
     Ray does the same itself when it turns authentication on.
     """
@@ -351,7 +351,7 @@ def _ray_environment(values: Mapping[str, str | None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kept_sigterm_handler() -> Iterator[None]:
-    """`ray.init` replaces the driver's SIGTERM handler; one that the caller set is put back."""
+    """Put back the caller's SIGTERM handler, which `ray.init` replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What would stop a run on this machine, or on the cluster it names, each with its fix."""
+"""Causes that would stop a run on this machine, or on a cluster, each with its fix."""
 
 import importlib.metadata
 import os
@@ -139,7 +139,7 @@ def check_host(config: JobConfig) -> Iterator[Finding]:
 
 
 def check_shared_memory(folder: Path) -> Finding:
-    """Ray keeps objects in shared memory; containers often have 64 MiB of it."""
+    """Warn of little shared memory, where Ray keeps objects; containers often have 64 MiB."""
     fix = MORE_SHARED_MEMORY
     if not folder.is_dir():
         return Finding("warning", "shared memory", f"{folder} is missing: Ray uses a disk", fix)
@@ -192,7 +192,7 @@ def check_ray_environment(environment: Mapping[str, str], home: Path) -> Iterato
 
 
 def check_folder(topic: str, folder: Path) -> Finding:
-    """Whether files can be created and replaced atomically in a folder or where it would be."""
+    """Try to create and atomically replace a file in a folder, or where the folder would be."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent

@@ -1,4 +1,4 @@
-"""What would stop a run on a Ray cluster's nodes, each with its fix."""
+"""Causes that would stop a run on the nodes of a Ray cluster, each with its fix."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def check_cluster(
     named_by: str = "cluster.address",
     timeout_s: float = _PROBE_TIMEOUT_S,
 ) -> Iterator[Finding]:
-    """Join the cluster at `config.address` and hold every node against this machine.
+    """Join the cluster at `config.address` and compare every node with this machine.
 
     Args:
         config: Names the address and what workers reserve.
@@ -81,7 +81,7 @@ def check_cluster(
 
 
 def check_likeness(config: ClusterConfig, nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Whether workers would compute the same bits on all nodes that may have some.
+    """Warn if workers would compute different bits on the nodes that may have workers.
 
     Args:
         config: Says whether they compute on GPUs, which are told apart by name.
@@ -121,7 +121,7 @@ def _some_of(nodes: Sequence[str]) -> str:
 
 
 def _refuses(address: str) -> str | None:
-    """Why no connection to host:port opens, or None; Ray itself would try for minutes."""
+    """Reason why no connection to host:port opens, or None; Ray itself would try for minutes."""
     try:
         with connection_to(address):
             return None
@@ -177,7 +177,7 @@ def _compare_node(entry: Mapping[str, Any], versions: Mapping[str, str | None]) 
 
 
 def _check_node(entry: Mapping[str, Any], storage: str | None) -> Iterator[Finding]:
-    """What a node that answers has of clock, shared memory and storage."""
+    """Judge the GPUs, clock, shared memory and storage of a node that answers."""
     report = entry.get("report")
     if report is None:
         return
@@ -206,7 +206,7 @@ def _compare_gpus(topic: str, reserved: int, seen: int) -> Iterator[Finding]:
 
 
 def judge_storage(topic: str, uri: str, error: str | None) -> Finding:
-    """What `cluster.probe.storage_error` has found, as a finding."""
+    """Turn the answer of `cluster.probe.storage_error` into a finding."""
     if error is None:
         return Finding("ok", topic, f"{uri} can be written and read")
     fix = "check checkpoint.storage, its permissions, and the credentials there"
@@ -214,7 +214,7 @@ def judge_storage(topic: str, uri: str, error: str | None) -> Finding:
 
 
 def check_room(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
-    """Whether all workers fit; that only some do makes a run slower, that none does stops it."""
+    """Compare the workers with the room: with room for some a run is slower, with none it stops."""
     shortage = describe_shortage(config, nodes)
     if shortage is None:
         yield Finding("ok", "cluster", f"room for {config.num_workers} workers")

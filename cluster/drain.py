@@ -22,7 +22,7 @@ _GONE_S = 30.0
 
 
 class DrainNotices:
-    """Which nodes are being drained; looks once a second."""
+    """The nodes that are being drained, looked up once a second."""
 
     def __init__(self) -> None:
         # When the last look began, and whether it is over.

@@ -1,4 +1,4 @@
-"""What a process has for all of its parts, changed for a while."""
+"""State that all parts of a process share, changed for a while."""
 
 import contextlib
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 @contextlib.contextmanager
 def environment_variables(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Set inside of the block, or unset for None, and as before after it."""
+    """Set variables inside of the block (None unsets one), and restore them after it."""
     before = {name: os.environ.get(name) for name in values}
     _set(values)
     try:
@@ -27,7 +27,7 @@ def _set(values: Mapping[str, str | None]) -> None:
 
 @contextlib.contextmanager
 def quieter(loggers: Iterable[str], level: int = logging.ERROR) -> Iterator[None]:
-    """Loggers that say nothing below a level inside of the block."""
+    """Silence loggers below a level inside of the block."""
     levels = {logger: logger.level for logger in map(logging.getLogger, loggers)}
     for logger in levels:
         logger.setLevel(level)

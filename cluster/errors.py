@@ -1,4 +1,4 @@
-"""What goes wrong with the cluster rather than with the data or the mathematics."""
+"""Errors of the cluster, as opposed to those of the data or the mathematics."""
 
 import re
 from typing import Final

@@ -29,7 +29,7 @@ class Heartbeats:
 
     @property
     def refs(self) -> list[Ref]:
-        """What resolves when a worker answers."""
+        """References that resolve when a worker answers."""
         return [ref for ref, _, _ in self._asked.values()]
 
     def ask(self, busy: Collection[Worker]) -> None:
@@ -60,7 +60,7 @@ class Heartbeats:
         return False
 
     def heard(self, worker: Worker) -> None:
-        """A worker has given a sign of life by itself."""
+        """Note a sign of life that a worker gave by itself."""
         self._heard[worker] = time.monotonic()
 
     def silent(self) -> Sequence[tuple[Worker, float]]:
@@ -73,7 +73,7 @@ class Heartbeats:
         ]
 
     def next_deadline(self) -> float:
-        """When there is somebody to ask or to give up (monotonic seconds)."""
+        """Time at which a worker is to be asked or given up (monotonic seconds)."""
         gives_up = [asked + self._timeout_s for _, _, asked in self._asked.values()]
         asks = [
             heard + self._timeout_s * _ASKED_AFTER

@@ -1,4 +1,4 @@
-"""What workers were given and have not answered yet, and since when they are at it."""
+"""Chunks that workers have and have not answered yet, and since when."""
 
 import time
 from collections import Counter
@@ -28,11 +28,11 @@ class Submission:
     ledger: Ledger
 
     def is_about(self, ledger: Ledger, chunk: ChunkKey) -> bool:
-        """Whether it is an attempt at this chunk of this step."""
+        """True if this is an attempt at this chunk of this step."""
         return self.ledger is ledger and self.chunk == chunk
 
     def place(self) -> dict[str, object]:
-        """Where and on what, for the log; steps are counted as the run's log counts them."""
+        """Worker, step and chunk for the log; steps are counted as the run's log counts them."""
         return {
             "worker": self.worker.index,
             "pid": self.worker.pid,
@@ -42,9 +42,9 @@ class Submission:
 
 
 class InFlight:
-    """Submissions by the small half of their result.
+    """Submissions, each by the reference to its report.
 
-    Outlives a step that was broken off, so that its late answers are recognised.
+    The mapping outlives a step that was broken off, so that its late answers are recognised.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class InFlight:
 
     @property
     def refs(self) -> Collection[Ref]:
-        """What resolves when a worker answers."""
+        """References that resolve when a worker answers."""
         return self._submissions.keys()
 
     @property
@@ -67,11 +67,11 @@ class InFlight:
         return self._submissions[ref]
 
     def has(self, ledger: Ledger, chunk: ChunkKey) -> bool:
-        """Whether a worker is at this chunk."""
+        """True if a worker is computing this chunk."""
         return any(s.is_about(ledger, chunk) for s in self._submissions.values())
 
     def add(self, ref: Ref, submission: Submission) -> None:
-        """A worker was given a chunk."""
+        """Note that a worker was given a chunk."""
         self._submissions[ref] = submission
         worker = submission.worker
         if not worker.work:
@@ -91,7 +91,7 @@ class InFlight:
         self._called_off &= self._submissions.keys()
 
     def answered(self, ref: Ref) -> float | None:
-        """Take an answer off; seconds since the worker began, None if it was another's turn."""
+        """Remove an answered chunk; return its seconds, None if the worker was at another chunk."""
         worker = self._submissions.pop(ref).worker
         now = time.monotonic()
         seconds = now - self._started[worker] if worker.work[0] == ref else None
@@ -103,14 +103,14 @@ class InFlight:
         return seconds
 
     def lost(self, worker: Worker) -> list[Submission]:
-        """Take off all that a worker had; only the first was begun."""
+        """Remove all chunks of a lost worker; the worker had begun only the first."""
         submissions = [self._submissions.pop(ref) for ref in worker.work]
         worker.work.clear()
         del self._started[worker]
         return submissions
 
     def withdraw(self, worker: Worker) -> list[Submission]:
-        """Take off what a worker has not begun.
+        """Remove the chunks that a worker has not begun.
 
         It may still begin with it before it is ended; that result belongs to no one.
         """
@@ -119,7 +119,7 @@ class InFlight:
         return [self._submissions.pop(ref) for ref in later]
 
     def overdue(self, timeout_s: float) -> Mapping[Worker, str]:
-        """Workers that take longer for a chunk, and what there is to say of it."""
+        """Workers that take too long for a chunk, each with a text about it."""
         now = time.monotonic()
         return {
             worker: f"no result in {now - started:.1f} s"
@@ -128,7 +128,7 @@ class InFlight:
         }
 
     def next_deadline(self, timeout_s: float) -> float:
-        """When the first worker is overdue (monotonic seconds)."""
+        """Time at which the first worker is overdue (monotonic seconds)."""
         return min(self._started.values(), default=float("inf")) + timeout_s
 
     def alone_under_way(self, ledger: Ledger) -> list[tuple[float, Submission]]:

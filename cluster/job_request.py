@@ -1,4 +1,4 @@
-"""A command that is to run on a cluster as a job, and how such a job is; needs no Ray."""
+"""A command that is to run on a cluster as a job, and the state of such a job; needs no Ray."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What is to run.
+    """A command to run as a job on a cluster.
 
     Attributes:
         words: A metagan command line, without the program's name.

@@ -140,7 +140,7 @@ class RayJobs:
         return [_state(d) for d in sorted(found, key=lambda d: d.start_time or 0, reverse=True)]
 
     def state(self, job: str) -> JobState:
-        """How a job is.
+        """State of a job.
 
         Raises:
             ClusterError: If there is no such job.
@@ -149,7 +149,7 @@ class RayJobs:
             return _state(self._client.get_job_info(job))
 
     def log(self, job: str) -> str:
-        """All that a job has written so far."""
+        """Output of a job so far."""
         with self._explained(job):
             return self._client.get_job_logs(job)
 
@@ -209,7 +209,7 @@ class RayJobs:
 
     @contextlib.contextmanager
     def _explained(self, job: str | None = None) -> Iterator[None]:
-        """Ray's environment inside, and its errors in words that name the fix."""
+        """Give Ray its environment inside of the block, and its errors words that name the fix."""
         try:
             # Ray would take these for the address, whatever it is given.
             without = (API_SERVER_ADDRESS, RAY_ADDRESS)
@@ -224,7 +224,7 @@ class RayJobs:
 
 
 def _explain(address: str, job: str | None, error: BaseException, there: str | None = None) -> str:
-    """What is wrong, and the fix.
+    """Message that names the problem and its fix.
 
     Args:
         address: As it was named, and by what variable.
@@ -298,7 +298,7 @@ def _through(address: str) -> str:
 
 
 def _explain_missing(name: str, path: Path, root: Path) -> str:
-    """Why an input of a command is not in its job's copy of the working folder, and the fix."""
+    """Reason why an input of a command is not in its job's copy of the folder, and the fix."""
     if (root / path).exists() and not path.is_absolute() and ".." not in path.parts:
         why = f"{_KEPT_OUT} keeps it out of the upload"
     else:
@@ -323,7 +323,7 @@ def _needs(request: JobRequest) -> str:
 
 
 def _message(details: Any) -> str:
-    """Why a job does not run, in a line; its log, whose end Ray puts here, is told elsewhere."""
+    """Reason why a job does not run, in a line, without the end of its log that Ray appends."""
     if details.status == JobStatus.PENDING:
         needs = (details.metadata or {}).get("needs") or "the head node"
         return (

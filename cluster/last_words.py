@@ -1,4 +1,4 @@
-"""Why a worker's process has ended, as far as Ray and the process itself tell.
+"""Reasons why a worker's process has ended, as far as Ray and the process itself tell.
 
 Ray says the same of a process that ran out of memory, crashed or was killed by somebody. What it
 wrote last to standard error tells more: a crash leaves a trace there, a kill leaves none.
@@ -35,7 +35,7 @@ def explain(error: Exception) -> str:
 
 
 def explain_loss(error: RayError) -> str:
-    """The same of a worker that was lost, with its last words and what they mean, in one line.
+    """The loss of a worker in one line: the error, its last words and what they mean.
 
     The words are there if it ran on this machine, and neither its node nor the driver ended it.
     """
@@ -58,7 +58,7 @@ def explain_loss(error: RayError) -> str:
 
 
 def _import_fix(name: str) -> str:
-    """What to do where workers import something else under a name of ours, or nothing."""
+    """Fix where workers import something else under the name of one of our packages, or nothing."""
     install = f"install metagan {tool_version()} on every node (metagan doctor --address compares)"
     files = [Path.cwd() / f"{name}.py", Path.cwd() / name / "__init__.py"]
     for file in files:

@@ -56,7 +56,7 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk has its one result."""
+        """True if every chunk has its one result."""
         return len(self._accepted) == len(self._chunks)
 
     @property
@@ -70,16 +70,16 @@ class Ledger:
         return len(self._queue)
 
     def same_work(self, other: "Ledger") -> bool:
-        """Whether the other account is about the same chunks at the same parameters."""
+        """True if the other ledger is about the same chunks at the same parameters."""
         return (self._chunks, self._params_hash) == (other._chunks, other._params_hash)
 
     def expects(self, report: ChunkReport) -> bool:
-        """Whether the report is about a chunk of this step at these parameters."""
+        """True if the report is about a chunk of this step at these parameters."""
         key = (report.step, report.index)
         return key in self._chunks and report.params_hash == self._params_hash
 
     def has(self, chunk: ChunkKey | ChunkReport) -> bool:
-        """Whether the chunk has its result."""
+        """True if the chunk has its result."""
         return (chunk.step, chunk.index) in self._accepted
 
     def take(self, worker: int) -> ChunkKey:
@@ -90,7 +90,7 @@ class Ledger:
         return chunk
 
     def may_take(self, worker: int, *, alone: bool) -> bool:
-        """Whether a chunk waits that this worker should have.
+        """True if a chunk waits that this worker should have.
 
         Args:
             worker: Which.

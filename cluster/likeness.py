@@ -1,4 +1,4 @@
-"""Whether workers compute alike: what they must have in common, and what is only told."""
+"""Likeness of workers: differences that change bits are refused, others only reported."""
 
 import torch
 
@@ -9,7 +9,7 @@ from metagan.version import UNKNOWN, tool_version
 
 
 class Likeness:
-    """Holds every new worker against the driver and against the first one."""
+    """Compares every new worker with the driver and with the first worker."""
 
     def __init__(self, telemetry: Telemetry, *, mixed_devices: bool) -> None:
         """`mixed_devices` as in the settings: whether bits may differ, with a warning."""
@@ -18,7 +18,7 @@ class Likeness:
         self._told: set[str] = set()
 
     def check(self, where: str, ready: WorkerReady) -> None:
-        """Refuse a worker of another torch or kind of device; tell of one with other bits.
+        """Refuse a worker with another torch or kind of device; report one with other last bits.
 
         Args:
             where: The worker, for messages.

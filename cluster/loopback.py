@@ -22,7 +22,7 @@ _TIMEOUT_S = 1.0
 
 @contextlib.contextmanager
 def on_loopback() -> Iterator[None]:
-    """What is started or joined by `ray.init` inside is at 127.0.0.1, unless the user said not."""
+    """Let `ray.init` inside start or join a Ray at 127.0.0.1, unless the user said otherwise."""
     if os.environ.get(_VARIABLE) is not None:
         yield
         return
@@ -38,7 +38,7 @@ def on_loopback() -> Iterator[None]:
 
 
 def is_on_loopback_only(address: str) -> bool:
-    """Whether the Ray at host:port answers on this machine's loopback and nowhere else."""
+    """True if the Ray at host:port answers on this machine's loopback and nowhere else."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or not _is_loopback(host.strip("[]")):
         return False

@@ -1,4 +1,4 @@
-"""What a run tells Prometheus, through Ray's own metrics.
+"""Metrics of a run for Prometheus, sent through Ray's own.
 
 Ray exports them on every node under `ray_<name>`, counters with `_total` behind; docs/cluster.md
 says how to collect and look at them.
@@ -54,7 +54,7 @@ class RunMetrics:
         workers_ready: int,
         wall_s: float,
     ) -> None:
-        """An outer step is over.
+        """Count an outer step that is over.
 
         Args:
             results: Its chunks.

@@ -59,7 +59,7 @@ def open_runner(spec: WorkerSpec, config: ClusterConfig) -> Iterator[RayRunner]:
 
 
 def _with_absolute_paths(spec: WorkerSpec) -> WorkerSpec:
-    """Workers run in folders of their own, so a path must not depend on the driver's."""
+    """Make paths absolute, since workers run in folders of their own."""
     data = spec.config.data
     absolute = {
         name: str(Path(path).expanduser().absolute())

@@ -65,12 +65,12 @@ class Worker:
 
     @property
     def placed(self) -> bool:
-        """Whether its process is known to be up."""
+        """True if the worker's process is known to be up."""
         return self.pings is None
 
     @property
     def where(self) -> str:
-        """For messages."""
+        """The worker's name in messages."""
         host = "" if self.ready is None else f" on {self.ready.host}"
         return f"worker {self.index}{host}"
 
@@ -133,7 +133,7 @@ class WorkerPool:
 
     @property
     def _quorum_timeout(self) -> tuple[str, float]:
-        """How long `min_workers` may be missing by now, seconds, and the setting that says so."""
+        """Seconds that `min_workers` may be missing by now, and the setting that says so."""
         later = self._config.quorum_timeout_s
         if later is not None and self._had_enough:
             return "cluster.quorum_timeout_s", later
@@ -141,12 +141,12 @@ class WorkerPool:
 
     @property
     def all_others_unplaced(self) -> bool:
-        """Whether each worker that is not ready has waited for its place in vain so far."""
+        """True if each worker that is not ready has waited for its place in vain so far."""
         return all(worker.reported for worker in self.workers if worker.ready is None)
 
     @property
     def refs(self) -> list[Ref]:
-        """What resolves when a worker that is starting gets further."""
+        """References that resolve when a worker that is starting gets further."""
         return [
             worker.loads if worker.pings is None else worker.pings
             for worker in self.workers
@@ -172,7 +172,7 @@ class WorkerPool:
         return False
 
     def next_deadline(self) -> float:
-        """When `check_deadlines` has something to look at (monotonic seconds)."""
+        """Time at which `check_deadlines` has something to look at (monotonic seconds)."""
         deadlines = [
             worker.since
             + (self._config.chunk_timeout_s if worker.placed else self._config.placement_timeout_s)
@@ -213,7 +213,7 @@ class WorkerPool:
             self._telemetry.event("unplaced", workers=unplaced, running=placed, reason=missing)
 
     def _check_quorum(self, placed: int, now: float) -> None:
-        """Fewer than `min_workers` are placed: the end, or a word about it now and then."""
+        """End the run if `min_workers` are missing for too long; before that, warn now and then."""
         setting, timeout_s = self._quorum_timeout
         waited, fewest = now - self._few_since, self._config.min_workers
         if waited < timeout_s and now - self._few_told < _TELL_S:
@@ -305,7 +305,7 @@ class WorkerPool:
         kill(worker.actor)
 
     def probe(self, workers: Collection[Worker]) -> Mapping[Worker, str]:
-        """What workers that keep silent are doing, for the log; all are asked at once."""
+        """Progress of workers that keep silent, for the log; all are asked at once."""
         asked = {worker: worker.actor.progress.remote() for worker in workers}
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=_PROBE_TIMEOUT_S)
         return {worker: self._progress(ref) for worker, ref in asked.items()}
@@ -326,7 +326,7 @@ class WorkerPool:
 
     @contextmanager
     def _watching_for_too_few(self) -> Iterator[None]:
-        """What happens inside may leave fewer than `min_workers` placed, from now on."""
+        """Start the clock for too few workers if the block leaves under `min_workers` placed."""
         had_enough = self._num_placed >= self._config.min_workers
         yield
         if had_enough and self._num_placed < self._config.min_workers:

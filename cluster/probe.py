@@ -87,9 +87,9 @@ def see_the_nodes_gpus() -> None:
 
 
 def storage_error(uri: str) -> str | None:
-    """What keeps this machine from writing, reading and deleting a file there; None if nothing.
+    """Error of this machine in writing, reading or deleting a file at a URI; None without one.
 
-    Like `host_report`, it needs nothing of this project.
+    Like `host_report`, this function needs nothing of this project.
     """
     import uuid
 

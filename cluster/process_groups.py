@@ -1,4 +1,4 @@
-"""A Ray of our own outlives a signal that is sent to the driver's whole process group.
+"""Process groups that keep a Ray of our own alive when the driver's group gets a signal.
 
 `timeout`, a shell and many batch systems end a group at once. Ray's node process would then go as
 soon as the driver, and Ray ends a driver whose node has gone without a word (exit code 1, seen
@@ -21,7 +21,7 @@ _APART = ("raylet", "gcs_server")
 
 @contextlib.contextmanager
 def ray_in_groups_of_its_own() -> Iterator[None]:
-    """The node and control processes that `ray.init` starts inside have a group each.
+    """Give each node and control process that `ray.init` starts inside a group of its own.
 
     Only where the kernel ends them with the driver (Linux): elsewhere Ray itself ends its
     processes by their group.

@@ -47,7 +47,7 @@ class SumReport:
 def add_up(
     num_weights: int, expected_hashes: Sequence[str], *gradients: Sent
 ) -> tuple[SumReport, Vector]:
-    """A task: the sum of gradients (P,) that have these hashes, and what to know it by."""
+    """Task that adds up gradients (P,) with these hashes, and hashes the sum."""
     arrived = tuple(
         vector_hash(gradient) if is_sent(gradient, num_weights) else "" for gradient in gradients
     )
@@ -59,7 +59,7 @@ def add_up(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task.
+    """The result of a task that adds up a group.
 
     Attributes:
         arrival: The sum, to be hashed; None if there is none.
@@ -98,31 +98,31 @@ class Reductions:
 
     @property
     def refs(self) -> Collection[Ref]:
-        """What resolves when a sum is there."""
+        """References that resolve when a sum is there."""
         return self._running.keys()
 
     def consider(self, ledger: Ledger, *, num_bytes: int) -> None:
-        """Take a step's meta-gradients in if they are so large in all, `num_bytes` each."""
+        """Add up a step's meta-gradients here if they are large in all, `num_bytes` each."""
         all_mb = num_bytes * ledger.num_chunks / 2**20
         if self._above is not None and all_mb > self._above and ledger.num_chunks > 1:
             self._ledgers.add(ledger)
 
     def takes(self, ledger: Ledger) -> bool:
-        """Whether the step's meta-gradients are added up here."""
+        """True if the step's meta-gradients are added up here."""
         return ledger in self._ledgers
 
     def has(self, ledger: Ledger, chunk: ChunkKey | ChunkReport) -> bool:
-        """Whether an answer about this chunk is in a group."""
+        """True if an answer about this chunk is in a group."""
         return (ledger, chunk.index) in self._held
 
     def keep_only(self, ledgers: Collection[Ledger]) -> None:
-        """Forget all other steps; what still runs for them is nobody's."""
+        """Forget all other steps; the results of their tasks are ignored."""
         self._ledgers &= set(ledgers)
         for place in [place for place in self._groups if place[0] not in self._ledgers]:
             self._let_go(self._groups.pop(place).values())
 
     def add(self, answer: Answer) -> None:
-        """Put an answer into its group, and have that added up when it is whole."""
+        """Put an answer into its group; a complete group is added up."""
         ledger, index = answer.submission.ledger, answer.report.index
         place = (ledger, index // GROUP)
         group = self._groups[place]
@@ -135,7 +135,7 @@ class Reductions:
             self._start()
 
     def take(self, ref: Ref) -> Outcome:
-        """What a task that has ended says."""
+        """Fetch the result of a task that has ended."""
         one = self._running.pop(ref)
         self._let_go(one.answers)
         self._start()
@@ -155,12 +155,12 @@ class Reductions:
         return Outcome(None, lost)
 
     def next_deadline(self, timeout_s: float) -> float:
-        """When the first task is overdue (monotonic seconds)."""
+        """Time at which the first task is overdue (monotonic seconds)."""
         started = min((one.started for one in self._running.values()), default=float("inf"))
         return started + timeout_s
 
     def overdue(self, timeout_s: float) -> Sequence[Outcome]:
-        """Give up tasks that take longer."""
+        """Give up tasks that take too long."""
         now = time.monotonic()
         late = [ref for ref, one in self._running.items() if now - one.started >= timeout_s]
         given_up = [self._running.pop(ref).answers for ref in late]

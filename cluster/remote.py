@@ -1,4 +1,4 @@
-"""What is asked of Ray about objects and actors, and what its errors mean."""
+"""Questions to Ray about objects and actors, and the meaning of its errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SOON_S = 5.0
 
 @dataclass(frozen=True)
 class Loss:
-    """Why a worker has to be replaced.
+    """A reason to replace a worker.
 
     Attributes:
         reason: For the log.
@@ -38,7 +38,7 @@ class Loss:
 
 
 def put(value: object, what: str) -> Ref:
-    """A copy in Ray's object store.
+    """Put a copy into Ray's object store.
 
     Raises:
         ClusterError: If it has no room, nor the disk that it would move others to.
@@ -54,16 +54,16 @@ def put(value: object, what: str) -> Ref:
 
 
 def fetch(ref: Ref, *, timeout_s: float = _FETCH_TIMEOUT_S) -> Any:
-    """What Ray says is there; to take longer than a minute is to be lost."""
+    """Fetch an object that Ray says is ready; treat more than a minute as lost."""
     return ray.get(ref, timeout=timeout_s)
 
 
 def fetch_large(ref: Ref, *, timeout_s: float, meanwhile: Callable[[], object]) -> Any:
-    """What another node's object store holds, however long its way here takes.
+    """Fetch an object from another node's object store, which may take long.
 
     Args:
-        ref: Of what is there.
-        timeout_s: As long as that, and it is lost.
+        ref: Of the object, which is ready.
+        timeout_s: An object that takes longer is lost.
         meanwhile: Called every second if it takes long; what it raises ends the wait.
 
     Raises:
@@ -87,10 +87,10 @@ def kill(actor: Any) -> None:
 
 
 def died_with_its_node(error: Exception) -> bool:
-    """Whether an actor died because the whole node did."""
+    """True if an actor died because its whole node did."""
     return isinstance(error, ActorDiedError) and "because its node has died" in str(error)
 
 
 def is_preempted(error: Exception) -> bool:
-    """Whether an actor was lost because its node was taken away after a notice."""
+    """True if an actor was lost because its node was taken away after a notice."""
     return isinstance(error, ActorDiedError) and bool(error.preempted)

@@ -1,4 +1,4 @@
-"""What workers reserve, and whether the cluster has it."""
+"""Resources that workers reserve, compared with those that the cluster has."""
 
 import math
 import os
@@ -22,7 +22,7 @@ _OVERRIDES = ("RAY_OVERRIDE_RESOURCES", "RAY_OVERRIDE_LABELS")
 
 @dataclass(frozen=True)
 class WorkerShape:
-    """What Ray reserves for one worker.
+    """The resources that Ray reserves for one worker.
 
     Attributes:
         cpus: Cores, may be a fraction.
@@ -38,7 +38,7 @@ class WorkerShape:
         return cls(config.cpus_per_worker, config.gpus_per_worker)
 
     def count_in(self, resources: Mapping[str, float]) -> int:
-        """How many such workers a node with these resources holds."""
+        """Number of such workers that a node with these resources holds."""
         wanted = {"CPU": self.cpus, "GPU": self.gpus}
         # A tenth of a core ten times over is one core, not a little more.
         fits = [
@@ -54,7 +54,7 @@ class WorkerShape:
 
 
 def hide_gpus_not_granted() -> None:
-    """Call first in a task or trial: Ray shows all GPUs of the node to one that reserved none."""
+    """Hide all GPUs from a task or trial that reserved none, as Ray does not; call this first."""
     if not ray.get_gpu_ids():
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -70,7 +70,7 @@ def placement(config: ClusterConfig) -> dict[str, Any]:
 
 
 def allows(config: ClusterConfig, labels: Mapping[str, str]) -> bool:
-    """Whether workers may run on a node with these labels, as a first choice or a fallback."""
+    """True if workers may run on a node with these labels, as a first choice or a fallback."""
     choices = [c for c in (config.worker_labels, config.fallback_labels) if c] or [()]
     return any(
         all(_selects(selector, labels.get(key)) for key, selector in selectors(choice).items())
@@ -98,7 +98,7 @@ def node_resources(config: ClusterConfig) -> list[Mapping[str, float]]:
 
 
 def describe_shortage(config: ClusterConfig, nodes: Sequence[Mapping[str, float]]) -> str | None:
-    """What keeps the workers from being placed; None if the cluster could hold them all.
+    """Cause that keeps workers from being placed; None if the cluster could hold them all.
 
     Args:
         config: Number and shape of the workers.
@@ -148,7 +148,7 @@ def check_room(config: ClusterConfig) -> None:
 
 
 def describe_wait(config: ClusterConfig, setting: str) -> str:
-    """Why no worker has come up in time, as far as resources tell.
+    """Reason why no worker has come up in time, as far as resources tell.
 
     The cluster's head is asked, which may be gone: then Ray's call waits for a minute, and a driver
     that waits with it is ended before it has written a checkpoint.

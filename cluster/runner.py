@@ -310,7 +310,7 @@ class RayRunner:
         return None
 
     def _settle(self, outcome: Outcome) -> None:
-        """What came of adding up a group."""
+        """Take the sum of a group, and queue again the chunks whose gradients were lost."""
         if outcome.arrival is not None:
             self._take_result(outcome.arrival)
         for answer in outcome.lost:
@@ -320,7 +320,7 @@ class RayRunner:
                 self._put_back(answer.submission, outcome.reason)
 
     def _has(self, ledger: Ledger, chunk: ChunkKey | ChunkReport) -> bool:
-        """Whether a result of this chunk is there, wherever."""
+        """True if this chunk's result has arrived, in the ledger or in a group that is added up."""
         return ledger.has(chunk) or self._reductions.has(ledger, chunk)
 
     def _drop(self, submission: Submission, verdict: Rejection) -> None:

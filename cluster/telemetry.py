@@ -1,4 +1,4 @@
-"""What a runner did besides computing: times of an outer step, and events for the failure log."""
+"""Times of an outer step that a runner spent, and its events for the failure log."""
 
 import logging
 import time
@@ -57,7 +57,7 @@ class Telemetry:
         _LOG.warning("%s %s", kind, described)
 
     def drain(self, results: Sequence[ChunkResult]) -> RunnerStats:
-        """The statistics of a step with these results; starts afresh."""
+        """Return the statistics of a step with these results, and start afresh."""
         stats = RunnerStats(
             compute_s=sum(result.report.compute_s for result in results),
             transfer_s=self._seconds["transfer"],

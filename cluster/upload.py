@@ -1,4 +1,4 @@
-"""What a job is sent of the working folder: a zip of what .gitignore and .rayignore leave.
+"""Upload of the working folder with a job: a zip of what .gitignore and .rayignore leave.
 
 The .gitignore files are those in the folder and, as git does it, those above it up to the root of
 its repository.
@@ -70,14 +70,14 @@ class Upload:
     folders: Sequence[Path] = ()
 
     def holds(self, path: Path) -> bool:
-        """Whether a file, or something in a folder, is sent; both relative to the root."""
+        """True if a file, or something in a folder, is sent; paths are relative to the root."""
         wanted = Path(os.path.normpath(path))
         return any(
             wanted == each or wanted in each.parents for each in (*self.files, *self.folders)
         )
 
     def left_out(self, path: Path) -> int:
-        """How many files of a folder, relative to the root, are not sent, besides what never is."""
+        """Number of files in a folder, relative to the root, that are not sent but could be."""
         never = _rule(self.root, EXCLUDED)
         found = (
             Path(folder, name)
@@ -87,14 +87,14 @@ class Upload:
         return sum(f.relative_to(self.root) not in self.files and not never(f) for f in found)
 
     def write(self, file: Path) -> None:
-        """The zip that Ray unpacks for the job; the same files always give the same bytes."""
+        """Write the zip that Ray unpacks for the job; the same files always give the same bytes."""
         with ZipFile(file, "w", strict_timestamps=False) as archive:
             for path in sorted((*self.files, *self.folders)):
                 archive.write(self.root / path, path)
 
 
 def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
-    """What is sent of a folder.
+    """Choose the files of a folder that are sent.
 
     Args:
         root: The working folder.
@@ -131,7 +131,7 @@ def choose(root: Path, *, also: Sequence[Path] = ()) -> Upload:
 def _walk(
     root: Path, folder: Path, rules: list[_Rule], above: list[os.stat_result]
 ) -> Iterator[tuple[Path, os.stat_result]]:
-    """What is in a folder, and in those in it; of folders the empty ones."""
+    """All files below a folder, and the folders that are empty."""
     try:
         entries = sorted(folder.iterdir())
         rules = [*rules, *_rules_in(folder)]
@@ -163,7 +163,7 @@ def _walk(
 
 
 def _holds_something(folder: Path) -> bool:
-    """Whether a folder is not empty, or cannot be read."""
+    """True if a folder is not empty, or cannot be read."""
     try:
         return any(folder.iterdir())
     except OSError:
@@ -202,7 +202,7 @@ def _check_names(root: Path, files: Mapping[Path, int]) -> None:
 
 
 def _module(path: Path) -> str | None:
-    """What a file is imported as, if it is, where the folder comes first."""
+    """Name that a file is imported by if its root comes first on the path; None for no module."""
     if path.parts[1:] == ("__init__.py",):
         return path.parts[0]
     if len(path.parts) > 1 or path.suffix not in (".py", ".pyc", ".so"):

@@ -133,7 +133,7 @@ class RayMap:
 
 
 class _Room:
-    """Says so where no item ends for long, and gives up where none can run any more."""
+    """Reports when no item ends for long, and gives up when none can run any more."""
 
     def __init__(self, config: ClusterConfig) -> None:
         self._config = config
@@ -189,7 +189,7 @@ def _slow(running: Mapping[Any, tuple[int, float]], since: float) -> list[int]:
 
 
 def _do_nothing() -> None:
-    """Shows that there is room."""
+    """Do nothing; that this ran shows that there is room."""
 
 
 def _run(work: tuple[Callable[[Any, Any], Any], Any], item: Any, threads: int) -> Any:

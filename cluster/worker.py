@@ -56,7 +56,7 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """What our code raised in a worker.
+    """An exception that our code raised in a worker.
 
     Attributes:
         kind: "data" for unusable data, "value" for other mistakes of the user, "memory" for a
@@ -86,7 +86,7 @@ class WorkerFailure:
         return cls("error", f"{type(error).__name__}: {error}", text)
 
     def to_error(self, where: str) -> Exception:
-        """The exception for the driver to raise: the user's mistakes in their own words.
+        """Exception for the driver to raise; the text of a user's mistake stays as it is.
 
         Args:
             where: Which worker and what it did, for failures that are not the user's.
@@ -106,7 +106,7 @@ class WorkerFailure:
 
 @dataclass(frozen=True)
 class WorkerProgress:
-    """What a worker is doing.
+    """The work that a worker is at.
 
     Attributes:
         doing: "idle", "loading" or "chunk STEP/INDEX".
@@ -192,7 +192,7 @@ class EpisodeWorker:
 
     @ray.method(concurrency_group="control")
     def progress(self) -> WorkerProgress:
-        """What it is doing, and for how long."""
+        """Tell what this worker is doing, and for how long."""
         doing, since = self._doing
         return WorkerProgress(doing, time.monotonic() - since)
 

@@ -1,4 +1,4 @@
-"""How a worker's process of Ray's begins: with our packages, whatever lies in its folders.
+"""Start of a worker's process: it imports our packages, whatever lies in its folders.
 
 Ray gives workers the folders of the driver's script and the one it was started in, before all
 others, and a job's uploaded folder; a `cluster.py` there would be imported in place of ours.
@@ -23,7 +23,7 @@ JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 class _LeftAlone(list[str]):
-    """Folders that Ray cannot add to: it would put the driver's before all others in workers."""
+    """Folders that Ray cannot extend; it would put the driver's before all others in workers."""
 
     def extend(self, _: Iterable[str], /) -> None:
         """Nothing; `_start_of` adds them behind all others."""
@@ -56,7 +56,7 @@ def python_path() -> str | None:
 
 @contextlib.contextmanager
 def in_the_drivers_environment() -> Iterator[None]:
-    """A Ray that is started inside of the block uses the Python of this process, as it is.
+    """Let a Ray that is started inside of the block use the Python of this process, as it is.
 
     Under `uv run`, Ray would pack the working folder for its workers, with all that lies in it; on
     one machine they need no copy.
@@ -72,7 +72,7 @@ def in_the_drivers_environment() -> Iterator[None]:
 
 @contextlib.contextmanager
 def sent_by_value() -> Iterator[None]:
-    """What workers begin with is sent as code inside of the block, since they import it nowhere."""
+    """Send the code that workers begin with by value, since no worker can import it yet."""
     module = sys.modules[__name__]
     for each in (module, own_packages):
         cloudpickle.register_pickle_by_value(each)  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ def sent_by_value() -> Iterator[None]:
 
 
 def _start_of(root: str, folders: list[str]) -> Callable[[], None]:
-    """What a worker does first.
+    """Function that a worker calls before anything else.
 
     Args:
         root: Where our packages are on the driver's machine, and perhaps on the worker's.
@@ -106,13 +106,13 @@ def _start_of(root: str, folders: list[str]) -> Callable[[], None]:
 
 
 def _folders_of_the_driver() -> list[str]:
-    """Where a driver's own modules are, such as a notebook's beside it."""
+    """Folders with the driver's own modules, such as those beside a notebook."""
     script = os.path.dirname(os.path.realpath(sys.argv[0]))
     return [*[script] * (script in sys.path), os.path.abspath(os.curdir)]
 
 
 def _job_has_a_hook() -> bool:
-    """Whether the Ray job that this process belongs to gives its workers something to do first."""
+    """True if the Ray job of this process gives its workers something to do first."""
     text = os.environ.get(JOB_CONFIG)
     if not text:
         return False

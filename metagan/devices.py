@@ -1,4 +1,4 @@
-"""Where computing happens, and what makes it repeatable there."""
+"""Devices to compute on, and settings that make their results repeatable."""
 
 import os
 import platform
@@ -32,7 +32,7 @@ def choose_device(setting: str, *, gpu_granted: bool = True) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """Which CPU or GPU it is, as its maker calls it; for messages and reports."""
+    """Name of the CPU or GPU, as its maker calls it; for messages and reports."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -47,7 +47,7 @@ def device_name(device: torch.device) -> str:
 
 
 def _make_cuda_deterministic() -> None:
-    """Equal inputs give equal bits on CUDA, as far as torch has deterministic kernels.
+    """Make equal inputs give equal bits on CUDA, as far as torch has deterministic kernels.
 
     What has none (grid_sample's backward pass, for one) the networks replace on a GPU; for the
     rest torch warns and goes on.
@@ -64,7 +64,7 @@ def _make_cuda_deterministic() -> None:
 
 @contextmanager
 def backward_in_this_thread() -> Iterator[None]:
-    """Gradients inside the block are summed in the order of the forward pass, on a GPU too.
+    """Sum gradients inside the block in the order of the forward pass, on a GPU too.
 
     torch's engine takes what is ready by a number that every thread counts for itself, and makes a
     GPU's second derivatives in a thread of its own: in which order three of their terms are added
@@ -76,7 +76,7 @@ def backward_in_this_thread() -> Iterator[None]:
 
 @contextmanager
 def pinned_threads(threads: int) -> Iterator[None]:
-    """Torch with this many threads inside the block."""
+    """Let torch compute with this many threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -1,4 +1,4 @@
-"""Paths looked at; files written so that a crash leaves the old or the new one, never half."""
+"""Paths and files: a crash while one is written leaves the old or the new file, never half."""
 
 import difflib
 import hashlib
@@ -22,7 +22,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def is_there(path: Path, named: str, error: type[ValueError]) -> bool:
-    """Whether there is anything at a path.
+    """True if there is anything at a path.
 
     Args:
         path: To look at.
@@ -81,7 +81,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def finite_or_null(value: Any) -> Any:
-    """The same with None, which JSON has, for NaN and infinity, which it has not."""
+    """The value with None in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Our packages by their names, whatever else is called so.
+"""Import of our own packages by their names, whatever else has one of those names.
 
 `cluster` and `tune` are names that users give to files of their own, and `python -m` looks into
 the working folder first, as Ray's workers and jobs do. So every process of ours first takes its

@@ -1,4 +1,4 @@
-"""Which metagan this is."""
+"""The version of this metagan."""
 
 import importlib.metadata
 

@@ -70,7 +70,7 @@ def _again(item: pytest.Item) -> pytest.Item:
 
 
 def compares_bits(item: pytest.Item) -> bool:
-    """Whether the test's own text says so."""
+    """True if the test's own source compares bits."""
     return isinstance(item, pytest.Function) and bool(
         _COMPARES.search(inspect.getsource(inspect.unwrap(item.function)))
     )

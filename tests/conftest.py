@@ -32,7 +32,7 @@ def _shares_a_ray(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of several processes, one runs all tests that share a Ray: there is no second one."""
+    """Put all tests that share a Ray into one of several processes, so that there is one Ray."""
     if config.pluginmanager.has_plugin("xdist"):
         for item in filter(_shares_a_ray, items):
             item.add_marker(pytest.mark.xdist_group("ray"))
@@ -50,9 +50,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def _a_process_like_a_new_one() -> Iterator[None]:
-    """No test computes with what another left: claims of equal bits need that.
+    """Start each test as in a new process, and refuse numerical settings that it leaves behind.
 
-    Small tensors are faster with one thread.
+    Claims of equal bits need that. Small tensors are faster with one thread.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What commands ask of a cluster, in the hands of tests that need none."""
+"""Stand-ins for a cluster, for tests of commands that need none."""
 
 import sys
 from types import ModuleType
@@ -16,7 +16,7 @@ _DOORS = (
 
 
 class _Door(ModuleType):
-    """A module that opens to nothing but what a test has put there."""
+    """A module that has nothing but what a test has put there."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):

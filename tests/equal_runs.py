@@ -1,4 +1,4 @@
-"""Whether two runs came to the same weights, and if not, what differs."""
+"""Comparison of two runs: the same weights, or else what differs."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from metagan.runs.checkpoint import list_checkpoints
 
 
 def assert_equal_runs(first: Path, second: Path) -> None:
-    """The newest checkpoints of both are of one step and equal to the bit; else both are kept."""
+    """Assert that the newest checkpoints are of one step and bit-equal; keep both runs if not."""
     if differences := list(_differences(first, second)):
         kept = Path(tempfile.mkdtemp(prefix="metagan-unequal-runs-"))
         for name, run in (("first", first), ("second", second)):
@@ -36,7 +36,7 @@ def _differences(first: Path, second: Path) -> Iterator[str]:
 
 
 def _first_step(first: Path, second: Path) -> Iterator[str]:
-    """From which outer step on the logs differ."""
+    """Outer step from which on the logs differ."""
     logs = _log(first), _log(second)
     for step in sorted(logs[0].keys() | logs[1].keys()):
         one, other = (log.get(step, {}) for log in logs)
@@ -65,7 +65,7 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> str:
 
 
 def _log(run: Path) -> Mapping[int, Mapping[str, Any]]:
-    """What was measured at each outer step, without times."""
+    """Metrics of each outer step, without times."""
     file = run / "metrics.jsonl"
     lines = map(json.loads, file.read_text().splitlines() if file.exists() else [])
     return {

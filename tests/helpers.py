@@ -132,7 +132,7 @@ def used_memory() -> float:
 
 
 def take_memory() -> None:
-    """Take more and more, and keep it; never the last tenth."""
+    """Take more and more memory and keep it, but never the last tenth."""
     taken = []
     while used_memory() < 0.9:
         taken.append(b"x" * 2**27)

@@ -1,4 +1,4 @@
-"""What a test must not leave in its process, since later tests would compute with it."""
+"""State that a test must not leave in its process, since later tests would compute with it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What benchmarks print: means and intervals by hand-made numbers."""
+"""Tables of benchmarks: means and intervals of hand-made numbers."""
 
 from benchmarks.algorithm_tables import against, cost_table, markdown
 

@@ -41,7 +41,7 @@ def energy_distance(generated: Tensor, real: Tensor) -> float:
 def distance_after(
     gan: GanPair, init: GanParams, episode: Episode, inner: InnerConfig, *, steps: int, seed: int
 ) -> float:
-    """Of generated samples from the query, after adaptation to the support."""
+    """Distance of generated samples from the query, after adaptation to the support."""
     batches = draw_batches(
         episode.support,
         gan.config,

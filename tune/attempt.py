@@ -19,7 +19,7 @@ _ENVIRONMENT = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
 
 
 def run_attempt(sample: Mapping[str, Any], *, trials_folder: str, **parameters: Any) -> None:
-    """`run_trial`, so that what fails here is not tried again in vain; what Tune calls.
+    """Call `run_trial`, and report failures that would recur; Tune calls this function.
 
     Args:
         sample: As `run_trial` takes it.

@@ -15,7 +15,7 @@ LARGER_IS_BETTER = {"gain": True, "accuracy": True, "kid": False, "coverage": Tr
 
 
 class SearchConfig(Config):
-    """What is tried, how trials are judged, and when they are given up."""
+    """Settings of a search: its space, how trials are judged, and when they are given up."""
 
     space: dict[str, Any] = field(
         {},

@@ -1,6 +1,6 @@
-"""What fails in a trial: the surroundings, which deserve another attempt, or the trial itself.
+"""Failures of a trial: those of its surroundings, which deserve another attempt, and its own.
 
-What would fail again is reported as a last measurement of nothing instead of being raised: Ray Tune
+A failure that would recur is reported as a last, empty measurement and not raised, since Ray Tune
 starts a trial again after anything that is raised, and ends the process with its warm imports.
 """
 
@@ -45,7 +45,7 @@ class Retry:
 
 
 def is_of_surroundings(error: Exception) -> bool:
-    """Whether machines, memory or files failed, so that another attempt may succeed.
+    """True if machines, memory or files failed, so that another attempt may succeed.
 
     A run that diverges, unusable data or settings, and mistakes of our own would fail again.
     """
@@ -86,7 +86,7 @@ class RetryLog(ray_tune.Callback):
         self._file, self._tell = file, tell
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """A trial was lost, and is about to be started again."""
+        """Note that a trial was lost and is about to start again."""
         step, reason = int(trial.last_result.get("outer_step", 0)), _reason(trial)
         record = {"trial": trial.trial_id, "step": step, "reason": reason}
         with self._file.open("a") as stream:
@@ -97,7 +97,7 @@ class RetryLog(ray_tune.Callback):
         )
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """A trial was lost, and will not be started again."""
+        """Note that a trial was lost and will not start again."""
         self._tell(f"trial {trial.trial_id} was lost too often and has failed: {_reason(trial)}")
 
 
@@ -109,7 +109,7 @@ def _reason(trial: Any) -> str:
 
 
 def read_retries(file: Path) -> Mapping[str, tuple[Retry, ...]]:
-    """What `RetryLog` wrote, by trial."""
+    """Retries that `RetryLog` wrote, by trial."""
     found: dict[str, tuple[Retry, ...]] = defaultdict(tuple)
     for line in file.read_text().splitlines() if file.is_file() else ():
         # The last line of a process that was killed may be cut off.

@@ -1,4 +1,4 @@
-"""How weights came about whose settings changed on the way: who trained them, from when, with what.
+"""Lineage of weights whose settings changed: the trials that trained them, steps and settings.
 
 In a population a trial goes on from another one's weights with settings of its own. What it goes on
 from is a snapshot of the other's run folder, so that a run folder always tells the history of its
@@ -54,7 +54,7 @@ def write_snapshot(run: Path, snapshot: Path) -> None:
 
 
 def drop_old_snapshots(newest: Path, *, keep: int, min_age_s: float) -> None:
-    """Delete a trial's snapshots that nobody goes on from any more.
+    """Delete a trial's snapshots that no trial can continue from any more.
 
     Tune's own count of checkpoints to keep cannot be used: a trial that took over another one's
     snapshot counts, and deletes, that one as its own.
@@ -71,7 +71,7 @@ def drop_old_snapshots(newest: Path, *, keep: int, min_age_s: float) -> None:
 
 
 def go_on_from(snapshot: Path | None, run: Path) -> tuple[Segment, ...]:
-    """Make a trial's run folder what a snapshot holds, its own or another trial's.
+    """Make a trial's run folder a copy of a snapshot, its own or another trial's.
 
     Tune decides which settings belong to which weights, so its snapshot counts, not what a process
     that was killed may have left in the folder.
@@ -100,7 +100,7 @@ def go_on_from(snapshot: Path | None, run: Path) -> tuple[Segment, ...]:
 def extended(
     lineage: Sequence[Segment], trial: str, sample: Mapping[str, Any], step: int
 ) -> tuple[Segment, ...]:
-    """The lineage of weights that a trial goes on with, by its own settings from a step on."""
+    """Lineage of weights that a trial continues with its own settings from a step on."""
     last = lineage[-1] if lineage else None
     if last is not None and (last.trial, last.sample) == (trial, sample):
         return tuple(lineage)
@@ -128,7 +128,7 @@ def newest_step(run: Path) -> int:
 
 
 class _SegmentEnds(Exception):  # No error: training goes on with other settings.
-    """The outer step of a segment's end was reached and its checkpoint written."""
+    """Raised when a segment's last outer step is done and its checkpoint written."""
 
 
 def replay(

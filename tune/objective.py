@@ -1,4 +1,4 @@
-"""What a trial is judged by: how good its initialization is on validation classes.
+"""Objective of a trial: how good its initialization is on validation classes.
 
 All trials see the same targets, classifier and baseline, so that they differ in nothing but what
 they learned. Test classes are not touched.
@@ -23,7 +23,7 @@ from tune.config import SearchJobConfig
 
 @dataclass(frozen=True)
 class Judge:
-    """What all trials share.
+    """The measure of all trials, and what they share.
 
     Attributes:
         config: The settings that are given; their seed names the targets.

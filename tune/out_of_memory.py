@@ -1,4 +1,4 @@
-"""Trials that Ray's memory monitor ends are lost like any others, not with the whole search.
+"""Protection of a search from Ray's memory monitor: a trial that it ends is lost like any other.
 
 When a node runs out of memory, Ray ends processes on it and tells so with an error of its own kind.
 Ray Tune 2.60 knows only errors of actors that died and of tasks that failed; at this one it ends
@@ -18,7 +18,7 @@ _MANAGER: Any = actor_manager.RayActorManager
 
 @contextlib.contextmanager
 def ends_by_memory_are_losses() -> Iterator[None]:
-    """Inside, Tune takes a process that was ended for memory for one that died."""
+    """Let Tune treat a process that was ended for its memory like one that died."""
     original = _MANAGER._actor_task_failed
 
     def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Where trials run: what each reserves, on nodes with which labels, and how many at once."""
+"""Placement of trials: resources of each, labels of its nodes, and how many run at once."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _DRIVER_CPUS = 0.01
 
 @dataclass(frozen=True)
 class Placement:
-    """What Ray reserves for each trial of a search.
+    """The resources that Ray reserves for each trial of a search.
 
     Attributes:
         bundles: Resources; the first is for the trial's own process, the others for a worker each.
@@ -32,7 +32,7 @@ class Placement:
     at_once: int
 
     def to_factory(self) -> ray_tune.PlacementGroupFactory:
-        """The same as Ray Tune takes it."""
+        """The placement in Ray Tune's own type."""
         labels = {"bundle_label_selector": [dict(one) for one in self.labels]}
         return ray_tune.PlacementGroupFactory(
             [dict(one) for one in self.bundles],
@@ -66,7 +66,7 @@ def place_trials(config: SearchJobConfig) -> Placement:
 
 
 def check_wait(config: SearchJobConfig) -> str:
-    """Why no trial has started within `cluster.placement_timeout_s`, to go on waiting for one.
+    """Reason why no trial has started within `cluster.placement_timeout_s`.
 
     Raises:
         ClusterError: If the cluster still has no room for one, whatever else runs there.
@@ -96,7 +96,7 @@ def _bundles(config: SearchJobConfig) -> tuple[Mapping[str, float], ...]:
 
 
 def _room(config: SearchJobConfig, labels: tuple[str, ...]) -> int:
-    """How many trials fit with their workers on nodes with these labels."""
+    """Number of trials that fit, with their workers, on nodes with these labels."""
     workers, drivers, everything = (
         _nodes(config.cluster, chosen) for chosen in (labels, config.tune.driver_labels, ())
     )
@@ -117,7 +117,7 @@ def _nodes(cluster: ClusterConfig, labels: tuple[str, ...]) -> Sequence[Mapping[
 
 
 def _total(config: SearchJobConfig) -> Mapping[str, float]:
-    """What a trial reserves in all."""
+    """Resources that a trial reserves in all."""
     need: dict[str, float] = {}
     for bundle in _bundles(config):
         for name, amount in bundle.items():
@@ -126,7 +126,7 @@ def _total(config: SearchJobConfig) -> Mapping[str, float]:
 
 
 def _shortage(config: SearchJobConfig, choices: Sequence[tuple[str, ...]]) -> str:
-    """Why not even one trial fits."""
+    """Reason why not even one trial fits."""
     labels = config.tune.driver_labels
     if config.tune.workers_per_trial and not _nodes(config.cluster, labels):
         return (

@@ -23,7 +23,7 @@ CHANGEABLE = settings_of(SearchJobConfig, "live")
 
 
 def is_population(config: SearchConfig) -> bool:
-    """Whether trials learn from each other on the way."""
+    """True if trials take over each other's weights while they train."""
     return config.scheduler == "pbt"
 
 
@@ -53,7 +53,7 @@ def first_exchange(config: SearchJobConfig) -> int:
 
 
 def _why_not(key: str, config: SearchJobConfig) -> str:
-    """Why a running trial cannot change a setting, or nothing by it; "" if it can."""
+    """Reason why a running trial cannot change a setting, or gains nothing by it; "" if it can."""
     if key not in CHANGEABLE:
         return f"a running trial cannot change it; it can change {', '.join(CHANGEABLE)}"
     if key == "warmup.lr" and config.warmup.steps <= first_exchange(config):
@@ -121,7 +121,7 @@ def _inside(bounds: Mapping[str, tuple[float, float]], sample: dict[str, Any]) -
 
 
 def snapshots_kept(config: SearchJobConfig) -> int:
-    """How many snapshots a trial keeps for others, at least.
+    """Least number of snapshots that a trial keeps for others.
 
     Another trial may start from one only after it has waited for its turn; until then its owner
     comes no further than to the exchange after the next, unless it is faster than a start.

@@ -1,4 +1,4 @@
-"""What became of the trials, and how a search is written down in `search.json`."""
+"""Results of trials, and the contents of a search's `search.json`."""
 
 import json
 import math
@@ -40,7 +40,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Change:
-    """A trial of a population gave up its weights and settings.
+    """A change of a population's trial to another trial's weights, with other settings.
 
     Attributes:
         step: Outer steps that the weights had, which it went on from.
@@ -55,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a trial.
+    """The result of a trial.
 
     Attributes:
         id: Names its run folder.
@@ -86,11 +86,11 @@ class Trial:
 
     @property
     def seconds(self) -> float | None:
-        """Up to its last measurement; None if there was none."""
+        """Seconds up to the last measurement; None if there was none."""
         return self.curve[-1].seconds if self.curve else None
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `search.json`."""
+        """The trial as it stands in `search.json`."""
         return {
             **vars(self),
             **{
@@ -103,7 +103,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a search has found so far.
+    """The results of a search so far.
 
     Attributes:
         ranked: Trials from best to worst.
@@ -146,7 +146,7 @@ def trials_of(
 
 
 def _started(result: Any) -> tuple[int, float]:
-    """What sorts results by start: random search counts its trials; others tell the time."""
+    """Key that sorts results by start: random search numbers its trials, others log the time."""
     numbered = re.fullmatch(r".*_(\d+)", _id_of(result))
     rows = _rows(result)[:1]
     clock = [row["timestamp"] - row["time_total_s"] for row in rows if "timestamp" in row]
@@ -191,7 +191,7 @@ def _steps_of(sample: Mapping[str, Any], config: SearchJobConfig) -> int:
 
 
 def changes_of(lineages: Sequence[Sequence[Segment]]) -> tuple[Change, ...]:
-    """Where a trial went on from another one's weights, from the lineages that it reported."""
+    """Changes of a trial to another trial's weights, found in the lineages that it reported."""
     found: list[Change] = []
     before: Segment | None = None
     for lineage in lineages:
@@ -224,7 +224,7 @@ def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
 
 
 def rank(trials: Sequence[Trial], config: SearchJobConfig) -> list[Trial]:
-    """From best to worst by `tune.objective`: those that got furthest first, failed ones last.
+    """Trials from best to worst by `tune.objective`: those with most steps first, failed ones last.
 
     A trial that was stopped early is not compared with others at a later step, where its value
     would mean something else.
@@ -250,7 +250,7 @@ def best_of(ranked: Sequence[Trial], config: SearchJobConfig) -> Trial | None:
 def search_document(
     config: SearchJobConfig, parameters: Sequence[Parameter], findings: Findings
 ) -> dict[str, Any]:
-    """What `search.json` holds: all that a page about the search needs.
+    """Contents of `search.json`: all that a page about the search needs.
 
     Args:
         config: The settings that are given.
@@ -286,7 +286,7 @@ def search_document(
 
 
 def _sample_of(result: Any) -> Mapping[str, Any]:
-    """What was drawn for a trial.
+    """Settings that were drawn for a trial.
 
     Of one that reported nothing, Tune has it in its folder only; of one whose process could not
     even start, nowhere.
@@ -303,7 +303,7 @@ def _id_of(result: Any) -> str:
 
 
 def _rows(result: Any) -> list[dict[str, Any]]:
-    """What the trial reported, one row each."""
+    """Rows that the trial reported."""
     frame = result.metrics_dataframe
     return [] if frame is None else frame.to_dict("records")
 

@@ -23,12 +23,12 @@ _ASYNCHRONOUS = ("none", "asha", "median")
 
 
 def objective_mode(config: SearchJobConfig) -> str:
-    """Whether the objective is to be large or small, as Tune says it."""
+    """Direction of the objective in Tune's words: "max" or "min"."""
     return "max" if LARGER_IS_BETTER[config.tune.objective] else "min"
 
 
 def make_scheduler(config: SearchJobConfig, parameters: Sequence[Parameter]) -> TrialScheduler:
-    """What stops or changes trials on the way, by `tune.scheduler`."""
+    """Tune's scheduler, which stops or changes trials while they train, by `tune.scheduler`."""
     settings = config.tune
     if is_population(settings):
         return population_scheduler(config, parameters)
@@ -50,7 +50,7 @@ def make_scheduler(config: SearchJobConfig, parameters: Sequence[Parameter]) -> 
 
 
 def make_searcher(config: SearchJobConfig, at_once: int) -> Any:
-    """What chooses settings, by `tune.searcher`.
+    """Tune's searcher, which chooses settings, by `tune.searcher`.
 
     Args:
         config: The settings of the search.

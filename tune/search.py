@@ -58,7 +58,7 @@ _FRESH_SEEDS = 1000
 
 @dataclass(frozen=True)
 class _Place:
-    """Where all trials of a search run, and how.
+    """The place and manner in which all trials of a search run.
 
     Attributes:
         out: Folder of the search.
@@ -143,7 +143,7 @@ def search(
 
 
 def _check_same_search(config: SearchJobConfig, out: Path) -> None:
-    """Refuse to go on with other settings: the trials that are kept were made with the old ones."""
+    """Refuse to continue a search with other settings: its kept trials had the old ones."""
     file = out / SETTINGS_FILE
     if not file.is_file():
         return  # Broken off before anything was tried.
@@ -271,7 +271,7 @@ def _run(
 
 
 def _folder_name(trial: Any) -> str:
-    """Of Tune's folder of a trial: what TensorBoard shows, and what tells one that was lost."""
+    """Name of Tune's folder of a trial, which TensorBoard shows."""
     drawn = re.sub(r"[^\w.=,+-]", "_", str(trial.experiment_tag))
     return f"{trial.trial_id}{AFTER_ID}{drawn[:100]}"
 
@@ -296,7 +296,7 @@ class _Progress(ray_tune.Callback):
         self._waiting_since: float | None = math.inf
 
     def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:  # noqa: ARG002
-        """Something may have happened to a trial."""
+        """Report progress, and a wait that has become long."""
         self._check_wait(trials)
         for trial in trials:
             value = trial.last_result.get(self._tune.objective)
@@ -331,7 +331,7 @@ class _Progress(ray_tune.Callback):
 
 @contextlib.contextmanager
 def _quiet_tune() -> Iterator[None]:
-    """Without Tune's tables, and its warnings of what is meant so: we have one line of our own."""
+    """Silence Tune's tables and its warnings of intended things; our own line says enough."""
     with (
         environment_variables(_OUTPUT),
         quieter(["ray.tune", "ray.train", "ray._private"]),

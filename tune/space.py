@@ -53,7 +53,7 @@ _RATE: dict[str, Any] = {"loguniform": [1e-3, 0.1]}
 
 
 def default_space(config: JobConfig) -> dict[str, Any]:
-    """What is searched where `tune.space` is empty; fits the algorithm and the outer optimizer."""
+    """Space where `tune.space` is empty; it fits the algorithm and the outer optimizer."""
     name = config.algorithm.name
     if name == "joint":
         return _JOINT
@@ -82,20 +82,20 @@ class Parameter:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """Of a range; None for values to choose from."""
+        """Ends of a range; None for values to choose from."""
         if self.kind not in _RANGES:
             return None
         low, high = self.values
         return low, high
 
     def to_domain(self) -> Any:
-        """As Tune has it."""
+        """The parameter as Tune's own distribution."""
         if self.kind in _RANGES:
             return _RANGES[self.kind](*self.values)
         return _LISTS[self.kind](list(self.values))
 
     def applies(self, sample: Mapping[str, Any], base: Mapping[str, Any]) -> bool:
-        """Whether its conditions hold in a sample laid over the settings that are given."""
+        """True if the parameter's conditions hold in a sample laid over the given settings."""
         return all(
             sample.get(key, value_at(base, key)) in allowed for key, allowed in self.when.items()
         )
@@ -206,7 +206,7 @@ def with_sample(config: J, sample: Mapping[str, Any]) -> J:
 def applied(
     parameters: Sequence[Parameter], sample: Mapping[str, Any], config: JobConfig
 ) -> dict[str, Any]:
-    """What of a sample applies: parameters whose conditions do not hold are left out."""
+    """The part of a sample that applies: parameters whose conditions do not hold are left out."""
     base = config.model_dump(mode="json")
     values = {parameter.key: sample[parameter.key] for parameter in parameters}
     return {

@@ -1,4 +1,4 @@
-"""Where trials are logged besides our own files, through Ray Tune's callbacks.
+"""Trackers that log trials besides our own files, through Ray Tune's callbacks.
 
 Everything stays under the search's folder unless the tracker's own environment variable says
 otherwise: `MLFLOW_TRACKING_URI`, `WANDB_MODE`.
@@ -29,9 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class _ResultLog(JsonLoggerCallback):
-    """What results are read from; a trial that pauses and goes on keeps all of its rows.
+    """The log that results are read from; a trial that pauses and continues keeps all of its rows.
 
-    Tune's own takes the copy in storage instead, which may lack the newest.
+    Tune's own log takes the copy in storage instead, which may lack the newest rows.
     """
 
     def _restore_from_remote(self, file_name: str, trial: Any) -> None:
@@ -165,7 +165,7 @@ def tracker_callbacks(config: SearchConfig, out: Path, stage: str) -> list[ray_t
 
 @contextlib.contextmanager
 def trackers_environment() -> Iterator[None]:
-    """What callbacks read from the environment while Tune runs, and no lines of theirs."""
+    """Set the variables that trackers read while Tune runs, and silence their loggers."""
     wanted = {
         _NO_LOGGERS_BY_ITSELF: "1",
         # Its callback wants an account's key unless this is "offline".

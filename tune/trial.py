@@ -141,7 +141,7 @@ def run_trial(
 
 
 def _lineage(run: Path, trial_id: str, sample: Mapping[str, Any]) -> tuple[Segment, ...]:
-    """Prepare the run folder for going on, and say what its weights come from."""
+    """Prepare the run folder to continue, and return the lineage of its weights."""
     checkpoint = ray_tune.get_checkpoint()
     if checkpoint is None:
         return extended(go_on_from(None, run), trial_id, sample, 0)
@@ -153,7 +153,7 @@ def _lineage(run: Path, trial_id: str, sample: Mapping[str, Any]) -> tuple[Segme
 def _report_with_snapshot(
     metrics: Mapping[str, float], run: Path, lineage: Sequence[Segment], config: SearchJobConfig
 ) -> None:
-    """Report, with what this trial or another one can go on from."""
+    """Report, with a snapshot that this trial or another one can continue from."""
     write_lineage(run, lineage)
     with tempfile.TemporaryDirectory() as folder:
         write_snapshot(run, Path(folder))
@@ -167,7 +167,7 @@ def _report_with_snapshot(
 
 
 def _quiet_about_snapshots() -> None:
-    """Tune would write a line to the terminal for each."""
+    """Silence Tune's line in the terminal for each snapshot."""
     for name in ("ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

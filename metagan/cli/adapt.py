@@ -118,7 +118,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _as_told(loaded: "Loaded[JobConfig]", folder: Path) -> tuple["LoadedRun", Mapping[str, object]]:
-    """The run with these settings, and which of them are said of the support, not of its data."""
+    """The run with these settings, and those settings that are about the support, not its data."""
     from metagan.workflow.setup import load_run as open_run
 
     run, settings = open_run(folder, JobConfig), loaded.config

@@ -1,4 +1,4 @@
-"""From arguments to an exit code: dispatch to a command, and one way to say what went wrong."""
+"""Dispatch of a command line, from arguments to an exit code, with one form for all errors."""
 
 import argparse
 import contextlib
@@ -169,7 +169,7 @@ class _ToConsole(logging.Handler):
 
 @contextlib.contextmanager
 def _logged_to(console: Console) -> Iterator[None]:
-    """What sources log (which prepared data is used, for whom one waits) reaches the user."""
+    """Show the user what sources log, such as which prepared data is used, inside the block."""
     handler, before = _ToConsole(console), {}
     for log in map(logging.getLogger, ("metagan.data", "metagan.kinds")):
         before[log] = log.level
@@ -209,7 +209,7 @@ def _text_of(error: Exception) -> str:
 
 
 def _silence_stdout() -> None:
-    """Whoever read standard output left; flushing what remains must not fail at exit."""
+    """Silence standard output, whose reader left, so that flushing it at exit does not fail."""
     try:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`metagan config`: what settings there are, and what they are here."""
+"""`metagan config`: list the settings, and show their values."""
 
 import argparse
 import json

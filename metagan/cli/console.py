@@ -1,4 +1,4 @@
-"""Where a command's output goes: a live display in a terminal, plain lines anywhere else.
+"""Console of a command: a live display in a terminal, plain lines anywhere else.
 
 A job's log is a file: nothing there may move the cursor, and a line every few seconds is enough.
 """
@@ -61,7 +61,7 @@ class Console:
 
     @property
     def is_live(self) -> bool:
-        """Whether progress is a display that redraws itself."""
+        """True if progress is a display that redraws itself."""
         terminal = self._stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         return self._format == "auto" and terminal
 
@@ -71,7 +71,7 @@ class Console:
         return shutil.get_terminal_size().columns if self._stdout.isatty() else None
 
     def print(self, text: str = "") -> None:
-        """One or more ordinary lines.
+        """Print one or more ordinary lines.
 
         Raises:
             BrokenPipeError: If nobody reads standard output any more.
@@ -84,14 +84,14 @@ class Console:
             self._write(text)
 
     def warn(self, text: str) -> None:
-        """A line on standard error that begins with `metagan: warning:`."""
+        """Print a line on standard error that begins with `metagan: warning:`."""
         if self._live is not None and self._stderr.isatty():
             self.print(f"metagan: warning: {text}")
         else:
             print(f"metagan: warning: {text}", file=self._stderr, flush=True)
 
     def table(self, rows: Sequence[Sequence[object]], *, header: Sequence[str]) -> None:
-        """Aligned columns, numbers to the right; in JSON one object per row.
+        """Print aligned columns, numbers to the right; in JSON one object per row.
 
         Raises:
             BrokenPipeError: If nobody reads standard output any more.
@@ -111,9 +111,9 @@ class Console:
             self.print("  ".join(cells).rstrip())
 
     def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:
-        """Where a long command is; most calls write nothing.
+        """Show how far a long command is; most calls write nothing.
 
-        A reader that went away does not stop the command: this returns quietly then.
+        A reader that went away does not stop the command: the method then returns quietly.
 
         Args:
             fields: In the order to show; numbers and short texts. With whole numbers `step` and

@@ -126,7 +126,7 @@ def _evaluate(
 
 
 def _program() -> list[str]:
-    """How the user can call this command again from the same folder, as words."""
+    """Words by which the user can call this command again from the same folder."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return ["python", "-m", "metagan"]

@@ -1,4 +1,4 @@
-"""`metagan doctor`: what would stop a run here."""
+"""`metagan doctor`: find what would stop a run here."""
 
 import argparse
 from pathlib import Path

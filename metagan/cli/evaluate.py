@@ -1,4 +1,4 @@
-"""`metagan evaluate`: what the generated samples are worth."""
+"""`metagan evaluate`: measure how much the generated samples help."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`metagan job`: what was submitted to a cluster."""
+"""`metagan job`: list, follow and stop jobs on a cluster."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def _words(command: str) -> str:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Do it."""
+    """List jobs, or show, follow or stop one."""
     from cluster.jobs import RayJobs
 
     jobs = RayJobs(args.address)

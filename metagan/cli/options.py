@@ -142,7 +142,7 @@ def sort_extras(parser: Parser, args: argparse.Namespace, extras: Sequence[str])
 
 
 def is_setting(text: str | None) -> bool:
-    """Whether an argument in the place of a path is a `section.key=value` setting."""
+    """True if an argument in the place of a path is a `section.key=value` setting."""
     return text is not None and _DOTTED_SETTING.fullmatch(text) is not None
 
 
@@ -161,7 +161,7 @@ def load(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
 
 
 def _use_of(args: argparse.Namespace) -> Use | None:
-    """What a trained run is used for by a command."""
+    """The use of a trained run by a command; None for commands that use none."""
     command = getattr(args, "command", None)
     if command == "evaluate" and args.data is not None:
         return "evaluate --data"
@@ -192,7 +192,7 @@ def load_run(args: argparse.Namespace, *first: str) -> Loaded[JobConfig]:
 
 
 def said_of_other_data(loaded: Loaded[JobConfig]) -> dict[str, object]:
-    """What the command line says of samples that are not the run's own: fields of `data`."""
+    """Fields of `data` that the command line sets for samples that are not the run's own."""
     fields = {key: key.removeprefix("data.") for key in OTHER_DATA}
     return {
         field: getattr(loaded.config.data, field)

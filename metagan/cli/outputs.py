@@ -1,4 +1,4 @@
-"""Where a command is to write: looked at before anything is computed, not after hours of work.
+"""Outputs of a command, checked before anything is computed and not after hours of work.
 
 Nothing is made yet: a command that ends early leaves nothing behind.
 """
@@ -48,7 +48,7 @@ def check_out_folder(out: Path, option: str = "--out", *, new: bool = True) -> N
 
 
 def _exists(out: Path, option: str) -> bool:
-    """Whether anything is there, a broken link included."""
+    """True if anything is at the path, a broken link included."""
     try:
         out.lstat()
     except (FileNotFoundError, NotADirectoryError):

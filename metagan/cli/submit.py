@@ -224,7 +224,7 @@ def _inputs(inner: argparse.Namespace) -> Iterator[tuple[str, Path]]:
 
 
 def _named_in(config: RunConfig) -> dict[str, Path]:
-    """What a training reads by its settings."""
+    """Paths that a training reads, by the settings that name them."""
     named = {"data.path": config.data.path, "outer.init_from": config.outer.init_from}
     return {key: Path(path) for key, path in named.items() if path is not None}
 
@@ -234,7 +234,7 @@ def _is_inside(path: Path) -> bool:
 
 
 def _is_elsewhere(path: Path) -> bool:
-    """Whether a path means the same on the cluster, wherever the command runs there."""
+    """True if a path means the same on the cluster, wherever the command runs there."""
     return path.is_absolute() or str(path).startswith("~") or ":/" in str(path)
 
 

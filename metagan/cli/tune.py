@@ -140,7 +140,7 @@ class SearchExists(ValueError):
 
 
 def recommendation(out: Path) -> list[str]:
-    """What the fresh seeds say, as on the page, and the settings that they speak for."""
+    """Result of the fresh seeds, as on the page, and the settings that it speaks for."""
     from metagan.report.search_load import load_search
     from metagan.report.search_words import advice, headline, outcome_of
 

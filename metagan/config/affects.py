@@ -1,4 +1,4 @@
-"""What each setting affects: written on the field, and the one place from which lists are derived.
+"""Effects of each setting: words on its field, the one place from which lists are derived.
 
 Which settings a resumed run may change, a search may try, a population may move, a cache or an item
 of an evaluation is named by, and a trained run locks: all follow from these words.
@@ -52,7 +52,7 @@ def field(default: Any, *, affects: str, description: str, **bounds: Any) -> Any
 
 @functools.cache
 def affected(model: type[BaseModel]) -> Mapping[str, frozenset[str]]:
-    """What every setting of a model affects, by its dotted key."""
+    """Words of `AFFECTS` for every setting of a model, by its dotted key."""
     return {dotted(place): frozenset(words_of(info)) for place, info in leaves(model)}
 
 

@@ -1,4 +1,4 @@
-"""What several settings of a run say together: which combinations cannot be, and the fix of each.
+"""Agreement of several settings of a run: combinations that cannot be, each with its fix.
 
 A bound of a single setting stands beside it, in `metagan.config.settings`.
 """
@@ -77,7 +77,7 @@ def _words_of_another_kind(run: "RunConfig") -> Iterator[str]:
 
 
 def _algorithm(run: "RunConfig") -> Iterator[str]:
-    """What is asked of an algorithm that it cannot do."""
+    """Settings that ask of an algorithm what it cannot do."""
     name = run.algorithm.name
     row = ALGORITHMS[name]
     if run.inner.learn_rates != "none" and not row.through_inner_loop:

@@ -41,7 +41,7 @@ class Algorithm:
 
     @property
     def by_displacement(self) -> bool:
-        """Whether its meta-gradient is how far the inner loop has moved the weights."""
+        """True if its meta-gradient is the distance that the inner loop moved the weights."""
         return self.adapts and not self.reads_query
 
 

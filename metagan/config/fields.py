@@ -1,4 +1,4 @@
-"""What a model of settings says about its fields, in words: for messages and for help.
+"""Fields of a model of settings in words, for messages and for help.
 
 A place is a path of names (and list indices) through the sections, such as ("inner", "lr").
 """
@@ -42,7 +42,7 @@ _WORDS_FOR_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known about one setting.
+    """The description of one setting.
 
     Attributes:
         key: Dotted, such as `inner.lr`.
@@ -125,21 +125,21 @@ def _only_with(model: type[BaseModel], place: Location) -> str:
 
 
 def words_of(info: FieldInfo) -> tuple[str, ...]:
-    """What a field affects, as `metagan.config.affects.field` has marked it."""
+    """Words of what a field affects, as `metagan.config.affects.field` has marked it."""
     extra = info.json_schema_extra
     words = extra.get("affects", ()) if isinstance(extra, Mapping) else ()
     return tuple(map(str, words)) if isinstance(words, list) else ()
 
 
 def wrong_value(info: FieldInfo, value: Any) -> str:
-    """What a field expects, what it got, and what was most likely meant."""
+    """Message that says what a field expects, what it got, and what was most likely meant."""
     bounds = _bounds_text(info)
     expected = _type_text(info.annotation) + (f", {bounds}" if bounds else "")
     return f"expected {expected}; got {shown(value)}{_hint(info, value)}"
 
 
 def _hint(info: FieldInfo, value: Any) -> str:
-    """What the user most likely meant, or nothing."""
+    """Hint at what the user most likely meant; empty without one."""
     kinds = alternatives(info.annotation)
     choices = [str(c) for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
     if choices:

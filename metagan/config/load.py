@@ -315,7 +315,7 @@ class _Merge:
         return {dotted(place): self._origins.get(place, DEFAULT) for place in places}
 
     def origin(self, place: Location) -> str | None:
-        """Where the value at a place, or the nearest place around it, was written."""
+        """Origin of the value at a place, or else of the nearest place around it."""
         for length in range(len(place), 0, -1):
             if place[:length] in self._origins:
                 return self._origins[place[:length]]

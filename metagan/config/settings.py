@@ -43,7 +43,7 @@ AnyData = Annotated[
 
 
 class TaskConfig(Config):
-    """What one inner loop adapts to, and on how much."""
+    """The tasks that inner loops adapt to, and how many samples they see."""
 
     unit: Literal["class", "domain"] = field(
         "class", affects="training adapting", description="A task is a class or a domain."
@@ -58,7 +58,7 @@ class TaskConfig(Config):
 
 
 class CheckpointConfig(Config):
-    """What is kept, and how often."""
+    """Checkpoints: how often they are written, and how many are kept."""
 
     every_steps: int = field(
         200, affects="where", ge=1, description="Outer steps between checkpoints."

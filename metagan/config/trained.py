@@ -1,4 +1,4 @@
-"""What may be set anew about a run: when it is resumed, and when it is used once it is trained.
+"""Settings of a run that may change when it is resumed, or when it is used after training.
 
 A run's settings say how it was trained. Adapting or evaluating reads some of them again, and only
 those can differ from the run's own. All others have become its weights, or were for training alone.

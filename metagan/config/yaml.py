@@ -152,7 +152,7 @@ def format_value(value: Any) -> str:
 
 
 def text_problem(text: str) -> str | None:
-    """What is wrong with the characters of a text, if anything.
+    """Fault in the characters of a text; None without one.
 
     Python keeps a byte of a path or argument that is not UTF-8 as a half of a surrogate pair.
     """

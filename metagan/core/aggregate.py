@@ -1,4 +1,4 @@
-"""From chunk results to one update: sums in a fixed tree, then the mean over finite episodes.
+"""Aggregation of chunk results into one update: a fixed tree of sums, then the mean of episodes.
 
 Float addition is not associative, so the shape of the sum is fixed by the chunks' indices alone:
 the update is bit-equal whoever computed the chunks and in whatever order they arrived.

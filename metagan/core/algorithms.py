@@ -230,7 +230,7 @@ def _counted_steps(inputs: EpisodeInputs, config: RunConfig) -> dict[int, float]
 
 
 def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
-    """How much the query loss after each inner step counts, in all 1.
+    """Weights of the query losses after each inner step; they add up to 1.
 
     Source: Antoniou et al. 2019, arXiv:1810.09502, section 4 (multi-step loss): at first all alike,
     then less and less for all but the last one; here in a straight line to zero at
@@ -243,7 +243,7 @@ def step_weights(config: RunConfig, outer_step: int, steps: int) -> list[float]:
 
 
 def work_of_step(config: RunConfig, algorithm: str, outer_step: int) -> Hashable:
-    """What an outer step decides about an estimator's work, beside the numbers it works on.
+    """Key of the operations that an estimator does in an outer step, whatever numbers it works on.
 
     Returns:
         Equal values for outer steps in which the estimator does the same operations with the same

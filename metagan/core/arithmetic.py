@@ -1,4 +1,4 @@
-"""By which rounding a device computes: two that differ here give a run other last bits.
+"""The rounding of a device: two devices that differ here give a run other last bits.
 
 The same torch computes sums in another order on another kind of CPU or GPU, and with other settings
 of its math libraries. The differences begin in the last bits and grow with every step of a GAN.
@@ -46,7 +46,7 @@ def arithmetic_sha256(device: torch.device) -> str:
 
 
 def _numbers(device: torch.device, *shape: int) -> Tensor:
-    """The same on every machine: small fractions that float32 has exactly."""
+    """Numbers that are the same on every machine: small fractions that float32 has exactly."""
     count = torch.Size(shape).numel()
     return (((torch.arange(count) * 37) % 101 - 50) / 64).reshape(shape).to(device)
 

@@ -1,4 +1,4 @@
-"""What each inner step sees: samples, conditions, noise and augmentation, all drawn beforehand.
+"""Batches of the inner steps: samples, conditions, noise and augmentation, all drawn beforehand.
 
 Everything random about an episode is in these tensors, so the inner loop itself is a pure function
 that can be vectorised over episodes and repeated anywhere.

@@ -35,7 +35,7 @@ Replay = Callable[[Callable[[Sequence[Tensor]], Outputs], Sequence[Tensor], torc
 
 
 def prefers_vmap(gan: GanPair, episodes: int, device: torch.device) -> bool:
-    """Whether a chunk runs vectorised or episode by episode.
+    """True if a chunk runs vectorised, False if episode by episode.
 
     A rule and not a timing, because the two differ in the last bits and every worker must take
     the same one. On a CPU vmap wins while calls cost more than arithmetic: its convolutions, one
@@ -298,7 +298,7 @@ def _pooled_inputs(
 
 
 def _unusable(gradient: Tensor, layout: Layout, max_norm: float | None, weight: int) -> str | None:
-    """Why a meta-gradient (P,), so many times that of an episode, is of no use; None if it is."""
+    """Reason why a meta-gradient (P,), `weight` times an episode's, is unusable, or None."""
     if not torch.isfinite(gradient).all():
         name = layout.first_not_finite(gradient.cpu().numpy())
         return f"meta-gradient is not finite, first in {name}"

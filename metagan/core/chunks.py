@@ -66,7 +66,7 @@ class ChunkReport:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What a chunk gave.
+    """The result of a chunk.
 
     Attributes:
         report: The small half.

@@ -70,7 +70,7 @@ class Recorder:
 
 @functools.cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Where recordings are made: one for all, as cuBLAS keeps a workspace of 32 MiB for each."""
+    """The stream of all recordings: one, since cuBLAS keeps 32 MiB of workspace for each stream."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 

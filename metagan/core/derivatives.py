@@ -1,4 +1,4 @@
-"""How derivatives are taken: inner ones, which are partial, and the outer one through them.
+"""Ways to take derivatives: inner ones, which are partial, and the outer one through them.
 
 `torch.func` can be vectorised over episodes; autograd on fresh leaves is the faster way for one.
 """
@@ -30,7 +30,7 @@ It takes its inner derivatives with the `PartialGradient` it is given, which kee
 
 
 class PartialGradient(Protocol):
-    """How derivatives with respect to one player's weights are taken; all are partial."""
+    """A way to take derivatives with respect to one player's weights; all are partial."""
 
     def __call__(self, loss: Callable[[Params], Tensor], at: Params) -> tuple[Params, Tensor]:
         """Returns (gradient, loss value)."""
@@ -56,7 +56,7 @@ class EpisodeGradient(PartialGradient, Protocol):
 
 
 class FunctionalGradient:
-    """By `torch.func`: can be vectorised with vmap and differentiated again."""
+    """Derivatives by `torch.func`, which can be vectorised with vmap and differentiated again."""
 
     def __call__(self, loss: Callable[[Params], Tensor], at: Params) -> tuple[Params, Tensor]:
         """See `PartialGradient`."""
@@ -85,7 +85,7 @@ class FunctionalGradient:
 
 
 class AutogradGradient:
-    """By autograd on fresh leaves: the faster one for a single episode."""
+    """Derivatives by autograd on fresh leaves, the fastest way for a single episode."""
 
     def __call__(self, loss: Callable[[Params], Tensor], at: Params) -> tuple[Params, Tensor]:
         """See `PartialGradient`."""
@@ -130,7 +130,7 @@ class AutogradGradient:
 
 
 class GraphGradient:
-    """By autograd with the graph kept, so that autograd can go through it once more.
+    """Derivatives by autograd with the graph kept, so that autograd can differentiate them again.
 
     Each derivative is taken at fresh aliases of the weights. Without them autograd would give the
     total derivative, which also runs back through the other player's last update, and the inner

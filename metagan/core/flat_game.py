@@ -16,7 +16,7 @@ from metagan.core.params import Params
 
 
 def flatten_game(players: Mapping[str, Params]) -> Params:
-    """What `players_of` takes apart again."""
+    """Join both players' weights into one mapping, which `players_of` takes apart again."""
     return {
         f"{player}.{name}": weight
         for player, weights in players.items()

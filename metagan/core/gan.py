@@ -42,7 +42,7 @@ class Augment:
 
 @dataclass(frozen=True)
 class Players:
-    """What a kind of sample gives for its samples' shape.
+    """The networks and augmentation of a kind of sample, made for its samples' shape.
 
     Attributes:
         generator: (condition, z) -> samples; z may have L latents for each condition.
@@ -58,7 +58,7 @@ class Players:
 
 
 class MakePlayers(Protocol):
-    """What a kind of sample is asked for."""
+    """Function of a kind of sample that makes its `Players`."""
 
     def __call__(self, config: GanConfig, form: Form, *, seed: int, second_order: bool) -> Players:
         """Players with untrained weights that depend on the seed alone.

@@ -106,7 +106,7 @@ def discriminator_gradient(
 
 @dataclass(frozen=True)
 class Adapted:
-    """What the inner loop leaves.
+    """The result of the inner loop.
 
     Attributes:
         params: Both players after the last step, with the learned rates that they started with.
@@ -216,7 +216,7 @@ def adapt(
 
 
 def _penalty_scale(gan: GanPair, update: int, updates: int) -> float:
-    """How many times its weight a penalty counts in one of all discriminator updates.
+    """Factor of a penalty's weight in one of all discriminator updates.
 
     Penalties are lazy: the first of every `penalty_every` updates carries them for all (the last
     such group may be shorter), so their weights add up to the number of updates.

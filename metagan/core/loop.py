@@ -1,4 +1,4 @@
-"""Meta-training: who runs chunks of episodes, and the loop around them.
+"""Meta-training: the interface to runners of chunks, and the loop around them.
 
 The loop is a function of settings, data and seed alone; a runner decides where chunks are computed
 and never what.
@@ -24,7 +24,7 @@ from metagan.version import versions
 
 @dataclass(frozen=True)
 class RunnerStats:
-    """What a runner did besides computing, in one outer step.
+    """Times and events of a runner in one outer step.
 
     Attributes:
         compute_s: Seconds of computing summed over workers.
@@ -32,7 +32,7 @@ class RunnerStats:
         wait_s: Seconds the driver waited for workers.
         events: Restarts, retries and the like, one mapping each, for the failure log: `kind`,
             `time` (see `metagan.clock.utc_now`), and what else there is to say.
-        arithmetic: By which rounding it computes, see `metagan.core.arithmetic`; "" if not known.
+        arithmetic: The rounding of its results, see `metagan.core.arithmetic`; "" if not known.
     """
 
     compute_s: float = 0.0
@@ -68,7 +68,7 @@ Upcoming = tuple[Vector, Sequence[ChunkKey]]
 
 
 class EpisodeRunner(Protocol):
-    """Where chunks are computed."""
+    """The interface of a runner, which computes chunks."""
 
     num_workers: int
 
@@ -84,7 +84,7 @@ class EpisodeRunner(Protocol):
         """Events that no statistics hold, as those of a step that ended in an error; each once."""
 
     def heed(self, asked_to_stop: Callable[[], bool]) -> None:
-        """From now on, an error with EXIT_RESOURCES rather than a wait for workers to come up.
+        """Raise an error with EXIT_RESOURCES from now on, and wait for workers no more.
 
         Args:
             asked_to_stop: Whether the run is to end; a step that is computed is finished first.

@@ -71,7 +71,7 @@ class MetaLearner:
         return copied
 
     def vector_for(self, step: int) -> Vector:
-        """What the chunks of an outer step, this one or a later one, are computed at, (P,) float32.
+        """Weights at which an outer step, this or a later one, computes its chunks, (P,) float32.
 
         That is the initialization as it was `outer.staleness` steps before that step, or at step 0:
         a function of the step alone, whoever is slow, and known that many steps ahead. So workers
@@ -86,13 +86,13 @@ class MetaLearner:
 
     @property
     def averaged(self) -> Vector:
-        """Its exponential moving average, which evaluation and adaptation use."""
+        """Exponential moving average of the initialization, which evaluation and adaptation use."""
         copied: Vector = self._ema.numpy().copy()
         return copied
 
     @property
     def warming_up(self) -> bool:
-        """Whether the next step is one of joint pre-training."""
+        """True if the next step is one of joint pre-training."""
         return self.step < self._warmup.steps
 
     @property

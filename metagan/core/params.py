@@ -51,12 +51,12 @@ def map_params(function: Callable[..., Tensor], *trees: Params) -> Params:
 
 
 def detach(tree: GanParams) -> GanParams:
-    """The same values, cut from any graph."""
+    """The same weights, cut from any graph."""
     return GanParams(*(map_params(Tensor.detach, player) for player in tree))
 
 
 def params_on(tree: GanParams, device: torch.device) -> GanParams:
-    """The same values on a device."""
+    """The same weights on a device."""
     return GanParams(*(map_params(lambda w: w.to(device), player) for player in tree))
 
 
@@ -77,7 +77,7 @@ def module_params(module: nn.Module) -> Params:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each weight of a `GanParams` lies in the flat vector.
+    """The place of each weight of a `GanParams` in the flat vector.
 
     Attributes:
         shapes: {"generator.<name>", "discriminator.<name>" or "rates.<player>.<name>": shape}, in
@@ -109,7 +109,7 @@ class Layout:
         ).hexdigest()
 
     def parts(self) -> dict[str, slice]:
-        """Where each player's weights and the learned rates lie in the vector."""
+        """Slices of the vector: each player's weights, and the learned rates."""
         ends = np.cumsum([0, *self.sizes])
         found: dict[str, slice] = {}
         for index, name in enumerate(self.shapes):

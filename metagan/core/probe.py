@@ -1,4 +1,4 @@
-"""Whether both networks can be differentiated as often as the run will: tried out at its start.
+"""Trial at a run's start that both networks can be differentiated as often as the run will.
 
 Some operations have no second derivative, and torch says so only when one is asked for: with
 workers, on a cluster, in the first outer step that needs it. Second-order rows differentiate an
@@ -125,7 +125,7 @@ def _calls(
 
 
 def _twice_differentiable(module: nn.Module, arguments: tuple[Any, ...]) -> bool:
-    """Whether by its arguments and, as far as it has any, its weights."""
+    """True if a module has second derivatives by its arguments and by its weights, if any."""
     given = [a.detach() if isinstance(a, Tensor) else a for a in arguments]
     params = {name: w.detach().requires_grad_() for name, w in module.named_parameters()}
     numbers = [a for a in given if isinstance(a, Tensor) and a.is_floating_point()]
@@ -145,7 +145,7 @@ def _twice_differentiable(module: nn.Module, arguments: tuple[Any, ...]) -> bool
 
 
 def _advice(gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tuple[int, ...]) -> str:
-    """What to set instead, of what was found to work."""
+    """Settings to use instead, of those that were found to work."""
     first_order: dict[str, object] = {
         "algorithm": config.algorithm.model_copy(update={"name": "fomaml"})
     }

@@ -28,7 +28,7 @@ def parts_of(pattern: str) -> Sequence[str]:
 
 
 def moves(pattern: str, name: str) -> bool:
-    """Whether the inner loop moves a weight, by `inner.generator_moves` and the like.
+    """True if the inner loop moves a weight, by `inner.generator_moves` and the like.
 
     Args:
         pattern: all, none, body, head or a pattern of names; or several of them, by comma.
@@ -71,13 +71,13 @@ def with_rates(params: GanParams, inner: InnerConfig) -> GanParams:
 
 
 def multiplier(rates: Params, key: str, inner: InnerConfig, step: int) -> Tensor | None:
-    """What a weight's inner rate is multiplied by, or None if its rate is not learned.
+    """Factor of a weight's inner rate; None if its rate is not learned.
 
     Args:
         rates: `GanParams.rates`.
         key: "generator.<name>" or "discriminator.<name>".
         inner: Kind of rates.
-        step: Inner step, from 0; beyond the learned ones the last one's rates go on.
+        step: Inner step, from 0; steps beyond the learned ones use the last one's rates.
     """
     if key not in rates:
         return None

@@ -30,12 +30,12 @@ def to_wire(vector: Tensor, dtype: WireDtype) -> Sent:
 
 
 def is_sent(found: NDArray[Any], num_weights: int) -> bool:
-    """Whether it is of a type and shape that `to_wire` makes of so many weights."""
+    """True if an array is of a type and shape that `to_wire` makes of so many weights."""
     return found.dtype in (np.float32, np.uint16) and found.shape == (num_weights,)
 
 
 def from_wire(sent: Sent) -> Vector:
-    """As float32; what was sent so is not copied."""
+    """The tensor as float32; one that was sent as float32 is not copied."""
     if sent.dtype == np.float32:
         return sent  # type: ignore[return-value]
     return (sent.astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -158,7 +158,7 @@ def open_prepared(folder: Path, *, progress: Progress | None = None) -> Dataset:
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether a folder says that it is prepared data, intact or not."""
+    """True if a folder says that it is prepared data, intact or not."""
     try:
         content = json.loads((folder / MANIFEST_NAME).read_bytes())
     except (OSError, ValueError):

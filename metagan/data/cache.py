@@ -145,7 +145,7 @@ def _entry_name(config: DataConfig, source: str) -> str:
 
 
 def _file_state(root: Path, path: Path) -> list[str | int]:
-    """What changes when a file's content does; a broken link or unreadable file is a state too.
+    """State of a file, which changes when its content does; a broken link has a state too.
 
     Size and time of writing alone are kept by `cp -p`, rsync, unzip and tar, and files of some
     formats all have one size. The time of the last change of the inode cannot be set back.

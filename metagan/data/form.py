@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Form:
-    """What samples are to networks.
+    """The form in which networks see samples.
 
     Attributes:
         kind: A name of the table of kinds.
@@ -31,5 +31,5 @@ class Form:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> "Form":
-        """What `as_json` gave."""
+        """The form that `as_json` described."""
         return cls(str(kept["kind"]), tuple(map(int, kept["shape"])), dict(kept["facts"]))

@@ -50,7 +50,7 @@ class Episode:
 
 
 class TaskSource(Protocol):
-    """Where episodes come from."""
+    """A source of episodes."""
 
     def tasks(self, split: Split) -> Sequence[str]:
         """Names of the tasks of a split, sorted."""
@@ -121,7 +121,7 @@ def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
 
 
 def _more_for(split: Split, dataset: Dataset, config: DataConfig) -> str:
-    """What to do about an empty split."""
+    """Fix for an empty split."""
     if dataset.num_classes < len(SPLITS):
         return (
             "training needs a class each to learn from, to choose on and to measure on. As the "

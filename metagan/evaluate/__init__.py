@@ -1,1 +1,1 @@
-"""What an initialization is worth on domains it has never seen."""
+"""Measures of how much an initialization helps on domains that it has never seen."""

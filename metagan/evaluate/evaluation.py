@@ -61,7 +61,7 @@ def serial_map(
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated, shared by every item.
+    """The subject of an evaluation, shared by every item.
 
     Attributes:
         config: The run's settings; `evaluate` among them.
@@ -89,7 +89,7 @@ class Subject:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether what is measured comes from other data than what choices are made on."""
+        """True if the measured data are other data than those that choices are made on."""
         return self.test is not self.validation
 
     @property

@@ -28,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for one arm of one classifier at one number of shots.
+    """The gate's choice for one arm of one classifier at one number of shots.
 
     Attributes:
         candidate: The best candidate, or one with share 0 if none helped.

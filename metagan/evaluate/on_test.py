@@ -43,7 +43,7 @@ class TestItem:
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a repetition on test gave.
+    """The result of a repetition on test.
 
     Attributes:
         scores: Accuracies by classifier and arm; an arm that the gate closed repeats its baseline.
@@ -171,7 +171,7 @@ def downstream_tables(
 
 
 def own_check_rows(results: Sequence[tuple[TestItem, TestResult]]) -> list[dict[str, Any]]:
-    """What foreign targets said of the choices: how often they kept each, and the mean gain."""
+    """Rows on the choices by foreign targets: how often they kept each, and the mean gain."""
     rows = []
     for shots in sorted({item.shots for item, _ in results}):
         asked = [result.own for item, result in results if item.shots == shots]

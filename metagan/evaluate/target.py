@@ -256,7 +256,7 @@ def generate_samples(
 
 
 def _conditions(gan: GanPair, support: Tensor, way: int) -> Tensor:
-    """What a class's (K, *sample_shape) support conditions both players on."""
+    """Conditions of both players for a class's support (K, *sample_shape)."""
     if gan.config.conditioning == "sample":
         return support
     if gan.config.conditioning == "label":

@@ -1,4 +1,4 @@
-"""What a kind of sample is: one row of functions, which the rest of the program is handed.
+"""Kinds of samples: each is one row of functions that the rest of the program uses.
 
 Shapes: N samples, W classes of K samples each.
 """

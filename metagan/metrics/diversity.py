@@ -1,4 +1,4 @@
-"""How different the samples of a class are from each other, generated against real.
+"""Diversity: how different a class's samples are from each other, generated against real.
 
 Our stand-in for the pairwise LPIPS inside clusters that few-shot generation papers report (Ojha et
 al. 2021, arXiv:2104.06820), on the extractor's features instead of a pre-trained network's.

@@ -102,7 +102,7 @@ class FeatureExtractor(Protocol):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name of the extractor in reports."""
         ...
 
     @property

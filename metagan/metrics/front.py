@@ -1,10 +1,10 @@
-"""Which of several things no other one beats in value and in cost."""
+"""The Pareto front of several things: those that no other beats in value and in cost."""
 
 from collections.abc import Sequence
 
 
 def front_of(values: Sequence[float], costs: Sequence[float], *, sign: int) -> list[int]:
-    """Those of which no other one is at least as good in both and better in one, cheapest first.
+    """Things that no other matches in both value and cost and beats in one, cheapest first.
 
     Args:
         values: What is to be large (`sign` 1) or small (`sign` -1).

@@ -1,4 +1,4 @@
-"""Whether generated samples are new, or the support set again.
+"""Memorisation: a measure of how far generated samples just repeat the support set.
 
 The yardstick is real samples that the generator never saw: how close they come to the support set
 by nature. The idea of judging distances to the training set by those of held-out data is that of
@@ -15,7 +15,7 @@ from metagan.metrics.features import FeatureError, checked, checked_pair, distan
 
 @dataclass(frozen=True)
 class Memorisation:
-    """How near generated samples come to the support set.
+    """Distances of generated samples from the support set.
 
     Attributes:
         copies: Share of generated samples whose nearest support sample is at most `threshold` away.

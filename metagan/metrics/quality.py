@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Quality:
-    """How good generated samples are, judged on one extractor's features.
+    """The quality of generated samples, judged on one extractor's features.
 
     A number is None where there were too few samples to define it.
 

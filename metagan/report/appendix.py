@@ -13,7 +13,7 @@ Cells = list[str | None]
 
 
 def notes(run: RunFiles) -> list[str]:
-    """What there is to know about the data."""
+    """Notes on the data of a run."""
     found = [leak_sentence(run.data).strip(), *map(str, _listed(run.data, "notes"))]
     return [shorten(note, 400) for note in found if note]
 
@@ -24,7 +24,7 @@ def left_out(run: RunFiles) -> list[str]:
 
 
 def origin(run: RunFiles) -> list[Cells]:
-    """Where the data came from."""
+    """Rows on the origin of the data."""
     found = pick(run.data, "origin")
     return [
         [str(key), shorten(_plain(value), 400)]

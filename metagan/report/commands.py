@@ -47,7 +47,7 @@ def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
 
 
 def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
-    """What is to be done, and the command that does it."""
+    """Commands that repeat parts of a run, each with a text that says what it does."""
     return [
         ("Train the same run again, from its stored settings", repeat_command(run)),
         ("Evaluate it", evaluate_command(run, run.evaluation)),
@@ -60,7 +60,7 @@ def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def missing(run: RunFiles) -> list[tuple[str, str]]:
-    """What an unfinished run lacks, and for each the command that makes it."""
+    """Parts that an unfinished run lacks, each with the command that makes it."""
     found: list[tuple[str, str]] = []
     evaluate = evaluate_command(run, None)
     if not run.steps:

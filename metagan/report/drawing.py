@@ -85,7 +85,7 @@ class Axis(NamedTuple):
 
     @property
     def words(self) -> str:
-        """For the caption, where the axis is logarithmic."""
+        """Words for the caption, where the axis is logarithmic."""
         return ", logarithmic axis" * self.is_log
 
     def inside(self, value: float) -> float:
@@ -153,7 +153,7 @@ def thin(x: Values, y: Values) -> tuple[Values, Values]:
 
 
 def smooth(y: Values) -> Values:
-    """A moving average over the finite values around each; where there is none, none comes out."""
+    """Moving average over the finite values around each value; None where there is none."""
     number = len(y)
     half = max(1, number // _SMOOTHING)
     known = np.isfinite(y)

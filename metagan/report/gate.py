@@ -57,7 +57,7 @@ def _decision(data: Data, choice: Data, shots: int, classifier: str, arm: str) -
 
 
 def _use(row: Data) -> list[str]:
-    """How generated samples are used: inner steps, share of a batch, samples per real one."""
+    """Use of generated samples in words: inner steps, share of a batch, samples per real one."""
     share = percent(finite(row.get("share")), decimals=0)
     return [count(row.get("adapt_steps")), share, count(row.get("per_real"))]
 
@@ -76,7 +76,7 @@ def _mean_and_error(values: object) -> tuple[float | None, float | None]:
 
 
 def own_checks(data: Data) -> list[Cells]:
-    """How often a target from other data kept a choice, judged by its own samples."""
+    """Rows on how often a target from other data kept a choice, judged by its own samples."""
     return [
         [*_place(row), f"{count(row.get('kept'))} of {count(row.get('asked'))}"]
         for row in records(data.get("own_checks"))

@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval says; an interval that touches zero says neither gain nor loss."""
+        """Verdict by the interval: one that touches zero means neither gain nor loss."""
         if self.closed:
             return "closed"
         low, high = self.difference.low, self.difference.high
@@ -108,13 +108,13 @@ def _comparisons(data: Data) -> Iterator[Comparison]:
 
 
 def is_closed(data: Data, shots: int, classifier: str, arm: str) -> bool:
-    """Whether the gate left generated samples out here."""
+    """True if the gate left generated samples out in this comparison."""
     choice = choice_of(data, shots, classifier, arm)
     return choice is not None and choice.get("closed") is True
 
 
 def choice_of(data: Data, shots: int, classifier: str, arm: str) -> Data | None:
-    """What the gate chose here, or None if that was not written down."""
+    """The gate's choice in this comparison, None if that was not written down."""
     for choice in records(data.get("choices")):
         if (choice.get("classifier"), choice.get("arm")) == (classifier, arm) and finite(
             choice.get("shots")
@@ -139,7 +139,7 @@ def reference_shots(data: Data) -> int | None:
 
 
 def at_reference(data: Data, section: str = "downstream") -> list[Comparison]:
-    """What was measured at the headline's number of shots; the strongest baseline first."""
+    """Comparisons at the headline's number of shots, that with the strongest baseline first."""
     shots = reference_shots(data)
     found = [c for c in comparisons(data) if (c.section, c.shots) == (section, shots)]
     return sorted(found, key=lambda c: c.arm != "both")
@@ -210,7 +210,7 @@ def sentence(found: Comparison) -> str:
 
 
 def tally(data: Data) -> str:
-    """How all comparisons came out, so that one headline hides no other result."""
+    """Tally of all comparisons, so that one headline hides no other result."""
     found = comparisons(data)
     if len(found) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""How much each searched setting has to do with how well trials did.
+"""Strength of the relation between each searched setting and the ranking of trials.
 
 With the few trials of a search a fitted model would explain noise, so this is the simplest honest
 measure: an association of ranks, beside what shuffled trials show by chance.
@@ -59,7 +59,7 @@ def importances(search: Search) -> list[Importance]:
 
 
 def categories(key: SearchedKey, trials: Sequence[Trial]) -> list[str]:
-    """What there is to choose from, and whatever else trials had."""
+    """Values that a setting could take, and any others that trials had."""
     values = [*key.values, *(t.sample[key.key] for t in trials if key.key in t.sample)]
     return list(dict.fromkeys(format_value(value) for value in values)) or ["?"]
 

@@ -1,4 +1,4 @@
-"""What a run folder holds for a report; what is missing or damaged is noted and never fatal."""
+"""Contents of a run folder for a report; missing or damaged files are noted and never fatal."""
 
 import json
 import math
@@ -91,7 +91,7 @@ class RunFiles:
 
     @property
     def version(self) -> str:
-        """Of metagan that trained the run, after a space; nothing where it is not known."""
+        """Version of metagan that trained the run, after a space; nothing where it is not known."""
         found = pick(self.environment, "packages", "metagan")
         return f" {found}" if found else ""
 
@@ -122,7 +122,7 @@ class RunFiles:
 
     @property
     def finished(self) -> bool:
-        """Whether every outer step that the settings ask for is in the log."""
+        """True if every outer step that the settings ask for is in the log."""
         return self.steps_planned is not None and self.steps_done >= self.steps_planned
 
 
@@ -262,7 +262,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
-    """How many classes each domain has, by name."""
+    """Number of classes of each domain, by name."""
     return Counter(domain_of(name) for name in class_names)
 
 

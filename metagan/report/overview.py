@@ -23,7 +23,7 @@ _MAX_DOMAINS = 40
 
 
 def status(run: RunFiles) -> str:
-    """How far the run got."""
+    """State of the run: the steps that it has done."""
     done = plural(run.steps_done, "outer step")
     if run.steps_planned is None:
         return f"Report of a run: {done}"
@@ -34,7 +34,7 @@ def status(run: RunFiles) -> str:
 
 
 def more_results(run: RunFiles) -> str:
-    """What the headline leaves out."""
+    """Sentences on the results that the headline leaves out."""
     if run.evaluation is None:
         return ""
     data = run.evaluation.data
@@ -88,7 +88,7 @@ def stale(run: RunFiles) -> str:
 
 
 def missing_by_command(run: RunFiles) -> dict[str, str]:
-    """For each command that makes something what it would make."""
+    """Missing parts of the page, by the command that makes them."""
     found: dict[str, str] = {}
     for what, command in missing(run):
         found[command] = f"{found[command]} {what}" if command in found else what
@@ -96,7 +96,7 @@ def missing_by_command(run: RunFiles) -> dict[str, str]:
 
 
 def weights(run: RunFiles) -> str:
-    """How large the networks are."""
+    """Sizes of the networks."""
     return listing(
         f"{run.num_weights[player]:,} weights in the {player}"
         for player in ("generator", "discriminator")
@@ -105,7 +105,7 @@ def weights(run: RunFiles) -> str:
 
 
 def durations(run: RunFiles) -> str:
-    """How long training and evaluation took."""
+    """Durations of training and evaluation."""
     seconds = [finite(record.get("wall_s")) or 0.0 for record in run.steps]
     evaluated = finite(pick(run.evaluation.data, "wall_s")) if run.evaluation else None
     texts = [f"training {duration(sum(seconds))}"] if seconds else []
@@ -113,7 +113,7 @@ def durations(run: RunFiles) -> str:
 
 
 def hardware(run: RunFiles) -> str:
-    """Where the run was trained."""
+    """Devices and workers that the run was trained on."""
     texts = [f"device {run.text('device')}"]
     workers = finite(run.settings.get("cluster.num_workers"))
     if run.command is not None and "--local" in run.command.split():
@@ -130,7 +130,7 @@ def hardware(run: RunFiles) -> str:
 
 
 def versions(run: RunFiles) -> str:
-    """Of Python and of packages."""
+    """Versions of Python and of packages."""
     packages = pick(run.environment, "packages")
     found = [("Python", run.environment.get("python"))]
     found += list(packages.items()) if isinstance(packages, dict) else []

@@ -63,7 +63,7 @@ def measured(data: Data) -> list[str]:
 
 
 def about_accuracy(data: Data) -> str:
-    """Where accuracies come from, and what is meant by them."""
+    """Sentences on how accuracies were measured, and what they mean."""
     present = measured(data)
     found = [
         value
@@ -104,7 +104,7 @@ def accuracies(data: Data, section: str, shots: int) -> list[str | None]:
 
 
 def gain_chart(data: Data) -> Chart | None:
-    """What generated samples gained, everywhere."""
+    """Chart of the gain from generated samples in every comparison."""
     groups: dict[str, list[Dot]] = {}
     for found in comparisons(data):
         label = f"{plural(found.shots, 'shot')}, {arm_name(found.arm)}"
@@ -154,7 +154,7 @@ def compared(data: Data, row: Data) -> list[str | None]:
 
 
 def is_paired(data: Data) -> bool:
-    """Whether differences to this run were measured."""
+    """True if differences from this run were measured."""
     return any(estimate(row.get("run_minus")) for row in records(data.get("comparison")))
 
 
@@ -170,7 +170,7 @@ def init_name(row: Data) -> str:
 
 
 def about_inits(data: Data) -> str:
-    """What the numbers of the table mean."""
+    """Legend of the table of initializations."""
     first = records(data.get("comparison"))[0]
     shots = finite(first.get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
@@ -242,7 +242,7 @@ def _quality_text(row: Data, key: str, decimals: int) -> str | None:
 
 
 def judged_by(sha256: object, accuracy: object) -> str:
-    """Whose features a score is in: its hash stands beside every score."""
+    """Sentence on the classifier whose features scores are in; its hash stands beside them."""
     held_out = finite(accuracy)
     if not isinstance(sha256, str) or held_out is None:
         return ""

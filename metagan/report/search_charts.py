@@ -1,4 +1,4 @@
-"""Charts of a search: what trials reached, how they got there, and what they cost."""
+"""Charts of a search: results of trials, their curves, and their times."""
 
 from collections.abc import Sequence
 

@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
     @property
     def change(self) -> float | None:
-        """Best less given."""
+        """Value of the best settings minus that of the given ones."""
         return None if self.best is None or self.given is None else self.best - self.given
 
 
@@ -65,7 +65,7 @@ class Search(SearchDocument):
 
     @property
     def better(self) -> str:
-        """The same in a word."""
+        """Words for a better objective: "larger" or "smaller"."""
         return "larger" if self.sign > 0 else "smaller"
 
     @property
@@ -75,7 +75,7 @@ class Search(SearchDocument):
 
     @property
     def best_trial(self) -> Trial | None:
-        """The first of them."""
+        """The best trial that has a value."""
         return next(iter(self.measured), None)
 
     @property
@@ -196,7 +196,7 @@ def _read(path: Path) -> SearchDocument:
 
 
 def _seen(name: str, values: list[Any]) -> SearchedKey:
-    """What trials show of a setting whose space was not written down."""
+    """Space of a setting as its trials show it, where the space was not written down."""
     numbers = [number for value in values if (number := finite(value)) is not None]
     if len(numbers) == len(values) and numbers and min(numbers) < max(numbers):
         low, high = min(numbers), max(numbers)

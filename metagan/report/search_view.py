@@ -50,7 +50,7 @@ def confirm_command(search: Search) -> str:
 
 
 def scheduler(search: Search) -> str:
-    """How trials were stopped or changed on the way."""
+    """Description of how trials were stopped or changed on the way."""
     settings = search.settings
     name = shorten(str(settings.get("scheduler") or ""), 40)
     if name in ("", "none"):
@@ -85,7 +85,7 @@ def drawn_from(key: SearchedKey) -> str:
 
 
 def condition(key: SearchedKey) -> str:
-    """The cases in which it applies."""
+    """The cases in which a setting applies."""
     parts = [
         f"{other} is {' or '.join(format_value(value) for value in allowed)}"
         for other, allowed in key.when.items()
@@ -94,7 +94,7 @@ def condition(key: SearchedKey) -> str:
 
 
 def ratio(value: Any, given: Any) -> str:
-    """How much larger a value is than the given one; nothing where it is the same."""
+    """Ratio of a value to the given one; empty where they are the same."""
     if format_value(value) == format_value(given):
         return ""
     after, before = finite(value), finite(given)
@@ -119,7 +119,7 @@ def other_columns(search: Search) -> list[tuple[str, str]]:
 
 
 def others(search: Search, trial: Trial) -> list[str]:
-    """Its cells."""
+    """Cells of a trial in `other_columns`."""
     return [measure_of(name).number(trial.metrics.get(name)) for name in _others(search)]
 
 
@@ -129,7 +129,7 @@ def _others(search: Search) -> list[str]:
 
 
 def changes(search: Search) -> list[dict[str, Any]]:
-    """Where trials went on from another one's weights, in order of the trials' start."""
+    """Changes of trials to another trial's weights, in order of the trials' start."""
     return [
         {"trial": trial.id, **dict(change)}
         for trial in sorted(search.trials, key=lambda trial: trial.order)
@@ -138,7 +138,7 @@ def changes(search: Search) -> list[dict[str, Any]]:
 
 
 def stages(search: Search) -> str:
-    """How long each part of the search took."""
+    """Time that each part of the search took."""
     names = {"trials": "trials", "confirm": "fresh seeds"}
     seconds = {words: search.seconds.get(name) for name, words in names.items()}
     return "; ".join(f"{words} {duration(s)}" for words, s in seconds.items() if s is not None)
@@ -153,7 +153,7 @@ def shown(value: Any, digits: int = 4, length: int = _MAX_VALUE) -> str:
 
 
 def end(trial: Trial) -> str:
-    """How a trial ended and why, and how often and why it was started again."""
+    """End of a trial and its reason, and how often and why it was started again."""
     text = shorten(trial.status, 20) + (f": {shorten(trial.error, 200)}" if trial.error else "")
     if trial.retries:
         times = plural(len(trial.retries), "time")
@@ -162,7 +162,7 @@ def end(trial: Trial) -> str:
 
 
 def direction(importance: Importance) -> str:
-    """Which values of a setting go along with better trials."""
+    """Direction in which values of a setting go along with better trials."""
     if importance.strength is None:
         return importance.why_not
     if not importance.is_ordered:
@@ -172,7 +172,7 @@ def direction(importance: Importance) -> str:
 
 
 def commands(search: Search) -> list[tuple[str, str]]:
-    """To use what was found, to test it further, and to write this page."""
+    """Commands that use the result, test it further, and write this page."""
     steps = [("Write this page again", f"metagan report --search {_quoted(search)}")]
     if search.best_trial is None:
         return steps

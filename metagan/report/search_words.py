@@ -16,7 +16,7 @@ Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "fail
 
 @dataclass(frozen=True)
 class Measure:
-    """How values of an objective are written.
+    """The way in which values of an objective are written.
 
     Attributes:
         name: In words, for sentences.
@@ -79,7 +79,7 @@ _MEASURES = {
 
 
 def measure_of(name: str) -> Measure:
-    """How values of this objective or metric are written."""
+    """The way in which values of this objective or metric are written."""
     return _MEASURES.get(name, Measure(name, name))
 
 
@@ -107,7 +107,7 @@ class Outcome:
 
 
 def outcome_of(search: Search) -> Outcome:
-    """What the comparison by fresh seeds says."""
+    """Outcome of the comparison by fresh seeds."""
     if search.best_trial is None:
         return Outcome("failed")
     pairs = [
@@ -147,7 +147,7 @@ def headline(search: Search) -> str:
 
 
 def advice(search: Search, *, commands: str = "below") -> str:
-    """What to do with it; `commands` says where those for more fresh seeds stand."""
+    """Advice on a search's result; `commands` says where those for more fresh seeds stand."""
     outcome = outcome_of(search)
     lost = (
         f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "
@@ -212,7 +212,7 @@ def _numbers(search: Search, outcome: Outcome) -> str:
 
 
 def status_line(search: Search) -> str:
-    """How many trials there were, and how they ended."""
+    """Number of trials, and how they ended."""
     ends = [trial.status for trial in search.trials]
     parts = [
         f"{ends.count(status)} {words}"

@@ -1,4 +1,4 @@
-"""How training went, for the page: curves, where the time went, what failed."""
+"""Course of the training, for the page: curves, times, failures."""
 
 import itertools
 from collections import Counter
@@ -86,7 +86,7 @@ def _changes(steps: Sequence[Record]) -> list[tuple[float, str]]:
 
 
 def time_sentence(run: RunFiles) -> str:
-    """How fast it went; nothing where no times have been logged."""
+    """Sentence on the speed of training; empty where no times have been logged."""
     wall, compute = _seconds(run, "wall_s"), sum(_seconds(run, "compute_s"))
     if not wall:
         return ""
@@ -103,7 +103,7 @@ def time_sentence(run: RunFiles) -> str:
 
 
 def time_parts(run: RunFiles) -> list[tuple[str, float]]:
-    """Where the wall clock went: (words, share), the shares adding up to 1."""
+    """Shares of the wall-clock time, as (words, share); the shares add up to 1."""
     total = sum(_seconds(run, "wall_s"))
     compute, transfer, wait = (
         sum(_seconds(run, key)) for key in ("compute_s", "transfer_s", "wait_s")
@@ -161,7 +161,7 @@ def _seconds(run: RunFiles, key: str) -> list[float]:
 
 
 def failures_sentence(run: RunFiles) -> str:
-    """How many episodes failed, and of what kinds all events are."""
+    """Sentence on the number of failed episodes, and the kinds of all events."""
     lost = sum(
         max(0.0, (finite(r.get("planned")) or 0) - (finite(r.get("episodes")) or 0))
         for r in run.steps

@@ -20,12 +20,12 @@ _UNWANTED = re.compile(
 
 
 def clean(text: str) -> str:
-    """Without characters that no page can show: control characters, halves of surrogate pairs."""
+    """The text without characters that no page can show, such as control characters."""
     return _UNWANTED.sub("\ufffd", text.encode("utf-8", "replace").decode())
 
 
 def shorten(text: str, length: int) -> str:
-    """At most `length` characters, an ellipsis at the end of what is cut."""
+    """The text in at most `length` characters, with an ellipsis where it is cut."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "\u2026"
 
 
@@ -61,7 +61,7 @@ def records(values: object) -> list[Mapping[str, Any]]:
 
 
 def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """With this many decimals; a dash for None."""
+    """The number with this many decimals; a dash for None."""
     if value is None:
         return DASH
     text = f"{value:{'+' if signed else ''},.{decimals}f}"
@@ -71,7 +71,7 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """With this many significant digits; very large and very small ones with a power of ten."""
+    """The number with this many significant digits, with a power of ten if very large or small."""
     if value is None:
         return DASH
     if value == 0:
@@ -84,7 +84,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def brief(value: float | None, digits: int = 4) -> str:
-    """The same without zeros at its end, as a setting would be written."""
+    """The number without zeros at its end, as a setting would be written."""
     mantissa, e, power = significant(value, digits).partition("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
@@ -158,7 +158,7 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
-        """Whether both ends are known."""
+        """True if both ends are known."""
         return self.low is not None and self.high is not None
 
     def text(self, *, signed: bool = False, decimals: int = 1) -> str:

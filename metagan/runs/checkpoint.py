@@ -41,7 +41,7 @@ class CheckpointError(ValueError):
 
 
 class DamagedCheckpointError(CheckpointError):
-    """Whoever reads it, its content is not what was written: altered, incomplete or not finite."""
+    """A checkpoint's content is not what was written: altered, incomplete or not finite."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def read_pointer(folder: Path, name: str) -> str | None:
 
 
 def step_of(name: str) -> int | None:
-    """Outer step of the checkpoint whose folder is called so; None if none is."""
+    """Outer step of a checkpoint by its folder's name; None if that is no checkpoint's."""
     return int(name.removeprefix("step-")) if _NAME.fullmatch(name) else None
 
 
@@ -376,7 +376,7 @@ def load_best(folder: Path, layout: Layout) -> Checkpoint | None:
 
 
 def _way_out(damaged: Path, layout: Layout) -> str:
-    """What to do about a damaged checkpoint that was to be used."""
+    """Fix for a damaged checkpoint that was to be used."""
     for path in list_checkpoints(damaged.parent):
         try:
             load_checkpoint(path, layout)

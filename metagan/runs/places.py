@@ -1,4 +1,4 @@
-"""What a folder is: said where a command was given one that it cannot use.
+"""Descriptions of folders, for messages to users who gave a command one that it cannot use.
 
 Only names and small files are looked at, so that a wrong path is answered at once.
 """

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and who may write to it.
+"""The folder of a run: its files, and the lock of the one process that may write there.
 
 config.yaml  command.txt  environment.json  splits.json  data.json
 metrics.jsonl  failures.jsonl  samples/  checkpoints/step-N/
@@ -70,11 +70,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
+        """True if a run was started here."""
         return os.path.isfile(self.config_file)
 
     def has_steps(self) -> bool:
-        """Whether an outer step was logged here, so that there is something to go on from."""
+        """True if an outer step was logged here, so that a run can continue."""
         return (self.path / "metrics.jsonl").is_file()
 
     def create(
@@ -106,7 +106,7 @@ class RunFolder:
             self._make(self.path / name)
 
     def update_config(self, config_yaml: str) -> None:
-        """Keep the settings that the run goes on with, such as a larger `outer.steps`."""
+        """Write the settings that the run continues with, such as a larger `outer.steps`."""
         write_bytes(self.config_file, config_yaml.encode())
 
     def check_new(self, *, alone: bool = True) -> None:
@@ -134,13 +134,13 @@ class RunFolder:
             )
 
     def _is_killed_start(self, names: Collection[str]) -> bool:
-        """Whether this is all that a start makes before config.yaml, up to some point."""
+        """True if the folder holds just what a start makes before config.yaml, up to some point."""
         made = (*_FOLDERS, *_FILES)[: len(names)]
         folders = [self.path / name for name in made[: len(_FOLDERS)]]
         return set(names) == set(made) and all(f.is_dir() and not any(f.iterdir()) for f in folders)
 
     def discard(self) -> None:
-        """Undo a start: what this object made goes, the newest first, and nothing else ever does.
+        """Undo a start: delete what this object made, the newest first, and nothing else.
 
         Once a step is logged there is something to go on from, and everything stays.
         """
@@ -184,7 +184,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self, *, wait_s: float = 0.0) -> Iterator[None]:
-        """Hold the folder: a second driver is refused.
+        """Lock the folder, so that a second driver is refused.
 
         Args:
             wait_s: How long to wait for another process that holds it; at least a moment, in which

@@ -1,4 +1,4 @@
-"""`search.json`: what `metagan tune` writes of a search, and what the page about it reads.
+"""The format of `search.json`, which `metagan tune` writes and the page about a search reads.
 
 Readers take damage as far as it goes: a part of another kind than the one expected becomes nothing,
 so that the rest of the document still has its page.
@@ -86,7 +86,7 @@ class Retry(_Part):
 
 
 class Trial(_Part):
-    """What became of a trial.
+    """The result of a trial.
 
     Attributes:
         id: Names its run folder.
@@ -141,12 +141,12 @@ class SearchedKey(_Part):
 
     @property
     def is_log(self) -> bool:
-        """Whether it is drawn evenly over orders of magnitude."""
+        """True if the setting is drawn evenly over orders of magnitude."""
         return self.kind.startswith("log")
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Of a range that makes an axis; None for values to choose from."""
+        """Ends of a range that makes an axis; None for values to choose from."""
         if self.kind not in _RANGES or len(self.values) != 2:
             return None
         low, high = map(_number, self.values)

@@ -1,4 +1,4 @@
-"""A copy of a run where its machine cannot take it along: object storage, or any folder, by URI.
+"""A copy of a run that outlives the machine: in object storage or any folder, by URI.
 
 What training goes on from is copied at every checkpoint: settings, splits, logs, and the checkpoint
 itself, its manifest last. An object store has no rename, so the manifest is what makes a checkpoint
@@ -51,7 +51,7 @@ class StorageError(OSError):
 
 @dataclass(frozen=True)
 class Pulled:
-    """What was fetched.
+    """The result of fetching checkpoints from storage.
 
     Attributes:
         step: Outer step of the checkpoint that is in the run folder now; None: nothing was fetched.

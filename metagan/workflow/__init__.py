@@ -1,1 +1,1 @@
-"""What the commands do, as functions: prepare, train, adapt, generate, evaluate, export, demo."""
+"""The commands as functions: prepare, train, adapt, generate, evaluate, export, demo."""

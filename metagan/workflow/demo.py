@@ -1,4 +1,4 @@
-"""What `metagan demo` trains, and the folders that are its own."""
+"""Settings that `metagan demo` trains with, and the folders that are its own."""
 
 import os
 from collections.abc import Mapping

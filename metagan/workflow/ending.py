@@ -1,4 +1,4 @@
-"""How a run ends other than by its last step: signals, errors, a start that fails."""
+"""Endings of a run before its last step: signals, errors, a start that fails."""
 
 import contextlib
 import signal
@@ -15,7 +15,7 @@ from metagan.workflow.step_log import StepLog
 
 @contextlib.contextmanager
 def end_logged(log: StepLog, learner: MetaLearner) -> Iterator[None]:
-    """The last line of the failure log says what the block raised."""
+    """Log what the block raised as the last line of the failure log."""
     try:
         yield
     except Exception as error:
@@ -27,7 +27,7 @@ def end_logged(log: StepLog, learner: MetaLearner) -> Iterator[None]:
 def kept_if_it_ends_early(
     log: StepLog, learner: MetaLearner, stop: threading.Event
 ) -> Iterator[None]:
-    """A checkpoint of the last whole step before an error goes on.
+    """Write a checkpoint of the last whole step if the block raises an error.
 
     After a request to stop, an error of the cluster goes no further: whoever stops this process's
     group (`timeout`, `scancel`) stops Ray as well, or there is no worker to wait for.
@@ -70,7 +70,7 @@ def _last_whole_step(log: StepLog, learner: MetaLearner) -> str:
 
 @contextlib.contextmanager
 def nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
-    """If not one step was done, the folder is as before, so that the corrected command works."""
+    """Undo a start that fails inside the block, so that the corrected command finds no trace."""
     try:
         yield
     except BaseException:
@@ -80,7 +80,7 @@ def nothing_left_of_a_failed_start(folder: RunFolder) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """First SIGINT or SIGTERM: finish the step, checkpoint, leave. Second: leave now."""
+    """Handle SIGINT and SIGTERM: the first ends the run after this step, the second at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -80,7 +80,7 @@ def build_subject(
     target: Target | None = None,
     baselines: Mapping[str, Path] | None = None,
 ) -> Subject:
-    """What is evaluated: data, networks, initializations and the source classifier.
+    """Build the subject of an evaluation: data, networks, initializations, source classifier.
 
     Args:
         run: The run.
@@ -146,7 +146,7 @@ def build_subject(
 def _check_shots(
     name: str, dataset: Dataset, classes: tuple[int, ...], form: Form, evaluate: EvaluateConfig
 ) -> None:
-    """Say that there are too few samples before hours of work, not after."""
+    """Refuse too few samples before hours of work, not after."""
     try:
         draw_target(dataset, classes, form, evaluate, shots=max(evaluate.shots), seed=0)
     except DataError as error:
@@ -156,7 +156,7 @@ def _check_shots(
 def evaluate(
     run: LoadedRun, subject: Subject, *, work: WorkMap, reporter: Reporter
 ) -> dict[str, Any]:
-    """All numbers about a run.
+    """Measure all numbers about a run.
 
     Args:
         run: The run.
@@ -204,9 +204,9 @@ def evaluate(
 
 
 def leak_of(run: LoadedRun, subject: Subject) -> Leak | None:
-    """What training, or the choices on validation, saw of what is measured.
+    """Samples of the target that training, or the choices on validation, have seen.
 
-    Training has looked for it in the run's own data; earlier versions did not.
+    Training has looked for a leak in the run's own data; earlier versions did not.
     """
     dataset = subject.validation
     sides = splits_from_names(run.splits, dataset).sides()
@@ -298,7 +298,7 @@ def _usual_steps(choices: Mapping[ChoiceKey, Choice], config: RunConfig) -> int:
 
 
 def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
-    """One item can take minutes, so a stage tells that it begins, too."""
+    """Report progress, also when a stage begins, since one item can take minutes."""
     reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
 
 

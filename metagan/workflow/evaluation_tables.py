@@ -36,7 +36,7 @@ def evaluation_rows(result: Mapping[str, Any]) -> list[list[str]]:
 
 
 def comparison_header(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """For `comparison_rows`; the last column is there if repetitions make pairs."""
+    """Header of `comparison_rows`; the last column is there if repetitions make pairs."""
     header = ("initialization", "inner steps", "KID", "coverage", "accuracy (generated)")
     return (*header, "this run - it") if _is_paired(result) else header
 

@@ -34,7 +34,7 @@ def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) 
 
 
 def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
-    """What networks draw, (..., *sample_shape), as owners of such samples have them.
+    """Turn what networks draw, (..., *sample_shape), into samples as their owners have them.
 
     Args:
         drawn: Floats, such as `generate_samples` gives.

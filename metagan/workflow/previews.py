@@ -19,7 +19,7 @@ NUM_GENERATED = 8
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run generates for a few validation classes.
+    """Samples that a run generates for a few validation classes.
 
     Attributes:
         sheet: Per class its support, then generated before and after adaptation, as PNG.

@@ -1,4 +1,4 @@
-"""Back to an earlier checkpoint when training diverges, and on with a lower outer learning rate.
+"""Return to an earlier checkpoint when training diverges; continue at a lower outer rate.
 
 The checkpoint is the newest of those that come by themselves, every `checkpoint.every_steps` outer
 steps, before the last whole one: not one of an interruption. So what is computed after it does not
@@ -26,7 +26,7 @@ def with_rollbacks(
     config: RunConfig,
     log: StepLog,
 ) -> None:
-    """Train, and `outer.rollbacks` times again from where it was still well.
+    """Train; on divergence, train again from an earlier step, up to `outer.rollbacks` times.
 
     Args:
         train: Goes on from what the learner is at.

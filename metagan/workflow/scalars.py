@@ -1,4 +1,4 @@
-"""A run's curves for TensorBoard, which training does without where they cannot be written.
+"""A run's curves for TensorBoard; training continues where they cannot be written.
 
 tensorboardX's `SummaryWriter` writes in a thread of its own. On a full disk that thread dies, its
 queue of ten fills, and the next call waits for ever: so records are written here, one by one.
@@ -19,10 +19,10 @@ _VERSION = "brain.Event:2"
 
 
 class Scalars:
-    """An event file in the run folder; after one error of the disk there is no more of it."""
+    """An event file in the run folder; after one error of the disk nothing more is written."""
 
     def __init__(self, folder: Path, *, first_step: int, warn: Callable[[str], None]) -> None:
-        """Nothing is opened before the first step, as a start that fails is to leave nothing.
+        """The file is opened at the first step, since a start that fails is to leave nothing.
 
         Args:
             folder: The run's.
@@ -36,7 +36,7 @@ class Scalars:
         self._flushed = 0.0
 
     def write(self, metrics: Mapping[str, float], step: int) -> None:
-        """Metrics after an outer step."""
+        """Write the metrics of an outer step."""
         if self._failed:
             return
         try:
@@ -53,7 +53,7 @@ class Scalars:
             self._give_up(error)
 
     def restart(self, first_step: int) -> None:
-        """What was logged after this outer step is repeated, so it is hidden."""
+        """Hide all that was logged after this outer step, since it will be repeated."""
         self._first_step = first_step
         if self._writer is not None:
             try:

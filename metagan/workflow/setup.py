@@ -1,4 +1,4 @@
-"""What every command needs first: data, splits, networks; and how to open a finished run."""
+"""Setup of every command: data, splits, networks; and the opening of a finished run."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ from metagan.workflow.worker import build_run_gan, converter
 
 @dataclass(frozen=True)
 class TrainSetup:
-    """What driver and workers agree on before the first step.
+    """The data, networks and weights that driver and workers share before the first step.
 
     Attributes:
         dataset: All samples.
@@ -193,7 +193,7 @@ def form_of_run(config: DataConfig, folder: RunFolder) -> Form:
 
 
 def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
-    """What a run keeps about its data: to know them again, and how its samples were read.
+    """Record of a run's data: their hash, to know them again, and how samples were read.
 
     Args:
         setup: Data and splits.
@@ -213,7 +213,7 @@ def data_record(setup: TrainSetup, leak: Leak | None) -> dict[str, object]:
 
 
 def check_same_data(folder: RunFolder, dataset: Dataset, sha256: str) -> None:
-    """Refuse to go on with data that a run was not started on; where they are does not matter.
+    """Refuse data that a run was not started on; their path does not matter.
 
     Args:
         folder: The run.
@@ -233,7 +233,7 @@ def check_same_data(folder: RunFolder, dataset: Dataset, sha256: str) -> None:
 
 
 def _what_changed(folder: RunFolder, record: Mapping[str, Any], dataset: Dataset) -> str:
-    """In which classes, numbers or sizes the data are not those of a run."""
+    """Classes, numbers or sizes in which the data differ from those of a run."""
     now = {entry.name: dataset.count(i) for i, entry in enumerate(dataset.classes)}
     counts = record.get("samples")
     if isinstance(counts, Mapping):
@@ -310,7 +310,7 @@ def load_start(
 
 
 def as_start(other: GanParams, initial: GanParams) -> GanParams:
-    """Another run's weights to go on from.
+    """Another run's weights as a start.
 
     Its inner rates are taken where this run learns the same; elsewhere rates start as in an
     untrained run.

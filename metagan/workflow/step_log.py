@@ -1,4 +1,4 @@
-"""What is written and shown after every outer step of training."""
+"""Log of training: files and lines that are written after every outer step."""
 
 import contextlib
 import time
@@ -33,13 +33,13 @@ OnCheckpoint = Callable[[TrainSetup, GanParams, int], None]
 
 
 class Reporter(Protocol):
-    """Where progress goes; `metagan.cli.console` has one for terminals and pipes."""
+    """A receiver of progress; `metagan.cli.console` has one for terminals and pipes."""
 
     def progress(self, fields: Mapping[str, object], *, force: bool = False) -> None:
         """Show the newest state of long work; may be dropped if shown too recently."""
 
     def print(self, text: str) -> None:
-        """One line for the user."""
+        """Print one line for the user."""
 
 
 def rollback_step(step: int, config: RunConfig) -> int | None:
@@ -54,7 +54,7 @@ def rollback_step(step: int, config: RunConfig) -> int | None:
 
 
 class StepLog:
-    """Called after every outer step: metrics, failures, checkpoints, pictures."""
+    """The log of a run, called after every outer step: metrics, failures, checkpoints, pictures."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class StepLog:
         return self._setup.layout.unflatten(torch.from_numpy(learner.averaged))
 
     def _compare_arithmetic(self, record: StepRecord) -> None:
-        """Tell where a resumed run computes on another kind of device than before."""
+        """Warn if a resumed run computes on another kind of device than before."""
         before, now = self._arithmetic, record.stats.arithmetic
         if now and before and now != before:
             reason = (
@@ -184,7 +184,7 @@ class StepLog:
                 self._folder.append_events(step, [event])
 
     def rolled_back(self, learner: MetaLearner, error: DivergedError) -> None:
-        """What came after the step that the learner is back at is gone, and will be repeated."""
+        """Delete what came after the step that the learner is back at, and log the rollback."""
         step = learner.step
         number = f"rollback {learner.rollbacks} of outer.rollbacks {self._config.outer.rollbacks}"
         scale = self._config.outer.rollback_lr**learner.rollbacks
@@ -232,19 +232,19 @@ class StepLog:
         )
 
     def finish(self, learner: MetaLearner) -> None:
-        """Write the last checkpoint if it is not there yet; there may be little time for it."""
+        """Write the last checkpoint if it is not there yet; there may be little time left."""
         if self._saved != learner.step:
             self._write_checkpoint(learner)
             self._show(learner, self._look_at(learner))
 
     def keep(self, learner: MetaLearner) -> Path:
-        """Write a checkpoint if it is not there yet, and tell nobody: the run has failed."""
+        """Write a checkpoint of a failed run if it is not there yet, without a message."""
         if self._saved == learner.step:
             return self._folder.checkpoints / f"step-{learner.step}"
         return self._write_checkpoint(learner)
 
     def tell(self, text: str) -> None:
-        """One line for the user."""
+        """Print one line for the user."""
         self._reporter.print(text)
 
     def _copy(self, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Signs that training goes wrong while all numbers are still finite: told once, with the number.
+"""Symptoms of training that goes wrong while all numbers are finite; each is reported once.
 
 They change nothing that is computed.
 """
@@ -25,7 +25,7 @@ _WITHOUT_BOTTOM: tuple[AdversarialLossName, ...] = ("wgan_gp",)
 
 
 class Symptoms:
-    """Watches the metrics of outer steps; a sign is told again only after it was gone."""
+    """Watches the metrics of outer steps; a symptom is reported again only after it was gone."""
 
     def __init__(self, loss: AdversarialLossName) -> None:
         """`loss` is the adversarial one."""
@@ -36,7 +36,7 @@ class Symptoms:
         self._told: set[str] = set()
 
     def of_step(self, algorithm: str, metrics: Mapping[str, float]) -> Sequence[str]:
-        """What is new and wrong in a step, a line each; norms are compared within an algorithm."""
+        """New symptoms of a step, a line each; norms are compared within an algorithm."""
         if algorithm != self._algorithm:
             self._algorithm = algorithm
             self._losses.clear()

@@ -46,7 +46,7 @@ OpenRunner = Callable[[WorkerSpec], AbstractContextManager[EpisodeRunner]]
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """How training ended.
+    """The outcome of a training.
 
     Attributes:
         run: The run folder.
@@ -174,7 +174,7 @@ def train_run(
 def _open_storage(
     config: RunConfig, folder: RunFolder, resume: bool | Literal["auto"], reporter: Reporter
 ) -> tuple[RunStorage | None, Sequence[str]]:
-    """The copy of the run, if there is to be one; a run to resume is brought up to date with it.
+    """Open the run's copy in the storage, if any; bring a run to resume up to date with it.
 
     Returns:
         The copy, and what was wrong with checkpoints in it that were passed over.
@@ -246,11 +246,11 @@ def check_same_run(folder: RunFolder, config: RunConfig) -> None:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What a resumed run goes on from.
+    """The state that a resumed run continues from.
 
     Attributes:
         damaged: What is wrong with each newer checkpoint.
-        arithmetic: By which rounding the checkpoint was computed, if it says so.
+        arithmetic: The rounding that the checkpoint was computed with, if it says so.
     """
 
     damaged: Mapping[Path, str] = field(default_factory=dict)
@@ -284,7 +284,7 @@ def _clear_the_way(
     passed_over: Sequence[str],
     reporter: Reporter,
 ) -> None:
-    """Put away what the resumed run will write again, and log which checkpoints were damaged."""
+    """Remove what the resumed run will write again, and log which checkpoints were damaged."""
     reasons = list(passed_over)
     for path, complaint in damaged.items():
         kept = set_aside(path).name
@@ -300,7 +300,7 @@ def _clear_the_way(
 
 
 def _check_settings(config: object) -> None:
-    """Refuse what are no settings of a run."""
+    """Refuse anything but the settings of a run."""
     if not isinstance(config, RunConfig):
         raise ValueError(
             f"config is {type(config).__name__}; make it with metagan.RunConfig.model_validate"

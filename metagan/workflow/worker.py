@@ -57,7 +57,7 @@ class ChunkWorker:
             )
 
     def arithmetic(self) -> str:
-        """By which rounding its device computes; see `metagan.core.arithmetic`."""
+        """The rounding of the worker's device; see `metagan.core.arithmetic`."""
         return arithmetic_sha256(self._device)
 
     def compute(
@@ -109,7 +109,7 @@ class LocalRunner:
 
 
 def converter(form: Form) -> Callable[[Samples], Tensor]:
-    """From stored samples of a form to what networks see."""
+    """Function that converts stored samples of a form to what networks see."""
     to_tensor = find_kind(form.kind).to_tensor
     return lambda samples: to_tensor(samples, form)
 

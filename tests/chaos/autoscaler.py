@@ -113,7 +113,7 @@ def num_nodes() -> int:
 
 
 def search(folder: Path, environment: Mapping[str, str]) -> Mapping[str, object]:
-    """Two trials, for which there is no node yet either."""
+    """Search with two trials, for which there is no node yet either."""
     given = [*SEARCH, f"cluster.address={ADDRESS}", f"data.path={folder / 'bars'}"]
     command = [sys.executable, "-m", "metagan", "tune", "--out", str(folder / "search"), *given]
     with (folder / "search.log").open("wb") as log:
@@ -128,7 +128,7 @@ def search(folder: Path, environment: Mapping[str, str]) -> Mapping[str, object]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 if the run had the bits of an undisturbed one."""
+    """Exit code: 0 if the run had the bits of an undisturbed one."""
     folder = Path(arguments[0])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     environment = own_environment(folder)

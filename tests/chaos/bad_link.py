@@ -31,14 +31,14 @@ def open_tap(name: str) -> int:
 
 
 def why_no_tap() -> str | None:
-    """Why there can be no TAP device in a namespace of one's own, or None if there can."""
+    """Reason why there can be no TAP device in a namespace of one's own; None if there can."""
     return None if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "no /dev/net/tun here"
 
 
 def pass_on(
     near: int, far: int, counts: Path, delay_s: float, jitter_s: float, lost: float
 ) -> None:
-    """Frames from either device to the other, for ever."""
+    """Pass frames from either device to the other, for ever."""
     rng, number = random.Random(0), itertools.count()
     waiting: list[tuple[float, int, int, bytes]] = []
     passed = dropped = 0
@@ -72,7 +72,7 @@ def pass_on(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """As `tc qdisc add ... netem` is asked: delay TIME JITTER loss PERCENT."""
+    """Disturb a link by arguments like those of `netem`: delay TIME JITTER loss PERCENT."""
     near, far, counts, *asked = arguments
     words = dict(zip(("delay", "jitter", "loss"), (asked[1], asked[2], asked[4]), strict=True))
     milliseconds = {name: float(words[name].removesuffix("ms")) for name in ("delay", "jitter")}

@@ -65,7 +65,7 @@ def steadily_failing(calls: tuple[str, ...]) -> dict[str, str]:
 
 
 def injected(folder: Path) -> Counter[str]:
-    """How many calls have failed so far, by name, as Ray's logs in this RAY_TMPDIR say."""
+    """Number of calls that have failed so far, by name, as Ray's logs in this RAY_TMPDIR say."""
     found: Counter[str] = Counter()
     for log in folder.glob("ray/session_[0-9]*/logs/*"):
         if not log.is_file():

@@ -97,7 +97,7 @@ class Driver:
         self.start()
 
     def start(self) -> None:
-        """Start it; it goes on from the run's newest checkpoint."""
+        """Start the driver, which continues from the run's newest checkpoint."""
         self.starts += 1
         # The node that it has joined Ray by may be among the killed ones, and then it ends as well.
         self.lost_a_node = False
@@ -109,11 +109,11 @@ class Driver:
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The driver's exit code; None while it runs."""
         return self._process.poll()
 
     def end(self, sent: signal.Signals) -> None:
-        """Signal it and wait for its end."""
+        """Signal the driver and wait for its end."""
         self._process.send_signal(sent)
         self._process.wait(60)
 
@@ -144,7 +144,7 @@ def steps_logged(run: Path) -> int:
 def train_under_faults(
     nodes: Nodes, folder: Path, run: Path, seed: int, starts: list[int]
 ) -> Counter[str]:
-    """One run with the faults of a seed; returns those that struck."""
+    """Train one run with the faults of a seed; return those that struck."""
     rng = random.Random(seed)
     already_failed = injected(folder).total()
     nodes.renew(random.Random(f"calls of the nodes, {seed}"))
@@ -204,7 +204,7 @@ def train_under_faults(
 
 
 def check(nodes: Nodes, run: Path, reference: tuple[str, list[dict[str, Any]]]) -> None:
-    """The invariants.
+    """Check the invariants.
 
     Raises:
         Broken: If one does not hold.
@@ -222,7 +222,7 @@ def check(nodes: Nodes, run: Path, reference: tuple[str, list[dict[str, Any]]]) 
 
 
 def campaign(first: int, seeds: int, *, json_file: Path | None = None) -> bool:
-    """All seeds; True if every invariant held in all of them."""
+    """Run all seeds; True if every invariant held in all of them."""
     total: Counter[str] = Counter()
     broken: dict[int, str] = {}
     started = time.monotonic()
@@ -282,7 +282,7 @@ def isolate(folder: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 if every invariant held."""
+    """Exit code: 0 if every invariant held."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos.campaign",
         description=__doc__,

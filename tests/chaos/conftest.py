@@ -1,4 +1,4 @@
-"""What these tests share."""
+"""Fixtures of the tests under faults."""
 
 import shutil
 import tempfile

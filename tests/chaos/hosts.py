@@ -31,7 +31,7 @@ _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "-
 
 
 def why_not() -> str | None:
-    """Why hosts cannot be made here, or None if they can."""
+    """Reason why hosts cannot be made here, or None if they can."""
     for program in ("unshare", "ip"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
@@ -47,7 +47,7 @@ def why_not() -> str | None:
 
 
 def why_not_disturb(qdisc: Sequence[str]) -> str | None:
-    """Why no link can be disturbed in this way here, or None if one can."""
+    """Reason why no link can be disturbed in this way here, or None if one can."""
     reason = _why_no_qdisc(qdisc)
     return reason and (why_no_tap() if qdisc[0] == "netem" else reason)
 
@@ -98,7 +98,7 @@ class Hosts:
 
     @staticmethod
     def address(host: int) -> str:
-        """Of a host."""
+        """Address of a host."""
         return f"{NETWORK}.{host}"
 
     @property
@@ -119,12 +119,12 @@ class Hosts:
             )
 
     def start_head(self) -> None:
-        """Ray's head on host 1, without cores: nothing computes there."""
+        """Start Ray's head on host 1, without cores: nothing computes there."""
         self._start(1, ["--head", f"--port={PORT}", "--include-dashboard=false"], cpus=0)
         self._wait_for_node(1)
 
     def join(self, host: int, *, cpus: int) -> None:
-        """A Ray node on a host."""
+        """Start a Ray node on a host."""
         self._start(host, [f"--address={self.control}"], cpus=cpus)
         self._wait_for_node(host)
 
@@ -165,7 +165,7 @@ class Hosts:
         _ip("link", "set", f"veth{host}", "down")
 
     def mend(self, host: int) -> None:
-        """Put it up again."""
+        """Put a host's link up again."""
         _ip("link", "set", f"veth{host}", "up")
 
     def disturb(self, host: int, qdisc: Sequence[str]) -> None:
@@ -195,7 +195,7 @@ class Hosts:
         _ip("link", "set", beyond, "up")
 
     def statistics(self, host: int) -> str:
-        """What came to a host since it was disturbed: packets sent on and dropped."""
+        """Packets for a host that were sent on and dropped since its link was disturbed."""
         if (counts := self._folder / f"link-{host}").exists():
             return counts.read_text()
         command = ["tc", "-s", "qdisc", "show", "dev", f"veth{host}"]
@@ -218,7 +218,7 @@ class Hosts:
 
 
 def wait_until(what: str, true: Callable[[], object], timeout_s: float) -> float:
-    """Seconds until `true()` holds.
+    """Wait until `true()` holds; return the seconds.
 
     Raises:
         TimeoutError: If it does not in time.

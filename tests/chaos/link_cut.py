@@ -26,7 +26,7 @@ CLUSTER = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 if the run had the bits of an undisturbed one."""
+    """Exit code: 0 if the run had the bits of an undisturbed one."""
     folder = Path(arguments[0])
     hosts = Hosts(4, folder)
     train = reference_run(hosts, folder)

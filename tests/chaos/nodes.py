@@ -44,7 +44,7 @@ class Nodes:
         return str(self._cluster.address)
 
     def renew(self, calls: random.Random) -> None:
-        """Fresh nodes; `calls` decides which remote calls of each fail, and of those that come."""
+        """Start fresh nodes; `calls` decides which remote calls fail on them and on later ones."""
         self._calls = calls
         for node in self._nodes:
             self._cluster.remove_node(node, allow_graceful=False)
@@ -55,13 +55,13 @@ class Nodes:
         return self._cluster.add_node(num_cpus=CPUS_PER_NODE, env_vars=environment)
 
     def kill_one(self, rng: random.Random) -> None:
-        """A node dies with all its processes, and another one takes its place."""
+        """Kill a node with all its processes, and start another in its place."""
         node = self._nodes.pop(rng.randrange(len(self._nodes)))
         self._cluster.remove_node(node, allow_graceful=False)
         self._nodes.append(self._add())
 
     def leaks(self, timeout_s: float = 30.0) -> list[str]:
-        """What a driver that has ended left behind; waits a while for it to go."""
+        """Things that a driver left behind when it ended; waits a while for them to go."""
         deadline = time.monotonic() + timeout_s
         while found := self._leaks():
             if time.monotonic() > deadline:

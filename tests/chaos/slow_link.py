@@ -20,7 +20,7 @@ CLUSTER = ("cluster.num_workers=2", "cluster.placement_timeout_s=60")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 if the run had the bits of an undisturbed one."""
+    """Exit code: 0 if the run had the bits of an undisturbed one."""
     folder, qdisc = Path(arguments[0]), arguments[1:]
     hosts = Hosts(3, folder)
     train = reference_run(hosts, folder)

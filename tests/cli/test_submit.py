@@ -1,4 +1,4 @@
-"""What `metagan submit` and `metagan job` refuse before they ask a cluster anything."""
+"""Mistakes that `metagan submit` and `metagan job` refuse before they ask a cluster anything."""
 
 import os
 import sys

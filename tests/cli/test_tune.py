@@ -1,4 +1,4 @@
-"""What `metagan tune` says last."""
+"""The last lines of `metagan tune`."""
 
 from pathlib import Path
 

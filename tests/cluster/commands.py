@@ -1,4 +1,4 @@
-"""`metagan train` as a command on a simulated cluster, and what it must have come to."""
+"""`metagan train` as a command on a simulated cluster, and the weights that it must reach."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.workflow.conftest import Quiet
 
 
 class Training:
-    """The run of a scenario's inputs, by commands that go on from each other.
+    """The run of a scenario's inputs, by commands of which each continues the one before.
 
     Attributes:
         run: Its folder.
@@ -29,7 +29,7 @@ class Training:
         self._address = address
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start one, with two workers."""
+        """Start a command with two workers."""
         command = f"-m metagan train -c {self._config} --run {self.run} --workers 2".split()
         return subprocess.Popen(
             [sys.executable, *command, f"cluster.address={self._address}", *arguments],
@@ -44,7 +44,7 @@ class Training:
         return len(file.read_text().splitlines()) if file.is_file() else 0
 
     def wait_for_steps(self, count: int, command: "subprocess.Popen[str]") -> None:
-        """Returns when the log has so many."""
+        """Return when the log has so many steps."""
         deadline = time.monotonic() + 240
         while self.steps() < count:
             assert command.poll() is None, "the command ended early"

@@ -34,7 +34,7 @@ def main() -> None:
     begun = Path(spec.config.data.path or "").parent / "begun"
 
     class Telling(EpisodeWorker):
-        """Says where and when it begins with which chunk, and takes long for one of them."""
+        """Reports node, time and chunk of each start, and takes long for one chunk."""
 
         @ray.method(num_returns=2)
         def compute(

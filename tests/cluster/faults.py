@@ -46,7 +46,7 @@ SLOW_S = 12.0
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens, and at how many attempts at the chunk.
+    """A fault, and the number of attempts at the chunk that it strikes.
 
     Attributes:
         kind: kill, scream (a kill after words to stderr), crash, freeze, slow, endless and raise
@@ -55,7 +55,7 @@ class Fault:
             corrupt with another gradient, short with one number of it and that one's hash, wide
             with float64 and its hash; memory raises what a GPU without room does; last answers only
             when the driver has accepted all others (see `Script.accepting`).
-        times: Attempts that it strikes at, over all workers.
+        times: Attempts that the fault strikes at, over all workers.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Script:
-    """What a test's workers are to suffer, in a folder that they all read.
+    """The faults that a test's workers suffer, in a folder that they all read.
 
     Attributes:
         folder: Where the plan is, and the count of the faults that struck.
@@ -75,7 +75,7 @@ class Script:
     def write(
         self, plan: Mapping[tuple[int, int], Fault] | None = None, *, kill_loading: int = 0
     ) -> None:
-        """Faults by (step, index) of the chunk; and how many workers die while they load."""
+        """Write faults by (step, index) of the chunk, and how many workers die while they load."""
         for struck in self.folder.glob("struck-*"):
             struck.unlink()
         whole = {"load": Fault("kill", kill_loading), **(plan or {})}
@@ -107,7 +107,7 @@ class Script:
             time.sleep(0.01)
 
     def strikes(self, place: tuple[int, int] | str) -> Fault | None:
-        """The fault at this place, if it still has to strike; it then has."""
+        """Return the fault of this chunk if it still has to strike, and count it as struck."""
         fault: Fault | None = pickle.loads((self.folder / "plan").read_bytes()).get(place)
         for attempt in range(0 if fault is None else fault.times):
             try:
@@ -156,7 +156,7 @@ def faulty_worker(script: Script) -> type[EpisodeWorker]:
 
 
 def suffering(fault: Fault, chunk: ChunkKey) -> AbstractContextManager[None]:
-    """What a fault does while a chunk is computed."""
+    """Bring a fault about while a chunk is computed."""
     if fault.kind == "nan":
         return nan_episode(chunk.episodes[1])
     return at_second_episode(ACTIONS.get(fault.kind, lambda: None))
@@ -193,7 +193,7 @@ ACTIONS: Mapping[str, Callable[[], None]] = {
 
 @contextmanager
 def at_second_episode(action: Callable[[], None]) -> Iterator[None]:
-    """Does something when the second episode inside the block is drawn."""
+    """Call a function when the second episode inside the block is drawn."""
     draw = DatasetTasks.episode
     count = 0
 
@@ -210,7 +210,7 @@ def at_second_episode(action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def nan_episode(poisoned: EpisodeKey) -> Iterator[None]:
-    """One episode's samples are NaN inside the block."""
+    """Make one episode's samples NaN inside the block."""
     draw = DatasetTasks.episode
 
     def episode(self: DatasetTasks, key: EpisodeKey) -> Episode:

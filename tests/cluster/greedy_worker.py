@@ -29,7 +29,7 @@ def main() -> None:
     struck = Path(spec.config.data.path or "").parent / "struck"
 
     class Greedy(EpisodeWorker):
-        """At its first attempt at one chunk it takes all memory."""
+        """A worker that takes all memory at its first attempt at one chunk."""
 
         @ray.method(num_returns=2)
         def compute(

@@ -1,4 +1,4 @@
-"""Nodes with fake GPUs go in the middle of outer steps: one of two, then all that are left.
+"""Nodes with fake GPUs are lost in the middle of outer steps: one of two, then all others.
 
 The head has a GPU, too, but not the label that workers ask for.
 """
@@ -32,7 +32,7 @@ def main() -> None:
     begun = folder / "begun"
 
     class Held(EpisodeWorker):
-        """Says where it begins with which chunk, and holds it where `hold-STEP-NODE` says so."""
+        """Reports node and chunk of each start, and holds the chunk if `hold-STEP-NODE` exists."""
 
         @ray.method(num_returns=2)
         def compute(
@@ -61,7 +61,7 @@ def main() -> None:
     ray.init(address=nodes.address, logging_level="ERROR")
 
     def lose(step: int, *going: object) -> threading.Thread:
-        """Nodes go as soon as a chunk of this step is held on each."""
+        """Remove nodes as soon as a chunk of this step is held on each."""
         for node in going:
             (folder / f"hold-{step}-{node.node_id}").touch()
 
@@ -100,7 +100,7 @@ def main() -> None:
         out["equal"] += [np.array_equal(sums[r.report.index], r.gradient_sum) for r in expected]
 
     def on(number: int) -> list[str]:
-        """On which nodes chunks of a step were begun."""
+        """Nodes on which chunks of a step were begun."""
         names = {first.node_id: "first", second.node_id: "second", third.node_id: "third"}
         return sorted({names[line[2]] for line in lines() if line[0] == str(number)})
 

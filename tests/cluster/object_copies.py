@@ -1,4 +1,4 @@
-"""What the nodes' object stores say that outer steps put into them.
+"""Copies that outer steps put into the nodes' object stores, as those stores report them.
 
 The driver's node has no cores; two workers share the other one. Parameters and gradient sums are
 too large for Ray to send them inside of its messages.

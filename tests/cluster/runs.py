@@ -1,4 +1,4 @@
-"""What tests of the runner do with it: outer steps, and what there is to see of them."""
+"""Outer steps for tests of the runner, and their events."""
 
 import os
 import time
@@ -60,9 +60,9 @@ def update_of(
 
 
 def kinds(events: Iterable[Mapping[str, object]]) -> list[object]:
-    """What happened, but for the driver's saying that a worker takes long to start.
+    """Kinds of events, except the driver's message that a worker takes long to start.
 
-    On a busy machine any does.
+    On a busy machine any worker does.
     """
     return [event["kind"] for event in events if event["kind"] != "waiting"]
 

@@ -27,7 +27,7 @@ HEALTH = {
 
 
 class Inputs(NamedTuple):
-    """What a scenario needs of a run.
+    """Inputs of a scenario, from a run.
 
     Attributes:
         spec: For workers.
@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
 def run_scenario(
     name: str, run: TrainSetup, folder: Path, *, timeout_s: float = 580, **environment: str
 ) -> Any:
-    """What `python -m tests.cluster.NAME` has told, in a Ray environment of its own.
+    """Run `python -m tests.cluster.NAME` in a Ray environment of its own; return its result.
 
     Args:
         name: Module of the scenario.
@@ -95,5 +95,5 @@ def inputs() -> Inputs:
 
 
 def tell(result: Any) -> None:
-    """What `run_scenario` returns; inside a scenario."""
+    """Print the result for `run_scenario` to return; called inside a scenario."""
     print(_MARK + json.dumps(result), flush=True)

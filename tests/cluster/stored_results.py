@@ -34,7 +34,7 @@ KILLED_WORKER, KILLED_NODE = 1, 2
 
 
 class Reading:
-    """`cluster.pool.fetch`, before whose first reading of a step something happens."""
+    """The runner's `fetch`, which ends a worker or a node before the first read of two steps."""
 
     def __init__(self, runner: RayRunner, nodes: Cluster, others: list[Any]) -> None:
         self._runner, self._nodes, self._others = runner, nodes, others
@@ -62,7 +62,7 @@ def main() -> None:
     begun = Path(spec.config.data.path or "").parent / "begun"
 
     class Telling(Prompt):
-        """Says with which chunk it begins."""
+        """Reports each chunk that it begins."""
 
         @ray.method(num_returns=2)
         def compute(

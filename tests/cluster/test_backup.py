@@ -1,4 +1,4 @@
-"""When a chunk counts as slow."""
+"""A chunk counts as slow by the times of the others."""
 
 from cluster.backup import StepTimes
 

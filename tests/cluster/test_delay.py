@@ -1,4 +1,4 @@
-"""With `outer.staleness` workers go on with later steps, and the bits are those of one process."""
+"""Workers compute later steps with `outer.staleness`, and the bits are those of one process."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is said when a cluster's jobs cannot be reached."""
+"""Errors name the cause and the fix when a cluster's jobs cannot be reached."""
 
 import asyncio
 from collections.abc import AsyncIterator

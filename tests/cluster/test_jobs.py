@@ -52,7 +52,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[dict[str, str]]:
-    """Of a Ray of these tests' own, and of who talks to it."""
+    """Environment of a Ray of these tests' own, and of commands that talk to it."""
     folder = tempfile.mkdtemp(prefix="mg-")  # Socket paths have to be short.
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     yield {
@@ -132,7 +132,7 @@ def _agent_is_up(address: str, environment: dict[str, str]) -> bool:
 
 
 def submitted(output: str) -> str:
-    """The job that it is about."""
+    """Id of the job that the output names."""
     (job,) = re.findall(r"^submitted (\S+) to ", output, re.MULTILINE)
     return job
 

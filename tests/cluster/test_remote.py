@@ -1,4 +1,4 @@
-"""What is asked of Ray and may not be answered: nothing waits longer than it should."""
+"""Questions to Ray that may stay without an answer: nothing waits longer than it should."""
 
 import threading
 from typing import Any

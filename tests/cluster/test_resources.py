@@ -1,4 +1,4 @@
-"""What is missing is said in numbers, with a fix."""
+"""Missing resources are named in numbers, with a fix."""
 
 import pytest
 

@@ -31,7 +31,7 @@ def test_results_come_in_order_and_an_item_may_take_longer_than_its_placement() 
 
 
 def struck_once(fault: tuple[Path, signal.Signals], item: int) -> int:
-    """Its process gets a signal at the first attempt at item 1."""
+    """Send this process a signal at the first attempt at item 1."""
     folder, number = fault
     with (folder / "begun").open("a") as file:
         file.write(f"{item}\n")

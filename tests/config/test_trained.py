@@ -1,4 +1,4 @@
-"""What may be set anew about a trained run: read again where it is used, or refused."""
+"""Settings that change about a trained run are read again where it is used, or refused."""
 
 import pytest
 

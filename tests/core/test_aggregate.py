@@ -1,4 +1,4 @@
-"""From chunk results to one update."""
+"""Aggregation of chunk results into one update."""
 
 import itertools
 import random

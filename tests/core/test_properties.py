@@ -1,4 +1,4 @@
-"""What must hold whatever is set: shapes, steps, shots, losses, optimizers, chunks.
+"""Properties that hold for all settings: shapes, steps, shots, losses, optimizers, chunks.
 
 Settings are drawn at random, but the same on every run, so a failure here is one everywhere.
 """
@@ -54,7 +54,7 @@ def examples(count: int) -> settings:
 
 
 class Drawn(NamedTuple):
-    """What is set, in words that a failure can print."""
+    """Drawn settings, in words that a failure can print."""
 
     algorithm: AlgorithmConfig
     family: str
@@ -212,7 +212,7 @@ def test_adapted_weights_are_bit_equal_with_and_without_the_graph(drawn):
         return torch.stack([w.square().sum() for w in weights]).sum(), weights
 
     def apart(some: list[torch.Tensor], others: list[torch.Tensor]) -> float:
-        """Of the largest weight, which a diverging inner loop makes large."""
+        """Difference as a share of the largest weight, which a diverging inner loop makes large."""
         pairs = list(zip(some, others, strict=True))
         size = max(1.0, *(float(other.detach().abs().max()) for _, other in pairs))
         return max(float((one - other).detach().abs().max()) for one, other in pairs) / size

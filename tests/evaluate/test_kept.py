@@ -1,4 +1,4 @@
-"""What an evaluation has computed is not computed again, and never taken for something else."""
+"""Results that an evaluation has computed are not computed again, nor mistaken for others."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence

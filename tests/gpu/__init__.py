@@ -1,1 +1,1 @@
-"""What only a CUDA device can show; skipped where there is none."""
+"""Tests that need a CUDA device; skipped where there is none."""

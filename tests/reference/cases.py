@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 
 def dimmed(half: GanBatch, conditioning: str) -> GanBatch:
-    """With samples away from the clamp, where everything is smooth; a label stays what it is."""
+    """A batch with samples away from the clamp, where all is smooth; labels stay as they are."""
     scale = 0.5 if conditioning == "sample" else 1.0
     return half._replace(real=0.5 * half.real, condition=scale * half.condition)
 
@@ -74,7 +74,7 @@ def make_source(config: RunConfig, shape: tuple[int, int, int] = (1, 16, 16)) ->
 
 
 def perturbed(params: GanParams, *, scale: float = 0.1, seed: int = 0) -> GanParams:
-    """In float64, moved off special values (zero biases, unit scales) that could hide an error."""
+    """Weights in float64, moved off special values (0, 1) that could hide an error."""
     rng = torch.Generator().manual_seed(seed)
     return GanParams(
         *(

@@ -81,7 +81,7 @@ class PlainOptimizer:
                 weight -= lr * grad / torch.sqrt(corrected + 1e-4**2)
 
     def rate(self, name: str) -> Tensor | float:
-        """What is learned about a weight's rate in the current step."""
+        """Learned rate of a weight in the current step, 0 if none is learned."""
         name = f"{self.player}.{name}"
         if name not in self.rates:
             return 0.0

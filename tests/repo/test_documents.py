@@ -37,7 +37,7 @@ def blocks(text: str) -> list[str]:
 
 
 def spans(text: str) -> list[str]:
-    """What stands between single backticks, fenced blocks left out; may run over a line's end."""
+    """Texts between single backticks outside of fenced blocks; may run over a line's end."""
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
 
@@ -194,7 +194,7 @@ def test_every_test_that_numerics_names_is_there():
 
 
 def names_by_module() -> dict[str, set[str]]:
-    """What every module of ours defines or imports, by its dotted name."""
+    """Names that every module of ours defines or imports, by its dotted name."""
     found = {}
     for package in PACKAGES:
         for file in (REPOSITORY / package).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What a page is made of, read with the standard library's parser."""
+"""Parts of a page, read with the standard library's parser."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser

@@ -109,7 +109,7 @@ def evaluation(
     shots: tuple[int, ...] = (2, 5, 10),
     half: float = 0.0165,
 ) -> dict[str, Any]:
-    """What `metagan evaluate` writes; every generated arm gains `gain`, +- `half`."""
+    """Results as `metagan evaluate` writes them; every generated arm gains `gain`, +- `half`."""
 
     def estimate(mean: float, width: float) -> dict[str, Any]:
         return {"mean": mean, "low": mean - width, "high": mean + width, "seeds": 10}

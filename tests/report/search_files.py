@@ -69,7 +69,7 @@ def search_data(
     given: tuple[float | None, ...] = (0.011, 0.019, 0.016),
     **changes: Any,
 ) -> dict[str, Any]:
-    """What `search.json` holds; trials are ranked as they are given."""
+    """Contents of `search.json`; trials are ranked as they are given."""
     trials = many_trials(24) if trials is None else trials
     measured = [t for t in trials if t["metrics"]]
     return {

@@ -13,7 +13,7 @@ from tests.report.search_files import SPACE, many_trials, one_key, search_data, 
 
 
 def marks(chart) -> dict[str, tuple[str, float, float]]:
-    """Of each trial, by its number: the sign of its mark and the place, (x, y)."""
+    """Sign and place (x, y) of each trial's mark, by the trial's number."""
     found = re.findall(
         r'class="(full|ring|best|cross)" c?x="([\d.]+)" c?y="([\d.]+)"[^>]*>\u00d7?<title>trial '
         r"ab1cd_0*(\d+), ",

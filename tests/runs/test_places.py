@@ -1,4 +1,4 @@
-"""What a folder is, said where it was given for something else."""
+"""Messages say what a folder is where a command was given one that it cannot use."""
 
 import json
 from pathlib import Path

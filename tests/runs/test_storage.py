@@ -127,7 +127,7 @@ def drop(file: Path) -> None:
 
 
 def not_finite(file: Path) -> None:
-    """What its hash belongs to, and nothing to go on from."""
+    """Put infinity into a checkpoint's file, with the hash that then belongs to it."""
     data = file.read_bytes()
     file.write_bytes(data[:-4] + b"\x00\x00\x80\x7f")
     manifest = json.loads((file.parent / MANIFEST).read_text())

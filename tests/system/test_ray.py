@@ -197,7 +197,7 @@ def workers_of(pid: int) -> Iterator[int]:
 
 
 def name_of(pid: int) -> str:
-    """Of a process's program."""
+    """Name of a process's program."""
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 

@@ -1,4 +1,4 @@
-"""What happens to trials in tests, and a look at what they leave behind."""
+"""Faults of trials in tests, and a look at what trials leave behind."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _OURS = (b"ray::ImplicitFunc", b"ray::EpisodeWorker")
 
 
 class Disturbing(Quiet):
-    """A reporter that does something when it is told of progress, until that says it is done."""
+    """A reporter that calls a function at every progress until that returns True."""
 
     def __init__(self, act: Callable[[], bool]) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def process_of(run: Path) -> int:
 
 
 def kill_at(trials: Path, step: int, *, times: int = 1) -> Callable[[], bool]:
-    """Kills the process of the first trial that has done so many steps, and no other."""
+    """Function that kills the process of the first trial that has done so many steps."""
     killed: dict[Path, set[int]] = {}
 
     def act() -> bool:
@@ -81,7 +81,7 @@ def processes(*names: bytes) -> list[int]:
 
 
 def left_behind(timeout_s: float = 60.0) -> list[str]:
-    """What searches that ended still use; waits a while for it to go."""
+    """Resources and processes that ended searches still use; waits a while for them to go."""
     deadline = time.monotonic() + timeout_s
     while (found := _left_behind()) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -32,7 +32,7 @@ _GREEDY = "METAGAN_TEST_GREEDY"
 
 
 def watch() -> None:
-    """In every process of Ray's: take memory without end once the file has this process's id."""
+    """Take memory without end once the file has this process's id; runs in all of Ray's."""
     threading.Thread(target=_take_memory, daemon=True).start()
 
 
@@ -52,7 +52,7 @@ class Greedy:
         self.trial = ""
 
     def __call__(self) -> bool:
-        """Whether it has happened."""
+        """Tell the greedy process of a trial under way; True once that is done."""
         for run in sorted(self._trials.glob("*_*")):
             if 12 <= steps_done(run) < STEPS - 10:
                 told = Path(os.environ[_GREEDY])

@@ -62,7 +62,7 @@ HEALTH = {
 
 
 class Nodes:
-    """A head without cores, which nothing happens to, and nodes for one trial each."""
+    """A head without cores, which is never lost, and nodes for one trial each."""
 
     def __init__(self) -> None:
         head = {"num_cpus": 0, "_system_config": HEALTH}
@@ -74,7 +74,7 @@ class Nodes:
         ray.init(address=self._cluster.address, logging_level="ERROR")
 
     def lose_that_of(self, pid: int) -> bool:
-        """The node that has a process is lost, with all that runs there; False if there is none."""
+        """Remove the node that has a process, with all that runs there; False if there is none."""
         try:
             parent = parent_of(pid)
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class NodeLoss:
         self.fewest_free = float("inf")
 
     def __call__(self) -> bool:
-        """Whether it has happened."""
+        """Take the node of a trial under way; True once that is done."""
         self.fewest_free = min(self.fewest_free, ray.available_resources().get("GPU", 0.0))
         for run in sorted(self._trials.glob("*_*")):
             started = 12 <= steps_done(run) < STEPS - 10
@@ -123,7 +123,7 @@ def tried(
 
 
 def same_bits(folder: Path, first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether a trial of the search "calm" and one of "loss" learned the same."""
+    """True if a trial of the search "calm" and one of "loss" learned the same."""
     runs = [
         folder / name / "trials" / trial["id"]
         for name, trial in (("calm", first), ("loss", second))

@@ -15,7 +15,7 @@ from tests.tune.on_nodes import STEPS
 
 
 def on_nodes(scenario: str, timeout_s: float) -> Any:
-    """What `python -m tests.tune.SCENARIO` has seen."""
+    """Run `python -m tests.tune.SCENARIO`; return what it has seen."""
     with tempfile.TemporaryDirectory(prefix="mg-") as folder:  # Socket paths have to be short.
         done = subprocess.run(
             [sys.executable, "-m", f"tests.tune.{scenario}", folder],

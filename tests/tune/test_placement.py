@@ -1,4 +1,4 @@
-"""What trials reserve, and how many at once, on a Ray of this machine."""
+"""Trials reserve what they need, as many at once as fit, on a Ray of this machine."""
 
 from typing import Any
 

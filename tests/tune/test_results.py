@@ -1,4 +1,4 @@
-"""What is written of trials, and that the page about a search can read it."""
+"""Results of trials are written so that the page about a search can read them."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What is wrong with a search's data is told before Ray is asked for anything."""
+"""Mistakes in a search's data are reported before Ray is asked for anything."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where trials are logged besides: what is written, and what a missing package leads to."""
+"""Trackers of trials: what they write, and the error where a package is missing."""
 
 import contextlib
 import os
@@ -191,7 +191,7 @@ def test_tensorboard_has_each_trials_objective_by_outer_step(data: str, tmp_path
 
 
 def scalars(file: Path) -> dict[str, dict[int, float]]:
-    """What a file of events holds, by name and step."""
+    """Values in a file of events, by name and step."""
     from tensorboardX.proto.event_pb2 import Event
 
     found: dict[str, dict[int, float]] = {}

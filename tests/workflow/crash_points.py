@@ -1,4 +1,4 @@
-"""A run that is killed before each change that it makes to the disk, and goes on.
+"""A run that is killed before each change that it makes to the disk, and then resumed.
 
     python -m tests.workflow.crash_points DATA FOLDER
 
@@ -29,7 +29,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def train(data: Path, place: Path, *, steps: int) -> None:
-    """Go on from whatever is there, with a checkpoint and a copy at every outer step."""
+    """Resume from whatever is there, with a checkpoint and a copy at every outer step."""
     config = bars_config(
         data,
         outer={"steps": steps, "meta_batch_size": 2, "episodes_per_chunk": 1},
@@ -39,7 +39,7 @@ def train(data: Path, place: Path, *, steps: int) -> None:
 
 
 def die_before_change(number: int, place: Path) -> None:
-    """From now on this process ends before so many changes below a folder."""
+    """Kill this process before its change with this number, from 1, below a folder."""
     left = number
     inside = str(place)
 
@@ -66,7 +66,7 @@ def die_before_change(number: int, place: Path) -> None:
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Exit code of a fork that does something; negative: the signal that ended it."""
+    """Exit code of a fork that calls a function; negative: the signal that ended it."""
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

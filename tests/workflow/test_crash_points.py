@@ -1,4 +1,4 @@
-"""Whatever moment a run is killed at, it goes on to the same bits."""
+"""A run that is killed at any moment continues to the same bits."""
 
 import json
 import subprocess

@@ -29,7 +29,7 @@ TINY = (
 
 
 def demo_runs(config: RunConfig, run: Path) -> None:
-    """What a demo does in its folders before it evaluates."""
+    """Do what a demo does in its folders before it evaluates."""
     claim_folders({run: config, run / "joint": config})
     for path in (run, run / "joint"):
         train_run(config, path, open_runner=local_runner(config), reporter=Quiet(), alone=False)
@@ -90,7 +90,7 @@ def test_an_earlier_demo_goes_and_what_others_put_beside_it_stays(
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the glyphs are kept once they are drawn, which takes seconds."""
+    """Folder that keeps the glyphs once they are drawn, which takes seconds."""
     return tmp_path_factory.mktemp("cache")
 
 

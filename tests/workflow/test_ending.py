@@ -44,7 +44,7 @@ Disturb = Callable[[list[ChunkKey], Results], Results]
 
 
 class Lost(RuntimeError):
-    """As an error of the cluster."""
+    """An error like those of the cluster."""
 
     exit_code = 4
 
@@ -92,7 +92,7 @@ def lose(_: list[ChunkKey], found: Results) -> Results:  # noqa: ARG001
 
 
 def diverge(chunks: list[ChunkKey], found: Results) -> Results:
-    """No episode gives a finite meta-gradient."""
+    """Make every episode's meta-gradient infinite or NaN."""
     results = [
         replace(
             result,
@@ -336,7 +336,7 @@ def test_whoever_stops_a_run_that_waits_for_workers_gets_its_checkpoint_at_once(
 
 
 def no_room_after(calls: int, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """A function of this name writes nothing more after so many calls."""
+    """Let a function of this name write nothing more after so many calls."""
     module, _, name = where.rpartition(".")
     real, count = getattr(importlib.import_module(module), name), 0
 

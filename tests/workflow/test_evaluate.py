@@ -1,4 +1,4 @@
-"""What evaluation refuses before it trains anything, and its table of initializations."""
+"""Evaluation refuses mistakes before it trains anything; its table of initializations."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What was done to a run's pictures, and what its data hide, reaches whoever uses it."""
+"""Users of a run learn what was done to its pictures, and what its data hide."""
 
 import json
 import shutil

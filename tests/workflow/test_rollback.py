@@ -117,7 +117,7 @@ class Cut:
 
 
 class Lost(RuntimeError):
-    """As an error of the cluster: a checkpoint is written before the run ends."""
+    """An error like those of the cluster: a checkpoint is written before the run ends."""
 
     exit_code = 4
 

@@ -12,7 +12,7 @@ from tests.workflow.conftest import bars_config, run_training
 
 
 def events(folder: Path) -> list[Event]:
-    """Of the only event file; a record is its length, a checksum, the event, a checksum."""
+    """Events of the only event file; a record is its length, a checksum, the event, a checksum."""
     (file,) = folder.glob("events.out.tfevents.*")
     data, found = file.read_bytes(), []
     while data:

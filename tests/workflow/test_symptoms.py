@@ -1,4 +1,4 @@
-"""What goes wrong with finite numbers is told, with the number."""
+"""Training that goes wrong with finite numbers is reported, with the number."""
 
 import json
 import math

@@ -202,7 +202,7 @@ def _lost(parts: Parts, wanted: Callable[[str], bool]) -> TreeFile:
 
 
 def _target(link: Parts, target: str, *, from_root: bool = False) -> Parts | None:
-    """Where a link of an archive leads, None where that is outside."""
+    """Target of a link in an archive; None if it leads outside."""
     above = () if from_root else link[:-1]
     joined = posixpath.normpath("/".join([*above, clean_name(target)]))
     return None if target.startswith("/") or leaves_root(joined) else tuple(joined.split("/"))
@@ -234,7 +234,7 @@ def _check_zip(path: Path, infos: list[zipfile.ZipInfo], limits: ReadLimits) -> 
 def _zip_target(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: Parts, limits: ReadLimits
 ) -> Parts | None:
-    """Where a link of a zip leads: its content says so."""
+    """Target of a link in a zip, whose content is the path."""
     if info.file_size > limits.free_bytes or info.flag_bits & 0x1:
         return None
     try:
@@ -332,7 +332,7 @@ def _tar_members(
 
 
 def _tar_target(member: tarfile.TarInfo, parts: Parts) -> Parts | None:
-    """Where a link of a tar leads: a hard link's path is that of a member, from the top."""
+    """Target of a link in a tar; a hard link's path is that of a member, from the top."""
     return _target(parts, member.linkname, from_root=member.islnk())
 
 

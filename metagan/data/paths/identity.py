@@ -40,7 +40,7 @@ _PLACES: Final = frozenset({"raw", "gzip"})
 
 @dataclass(frozen=True)
 class FileRole:
-    """What a file is in a data set.
+    """The role of a file in a data set.
 
     Attributes:
         domain: The name of the domain that it belongs to.
@@ -107,9 +107,9 @@ def root_name(path: Path) -> str:
 
 
 def _is_part(place: Path, name: str) -> bool:
-    """Whether a folder or archive is a part of a split; what is beside it tells where a word can't.
+    """True if a folder or archive is a part of a split, by its name or by the names beside it.
 
-    What else lies there, such as a folder of annotations, does not matter.
+    Other things beside it, such as a folder of annotations, do not matter.
     """
     split = canonical_split(name)
     if split is None or is_plain_split(name):
@@ -147,7 +147,7 @@ def _without_counter(path: Parts) -> list[_Name]:
 
 
 def _parts_of(names: Iterable[_Name], root: str) -> tuple[dict[_Name, SplitName], list[str]]:
-    """What names say of a split, without those that say nothing; and notes on merged parts."""
+    """Parts of a split by name, without names that are no part; and notes on merged parts."""
     levels: defaultdict[tuple[int, bool], set[_Name]] = defaultdict(set)
     for name in names:
         levels[len(name.above), name.is_file].add(name)
@@ -180,7 +180,7 @@ def _parts_by_folder(level: Iterable[_Name], root: str) -> dict[_Name, SplitName
 def _without_splits(
     shown: str, path: Sequence[_Name], parts: Mapping[_Name, SplitName]
 ) -> tuple[Parts, str | None]:
-    """What is left of a path without the names of splits, and the split.
+    """A path without the names of splits, and the split.
 
     A split's word inside a name counts only where no other name of the path is a split's.
     """

@@ -32,7 +32,7 @@ def real_path(path: Path) -> Path:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path below a root leads out of it by links; those of the hub's cache do not."""
+    """True if a path below a root leads out of it by links; those of the hub's cache do not."""
     return not _resolved(path).is_relative_to(_resolved(root)) and hub_blob(path) is None
 
 
@@ -42,7 +42,7 @@ def _resolved(path: Path) -> Path:
 
 
 def data_path(config: DataConfig) -> Path:
-    """Where the data of the settings lie, `data.path`; see `hub_revision`."""
+    """Path of the data that the settings name, `data.path`; see `hub_revision`."""
     return hub_revision(expanded(config.path or ""))
 
 

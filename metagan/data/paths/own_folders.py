@@ -1,6 +1,6 @@
 """What metagan itself wrote: runs, searches, prepared data, generated samples.
 
-These may lie inside a folder of data. They are told by the files in them, and are no data: a GAN
+These may lie inside a folder of data. They are known by the files in them, and are no data: a GAN
 must not be trained on its own output, and a run inside its own data must not change them.
 """
 
@@ -22,7 +22,7 @@ GENERATED_NOTE: Final = (
 
 
 def own_kind(files: Collection[str], folders: Collection[str]) -> str:
-    """What a folder with these files and folders directly in it is; empty: nothing of metagan's."""
+    """Kind of a folder that metagan wrote, by the names in it; empty for any other folder."""
     if "config.yaml" in files and "checkpoints" in folders:
         return "a run"
     if "search.yaml" in files and ("given.yaml" in files or "search.json" in files):

@@ -44,7 +44,7 @@ _CLOSING: Final = "-_. =)]}"
 
 @dataclass(frozen=True)
 class SplitName:
-    """What a name says of a split.
+    """The meaning of a name that has a split's word in it.
 
     Attributes:
         split: `train`, `validation` or `test`; None for a name beside those of parts.
@@ -58,7 +58,7 @@ class SplitName:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the name says nothing but the split."""
+        """True if the name says nothing but the split."""
         return not self.rest
 
 
@@ -101,18 +101,18 @@ def canonical_split(name: str) -> str | None:
 
 
 def is_plain_split(name: str) -> bool:
-    """Whether a name is that of a part of a split, and can be nothing else."""
+    """True if a name is that of a part of a split, and can be nothing else."""
     found = split_name(name)
     return found is not None and found.is_whole and found.is_plain
 
 
 def is_fold(name: str) -> bool:
-    """Whether a name is that of a numbered part that has no use of its own, such as `fold3`."""
+    """True if a name is that of a numbered part that has no use of its own, such as `fold3`."""
     return _FOLD.fullmatch(name.strip()) is not None
 
 
 def names_of_parts(names: Collection[str]) -> dict[str, SplitName] | None:
-    """What each of a level's names says, where all of them are parts of a split; else None.
+    """Meaning of each of a level's names if all of them are parts of a split; else None.
 
     Names with more in them than the split count only where two parts of the same are there:
     latin-train and latin-test are, blood-test and skin-test are not. Words that can mean other
@@ -136,7 +136,7 @@ def names_of_parts(names: Collection[str]) -> dict[str, SplitName] | None:
 
 
 def parts_among(names: Collection[str]) -> dict[str, SplitName]:
-    """What a level's names say of a split: all of them, or none at all.
+    """Meaning of all of a level's names where some are parts of a split; else empty.
 
     All may be parts (`names_of_parts`). Else names of which two parts of the same are there are
     parts, and those beside them are in no split: latin-train and latin-test beside greek. Where a
@@ -230,7 +230,7 @@ def split_domain_notes(classes: Iterable[ClassRecord]) -> list[str]:
 
 
 def _stem(domain: str) -> str:
-    """What a domain's name says besides a split's word."""
+    """A domain's name without a split's word."""
     found = split_name(domain)
     if is_fold(domain) or (found and found.is_whole):
         return ""

@@ -35,7 +35,7 @@ _MAX_LINKS: Final = 4
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """What is read at most.
+    """Limits to what is read.
 
     Attributes:
         members: Entries of an archive, folders included.
@@ -133,7 +133,7 @@ def first_outside(folder: Parts, known: Collection[Parts]) -> Parts | None:
 
 
 def leaves_root(relative: str) -> bool:
-    """Whether a relative path is absolute, climbs with `..`, or cannot name a file."""
+    """True if a relative path is absolute, climbs with `..`, or cannot name a file."""
     posix, windows = PurePosixPath(relative), PureWindowsPath(relative)
     climbs = ".." in posix.parts or ".." in windows.parts
     absolute = posix.is_absolute() or bool(windows.drive) or bool(windows.root)
@@ -177,7 +177,7 @@ def reason(error: Exception) -> str:
 
 
 def is_clutter(parts: Parts) -> bool:
-    """Whether a path is hidden, or below something that a system put beside the files."""
+    """True if a path is hidden, or below something that a system put beside the files."""
     return any(part.startswith(".") or part.lower() in _CLUTTER for part in parts)
 
 

@@ -37,7 +37,7 @@ def old_names(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 
 def _is_plausible(name: str) -> bool:
-    """Whether a name read in cp437 has letters of Europe's west alone: no frames, no symbols."""
+    """True if a name read in cp437 has letters of Western Europe alone: no frames, no symbols."""
     others = (char for char in name if not char.isascii())
     is_latin = all(unicodedata.name(char, "").startswith("LATIN") for char in others)
     # The second byte of a Japanese or Chinese letter may be a backslash.

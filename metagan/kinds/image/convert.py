@@ -43,7 +43,7 @@ def to_tensor(samples: Samples, form: Form) -> Tensor:  # noqa: ARG001 - convers
 
 
 def to_pictures(images: Tensor, form: Form) -> np.ndarray:
-    """What networks draw as pictures like their owner's: bright and dark swapped back."""
+    """Turn what networks draw into pictures like their owner's: bright and dark swapped back."""
     return Reading.of_form(form).given_back(to_uint8(images))
 
 

@@ -82,7 +82,7 @@ class Upsample(nn.Module):
         self._matrices = {m.dtype: m for m in (matrix, matrix.float())}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What `nn.Module.to` calls; takes the matrices along to another device."""
+        """Take the matrices along to another device; `nn.Module.to` calls this."""
         self._matrices = {dtype: fn(m).to(dtype) for dtype, m in self._matrices.items()}
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 

@@ -12,7 +12,7 @@ from metagan.kinds.image.reading.record import Reading
 def other_settings(
     data: ImageData, form: Form, source: str, said: Collection[str]
 ) -> dict[str, Any]:
-    """What changes in a run's data settings for other pictures.
+    """Changes of a run's data settings for other pictures.
 
     Args:
         data: The run's.

@@ -102,7 +102,7 @@ def _check_contrast(arrays: Sequence[NDArray[Any]], name: str) -> None:
 
 
 def _scale(low: float, high: float, whole: bool, name: str) -> tuple[float, float]:
-    """What brings values between these to 0..255: to add first, then to multiply by."""
+    """Summand and then factor that bring values between these to 0..255."""
     values = f"{name} has values from {low:g} to {high:g}"
     fix = "give uint8 from 0 to 255"
     if whole:
@@ -195,7 +195,7 @@ def _stacked(name: str, pictures: list[Any]) -> NDArray[Any]:
 
 
 def _one_shape(first: NDArray[Any], other: NDArray[Any]) -> str:
-    """What makes two pictures alike."""
+    """Fix for two pictures of different shapes."""
     if first.ndim == other.ndim == 3 and first.shape[0] != other.shape[0]:
         return "make all of them grey, or all colour"
     return "resize them to one"
@@ -212,7 +212,7 @@ def array_of(given: Any) -> NDArray[Any]:
 
 
 def _numbers(array: NDArray[Any], name: str) -> str:
-    """What an array holds, in words.
+    """Type of an array's numbers, in words.
 
     Raises:
         DataError: If they are no numbers that a pixel could be.

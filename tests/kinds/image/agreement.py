@@ -22,7 +22,7 @@ def file(number):
 
 
 def record(domain, label, split, number):
-    """What is known of a picture by whoever wrote it."""
+    """Record of a picture that the test itself wrote."""
     return Record(domain, label, split, Raw(pixels(number)))
 
 

@@ -39,7 +39,7 @@ SEEDS = range(2)
 
 
 def levels(raw, white):
-    """What a picture shows, (H, W, 1 or 3), and how opaque it is."""
+    """Levels that a picture shows, (H, W, 1 or 3), and its opacity."""
     values = raw.values * 255.0 / white
     return np.atleast_3d(255 - values if raw.from_white else values), raw.opacity
 

@@ -34,7 +34,7 @@ FILE_NAMES = (
 
 
 def rows_of(classes=CLASSES):
-    """What each row says, and the number of its picture; every class has two."""
+    """Words of each row, and the number of its picture; every class has two."""
     return [(*classes[number % len(classes)], number) for number in range(2 * len(classes))]
 
 

@@ -99,7 +99,7 @@ def describe_origin(
     sha256: Mapping[str, str] | None = None,
     inverted: bool | None = None,
 ) -> dict[str, Any]:
-    """What `Dataset.origin` says of a file source: the files and what was done to their pictures.
+    """Origin of a file source for `Dataset.origin`: the files, and what was done to the pictures.
 
     Args:
         source: Its name.

@@ -1,4 +1,4 @@
-"""What a tree of files holds besides its layout: pictures, other files, and what cannot be read."""
+"""Contents of a tree of files: pictures, other files, and what cannot be read."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ GENERATED_PICTURES: Final = (
 
 @dataclass
 class TreeContents:
-    """What a tree of files holds.
+    """The contents of a tree of files.
 
     Attributes:
         pictures: Path and picture, or why there is none. Stored names can differ where readable

@@ -66,7 +66,7 @@ _LOOKED_AT: Final = 256
 
 @dataclass(frozen=True)
 class Traits:
-    """What a picture's file holds beyond the pixels that are kept.
+    """Traits of a picture's file beyond the pixels that are kept.
 
     Attributes:
         colour: Its channels differ.
@@ -106,7 +106,7 @@ class Picture:
 
 
 def is_picture(file_name: str) -> bool:
-    """Whether the ending is that of a picture format that `decode_image` reads."""
+    """True if the ending is that of a picture format that `decode_image` reads."""
     return any(file_name.lower().endswith(suffix) for suffix in PICTURE_SUFFIXES)
 
 
@@ -198,7 +198,7 @@ def resize_pixels(
 
 
 def array_traits(images: NDArray[Any]) -> list[Traits]:
-    """What raw pictures hold, one by one: (N, H, W) or (N, H, W, C), whole numbers or floats."""
+    """Traits of raw pictures, one by one: (N, H, W) or (N, H, W, C), whole numbers or floats."""
     wide = images.dtype.itemsize > 1
     found = []
     for picture in images:
@@ -274,12 +274,12 @@ def _extrema(image: Image.Image) -> list[tuple[float, float]]:
 
 
 def _is_blank(image: Image.Image) -> bool:
-    """Whether no channel has any contrast."""
+    """True if no channel has any contrast."""
     return all(high - low < LEAST_CONTRAST for low, high in _extrema(image))
 
 
 def _is_coloured(image: Image.Image) -> bool:
-    """Whether the channels of an RGB picture differ; a large one is looked at by sampling."""
+    """True if the channels of an RGB picture differ; of a large picture a sample is looked at."""
     if max(image.size) > _LOOKED_AT:
         width, height = (min(side, _LOOKED_AT) for side in image.size)
         image = image.resize((width, height), Image.Resampling.NEAREST)

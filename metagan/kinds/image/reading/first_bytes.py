@@ -1,4 +1,4 @@
-"""What kind of picture a file is by its first bytes, whatever it is called."""
+"""Picture formats told from the first bytes of a file, whatever its name."""
 
 import re
 from collections import Counter

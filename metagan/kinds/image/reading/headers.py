@@ -1,4 +1,4 @@
-"""What the header of an opened picture says of its depth and of its transparent colour."""
+"""Depth and transparent colour of an opened picture, read from its header."""
 
 import struct
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _LARGEST_VALUES: Final = (281, 341)  # MaxSampleValue, SMaxSampleValue
 
 @dataclass(frozen=True)
 class HeaderDepth:
-    """What a file's header says of its depth.
+    """The depth of a picture by its file's header.
 
     Attributes:
         deep: More than 8 bits a channel.
@@ -30,7 +30,7 @@ class HeaderDepth:
 
 
 def depth_of(image: Image.Image, encoded: bytes) -> HeaderDepth:
-    """What the header of an opened picture says of its depth."""
+    """Depth of an opened picture by its header."""
     tiles: Any = getattr(image, "tile", None)
     args = tiles[0].args if tiles else ()
     if image.format == "PPM":

@@ -123,7 +123,7 @@ def level_range(counts: NDArray[np.int64]) -> tuple[int, int, int]:
 
 
 def is_drawn(counts: NDArray[np.int64]) -> bool:
-    """Whether pixels of these levels are those of drawings: most are of an even ground, or ink.
+    """True if pixels of these levels are those of drawings: most are of an even ground, or ink.
 
     The ground is within 32 levels of the one in the middle, ink of the other end of the scale. Of
     letters 76 % or more of the pixels are one of the two (most often 85 to 95 %), of photographs up

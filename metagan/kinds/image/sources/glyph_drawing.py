@@ -269,7 +269,7 @@ def draw(shelf: FontShelf, character: Character, num_drawings: int, *, image_siz
 def _positions(
     variations: _Variations, fills: NDArray[np.float64], image_size: int
 ) -> NDArray[np.float64]:
-    """Where each glyph's bounding box is centred, (n, 2) y and x, as far off as there is room."""
+    """Centre of each glyph's bounding box, (n, 2) y and x, as far off as there is room."""
     pixel = image_size / 28
     room = np.maximum((image_size - fills) / 2 - (_BORDER + _MAX_ELASTIC) * pixel, 0)
     jitter = 2 * variations.uniform[:, 4:6] - 1

@@ -190,7 +190,7 @@ def _matplotlib_fonts() -> Path:
 
 
 def _reference(bitmap: Bitmap) -> NDArray[np.bool_]:
-    """Where the ink is, (G, G), after centring and scaling the longer side to fill the picture."""
+    """Mask of the ink, (G, G), after centring and scaling the longer side to fill the picture."""
     size = _REFERENCE_SIZE
     height, width = bitmap.shape
     scale = (size - 2 * _REFERENCE_MARGIN) / max(height, width)

@@ -72,7 +72,7 @@ class _Part:
 
     @property
     def is_emnist(self) -> bool:
-        """Whether it is one of EMNIST's files, by its name."""
+        """True if the file's name is that of one of EMNIST's."""
         return self.images[0].name.lower().startswith("emnist")
 
 
@@ -204,7 +204,7 @@ def _grouped(images_files: Sequence[Path], root: Path) -> list[_Part]:
 
 
 def _set_and_split(name: str) -> tuple[str, str | None]:
-    """What a file's name says before `images` or `labels`: the set, and the part of its split."""
+    """The set and the part of its split that a file's name says before `images` or `labels`."""
     found = split_name(name.replace("t10k", "test"))
     return (found.rest, found.split) if found and found.is_plain else (name, None)
 

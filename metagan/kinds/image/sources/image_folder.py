@@ -122,7 +122,7 @@ def _nothing_found(root: Path, contents: TreeContents) -> DataError:
 
 
 def _generated(root: Path, contents: TreeContents) -> list[str]:
-    """What `metagan generate` wrote below the root: folders, and tables where they can be read."""
+    """Folders below the root that `metagan generate` wrote, and tables where they can be read."""
     folders = ["/".join(parts) for parts, kind in contents.skipped.items() if kind == GENERATED]
     tables = ["/".join(parts) for parts in contents.others if parts[-1].endswith(".parquet")]
     return folders + [name for name in tables if root.is_dir() and is_generated(root / name)]

@@ -1,4 +1,4 @@
-"""What each level of a tree's folders stands for: split, domain, class, or nothing."""
+"""Meaning of each level of a tree's folders: split, domain, class, or nothing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _ENOUGH_TO_SAY: Final = 3
 
 @dataclass(frozen=True)
 class Place:
-    """What a folder's pictures are: class, domain, and the publisher's split or None."""
+    """The class, domain and publisher's split, or None, of a folder's pictures."""
 
     domain: str
     label: str
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Plan:
-    """What each level of folders, counted from the root, stands for."""
+    """The meaning of each level of folders, counted from the root."""
 
     label: int
     domain: int | None = None
@@ -52,7 +52,7 @@ class Plan:
     root_name: str = ""
 
     def place(self, folder: Parts) -> Place | None:
-        """What a folder's pictures are; None where the folder is not of this layout."""
+        """Class, domain and split of a folder's pictures; None for a folder of another layout."""
         if len(folder) <= self.label:
             return None
         above = {i: names for i, names in (self.passed or {}).items() if i < self.label}
@@ -69,7 +69,7 @@ class Plan:
         return Place(domain, folder[self.label], part.split if part else None)
 
     def is_inner(self, below: Parts) -> bool:
-        """Whether folders below a class name nothing."""
+        """True if the folders below a class name nothing."""
         passed = self.passed or {}
         return all(
             is_container(name) or name in passed.get(self.label + 1 + i, ())
@@ -95,7 +95,7 @@ def make_plan(
     lists: Sequence[str],
     notes: list[str],
 ) -> Plan:
-    """What each level is, from the folders of the usual depth.
+    """Plan of the levels, from the folders of the usual depth.
 
     Args:
         usual: {folder of the usual depth: pictures in it}.
@@ -151,7 +151,7 @@ def make_plan(
 
 
 def _names_nothing(folders: Sequence[Parts], levels: Sequence[int]) -> bool:
-    """Whether the lowest level says nothing: `images` or the like, or the same name everywhere."""
+    """True if the lowest level says nothing: `images` or the like, or the same name everywhere."""
     names = {folder[levels[-1]] for folder in folders}
     if all(map(is_container, names)):
         # Two in one folder are told apart by something, such as jpg/ and png/.
@@ -172,7 +172,7 @@ def _repeats_split(
     level: int,
     found: Mapping[str, SplitName],
 ) -> bool:
-    """Whether a level says again which split it is, as in train/train/cat."""
+    """True if a level repeats the split, as in train/train/cat."""
     return (
         split is not None
         and bool(found)
@@ -219,12 +219,12 @@ def _check_flat(
 
 
 def is_container(name: str) -> bool:
-    """Whether a folder's name says only that there are pictures."""
+    """True if a folder's name says only that there are pictures."""
     return name.strip().lower() in _CONTAINERS
 
 
 def labels_in(lists: Sequence[str]) -> str:
-    """What to do with lists that may have the labels; empty without them."""
+    """Fix for data with lists that may have the labels; empty without such lists."""
     if not lists:
         return ""
     return (

@@ -231,7 +231,7 @@ def _check_texts(name: str, labels: NDArray[Any]) -> None:
 
 
 def _one_hot_hint(name: str, labels: NDArray[Any], count: int) -> str:
-    """What to do with labels that have a column for every class."""
+    """Fix for labels that have a column for every class; empty for others."""
     if labels.ndim != 2 or len(labels) != count or labels.dtype.kind not in "biuf":
         return ""
     if ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():

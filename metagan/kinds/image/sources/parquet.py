@@ -201,7 +201,7 @@ def _labels_in_words(table: _Table) -> str:
 
 
 def _describe(file: Path, shown: str, role: FileRole, label: str | None, schema: Any) -> _Table:
-    """What a file's schema tells, or an error that lists its columns."""
+    """Describe a file's table by its schema; an unusable one is an error that lists its columns."""
     columns = _check_columns(file, schema, needs_label=label is None)
     names = {column: _value_names(file, schema, column) for column in {*columns[1:], "label"}}
     named = {column: found for column, found in names.items() if found is not None}

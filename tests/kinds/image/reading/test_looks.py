@@ -1,4 +1,4 @@
-"""What pictures lose on the way is told, or refused where nothing is left."""
+"""Losses of pictures while they are read are reported, or refused where nothing is left."""
 
 import io
 import tracemalloc

@@ -71,7 +71,7 @@ def table(path, *, generated=False):
 
 
 def generated(folder):
-    """What `metagan generate` writes."""
+    """Write files as `metagan generate` does."""
     write(folder, {f"{c}/{i:05d}.png": png(20 + i) for c in "ab" for i in range(3)})
     write(folder, {"grid.png": png(7)})
     table(folder / "samples.parquet", generated=True)
