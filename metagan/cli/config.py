@@ -103,6 +103,6 @@ def _explain(key: str | None, console: Console) -> None:
 
 
 def _meaning(setting: Setting) -> str:
-    """What a setting means, and for which kind of data alone it is there."""
+    """The meaning of a setting, and the one kind of data that has it where not all do."""
     only = f" Only with {setting.only}." if setting.only else ""
     return f"{setting.description}{only}"

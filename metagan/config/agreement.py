@@ -30,7 +30,7 @@ def disagreements(run: "RunConfig") -> Iterator[str]:
 
 
 def _conditioning(gan: "GanConfig", task: "TaskConfig", kind: str) -> Iterator[str]:
-    """What the generator is given, against the tasks and its own network."""
+    """Conditioning of the generator, against the tasks and its own network."""
     if gan.conditioning == "none" and task.unit == "domain":
         yield (
             "gan.conditioning none needs task.unit class: an unconditional generator cannot "
@@ -176,7 +176,7 @@ def _what_moves(run: "RunConfig") -> Iterator[str]:
 
 
 def _data(data: DataConfig) -> Iterator[str]:
-    """What is read, and how it is divided."""
+    """The data that are read, and how they are divided."""
     if isinstance(data, ImageData) and data.image_size % 4:
         yield (
             f"data.image_size is {data.image_size}; it must be a multiple of 4 "

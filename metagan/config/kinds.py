@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class KindWords:
-    """What a kind of sample has; the first of each is its default.
+    """Words of one kind of sample; the first of each is its default.
 
     Attributes:
         families: Of `gan.family`.

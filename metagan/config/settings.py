@@ -212,7 +212,7 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _defaults_fit_the_kind(self) -> Self:
-        """What nobody set is what fits the kind of data."""
+        """Fill settings that nobody set with the defaults of the kind of data."""
         if self.data.kind == DEFAULT_KIND:
             return self
         for name, defaults in KIND_WORDS[self.data.kind].defaults().items():

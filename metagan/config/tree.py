@@ -106,7 +106,7 @@ def placed(model: type[BaseModel], details: Iterable[Any]) -> Iterator[tuple[Any
 
 
 def _without_tags(model: type[BaseModel], loc: Location) -> tuple[Location, dict[Location, str]]:
-    """Where a setting is, and the kinds of the sections around it.
+    """The place of a setting, and the kinds of the sections around it.
 
     Pydantic's own place of an error has each section's kind behind the section's name.
     """
@@ -124,7 +124,7 @@ def _without_tags(model: type[BaseModel], loc: Location) -> tuple[Location, dict
 
 
 def _varies(model: type[BaseModel], place: Location, section: Location) -> bool:
-    """Whether the kinds of a section have a setting in different ways, or some do not have it."""
+    """True if kinds of a section have different forms of a setting, or some lack it."""
     info, name = lookup(model, section), place[len(section)]
     models = () if info is None else sections_of(info.annotation)
     found = [each.model_fields[name] for each in models if name in each.model_fields]
@@ -193,7 +193,7 @@ def _plain_value(annotation: Any, value: Any) -> Any:
 
 
 def sections_of(annotation: Any, kind: Any = None) -> Models:
-    """What the section may be that a field of this type holds; () for a single setting.
+    """The models that a section of this type may be; () for a single setting.
 
     Args:
         annotation: The field's.

@@ -1,4 +1,4 @@
-"""What a data set holds, as numbers and as text for a terminal.
+"""Contents of a data set, as numbers and as text for a terminal.
 
 How its samples look is said by their kind's `metagan.data.reader.Reader`.
 """

@@ -17,7 +17,7 @@ _EXTENSION_KEY: Final = b"ARROW:extension:name"
 
 
 def is_generated(file: Path) -> bool:
-    """Whether the file's metadata say that `metagan generate` wrote it."""
+    """True if the file's metadata say that `metagan generate` wrote it."""
     try:
         refuse_extensions(file)
         text = (pq.read_metadata(file).metadata or {}).get(b"metagan", b"{}")

@@ -1,4 +1,4 @@
-"""What a kind of sample reads from files: one torch-free row of functions and tables of each kind.
+"""Reading of each kind of sample from files: a torch-free row of functions and tables.
 
 A row stands beside that of `metagan.kinds.registry`, which has networks and needs torch. Data and
 run folders go by this one alone, so that looking at data costs no import of torch.
@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Looks:
-    """What `metagan data inspect` says of samples of one kind, beside numbers of classes.
+    """Words of `metagan data inspect` on samples of one kind, beside numbers of classes.
 
     Attributes:
         domains: A clause on the samples of each domain, such as their range.

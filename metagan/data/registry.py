@@ -67,7 +67,7 @@ def sources_of(reader: Reader) -> Mapping[str, str]:
 
 
 def is_built_in(name: str, reader: Reader) -> bool:
-    """Whether a source makes its samples itself, and needs no path."""
+    """True if a source makes its samples itself, and needs no path."""
     return name in reader.sources and reader.sources[name].built_in
 
 

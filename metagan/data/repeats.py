@@ -132,7 +132,7 @@ class Leak:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> "Leak":
-        """What `as_json` gave."""
+        """Read what `as_json` gave."""
         examples = tuple((first, second) for first, second in kept["examples"])
         return cls(kept["samples"], examples, kept.get("kind", DEFAULT_KIND))
 

@@ -1,4 +1,4 @@
-"""What is said about a data set is what is in it."""
+"""The summary of a data set says what is in it."""
 
 import numpy as np
 import pytest

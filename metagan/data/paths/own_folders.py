@@ -1,4 +1,4 @@
-"""What metagan itself wrote: runs, searches, prepared data, generated samples.
+"""Files and folders of metagan's own: runs, searches, prepared data, generated samples.
 
 These may lie inside a folder of data. They are known by the files in them, and are no data: a GAN
 must not be trained on its own output, and a run inside its own data must not change them.

@@ -1,4 +1,4 @@
-"""What `metagan data inspect` says and draws of pictures.
+"""Words and a sheet of `metagan data inspect` about pictures.
 
 Shapes: C channels, H x W pixels.
 """

@@ -79,7 +79,7 @@ def to_tensor(samples: NDArray[Any], form: Form) -> Tensor:
 
 
 def to_samples(samples: Tensor, form: Form) -> Vectors:
-    """What networks draw, (..., D), as float32 in the units of the user's files.
+    """Convert what networks draw, (..., D), to float32 in the units of the user's files.
 
     Raises:
         DataError: If they are no floats, or have another number of columns.
@@ -98,7 +98,7 @@ def to_samples(samples: Tensor, form: Form) -> Vectors:
 
 
 def within(samples: Tensor) -> Tensor:
-    """What a generator draws, drawn in to 10 scales; NaN stays, so that divergence is seen."""
+    """Limit what a generator draws to 10 scales; NaN stays, so that divergence is seen."""
     return samples.clamp(-REACH, REACH)
 
 

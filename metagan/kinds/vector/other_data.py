@@ -16,7 +16,7 @@ def other_settings(
     source: str,
     said: Collection[str],
 ) -> dict[str, Any]:
-    """What changes in a run's data settings for other vectors: they need the run's own columns.
+    """Changes in a run's data settings for other vectors: they need the run's own columns.
 
     Args:
         data: The run's.

@@ -1,4 +1,4 @@
-"""What is said of pictures, and the sheet of them, is what is in them."""
+"""The summary of pictures and the sheet of them show what is in them."""
 
 import dataclasses
 

@@ -16,7 +16,7 @@ def settings(path: Path, **data: object) -> VectorData:
 
 
 def load(path: Path, **data: object) -> Dataset:
-    """What the product reads, by the layout that it finds."""
+    """Read by the product, in the layout that it finds."""
     config = settings(path, **data)
     return import_module(f"metagan.kinds.vector.sources.{detect_source(path)}").load(config)
 

@@ -33,7 +33,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Arrays:
-    """What one file holds.
+    """Contents of one file.
 
     Attributes:
         file: The file.
@@ -94,7 +94,7 @@ def read_npz(file: Path) -> Arrays:
 
 
 def is_generated(file: Path) -> bool:
-    """Whether `metagan generate` wrote a file; False where it cannot be read."""
+    """True if `metagan generate` wrote a file; False where it cannot be read."""
     try:
         return GENERATED in array_names(file)
     except DataError:

@@ -162,7 +162,7 @@ def _every_numeric(
 
 
 def _counts_rows(name: str, columns: Sequence[Column]) -> bool:
-    """Whether a column is called like a number or name of the row, or is one."""
+    """True if a column is called like a number or name of the row, or is one."""
     if _COUNTS.fullmatch(name):
         return True
     values = [column.values for column in columns if column.values is not None]
@@ -170,7 +170,7 @@ def _counts_rows(name: str, columns: Sequence[Column]) -> bool:
 
 
 def _is_counter(values: NDArray[np.float64]) -> bool:
-    """Whether values are 0, 1, 2, ... or 1, 2, 3, ... from the first row to the last."""
+    """True if values are 0, 1, 2, ... or 1, 2, 3, ... from the first row to the last."""
     if len(values) < _SURELY_COUNTS or values[0] not in (0, 1):
         return False
     return bool((np.diff(values) == 1).all())

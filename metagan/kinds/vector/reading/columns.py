@@ -55,7 +55,7 @@ _MOSTLY: Final = 0.5
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds.
+    """Contents of a column.
 
     Attributes:
         holds: In a word.
@@ -73,7 +73,7 @@ class Column:
 
 
 def look_at_column(column: Any) -> Column:
-    """What an Arrow column holds; texts are numbers where all of them are."""
+    """Contents of an Arrow column; texts are numbers where all of them are."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type

@@ -162,7 +162,7 @@ def _parsed(
 
 
 def _delimiter(first: str, key: str) -> str:
-    """What separates the columns: below it the key is found, else the most columns are."""
+    """The separator of columns: the one that finds the key, else that of most columns."""
 
     def found(mark: str) -> tuple[bool, int]:
         names = [table_name(name) for name in next(csv.reader([first], delimiter=mark), [])]

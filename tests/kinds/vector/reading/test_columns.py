@@ -1,4 +1,4 @@
-"""What a column of a table holds, told from its cells."""
+"""Contents of a table's column, told from its cells."""
 
 import datetime
 
