@@ -1,7 +1,6 @@
 """The meta-gradient of a chunk of episodes: sums, failures, and both ways to compute it."""
 
 import itertools
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.config.algorithms import ALGORITHMS
+from metagan.config.kinds import KIND_WORDS
 from metagan.config.learning import (
     AlgorithmConfig,
     GanConfig,
-    GeneratorFamily,
     InnerConfig,
     WarmupConfig,
 )
@@ -236,7 +235,7 @@ def test_the_rule_for_vectorising_reads_only_sizes_and_the_kind_of_device():
     assert prefers_vmap(pair(64, width=64), 8, cuda)
     assert not prefers_vmap(small, 1, CPU)
     assert not prefers_vmap(small, 1, cuda)
-    for family in get_args(GeneratorFamily):
+    for family in KIND_WORDS["image"].families:
         assert prefers_vmap(pair(16, family=family, width=4), 2, CPU)
 
 

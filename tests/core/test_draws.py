@@ -10,11 +10,10 @@ from torch import nn
 from metagan.config.learning import GanConfig
 from metagan.core.draws import DrawsFrom
 from metagan.core.gan import build_gan
-from metagan.data.form import Form
 from metagan.evaluate.classifier import untrained as untrained_classifier
-from metagan.kinds.image.build import build_players
 from metagan.kinds.image.classifier import SmallConvNet
-from tests.reference.cases import ARCHITECTURES, gan_settings
+from metagan.kinds.registry import find_kind
+from tests.reference.cases import ARCHITECTURES, form_of, gan_settings
 
 CASES = [*ARCHITECTURES, ("classifier", "")]
 
@@ -24,12 +23,9 @@ def untrained(family: str, conditioning: str) -> torch.Tensor:
     if family == "classifier":
         net = untrained_classifier(lambda: SmallConvNet(2, (1, 16, 16)), 3)
         return nn.utils.parameters_to_vector(net.parameters())
-    _, params = build_gan(
-        build_players,
-        GanConfig(**gan_settings(family, conditioning)),
-        Form("image", (1, 16, 16)),
-        seed=3,
-    )
+    form = form_of(family)
+    config = GanConfig(**gan_settings(family, conditioning))
+    _, params = build_gan(find_kind(form.kind).players, config, form, seed=3)
     return torch.cat([weight.flatten() for part in params for weight in part.values()])
 
 

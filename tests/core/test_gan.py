@@ -5,14 +5,21 @@ import torch
 
 from metagan.config.learning import GanConfig
 from metagan.core.batches import GanBatch
-from metagan.core.gan import GanPair, build_gan
+from metagan.core.gan import GanPair
 from metagan.core.params import GanParams
-from metagan.data.form import Form
-from metagan.kinds.image.build import AUGMENT, build_players
+from metagan.kinds.image.build import AUGMENT
+from tests.helpers import tiny_config
 from tests.reference import gan_oracle
-from tests.reference.cases import ARCHITECTURES, LOSSES, Case, gan_settings, make_case
-
-EVERY = ["color", "translation", "cutout"]
+from tests.reference.cases import (
+    ARCHITECTURES,
+    LOSSES,
+    Case,
+    build,
+    every_augment,
+    gan_settings,
+    kind_of,
+    make_case,
+)
 
 
 def d_loss(case: Case, batch: GanBatch, **options: float) -> torch.Tensor:
@@ -28,7 +35,9 @@ def g_loss(case: Case, batch: GanBatch) -> torch.Tensor:
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_losses_equal_those_of_plain_modules(family, conditioning, loss):
-    case = make_case(family, conditioning, gan={"loss": loss, "augment": EVERY, "r2": 0.3})
+    case = make_case(
+        family, conditioning, gan={"loss": loss, "augment": every_augment(family), "r2": 0.3}
+    )
     players = gan_oracle.load_players(case.gan, case.init)
     batch = case.support.step(0)
     for scale in (0.0, 3.0):
@@ -54,7 +63,8 @@ def test_losses_equal_those_of_plain_modules(family, conditioning, loss):
 def test_spectral_norm_and_reconstruction_equal_those_of_plain_modules(
     family, conditioning, options
 ):
-    case = make_case(family, conditioning, gan={"loss": "wgan_gp", "augment": EVERY, **options})
+    augment = every_augment(family)
+    case = make_case(family, conditioning, gan={"loss": "wgan_gp", "augment": augment, **options})
     players = gan_oracle.load_players(case.gan, case.init)
     batch = case.support.step(0)
     for oracle, found in (
@@ -177,14 +187,18 @@ def test_pairs_are_augmented_by_the_same_draws():
 
 @pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
 def test_untrained_weights_come_from_the_seed_alone(family, conditioning):
-    config = GanConfig(**gan_settings(family, conditioning))
+    config = tiny_config(
+        kind_of(family),
+        gan=gan_settings(family, conditioning),
+        task={"unit": "class" if conditioning == "none" else "domain"},
+    )
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    _, first = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=3)
+    _, first = build(config, seed=3)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(2)
-    _, again = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=3)
-    _, other = build_gan(build_players, config, Form("image", (1, 16, 16)), seed=4)
+    _, again = build(config, seed=3)
+    _, other = build(config, seed=4)
 
     def flat(params: GanParams) -> torch.Tensor:
         return torch.cat([w.flatten() for player in params for w in player.values()])

@@ -17,11 +17,10 @@ from metagan.core.gan import GanPair
 from metagan.core.loop import EpisodeRunner, WorkerSpec
 from metagan.core.params import GanParams, module_params
 from metagan.core.probe import check_derivatives
-from metagan.data.form import Form
 from metagan.workflow.train import train_run
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config
-from tests.reference.cases import ARCHITECTURES, gan_settings
+from tests.reference.cases import ARCHITECTURES, form_of, gan_settings, kind_of
 from tests.workflow.conftest import Quiet, bars_config
 
 SHAPE = (1, 16, 16)
@@ -119,14 +118,16 @@ def test_a_derivative_that_nobody_takes_may_be_missing(algorithm, player, r1):
 def test_every_network_of_this_package_passes(family, conditioning, algorithm):
     changes = {"outer": {"steps": 1}} if algorithm == "average" else {}
     config = tiny_config(
+        kind_of(family),
         gan=gan_settings(family, conditioning),
         task={"unit": "class" if conditioning == "none" else "domain"},
         algorithm=AlgorithmConfig(name=algorithm),
         **changes,
     )
-    gan, _, init = build_run_gan(config, Form("image", SHAPE))
+    form = form_of(family)
+    gan, _, init = build_run_gan(config, form)
     before = torch.get_rng_state()
-    check_derivatives(gan, init, config, SHAPE)
+    check_derivatives(gan, init, config, form.shape)
     assert torch.equal(torch.get_rng_state(), before)
 
 

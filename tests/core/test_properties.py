@@ -33,6 +33,8 @@ from tests.reference.cases import (
     LOSSES,
     episode_inputs,
     episode_keys,
+    every_augment,
+    kind_of,
     perturbed,
     run_setup,
     stacked,
@@ -59,11 +61,14 @@ class Drawn(NamedTuple):
     algorithm: AlgorithmConfig
     family: str
     conditioning: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     shots: int
     episodes: int
     inner: dict[str, Any]
     gan: dict[str, Any]
+
+
+SHAPES = {"image": [(1, 16, 16), (3, 16, 16), (1, 20, 20)], "vector": [(1,), (5,), (12,)]}
 
 
 @st.composite
@@ -101,7 +106,7 @@ def runs(draw: st.DrawFn) -> Drawn:
         "loss": draw(st.sampled_from(LOSSES)),
         "penalty_every": draw(st.integers(1, 3)),
         "spectral_norm": draw(st.booleans()),
-        "augment": draw(st.lists(st.sampled_from(["translation", "cutout", "color"]), unique=True)),
+        "augment": draw(st.lists(st.sampled_from(every_augment(family)), unique=True)),
         "mode_seeking": draw(st.sampled_from([0.0, 0.03])),
         "reconstruction": draw(st.sampled_from([0.0, 0.5])) if conditioning == "sample" else 0.0,
     }
@@ -111,7 +116,7 @@ def runs(draw: st.DrawFn) -> Drawn:
         AlgorithmConfig(name=algorithm, generator_critic=critic, cg_steps=2, multi_step=multi_step),
         family,
         conditioning,
-        draw(st.sampled_from([(1, 16, 16), (3, 16, 16), (1, 20, 20)])),
+        draw(st.sampled_from(SHAPES[kind_of(family)])),
         draw(st.integers(1, 4)),
         draw(st.integers(2, 3)),
         inner,

@@ -16,8 +16,11 @@ from metagan.core.params import map_params
 from tests.reference.cases import (
     ARCHITECTURES,
     LOSSES,
+    PICTURES,
+    VECTORS,
     episode_inputs,
     episode_keys,
+    every_augment,
     perturbed,
     run_setup,
     stacked,
@@ -26,8 +29,16 @@ from tests.reference.cases import (
 TOLERANCE = 1e-10
 ROWS = list(ALGORITHMS)
 GRID = list(itertools.product(range(len(ROWS)), range(len(LOSSES)), range(len(ARCHITECTURES))))
-#: Every row with every loss, and each of either with every architecture.
-SPANNING = [case for case in GRID if (case[0] + case[1] - case[2]) % len(ARCHITECTURES) == 0]
+#: Of each kind of sample every row with every loss, and each of either with every architecture.
+SPANNING = [
+    (row, loss, architecture)
+    for row, loss, architecture in GRID
+    if (
+        (row + loss - architecture) % len(PICTURES) == 0
+        if architecture < len(PICTURES)
+        else (row + loss - architecture + len(PICTURES)) % len(VECTORS) == 0
+    )
+]
 #: What is learned about inner steps by each row that learns any.
 RATES = {"maml": "tensor_and_step", "anil": "tensor", "meta_sgd": "none"}
 
@@ -51,7 +62,7 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
             "r2": 0.1,
             "gradient_penalty": 0.1,
             "penalty_every": 2,
-            "augment": ["translation", "cutout", "color"],
+            "augment": every_augment(family),
             "reconstruction": 0.5 if conditioning == "sample" else 0.0,
         },
         inner=InnerConfig(

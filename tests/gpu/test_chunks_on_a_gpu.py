@@ -25,7 +25,7 @@ from metagan.kinds.image.build import build_players
 from metagan.workflow.setup import prepare
 from metagan.workflow.worker import ChunkWorker
 from tests.helpers import bars, tiny_config
-from tests.reference.cases import ARCHITECTURES, gan_settings, make_source, perturbed
+from tests.reference.cases import PICTURES, gan_settings, make_source, perturbed
 
 pytestmark = pytest.mark.gpu
 CPU = torch.device("cpu")
@@ -95,7 +95,7 @@ def test_a_replayed_chunk_has_the_bits_of_a_fresh_one(cuda, algorithm, family):
 
 
 @pytest.mark.parametrize("loss", get_args(AdversarialLossName))
-@pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
+@pytest.mark.parametrize(("family", "conditioning"), PICTURES)
 def test_every_loss_and_conditioning_is_replayed_with_the_bits_of_a_fresh_chunk(
     cuda, loss, family, conditioning
 ):

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
 
+from metagan.config.kinds import KIND_WORDS
 from metagan.config.learning import AdversarialLossName
 from metagan.config.settings import RunConfig
 from metagan.core.algorithms import EpisodeInputs, inner_settings
@@ -18,19 +19,20 @@ from metagan.core.params import GanParams, Layout, map_params
 from metagan.core.rates import with_rates
 from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
-from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
-from metagan.kinds.image.build import build_players
-from metagan.kinds.image.convert import to_float
-from tests.helpers import bars, tiny_config
+from metagan.kinds.registry import find_kind
+from tests.helpers import bars, clouds, tiny_config
 
 #: Every generator family, and every conditioning; not every pair of them.
-ARCHITECTURES = (
+PICTURES = (
     ("flow", "sample"),
     ("dcgan", "sample"),
     ("dcgan", "none"),
     ("residual", "sample"),
     ("residual", "label"),
 )
+VECTORS = (("mlp", "sample"), ("mlp", "none"), ("mlp", "label"))
+ARCHITECTURES = (*PICTURES, *VECTORS)
+SHAPES: dict[str, tuple[int, ...]] = {"image": (1, 16, 16), "vector": (5,)}
 LOSSES = get_args(AdversarialLossName)
 #: Of an algorithm that reads both halves.
 QUERY_TOO = ChunkKey(0, 0, "fomaml", ())
@@ -62,14 +64,55 @@ def gan_settings(family: str, conditioning: str, **changes: object) -> dict[str,
     }
 
 
-def make_source(config: RunConfig, shape: tuple[int, int, int] = (1, 16, 16)) -> DatasetTasks:
-    """Bars as pictures of this shape; in colour each channel has a brightness of its own."""
-    dataset = bars(size=shape[1])
-    if shape[0] == 3:
-        grey = dataset.samples
-        dataset = replace(dataset, samples=np.concatenate([grey, grey // 2, 255 - grey], axis=1))
+def kind_of(family: str) -> str:
+    """The kind of sample that a family generates."""
+    return next(kind for kind, words in KIND_WORDS.items() if family in words.families)
+
+
+def every_augment(family: str) -> list[str]:
+    """Every augmentation inside of the discriminator that goes with a family."""
+    return list(KIND_WORDS[kind_of(family)].augment)
+
+
+def form_of(family: str, shape: tuple[int, ...] | None = None) -> Form:
+    """A form of samples that a family generates; its conversion changes nothing."""
+    kind = kind_of(family)
+    shape = SHAPES[kind] if shape is None else shape
+    if kind == "image":
+        return Form(kind, shape)
+    names = [f"c{number}" for number in range(shape[0])]
+    facts = {"columns": names, "center": [0.0] * len(names), "scale": [1.0] * len(names)}
+    return Form(kind, shape, facts)
+
+
+def build(
+    config: RunConfig, shape: tuple[int, ...] | None = None, **options: Any
+) -> tuple[GanPair, GanParams]:
+    """The pair of a run's settings, and its untrained weights; see `build_gan` for the options."""
+    form = form_of(config.gan.family, shape)
+    return build_gan(find_kind(form.kind).players, config.gan, form, **options)
+
+
+def make_source(config: RunConfig, shape: tuple[int, ...] | None = None) -> DatasetTasks:
+    """Small data of the run's kind and this shape; in colour each channel has its own brightness.
+
+    Vectors are scaled, by all of them: there is nothing to be leaked to.
+    """
+    kind = config.data.kind
+    shape = SHAPES[kind] if shape is None else shape
+    if kind == "image":
+        dataset = bars(size=shape[1])
+        if shape[0] == 3:
+            grey = dataset.samples
+            colours = np.concatenate([grey, grey // 2, 255 - grey], axis=1)
+            dataset = replace(dataset, samples=colours)
+        form = Form(kind, shape)
+    else:
+        dataset = clouds(columns=shape[0])
+        form = find_kind(kind).fit(dataset, range(dataset.num_classes), config.data)
+    splits = make_splits(dataset, config.data, seed=config.seed)
     return DatasetTasks(
-        dataset, make_splits(dataset, config.data, seed=config.seed), config.task, to_float
+        dataset, splits, config.task, lambda samples: find_kind(kind).to_tensor(samples, form)
     )
 
 
@@ -101,15 +144,14 @@ def make_case(
     """A pair, its weights and one episode's batches, everything in float64."""
     unit = "class" if conditioning == "none" else "domain"
     config = tiny_config(
+        kind_of(family),
         gan=gan_settings(family, conditioning, **(gan or {})),
         task={"unit": unit, "shots": 3, "num_query": 3, "ways": 3},
         **sections,
     )
     source = make_source(config)
     episode = source.episode(EpisodeKey(source.tasks("train")[0], seed))
-    pair, params = build_gan(
-        build_players, config.gan, Form("image", (1, 16, 16)), seed=seed, second_order=second_order
-    )
+    pair, params = build(config, seed=seed, second_order=second_order)
     halves = [
         draw_batches(
             samples,
@@ -118,7 +160,7 @@ def make_case(
             batch_size=config.inner.batch_size,
             seed=seed,
             purpose=purpose,
-            num_draws=NUM_AUGMENT_DRAWS,
+            num_draws=pair.augment.num_draws,
         )
         for samples, purpose in ((episode.support, "support"), (episode.query, "query"))
     ]
@@ -132,22 +174,21 @@ def run_setup(
     *,
     second_order: bool = False,
     shots: int = 3,
-    shape: tuple[int, int, int] = (1, 16, 16),
+    shape: tuple[int, ...] | None = None,
     gan: dict[str, object] | None = None,
     **sections: object,
 ) -> tuple[RunConfig, DatasetTasks, GanPair, GanParams, Layout]:
     """A run's settings, episodes, networks, initialization in float32 and its layout."""
     unit = "class" if conditioning == "none" else "domain"
     config = tiny_config(
+        kind_of(family),
         **{
             "gan": gan_settings(family, conditioning, **(gan or {})),
             "task": {"unit": unit, "shots": shots, "num_query": 3, "ways": 2},
             **sections,
-        }
+        },
     )
-    pair, params = build_gan(
-        build_players, config.gan, Form("image", shape), seed=0, second_order=second_order
-    )
+    pair, params = build(config, shape, seed=0, second_order=second_order)
     params = with_rates(params, inner_settings(config))
     return config, make_source(config, shape), pair, params, Layout.of(params)
 
@@ -160,9 +201,9 @@ def episode_inputs(
     source: DatasetTasks, config: RunConfig, keys: Sequence[EpisodeKey]
 ) -> list[EpisodeInputs]:
     """Both halves of episodes, every draw made, in float64."""
+    num_draws = build(config, source.dataset.sample_shape, seed=0)[0].augment.num_draws
     drawn = [
-        episode_draws(source.episode(key), config, QUERY_TOO, num_draws=NUM_AUGMENT_DRAWS)
-        for key in keys
+        episode_draws(source.episode(key), config, QUERY_TOO, num_draws=num_draws) for key in keys
     ]
     return [
         EpisodeInputs(*(GanBatch(*(t.double() for t in half)) for half in (i.support, i.query)))

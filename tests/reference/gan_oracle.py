@@ -279,16 +279,20 @@ def scores(
 
 
 def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tensor) -> Tensor:
-    """The picture discriminator layer by layer, each weight over its largest singular value."""
+    """The discriminator layer by layer, each weight over its largest singular value."""
 
     def normal(layer: nn.Module) -> Tensor:
         return layer.weight / torch.linalg.svdvals(layer.weight.reshape(len(layer.weight), -1))[0]
 
     body = discriminator.body
     x = torch.cat([condition, candidate], 1) if discriminator.conditional else candidate
-    for layer in (body.down1, body.down2, body.down3):
-        x = functional.conv2d(x, normal(layer), layer.bias, layer.stride, layer.padding)
-        x = functional.leaky_relu(x, 0.2)
+    if candidate.ndim == 2:
+        for layer in (body.enter, body.inner):
+            x = functional.leaky_relu(x @ normal(layer).T + layer.bias, 0.2)
+    else:
+        for layer in (body.down1, body.down2, body.down3):
+            x = functional.conv2d(x, normal(layer), layer.bias, layer.stride, layer.padding)
+            x = functional.leaky_relu(x, 0.2)
     x, head = x.flatten(1), discriminator.head
     if not discriminator.num_labels:
         return x @ normal(head)[0] + head.bias
@@ -297,7 +301,10 @@ def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tenso
 
 
 def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:
-    """Colour, translation and cutout of one image (C, H, W), by slicing."""
+    """Colour, translation and cutout of one image (C, H, W), by slicing; noise on a vector (D,)."""
+    if image.ndim == 1:
+        deviation = 0.1 if "noise" in kinds else 0.0
+        return torch.stack([x + deviation * 12**0.5 * (u - 0.5) for x, u in zip(image, draws)])  # noqa: B905
     channels, height, width = image.shape
     if "color" in kinds:
         image = image + (draws[4] - 0.5)

@@ -7,9 +7,9 @@ from metagan.config.learning import GanConfig
 from metagan.core.params import module_params
 from metagan.data.form import Form
 from metagan.kinds.image.build import build_players
-from tests.reference.cases import ARCHITECTURES, gan_settings
+from tests.reference.cases import PICTURES, gan_settings
 
-EVERY = pytest.mark.parametrize(("family", "conditioning"), ARCHITECTURES)
+EVERY = pytest.mark.parametrize(("family", "conditioning"), PICTURES)
 
 
 def build(family: str, conditioning: str, *, shape=(1, 16, 16), **changes: object):
