@@ -57,6 +57,17 @@ def clouds(num_domains: int = 4, classes: int = 4, rows: int = 10, columns: int 
     return Dataset.from_classes(samples, kind="vector")
 
 
+def write_table(path: Path, data: Dataset) -> Path:
+    """Vectors as a CSV file: domain, label, and a column c0, c1, ... for each value."""
+    names = [f"c{number}" for number in range(data.sample_shape[0])]
+    lines = [",".join(["domain", "label", *names])]
+    for index, record in enumerate(data.classes):
+        for row in data.class_samples(index):
+            lines.append(",".join([record.domain, record.label, *(f"{x:.7g}" for x in row)]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 def small_data(kind: str) -> Dataset:
     """A data set of four domains, of any kind of sample."""
     return {"image": bars, "vector": clouds}[kind]()

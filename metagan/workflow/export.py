@@ -23,23 +23,26 @@ def export_safetensors(run: LoadedRun) -> bytes:
     """Both players' weights, named; the settings that shape the networks are in the metadata."""
     metadata = {
         "gan": json.dumps(run.config.gan.model_dump(mode="json")),
-        "form": json.dumps(run.form.as_json()),
+        "form": _form_text(run),
         "step": str(run.step),
     }
     return save(named_tensors(run.init), metadata=metadata)
 
 
 def export_torch(run: LoadedRun) -> bytes:
-    """The generator as a `torch.export` program with a dynamic batch."""
+    """The generator as a `torch.export` program with a dynamic batch.
+
+    Its extra file `form.json` says how samples become what the generator takes.
+    """
     generator, inputs, shapes = _exportable(run)
     program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
     stream = io.BytesIO()
-    torch.export.save(program, stream)
+    torch.export.save(program, stream, extra_files={"form.json": _form_text(run)})
     return stream.getvalue()
 
 
 def export_onnx(run: LoadedRun) -> bytes:
-    """The generator as an ONNX graph with a dynamic batch.
+    """The generator as an ONNX graph with a dynamic batch; its metadata `form` is as above.
 
     Raises:
         RunError: If the extra `onnx` is not installed.
@@ -63,6 +66,7 @@ def export_onnx(run: LoadedRun) -> bytes:
         log.setLevel(level)
     if program is None:
         raise RunError("--format onnx: torch returned no program")
+    program.model.metadata_props["form"] = _form_text(run)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generator.onnx"
         program.save(str(path))
@@ -74,6 +78,11 @@ EXPORTERS: dict[str, Callable[[LoadedRun], bytes]] = {
     "torch-export": export_torch,
     "onnx": export_onnx,
 }
+
+
+def _form_text(run: LoadedRun) -> str:
+    """The form of the run's samples, without which nobody can convert theirs."""
+    return json.dumps(run.form.as_json())
 
 
 def _exportable(

@@ -19,9 +19,10 @@ from cluster.runner import RayRunner
 from cluster.worker import EpisodeWorker
 from metagan.core.aggregate import aggregate
 from metagan.core.params import Vector
+from metagan.data import arrow
 from metagan.data.dataset import DataError
 from metagan.devices import choose_device
-from metagan.workflow.setup import TrainSetup
+from metagan.workflow.setup import TrainSetup, prepare
 from metagan.workflow.worker import ChunkWorker, LocalRunner
 from tests.cluster.faults import Fault, Kind, Script, faulty_worker, nan_episode
 from tests.cluster.ray_for_tests import NUM_CPUS
@@ -36,6 +37,7 @@ from tests.cluster.runs import (
     update_of,
     wait_for,
 )
+from tests.helpers import small_data, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "no_faults")]
 
@@ -95,6 +97,21 @@ def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_proces
         aggregate(chunks, results, run.spec.config.outer, run.layout).gradient, local_gradient
     )
     assert wait_for(lambda: not any(map(is_running, running))), "workers outlive their runner"
+
+
+def test_vectors_train_to_the_bits_of_one_process_though_a_worker_is_killed(
+    script: Script, tmp_path: Path
+) -> None:
+    path = arrow.prepare(small_data("vector"), tmp_path / "clouds")
+    run = prepare(tiny_config("vector", data={"source": "arrow", "path": str(path)}))
+    alone, _ = trained(run, LocalRunner(ChunkWorker(run.spec, device=choose_device("cpu"))))
+    script.write({(1, 0): Fault("kill")})
+    with open_ray_runner(run.spec, settings(2), worker_class=faulty_worker(script)) as runner:
+        runner.wait_until_ready()
+        together, stats = trained(run, runner)
+    assert np.array_equal(together, alone)
+    assert not np.array_equal(together, start_vector(run))
+    assert "restart" in [kind for step in stats for kind in kinds(step.events)]
 
 
 def test_rounded_meta_gradients_are_those_of_one_process_and_half_as_large(
