@@ -31,10 +31,11 @@ Adapt a trained initialization to a domain it has never seen, from a handful of
 examples: the inner loop of training, started from the run's averaged weights.
 
 The support is one picture, a folder of pictures of one class, or a folder with
-one sub-folder per class. They are read as the run's own pictures were: where
-dark and bright were swapped there they are swapped here, and back again in what
-is generated; data.invert=true or false says otherwise. The result is a
-folder that `metagan generate` draws from.
+one sub-folder per class; of a run on vectors a table or an npz file. It is read
+as the run's own data were: where dark and bright were swapped there they are
+swapped here, and back again in what is generated (data.invert=true or false
+says otherwise); columns are found by their names. The result is a folder that
+`metagan generate` draws from.
 
 Settings of the inner loop can be set anew, such as inner.lr=1e-3; one that the
 run's weights cannot leave, or that adapting does not read, is an error."""
@@ -50,6 +51,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         examples=(
             "metagan adapt --run runs/glyphs --support my_letters/ --out adapted/",
             "metagan adapt --run runs/glyphs --support my_letters/ --out adapted/ --steps 50",
+            "metagan adapt --run runs/plants --support my_plants.csv --out adapted/",
         ),
     )
     parser.add_argument(

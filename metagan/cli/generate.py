@@ -11,9 +11,9 @@ from metagan.runs.places import check_adapted
 from metagan.words import counted
 
 DESCRIPTION = """\
-Draw new samples from a GAN that `metagan adapt` has fitted: of pictures as
-files in one sub-folder per class and a Parquet table. Equal seeds draw equal
-samples."""
+Draw new samples from a GAN that `metagan adapt` has fitted: pictures as files
+in one sub-folder per class and a Parquet table, vectors as npz and Parquet.
+Equal seeds draw equal samples."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:

@@ -15,7 +15,7 @@ from metagan.config.yaml import format_value
 Use = Literal["adapt", "evaluate", "evaluate --data"]
 USES: tuple[Use, ...] = get_args(Use)
 
-OTHER_DATA = ("data.invert", "data.white")
+OTHER_DATA = ("data.invert", "data.white", "data.label", "data.domain")
 """How samples that are not the run's own are read."""
 # They change no number, but nothing besides training reads them.
 _FOR_TRAINING = ("checkpoint.", "cuda_graphs", "data.allow_leaks")

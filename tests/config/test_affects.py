@@ -79,12 +79,12 @@ def test_a_trained_run_locks_what_its_weights_are_built_on() -> None:
 
 
 def test_adapting_reads_the_inner_loop_and_evaluating_its_own_settings_too() -> None:
-    pictures = {"data.invert", "data.white"}
-    assert read_again(JobConfig, "adapt") == ADAPTING | {"inner.steps"} | pictures
+    other_data = {"data.invert", "data.white", "data.label", "data.domain"}
+    assert read_again(JobConfig, "adapt") == ADAPTING | {"inner.steps"} | other_data
     evaluate = ADAPTING | sections("evaluate", "cluster") | {"device"}
     evaluate |= {"data.path", "data.source", "data.cache_dir"}
     assert read_again(JobConfig, "evaluate") == evaluate
-    assert read_again(JobConfig, "evaluate --data") == evaluate | pictures
+    assert read_again(JobConfig, "evaluate --data") == evaluate | other_data
 
 
 def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:

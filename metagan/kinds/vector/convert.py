@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metagan.config.data import DataConfig
+from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.paths.names import a_few
@@ -27,17 +27,18 @@ from metagan.warn import warn
 from metagan.words import agreeing, counted
 
 
-def fit(dataset: Dataset, classes: Sequence[int], config: DataConfig) -> Form:  # noqa: ARG001
+def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:
     """The center and scale of every column, from the samples of these classes alone.
 
     Args:
         dataset: Vectors; `origin["columns"]` may name their columns.
         classes: The classes that are learned from.
-        config: Not needed; other kinds have settings of their conversion.
+        config: The settings that they were read by.
 
     Returns:
         A form with the facts `columns`, `center` (median) and `scale` (see above; where it is 0 the
-        standard deviation, and where that is 0 too, 1).
+        standard deviation, and where that is 0 too, 1), and the names of a table's columns of
+        `label` and `domain`.
 
     Raises:
         DataError: If there are no classes, or the samples are no vectors.
@@ -57,6 +58,8 @@ def fit(dataset: Dataset, classes: Sequence[int], config: DataConfig) -> Form:  
         "columns": column_names(dataset),
         "center": center.tolist(),
         "scale": scale.tolist(),
+        "label": config.label,
+        "domain": config.domain,
     }
     return Form("vector", tuple(dataset.sample_shape), facts)
 

@@ -36,11 +36,17 @@ _MAX_ACROSS: Final = 4
 _MAX_TICKS: Final = 12
 _MAX_LINES: Final = 60
 _PANEL_INCHES: Final = (2.9, 2.4)
+_STRIP_INCHES: Final = 0.8
+# Few, so that pictures of similar samples have the same axis.
+_ENDS: Final = (2, 5, int(REACH))
 _DPI: Final = 100
 
 
 def look(rows: Sequence[Sequence[Group]], form: Form, titles: Sequence[str] = ()) -> bytes:
     """A PNG with a panel for every row of groups.
+
+    Rows of one group each and without names are strips below each other, all of one height, so that
+    names can stand beside them, and several such pictures can be compared.
 
     Args:
         rows: Per class its groups (n, D), as `to_samples` gives them: real, then generated ones;
@@ -56,6 +62,8 @@ def look(rows: Sequence[Sequence[Group]], form: Form, titles: Sequence[str] = ()
     from matplotlib.figure import Figure
 
     shown = rows[:_MAX_PANELS]
+    if not titles and all(len(groups) == 1 for groups in shown):
+        return _strips([groups[0] for groups in shown], form)
     across = min(len(shown), _MAX_ACROSS)
     down = -(-len(shown) // across)
     width = _PANEL_INCHES[0] * max(across, 2)
@@ -80,6 +88,44 @@ def look(rows: Sequence[Sequence[Group]], form: Form, titles: Sequence[str] = ()
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
     _legend(figure, max(map(len, shown)))
+    return _png(figure)
+
+
+def _strips(groups: Sequence[Group], form: Form) -> bytes:
+    """One group below the other, in scales from the median; the ends of the axis at the left."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    center, scale = (np.asarray(form.facts[name]) for name in ("center", "scale"))
+    scaled = [np.clip((group - center) / scale, -REACH, REACH) for group in groups]
+    largest = max(float(np.abs(group).max(initial=0)) for group in scaled)
+    end = next(end for end in _ENDS if largest <= end)
+    size = (_PANEL_INCHES[0], _STRIP_INCHES * len(groups))
+    figure = Figure(size, dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    for number, group in enumerate(scaled):
+        height = 1 / len(groups)
+        panel = figure.add_axes((0.09, 1 - (number + 0.96) * height, 0.9, 0.92 * height))
+        if form.shape[0] == 1:
+            panel.scatter(group[:, 0], np.zeros(len(group)), s=90, marker="|", color=_COLOURS[0])
+            panel.set_yticks([])
+        elif form.shape[0] == 2:
+            panel.scatter(group[:, 0], group[:, 1], s=8, color=_COLOURS[0], linewidths=0)
+        else:
+            lines = group[:_MAX_LINES].T
+            panel.plot(range(form.shape[0]), lines, color=_COLOURS[0], alpha=0.5, linewidth=0.9)
+        if form.shape[0] > 1:
+            panel.set_ylim(-end, end)
+            panel.set_yticks([-end, 0, end], [f"{-end}", "0", f"{end}"], fontsize=5)
+        if form.shape[0] < 3:
+            panel.set_xlim(-end, end)
+        panel.set_xticks([])
+        for side in ("top", "right", "bottom"):
+            panel.spines[side].set_color("#cccccc")
+    return _png(figure)
+
+
+def _png(figure: Any) -> bytes:
     stream = io.BytesIO()
     # Without the version of the library: equal samples give equal files.
     figure.savefig(stream, format="png", metadata={"Software": None})

@@ -38,7 +38,7 @@ def read_support(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Suppo
     Args:
         path: File or folder.
         form: The run's.
-        said: Settings of data that are said of these files: `label`, `domain`.
+        said: Settings of data that are said of these files: `label`, `domain`; else as the run's.
 
     Returns:
         {label: (n, D) float32}, and notes, one line each.
@@ -47,8 +47,8 @@ def read_support(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Suppo
         DataError: If nothing could be read, or a column is missing; the message names it.
     """
     files = _files(path)
-    label = table_name(str(said.get("label", "label")))
-    domain = table_name(str(said.get("domain", "domain")))
+    named = {"label": "label", "domain": "domain", **form.facts, **said}
+    label, domain = (table_name(str(named[key])) for key in ("label", "domain"))
     names = TableNames()
     parts: list[Part] = []
     notes: list[str] = []

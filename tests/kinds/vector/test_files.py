@@ -1,6 +1,7 @@
 """A user's examples in, generated vectors and pictures out."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -152,3 +153,24 @@ def test_other_shapes_are_refused():
         look([], FORM)
     with pytest.raises(DataError, match=r"shape \(4, 3\); expected \(n, 2\)"):
         look([[np.zeros((4, 3))]], FORM)
+
+
+def test_classes_are_found_by_the_runs_own_column_unless_another_one_is_said(
+    tmp_path: Path,
+) -> None:
+    form = Form("vector", (2,), {**FORM.facts, "label": "species", "domain": "garden"})
+    file = write(tmp_path / "own.csv", "species,kind,a,b\noak,x,1,2\nelm,x,3,4\n")
+    assert set(read_support(file, form, {})[0]) == {"oak", "elm"}
+    assert set(read_support(file, form, {"label": "kind"})[0]) == {"x"}
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_rows_of_one_group_are_strips_of_one_height(columns: int) -> None:
+    names = [f"c{number}" for number in range(columns)]
+    facts = {"columns": names, "center": [0.0] * columns, "scale": [1.0] * columns}
+    form = Form("vector", (columns,), facts)
+    group = np.linspace(-3, 3, 4 * columns, dtype=np.float32).reshape(4, columns)
+    sizes = {
+        number: Image.open(io.BytesIO(look([[group]] * number, form))).size for number in (1, 3)
+    }
+    assert sizes[3] == (sizes[1][0], 3 * sizes[1][1])
