@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cluster.config import JobConfig
 from metagan.cli.app import COMMANDS, SHORT, build_parser
 from metagan.config.algorithms import ALGORITHMS
+from metagan.config.kinds import KIND_WORDS
 from metagan.config.load import list_settings
 from metagan.config.removed import REMOVED
 from metagan.core.losses import ADVERSARIAL_LOSSES
@@ -159,7 +161,7 @@ def test_every_algorithm_loss_and_family_is_described() -> None:
         assert f"## `{name}`" in text
     for name in ADVERSARIAL_LOSSES:
         assert f"| `{name}` |" in text
-    for family in ("flow", "dcgan", "residual"):
+    for family in chain(*(words.families for words in KIND_WORDS.values())):
         assert f"**{family}**" in text
 
 
