@@ -20,7 +20,7 @@ from benchmarks.memory import peak_mb
 from cluster.config import JobConfig
 from metagan.cli.console import Console
 from metagan.config.load import load_config
-from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.core.outer_loop import EpisodeRunner, WorkerSpec
 from metagan.devices import choose_device
 from metagan.workflow.setup import prepare
 from metagan.workflow.train import local_runner, train_run

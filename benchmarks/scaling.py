@@ -45,7 +45,7 @@ from metagan.config.learning import WireDtype
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import tree_sum
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import EpisodeRunner, RunnerStats, WorkerSpec, plan_step
+from metagan.core.outer_loop import EpisodeRunner, RunnerStats, WorkerSpec, plan_step
 from metagan.core.params import Vector, vector_hash
 from metagan.core.wire import Sent, to_wire
 from metagan.data.arrow import prepare as prepare_arrow

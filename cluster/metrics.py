@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from metagan.core.chunks import ChunkResult
-from metagan.core.loop import RunnerStats
+from metagan.core.outer_loop import RunnerStats
 
 _CHUNK_SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 _STEP_SECONDS = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]

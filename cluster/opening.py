@@ -14,7 +14,7 @@ from cluster.pool import WorkerPool
 from cluster.runner import RayRunner
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker
-from metagan.core.loop import WorkerSpec
+from metagan.core.outer_loop import WorkerSpec
 
 
 @contextmanager

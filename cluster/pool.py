@@ -22,7 +22,7 @@ from cluster.remote import Loss, Ref, fetch, kill, put
 from cluster.resources import check_room, describe_wait, placement
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
-from metagan.core.loop import WorkerSpec
+from metagan.core.outer_loop import WorkerSpec
 
 _START_ATTEMPTS = 3
 _LOAD_ATTEMPTS = 2

@@ -32,7 +32,7 @@ from cluster.resources import describe_wait
 from cluster.telemetry import Event, Telemetry
 from cluster.worker import WorkerFailure
 from metagan.core.chunks import ChunkKey, ChunkReport, ChunkResult
-from metagan.core.loop import RunnerStats, Upcoming
+from metagan.core.outer_loop import RunnerStats, Upcoming
 from metagan.core.params import Vector, vector_hash
 from metagan.core.wire import Sent
 
@@ -70,7 +70,7 @@ class RayRunner:
     def run(
         self, vector: Vector, chunks: Sequence[ChunkKey], upcoming: Sequence[Upcoming] = ()
     ) -> tuple[list[ChunkResult], RunnerStats]:
-        """See `metagan.core.loop.EpisodeRunner`.
+        """See `metagan.core.outer_loop.EpisodeRunner`.
 
         Raises:
             DataError: If a worker cannot use its data.
@@ -130,11 +130,11 @@ class RayRunner:
             return _Account(ledger, put(vector, "the parameters"))
 
     def take_events(self) -> Sequence[Event]:
-        """See `metagan.core.loop.EpisodeRunner`."""
+        """See `metagan.core.outer_loop.EpisodeRunner`."""
         return self._telemetry.take_events()
 
     def heed(self, asked_to_stop: Callable[[], bool]) -> None:
-        """See `metagan.core.loop.EpisodeRunner`."""
+        """See `metagan.core.outer_loop.EpisodeRunner`."""
         self._asked_to_stop = asked_to_stop
 
     def wait_until_ready(self, num_workers: int | None = None) -> None:

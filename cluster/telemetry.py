@@ -9,7 +9,7 @@ from typing import Literal
 
 from metagan.clock import utc_now
 from metagan.core.chunks import ChunkResult
-from metagan.core.loop import RunnerStats
+from metagan.core.outer_loop import RunnerStats
 
 EventKind = Literal[
     "restart",

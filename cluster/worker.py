@@ -20,7 +20,7 @@ import torch
 
 from cluster.errors import ClusterError
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport
-from metagan.core.loop import WorkerSpec
+from metagan.core.outer_loop import WorkerSpec
 from metagan.core.params import Vector
 from metagan.core.wire import Sent
 from metagan.data.dataset import DataError

@@ -11,8 +11,8 @@ from metagan.config.learning import AlgorithmConfig, GanConfig, InnerConfig, Out
 from metagan.core.batches import draw_batches
 from metagan.core.gan import GanPair
 from metagan.core.inner_loop import adapt
-from metagan.core.loop import meta_train
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
+from metagan.core.outer_loop import meta_train
 from metagan.core.params import GanParams
 from metagan.data.arrow import prepare
 from metagan.data.tasks import Episode, EpisodeKey

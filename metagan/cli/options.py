@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from cluster.config import JobConfig
 from metagan.config.load import COMMAND_LINE, ConfigError, Loaded, load_config
-from metagan.config.trained import OTHER_DATA, USES, Use, check_changes
+from metagan.config.may_change import OTHER_DATA, USES, Use, check_changes
 from metagan.config.yaml import format_value
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError

@@ -1,6 +1,7 @@
-"""Every setting of a run: types, bounds, defaults and what they mean. Defaults live only here.
+"""The settings of a run, put together from sections; a default stands beside its setting alone.
 
-This module imports neither torch nor Ray, so `--help` and configuration errors come at once.
+`learning.py` has those of the networks and the algorithm, `data.py` and the modules of the kinds
+those of data. None of them imports torch or Ray, so `--help` and configuration errors come at once.
 """
 
 from collections import Counter

@@ -8,7 +8,7 @@ from metagan.config.load import Config
 from metagan.report import (
     appendix,
     commands,
-    gate,
+    gate_words,
     headline,
     importance,
     load,
@@ -26,8 +26,8 @@ from metagan.report.load import RunFiles
 from metagan.report.search_load import Search
 
 # Templates ask these for words and numbers, and have only structure themselves.
-_MODULES = (appendix, commands, gate, headline, importance, overview, parallel, pictures, results,
-            search_charts, search_view, search_words, training)  # fmt: skip
+_MODULES = (appendix, commands, gate_words, headline, importance, overview, parallel, pictures,
+            results, search_charts, search_view, search_words, training)  # fmt: skip
 
 
 def render_run(run: RunFiles, model: type[Config]) -> str:

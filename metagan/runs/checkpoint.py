@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from metagan.config.removed import LAST_VERSION
-from metagan.core.outer_loop import LearnerState
+from metagan.core.meta_learner import LearnerState
 from metagan.core.params import GanParams, Layout
 from metagan.files import sha256_of, sync_folder, write_bytes, write_json
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metagan.config.kinds import DEFAULT_KIND
 from metagan.config.learning import GanConfig
-from metagan.config.trained import check_changes
+from metagan.config.may_change import check_changes
 from metagan.core.algorithms import check_moves, inner_settings
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams

@@ -4,7 +4,7 @@ import math
 
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.settings import RunConfig
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
 from metagan.data.inspect import domain_lines, inspect_dataset
 from metagan.data.notes import first_notes
 from metagan.data.repeats import Leak, Repeats

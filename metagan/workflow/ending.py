@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from metagan.core.aggregate import DivergedError
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
 from metagan.exits import EXIT_RESOURCES
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.step_log import StepLog

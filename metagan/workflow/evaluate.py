@@ -8,8 +8,8 @@ from typing import Any
 
 from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
+from metagan.config.may_change import check_changes
 from metagan.config.settings import EvaluateConfig, RunConfig
-from metagan.config.trained import check_changes
 from metagan.core.params import GanParams
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import DivergedError
-from metagan.core.outer_loop import LearnerState, MetaLearner
+from metagan.core.meta_learner import LearnerState, MetaLearner
 from metagan.runs.checkpoint import load_checkpoint
 from metagan.runs.run_folder import RunFolder
 from metagan.workflow.setup import TrainSetup

@@ -9,13 +9,13 @@ from typing import Any
 from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
 from metagan.config.load import load_config
+from metagan.config.may_change import other_networks
 from metagan.config.settings import RunConfig
-from metagan.config.trained import other_networks
 from metagan.core.algorithms import inner_settings
+from metagan.core.derivative_check import check_derivatives
 from metagan.core.gan import GanPair
-from metagan.core.loop import WorkerSpec
+from metagan.core.outer_loop import WorkerSpec
 from metagan.core.params import GanParams, Layout
-from metagan.core.probe import check_derivatives
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form

@@ -11,8 +11,8 @@ import torch
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import DivergedError
 from metagan.core.chunks import EpisodeFailure
-from metagan.core.loop import StepRecord
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
+from metagan.core.outer_loop import StepRecord
 from metagan.core.params import GanParams
 from metagan.files import write_bytes
 from metagan.runs.checkpoint import delete_checkpoint, list_checkpoints, mark_best, save_checkpoint
@@ -171,7 +171,7 @@ class StepLog:
         failures: Sequence[EpisodeFailure],
         events: Sequence[Mapping[str, object]],
     ) -> None:
-        """Log what happened in a step that raised; see `metagan.core.loop.OnFailedStep`."""
+        """Log what happened in a step that raised; see `metagan.core.outer_loop.OnFailedStep`."""
         if self._folder.has_steps():  # Else the start has failed, and leaves nothing.
             with contextlib.suppress(OSError):  # The step's own error is to be told.
                 self._log_failures(step, failures, events)

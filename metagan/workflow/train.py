@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from metagan.config.load import changed_settings, load_config, to_yaml
+from metagan.config.may_change import resumable
 from metagan.config.settings import RunConfig
-from metagan.config.trained import resumable
 from metagan.core.algorithms import outer_settings
-from metagan.core.loop import EpisodeRunner, WorkerSpec, meta_train
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
+from metagan.core.outer_loop import EpisodeRunner, WorkerSpec, meta_train
 from metagan.data.repeats import find_repeats
 from metagan.devices import choose_device, pinned_threads
 from metagan.runs.checkpoint import load_newest, set_aside

@@ -13,7 +13,7 @@ from metagan.core.chunk_gradient import chunk_gradient
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.cuda_graphs import Recorder
 from metagan.core.gan import GanPair, build_gan
-from metagan.core.loop import RunnerStats, Upcoming, WorkerSpec
+from metagan.core.outer_loop import RunnerStats, Upcoming, WorkerSpec
 from metagan.core.params import GanParams, Layout, Vector
 from metagan.core.rates import with_rates
 from metagan.data.cache import open_dataset

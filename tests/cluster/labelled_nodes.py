@@ -11,7 +11,7 @@ from ray.cluster_utils import Cluster
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
 from cluster.opening import open_ray_runner
-from metagan.core.loop import plan_step
+from metagan.core.outer_loop import plan_step
 from tests.cluster.simulated import inputs, tell
 
 spec, vector, tasks, weights = inputs()

@@ -16,7 +16,7 @@ from cluster.config import ClusterConfig
 from cluster.opening import open_ray_runner
 from cluster.worker import EpisodeWorker, WorkerFailure
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import plan_step
+from metagan.core.outer_loop import plan_step
 from metagan.core.params import Vector, vector_hash
 from tests.cluster.simulated import inputs, tell
 

@@ -9,14 +9,14 @@ from cluster.runner import RayRunner
 from metagan.config.learning import AlgorithmConfig
 from metagan.core.aggregate import aggregate
 from metagan.core.chunks import ChunkKey
-from metagan.core.loop import (
+from metagan.core.meta_learner import MetaLearner
+from metagan.core.outer_loop import (
     EpisodeRunner,
     RunnerStats,
     StepRecord,
     meta_train,
     plan_step,
 )
-from metagan.core.outer_loop import MetaLearner
 from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metagan.core.loop import WorkerSpec
+from metagan.core.outer_loop import WorkerSpec
 from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 from tests.conftest import REPOSITORY

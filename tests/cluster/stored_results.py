@@ -25,7 +25,7 @@ from cluster.remote import Ref
 from cluster.runner import RayRunner
 from cluster.worker import WorkerFailure
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import plan_step
+from metagan.core.outer_loop import plan_step
 from metagan.core.params import Vector
 from tests.cluster.object_copies import NUM_WEIGHTS, Prompt
 from tests.cluster.simulated import HEALTH, inputs, tell

@@ -102,7 +102,7 @@ class Told(ActorDiedError):
             "tune",
         ),
         (
-            "AttributeError: Can't get attribute 'X' on <module 'metagan.core.loop' from '/x.py'>",
+            "AttributeError: Can't get attribute 'X' on <module 'metagan.core.wire' from '/x.py'>",
             "metagan",
         ),
     ],

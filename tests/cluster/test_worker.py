@@ -13,7 +13,7 @@ import torch
 from cluster.errors import ClusterError
 from cluster.worker import EpisodeWorker, WorkerFailure, WorkerReady, worker_environment
 from metagan.core.chunks import ChunkKey, ChunkReport
-from metagan.core.loop import WorkerSpec, plan_step
+from metagan.core.outer_loop import WorkerSpec, plan_step
 from metagan.core.params import Vector
 from metagan.data.dataset import DataError
 from metagan.workflow.setup import TrainSetup

@@ -5,8 +5,8 @@ import pytest
 from cluster.config import JobConfig
 from metagan.config.affects import AFFECTS, affected, field, settings_of
 from metagan.config.image import ImageData
+from metagan.config.may_change import read_again, resumable
 from metagan.config.settings import EvaluateConfig, RunConfig
-from metagan.config.trained import read_again, resumable
 from metagan.evaluate.kept import _NOT_COMMON
 from tune.config import SearchJobConfig
 from tune.population import CHANGEABLE

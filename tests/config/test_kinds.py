@@ -20,8 +20,8 @@ from metagan.config.load import (
     load_config,
     to_yaml,
 )
+from metagan.config.may_change import check_changes, other_networks
 from metagan.config.settings import EvaluateConfig, RunConfig
-from metagan.config.trained import check_changes, other_networks
 from metagan.config.tree import KIND, kind_of, sections_of
 from metagan.config.vector import VectorData
 

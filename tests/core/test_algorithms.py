@@ -28,7 +28,7 @@ from metagan.core.algorithms import (
 )
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.inner_loop import adapt
-from metagan.core.loop import plan_step
+from metagan.core.outer_loop import plan_step
 from metagan.core.params import GanParams, map_params
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle

@@ -13,8 +13,8 @@ from metagan.core.batches import GanBatch
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.gan import GanPair
-from metagan.core.loop import RunnerStats, StepRecord, Upcoming, meta_train, plan_step
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
+from metagan.core.outer_loop import RunnerStats, StepRecord, Upcoming, meta_train, plan_step
 from metagan.core.params import GanParams, Layout, Vector
 from metagan.data.form import Form
 from metagan.data.tasks import DatasetTasks, make_splits

@@ -14,7 +14,7 @@ from safetensors.torch import save as to_bytes
 
 from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.config.settings import RunConfig
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
 from metagan.core.params import Layout
 from metagan.data.form import Form
 from metagan.runs.checkpoint import (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from metagan.config.settings import CheckpointConfig
 from metagan.core.gan import build_gan
-from metagan.core.outer_loop import LearnerState
+from metagan.core.meta_learner import LearnerState
 from metagan.core.params import Layout
 from metagan.data.form import Form
 from metagan.files import sha256_of

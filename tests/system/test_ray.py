@@ -20,7 +20,7 @@ from cluster.connect import RaySession
 from cluster.opening import open_ray_runner
 from metagan.config.load import to_yaml
 from metagan.config.settings import RunConfig
-from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.core.outer_loop import EpisodeRunner, WorkerSpec
 from metagan.workflow.train import local_runner, train_run
 from tests.cluster.faults import Fault, Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_config, bars_run

@@ -10,7 +10,7 @@ import pytest
 
 from metagan.cli import demo
 from metagan.config.settings import RunConfig
-from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.core.outer_loop import EpisodeRunner, WorkerSpec
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.demo import claim_folders
 from metagan.workflow.train import local_runner, train_run

@@ -12,8 +12,8 @@ from PIL import Image
 
 import metagan
 from metagan.config.load import ConfigError
+from metagan.config.may_change import read_again
 from metagan.config.settings import RunConfig
-from metagan.config.trained import read_again
 from metagan.data.dataset import DataError
 from metagan.evaluate.target import AdaptedTarget
 from metagan.runs.checkpoint import CheckpointError

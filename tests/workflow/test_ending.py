@@ -23,7 +23,7 @@ from metagan.config.load import to_yaml
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import DivergedError
 from metagan.core.chunks import ChunkKey, ChunkResult, EpisodeFailure
-from metagan.core.loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
+from metagan.core.outer_loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec
 from metagan.core.params import GanParams, Vector
 from metagan.report.load import load_run_files
 from metagan.report.training import failures

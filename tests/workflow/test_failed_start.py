@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.core.outer_loop import EpisodeRunner, WorkerSpec
 from metagan.data.dataset import DataError
 from metagan.runs.run_folder import RunError, RunFolder
 from metagan.workflow.train import local_runner, train_run

@@ -13,8 +13,8 @@ import torch
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import DivergedError
 from metagan.core.chunks import ChunkKey, ChunkResult
-from metagan.core.loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec, meta_train
-from metagan.core.outer_loop import MetaLearner
+from metagan.core.meta_learner import MetaLearner
+from metagan.core.outer_loop import EpisodeRunner, RunnerStats, Upcoming, WorkerSpec, meta_train
 from metagan.core.params import Vector
 from metagan.runs.checkpoint import list_checkpoints, load_checkpoint
 from metagan.runs.run_folder import RunError, RunFolder

@@ -6,7 +6,7 @@ import torch
 
 from metagan.config.learning import OuterConfig, WarmupConfig
 from metagan.core.aggregate import DivergedError
-from metagan.core.outer_loop import LearnerState, MetaLearner
+from metagan.core.meta_learner import LearnerState, MetaLearner
 
 NO_WARMUP = WarmupConfig(steps=0)
 

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.config import JobConfig
 from metagan.config.load import ConfigError, list_settings, load_config
-from metagan.config.trained import USES, check_changes, read_again
+from metagan.config.may_change import USES, check_changes, read_again
 
 VECTORS = ["data.kind=vector", "data.path=x"]
 # A valid value besides the default, where the other settings have to fit it as well.

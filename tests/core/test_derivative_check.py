@@ -13,10 +13,10 @@ import metagan.workflow.worker
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig
 from metagan.config.settings import RunConfig
+from metagan.core.derivative_check import check_derivatives
 from metagan.core.gan import GanPair
-from metagan.core.loop import EpisodeRunner, WorkerSpec
+from metagan.core.outer_loop import EpisodeRunner, WorkerSpec
 from metagan.core.params import GanParams, module_params
-from metagan.core.probe import check_derivatives
 from metagan.workflow.train import train_run
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config
