@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -147,3 +148,15 @@ def test_a_support_that_is_not_like_the_runs_table_is_refused_with_what_is_wrong
     assert said in told
     assert "own.csv" in told
     assert not (tmp_path / "a").exists()
+
+
+def test_rows_of_numbers_without_their_kind_are_told_how_they_are_read(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = clouds()
+    np.savez(tmp_path / "a.npz", x=data.samples, y=np.zeros(len(data.samples), int))
+    pq.write_table(pa.table({"label": ["a"], "mass": [1.5]}), tmp_path / "a.parquet")
+    for file in (table, tmp_path / "a.npz", tmp_path / "a.parquet"):
+        line = ["train", f"data.path={file}", "--run", str(tmp_path / "run"), "--local"]
+        assert run_cli(line) == 2
+        assert "add data.kind=vector" in capsys.readouterr().err

@@ -23,6 +23,8 @@ _ALMOST = 1e-3
 # Floats whose brightest is above this have a scale up to 255; between 1 and this lies a mistake.
 FAR_ABOVE_WHITE = 16.0
 _MODES = {"1": 1, "L": 1, "RGB": 3}
+NO_PICTURES = "if these are rows of numbers and no pictures, add data.kind=vector"
+"""Advice where a file that should hold pictures may hold vectors."""
 
 
 def picture_classes(

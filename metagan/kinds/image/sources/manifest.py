@@ -24,6 +24,7 @@ from metagan.data.paths.tree import file_sha256, is_clutter, leaves_root, read_b
 from metagan.data.table_text import ColumnsMissing, read_records
 from metagan.kinds.image.reading.collect import Sample, assemble, describe_origin, try_decode
 from metagan.kinds.image.reading.decode import is_picture
+from metagan.kinds.image.samples import NO_PICTURES
 from metagan.kinds.image.sources.detect import folder_of_pictures
 from metagan.words import agreeing, counted
 
@@ -191,7 +192,7 @@ def _rows(manifest: Path, given: Path, names: TableNames) -> Iterator[_Row]:
     except ColumnsMissing as error:
         beside = folder_of_pictures(manifest.parent)
         if beside is None:
-            raise
+            raise DataError(f"{error}; {NO_PICTURES}") from None
         root = given if given.is_dir() else manifest.parent
         raise DataError(
             f"{error}; if this is another list and folders such as {clean_name(beside.name)} are "

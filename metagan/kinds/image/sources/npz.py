@@ -33,6 +33,7 @@ from metagan.data.paths.split_words import canonical_split
 from metagan.data.paths.tree import file_sha256
 from metagan.kinds.image.reading.collect import describe_origin
 from metagan.kinds.image.reading.parts import LabelledPart, assemble_parts
+from metagan.kinds.image.samples import NO_PICTURES
 from metagan.kinds.image.sources.two_sizes import TwoSizes
 
 _IMAGES: Final = frozenset({"images", "image", "imgs", "x", "data"})
@@ -111,7 +112,8 @@ def _parts(files: Sequence[_File], names: TableNames, sizes: TwoSizes) -> Iterat
             name = f"{file.shown}:{pair.images}"
             if part.ndim < 3:
                 raise DataError(
-                    f"{name}: shape {part.shape}; (n, H, W) or (n, H, W, C) is read; reshape it"
+                    f"{name}: shape {part.shape}; (n, H, W) or (n, H, W, C) is read; reshape it, "
+                    f"or {NO_PICTURES}"
                 )
             labels = _labels(file.path, pair.labels, arrays[pair.labels], len(part))
             in_order += map(str, labels.tolist())

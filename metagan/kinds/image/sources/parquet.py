@@ -43,6 +43,7 @@ from metagan.data.paths.split_words import canonical_split
 from metagan.data.paths.tree import ReadLimits, file_sha256
 from metagan.kinds.image.reading.collect import Sample, assemble, describe_origin, try_decode
 from metagan.kinds.image.reading.contents import GENERATED_PICTURES
+from metagan.kinds.image.samples import NO_PICTURES
 from metagan.kinds.image.sources.two_sizes import TwoSizes
 
 _ROWS_AT_ONCE: Final = 256
@@ -223,6 +224,7 @@ def _check_columns(file: Path, schema: Any, *, needs_label: bool) -> list[str]:
             raise DataError(
                 f"{file}: needs one column {needed!r}; columns are {there}; write the file again "
                 f"with the column that is meant called {needed!r}"
+                + (f"; {NO_PICTURES}" if needed == "image" else "")
             )
     others = [name for name in ("label", "domain", "split") if name in names]
     twice = [name for name in others if names.count(name) > 1]
