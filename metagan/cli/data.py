@@ -151,9 +151,10 @@ def _prepare(args: argparse.Namespace, console: Console) -> None:
 
 def _form_of(data: DataConfig) -> list[str]:
     """The settings that say what a prepared sample is to networks."""
+    kind = [f"data.kind={data.kind}"] if "kind" in data.model_fields_set else []
     keys = [key for key in settings_of(type(data), "networks") if key != "kind"]
-    named = ["kind", *keys] if "kind" in data.model_fields_set else keys
-    return [override(f"data.{key}", getattr(data, key)) for key in named]
+    said = [override(f"data.{key}", getattr(data, key)) for key in keys if getattr(data, key)]
+    return [*kind, *said]
 
 
 def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]:
