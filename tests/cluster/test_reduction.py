@@ -119,11 +119,11 @@ def test_a_sum_that_takes_too_long_is_given_up(
     def hanging(size: int, expected: list[str], *gradients: Sent) -> tuple[SumReport, Vector]:
         with contextlib.suppress(FileNotFoundError):
             (tmp_path / "hang").unlink()
-            time.sleep(120)
+            time.sleep(300)
         return add_up(size, expected, *gradients)
 
     monkeypatch.setattr(reduction, "add_up", hanging)
-    config = settings(2, reduce_above_mb=0.0, chunk_timeout_s=10.0)
+    config = settings(2, reduce_above_mb=0.0, chunk_timeout_s=30.0)
     with open_ray_runner(run.spec, config) as runner:
         runner.wait_until_ready()
         # The first chunk of a process takes longest, on a busy machine perhaps too long.
@@ -131,10 +131,12 @@ def test_a_sum_that_takes_too_long_is_given_up(
         (tmp_path / "hang").touch()
         started = time.monotonic()
         gradient, events = update_of(run, runner)
-        assert time.monotonic() - started < 100
+        assert time.monotonic() - started < 300
     assert np.array_equal(gradient, local_gradient)
     # Of a group of two, or the last chunk by itself.
-    assert {str(event["reason"]) for event in events} == {"not added up in 10 s"}
+    assert {str(event["reason"]) for event in events if event["kind"] != "waiting"} == {
+        "not added up in 30 s"
+    }
 
 
 def test_small_gradients_and_single_chunks_are_not_worth_a_task() -> None:
