@@ -30,7 +30,7 @@ NOTED = {
     "codes": (RNG.integers(0, 4, 100), "columns: a few whole numbers are all that is in odd"),
     "-999": (
         np.where(np.arange(100) % 20 == 0, -999.0, RNG.uniform(0, 9, 100)),
-        "columns: far from all other values lies odd (-999 in 5 rows)",
+        "columns: unlike all other values is odd (-999 in 5 rows)",
     ),
     "seconds since 1970": (
         1.7e9 + RNG.uniform(0, 60, 100),
