@@ -19,12 +19,13 @@ from metagan.data.paths.identity import shown_below
 from metagan.data.paths.names import TableNames, a_few, clean_name, table_name
 from metagan.kinds.kind import Support
 from metagan.kinds.vector.reading.arrays import read_npz
-from metagan.kinds.vector.reading.choice import SPLIT, choose_columns, missing_column
+from metagan.kinds.vector.reading.choice import RISING, SPLIT, choose_columns, missing_column
 from metagan.kinds.vector.reading.counting import is_called_a_count
 from metagan.kinds.vector.reading.endings import fix_of, unread_files, unread_notes
 from metagan.kinds.vector.reading.rows import Part, check_finite, rows_by_class
 from metagan.kinds.vector.reading.tables import Table, read_table
 from metagan.kinds.vector.samples import Vectors
+from metagan.kinds.vector.scales import numbered
 from metagan.kinds.vector.sources.npz import npz_files
 from metagan.kinds.vector.sources.table import named_values, table_files
 from metagan.words import counted
@@ -81,7 +82,7 @@ def _files(path: Path) -> list[Path]:
     files = [*npz_files(path), *table_files(path)] if path.is_dir() else [path]
     if not files:
         there = unread_files(path)
-        found = f"; there are {a_few(there)}, {fix_of(path / there[0])}" if there else ""
+        found = f"; there is {a_few(there)}: {fix_of(path / there[0])}" if there else ""
         raise DataError(f"--support {path}: holds no .npz, .csv, .tsv or .parquet file{found}")
     return files
 
@@ -121,7 +122,7 @@ def _of_table(
         notes = [*notes, *_by_place(table.shown, columns, wanted)]
     notes += respelled
     # That a column counts the rows is for the run's own data to say.
-    notes = [note for note in notes if not note.startswith("leak:")]
+    notes = [note for note in notes if not note.startswith(("leak:", RISING))]
     values = np.stack([numbers[name] for name in columns], axis=1)
     found = named_values(table, label) if label in table.columns and label in others else None
     labels = _labels(found, len(values), table.file, names)
@@ -180,6 +181,8 @@ def _check_width(file: Path, width: int, form: Form, columns: Sequence[str] = ()
 
 def _by_place(shown: str, there: Sequence[str] | None, wanted: Sequence[str]) -> list[str]:
     """A note on columns that are taken by their place, where they have other names."""
+    if there is None and list(wanted) != numbered(len(wanted)):
+        return [f"columns: {shown} names none, so its columns are taken as {a_few(wanted)}"]
     if there is None or list(there) == list(wanted):
         return []
     return [

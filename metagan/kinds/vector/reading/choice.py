@@ -15,12 +15,16 @@ from metagan.data.dataset import DataError
 from metagan.data.notes import listed
 from metagan.data.paths.names import a_few, table_name
 from metagan.kinds.vector.reading.columns import NUMERIC, Column, look_at_column
-from metagan.kinds.vector.reading.counting import is_called_a_count, is_counter
+from metagan.kinds.vector.reading.counting import is_called_a_count, is_counter, rises
 from metagan.kinds.vector.reading.tables import MAX_COLUMNS_SHOWN, Table
+from metagan.words import agreeing
 
 SPLIT: Final = "split"
 """The column that says which part of the publisher's split a row is in."""
 
+_IF_UNITS: Final = " (if the row holds units or types, take it away)"
+RISING: Final = "columns: from row to row"
+"""How a note begins on columns that rise; of a few examples this says nothing."""
 _EMPTY: Final = Column("nothing")
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -70,7 +74,16 @@ def choose_columns(
         looked = [_looked_at(table, others) for table in tables]
         names, notes = _every_numeric(tables, looked)
     values = [{n: column for n in names if (column := own[n].values) is not None} for own in looked]
-    return names, values, [*notes, *_boolean_notes(names, looked), *_code_notes(names, looked)]
+    return (
+        names,
+        values,
+        [
+            *notes,
+            *_rising_notes(names, values),
+            *_boolean_notes(names, looked),
+            *_code_notes(names, looked),
+        ],
+    )
 
 
 def missing_column(table: Table, name: str, fix: str) -> DataError:
@@ -121,7 +134,8 @@ def _no_numbers(table: Table, name: str, column: Column) -> DataError:
     if column.holds == "nothing":
         return DataError(f"{table.file}: column {name} has no value in any row; leave it out")
     where = f"{table.where(column.row)}, column {name}: {column.value!r}"
-    fix = column.fix or f"the column holds {_WORDS[column.holds]}; {_FIX_OF[column.holds]}"
+    fix = column.fix + (_IF_UNITS if column.fix and column.row == 0 else "")
+    fix = fix or f"the column holds {_WORDS[column.holds]}; {_FIX_OF[column.holds]}"
     return DataError(f"{where}; {fix}, or leave the column out by data.columns")
 
 
@@ -214,4 +228,17 @@ def _code_notes(names: Sequence[str], looked: Sequence[Mapping[str, Column]]) ->
     return [
         f"columns: some numbers in {a_few(told)} begin with 0, as codes do; if they are no "
         "quantities, leave them out by data.columns"
+    ]
+
+
+def _rising_notes(
+    names: Sequence[str], values: Sequence[Mapping[str, NDArray[np.float64]]]
+) -> list[str]:
+    told = [name for name in names if all(rises(own[name]) for own in values)]
+    if not told:
+        return []
+    return [
+        f"{RISING} {a_few(told)} {agreeing(len(told), 'rises', 'rise')}, as numbers of rows and "
+        "times do; if rows are sorted by class, that tells their class: leave "
+        f"{agreeing(len(told), 'it', 'them')} out by data.columns"
     ]

@@ -75,6 +75,7 @@ _MOSTLY: Final = 0.5
 _THOUSANDS: Final = r"^[+-]?[1-9]\d{0,2}(\.\d{3})$"
 _SMALL: Final = r"^[+-]?\d{1,3}$"
 _SURELY_THOUSANDS: Final = 3
+_FAR_LARGER: Final = 3.0
 _CODE: Final = r"^0\d+$"
 _DAY: Final = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
 
@@ -164,9 +165,17 @@ def _of_texts(column: Any) -> Column:
 
 
 def _may_be_thousands(said: Any, present: int) -> bool:
-    """True if all numbers are small ones, or have a point before exactly three digits."""
-    pointed = _count(said, _THOUSANDS)
-    return present > pointed >= _SURELY_THOUSANDS and pointed + _count(said, _SMALL) == present
+    """True if some numbers have a point before exactly three digits, and far larger ones none."""
+    pointed, small = _matching(said, _THOUSANDS), _matching(said, _SMALL)
+    if len(pointed) + len(small) != present or min(len(pointed), len(small)) < _SURELY_THOUSANDS:
+        return False
+    return bool(np.median(np.abs(small)) > _FAR_LARGER * np.median(np.abs(pointed)))
+
+
+def _matching(said: Any, pattern: str) -> NDArray[np.float64]:
+    """The numbers that are written in one way."""
+    matches = pc.fill_null(pc.match_substring_regex(said, pattern), False)
+    return _floats(pc.replace_substring_regex(said.filter(matches), r"^\+", "").cast(pa.float64()))
 
 
 def _of_other_texts(column: Any, said: Any, numbers: Any, present: int) -> Column:

@@ -20,6 +20,8 @@ _CAMEL_ID: Final = re.compile(r".*[a-z0-9]I[dD]")
 _SURELY_COUNTS: Final = 10
 """So many rows in a column, numbered one after the other, are no measurement."""
 
+_SURELY_RISES: Final = 20
+
 
 def is_called_a_count(name: str) -> bool:
     """True if a column is called like a number or name of the row."""
@@ -31,3 +33,10 @@ def is_counter(values: NDArray[Any]) -> bool:
     if len(values) < _SURELY_COUNTS or values[0] != np.floor(values[0]):
         return False
     return bool((np.diff(values) == 1).all())
+
+
+def rises(values: NDArray[Any]) -> bool:
+    """True if every one of many values is larger than the one before, without counting the rows."""
+    if len(values) < _SURELY_RISES or is_counter(values):
+        return False
+    return bool((np.diff(values) > 0).all())

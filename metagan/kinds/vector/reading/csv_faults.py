@@ -1,5 +1,7 @@
 """What is wrong with a CSV whose rows do not fit its header, in words with the fix."""
 
+import csv
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from metagan.words import counted
 
 _COMMENTS = ("#", "%", "@", "//")
 _MAX_SHOWN = 40
+_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*(e[+-]?\d+)?\s*", re.IGNORECASE)
 
 
 def misfit(
@@ -26,13 +29,15 @@ def misfit(
     """
     has = f"{where}: {counted(len(fields), 'field')}, but the header has {len(header)}"
     first = header[0].strip() if header else ""
-    if is_first and (first.startswith(_COMMENTS) or len(header) == 1):
+    if len(header) == 1 or (is_first and first.startswith(_COMMENTS)):
         return (
             f"{has} ({clean_name(first)[:_MAX_SHOWN]}); the first line must name the columns: take "
             "titles and comments above it away"
         )
     if fields and fields[0].strip().startswith(_COMMENTS):
         return f"{has}; if the line is a comment, take it away"
+    if is_first and len(fields) == 1:
+        return f"{has}; separate the fields of a row as the header's are, by {delimiter!r}"
     if is_first and len(fields) == len(header) + 1:
         return (
             f"{has}; name the first column, too, if it holds the rows' names, or take the "
@@ -58,10 +63,16 @@ def swallowed_rows(text: str, columns: Mapping[str, Any], delimiter: str) -> tup
         with_lines = column.filter(pc.match_substring_regex(column, "[\r\n]"))
         for value in with_lines.to_pylist():
             first, *others = value.splitlines()
-            if any(line.count(delimiter) >= len(columns) - 1 for line in others):
+            if any(_is_row(line, len(columns), delimiter) for line in others):
                 start = max(text.find(f'"{first}'), 0)
                 return len(text[:start].splitlines()) + (not _is_inside(text, start)), first
     return None
+
+
+def _is_row(line: str, width: int, delimiter: str) -> bool:
+    """True if a line looks like a row of the table: it has all fields, and a number among them."""
+    fields = next(csv.reader([line], delimiter=delimiter), [])
+    return len(fields) == width and any(map(_NUMBER.fullmatch, fields))
 
 
 def _is_inside(text: str, start: int) -> bool:

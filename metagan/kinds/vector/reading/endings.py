@@ -1,5 +1,6 @@
-"""Files that hold vectors in a form that is not read, and how to bring them into one that is."""
+"""Files beside those that are read: in another form, or copies."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,3 +42,14 @@ def unread_files(path: Path) -> list[str]:
 def unread_notes(path: Path) -> list[str]:
     """A line for every file below a folder that may be a table or arrays, but is not read."""
     return [f"{file}: not read; {fix_of(path / file)}" for file in unread_files(path)]
+
+
+def copied_notes(sha256: Mapping[str, str]) -> list[str]:
+    """A note for every file that has the content of an earlier one; takes digests by file."""
+    first: dict[str, str] = {}
+    notes = []
+    for file, digest in sha256.items():
+        if digest in first:
+            notes.append(f"leak: {file} is a copy of {first[digest]}; take one of them away")
+        first.setdefault(digest, file)
+    return notes

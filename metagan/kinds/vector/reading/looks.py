@@ -121,7 +121,7 @@ def _copies(
     """A note on columns that hold the values of an earlier one."""
     first: dict[bytes, str] = {}
     told = []
-    for index in np.flatnonzero(~constant):
+    for index in np.flatnonzero(~constant).tolist():
         digest = hashlib.sha256(np.ascontiguousarray(rows[:, index]).tobytes()).digest()
         if digest in first:
             told.append(f"{names[index]} = {first[digest]}")

@@ -3,7 +3,7 @@
 Shapes: N rows, D columns.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -157,8 +157,22 @@ def _missing_notes(
     have = agreeing(number, "has", "have")
     return [
         f"rows left out: {number} of {counted(total, 'row')} {have} a missing value, most in "
-        f"column {_emptiest(parts, columns)}, the first in {first}"
+        f"column {_emptiest(parts, columns)}, the first in {first}{_poorest(parts, complete)}"
     ]
+
+
+def _poorest(parts: Sequence[Part], complete: Sequence[NDArray[np.bool_]]) -> str:
+    """`; class oak keeps 1 of 15`: the class that lost the largest share, if more than half."""
+    rows: Counter[Key] = Counter()
+    kept: Counter[Key] = Counter()
+    for part, whole in zip(parts, complete, strict=True):
+        for key, own in rows_by_class(part).items():
+            rows[key] += len(own)
+            kept[key] += int(whole[own].sum())
+    key = min(rows, key=lambda key: kept[key] / rows[key])
+    if 2 * kept[key] >= rows[key]:
+        return ""
+    return f"; class {'/'.join(key)} keeps {kept[key]} of {rows[key]}"
 
 
 def _name_notes(records: Mapping[ClassRecord, NDArray[np.float32]]) -> list[str]:

@@ -97,6 +97,8 @@ def _read_csv(file: Path, shown: str, key: str) -> Table:
     skipped, first = above_header(text)
     if not first.strip():
         raise DataError(f"{file}: is empty; its first line must name the columns")
+    if "\0" in first:
+        raise DataError(f"{file}: holds zero bytes, as UTF-16 does; save the table as UTF-8")
     try:
         # Tab first: a name in a .tsv may hold a comma.
         is_tsv = file.suffix.lower() == ".tsv" and "\t" in first

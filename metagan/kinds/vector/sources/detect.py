@@ -40,7 +40,7 @@ def _detect_folder(path: Path) -> str:
         )
     if not arrays and not tables:
         there = unread_files(path)
-        found = f"; there are {a_few(there)}, {fix_of(path / there[0])}" if there else ""
+        found = f"; there is {a_few(there)}: {fix_of(path / there[0])}" if there else ""
         raise DataError(
             f"data.path {path}: holds no {', '.join(BY_ENDING)} file{found}; name the file or "
             "folder with the vectors (pictures are read with data.kind=image)"

@@ -21,7 +21,7 @@ from metagan.data.paths.own_folders import GENERATED_NOTE, only_generated
 from metagan.data.paths.tree import file_sha256
 from metagan.kinds.vector.reading.arrays import Arrays, is_generated, read_npz
 from metagan.kinds.vector.reading.counting import is_counter
-from metagan.kinds.vector.reading.endings import unread_notes
+from metagan.kinds.vector.reading.endings import copied_notes, unread_notes
 from metagan.kinds.vector.reading.rows import Part, assemble_rows
 from metagan.kinds.vector.scales import numbered
 
@@ -52,7 +52,13 @@ def load(config: VectorData) -> Dataset:
         parts,
         columns,
         origin={"source": "npz", "path": str(path), "sha256": sha256},
-        notes=[*notes, *role_notes, *names.notes(), *_own_notes(files, shown, columns)],
+        notes=[
+            *copied_notes(sha256),
+            *notes,
+            *role_notes,
+            *names.notes(),
+            *_own_notes(files, shown, columns),
+        ],
     )
 
 

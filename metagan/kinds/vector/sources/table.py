@@ -26,7 +26,7 @@ from metagan.data.paths.split_words import canonical_split
 from metagan.data.paths.tree import file_sha256
 from metagan.kinds.vector.reading.choice import SPLIT, choose_columns, missing_column
 from metagan.kinds.vector.reading.columns import names_of
-from metagan.kinds.vector.reading.endings import unread_notes
+from metagan.kinds.vector.reading.endings import copied_notes, unread_notes
 from metagan.kinds.vector.reading.rows import Part, assemble_rows
 from metagan.kinds.vector.reading.tables import TABLE_ENDINGS, Table, read_table
 
@@ -69,6 +69,7 @@ def load(config: VectorData) -> Dataset:
         stacked = np.stack([numbers[name] for name in columns], axis=1)
         splits = _splits_of(table, role)
         parts.append(Part(table.shown, table.where, stacked, domains, labels_here, splits))
+    sha256 = {name: file_sha256(file) for name, file in zip(shown, files, strict=True)}
     return assemble_rows(
         parts,
         columns,
@@ -77,9 +78,9 @@ def load(config: VectorData) -> Dataset:
             "path": str(path),
             "label": config.label,
             "domain": config.domain,
-            "sha256": {n: file_sha256(file) for n, file in zip(shown, files, strict=True)},
+            "sha256": sha256,
         },
-        notes=[*notes, *role_notes, *column_notes, *names.notes()],
+        notes=[*copied_notes(sha256), *notes, *role_notes, *column_notes, *names.notes()],
     )
 
 

@@ -32,6 +32,14 @@ NOTED = {
         np.where(np.arange(100) % 20 == 0, -999.0, RNG.uniform(0, 9, 100)),
         "columns: unlike all other values is odd (-999 in 5 rows)",
     ),
+    "-999 among fractions as large": (
+        np.where(np.arange(100) % 20 == 0, -999.0, 600 * RNG.normal(size=100)),
+        "columns: unlike all other values is odd (-999 in 5 rows)",
+    ),
+    "another sign of nothing": (
+        np.where(np.arange(100) % 20 == 0, -1.0, RNG.uniform(5, 6, 100)),
+        "columns: unlike all other values is odd (-1 in 5 rows)",
+    ),
     "seconds since 1970": (
         1.7e9 + RNG.uniform(0, 60, 100),
         "columns: float32 keeps 7 digits, and the values of odd differ, if at all, behind",
@@ -54,6 +62,11 @@ def test_a_column_that_is_not_what_it_seems_is_noted_by_name(what):
     notes = check_looks(dataset(column))
     assert any(note.startswith(told) for note in notes), notes
     assert all("usual" not in note for note in notes) or what == "other units"
+
+
+def test_a_column_that_repeats_another_is_noted():
+    [note] = check_looks(dataset(USUAL))
+    assert note.startswith("columns: equal in every row are odd = usual")
 
 
 def test_data_of_one_value_are_an_error():
