@@ -147,7 +147,7 @@ def _hint(info: FieldInfo, value: Any) -> str:
         return f"; did you mean {near[0]}?" if near else ""
     if any(get_origin(kind) in (tuple, list) for kind in kinds) and not isinstance(value, list):
         several = value.split(",") if isinstance(value, str) else [value]
-        items = [item.strip() if isinstance(item, str) else item for item in several]
+        items = [parse_scalar(item.strip()) if isinstance(item, str) else item for item in several]
         return f"; write [{', '.join(map(shown, items))}]" if _fits(info, items) else ""
     if str in kinds and not isinstance(value, (list, dict, NoneType)):
         return "; put it between quotes"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.names import a_few
 from metagan.data.reader import Looks
+from metagan.kinds.vector.reading.domains import domain_notes
 from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
 from metagan.words import agreeing, counted
 
@@ -67,6 +68,7 @@ def check_looks(dataset: Dataset) -> list[str]:
     notes += _stands_for_missing(rows, names, low, high)
     notes += _drawn_in(rows, names, center, scale)
     notes += _spreads(names, scale, constant)
+    notes += domain_notes(dataset, names)
     return notes
 
 

@@ -69,6 +69,29 @@ def test_a_column_that_repeats_another_is_noted():
     assert note.startswith("columns: equal in every row are odd = usual")
 
 
+@pytest.mark.parametrize("change", [lambda rows: 1000 * rows, lambda rows: rows + 20])
+def test_a_domain_in_other_units_is_noted(change):
+    rows = RNG.normal(size=(100, 1)).astype(np.float32)
+    records = {ClassRecord("north", "a"): rows, ClassRecord("south", "a"): change(rows)}
+    data = Dataset.from_classes(records, kind="vector", origin={"columns": ["mass"]})
+    assert any(
+        note.startswith("columns: domains may have other units") and "mass (north: median" in note
+        for note in check_looks(data)
+    )
+    records = {ClassRecord("north", "a"): rows, ClassRecord("south", "a"): 3 * rows + 1}
+    data = Dataset.from_classes(records, kind="vector", origin={"columns": ["mass"]})
+    assert check_looks(data) == []
+
+
+def test_a_column_that_one_domain_did_not_measure_is_noted():
+    rows = RNG.normal(size=(100, 2)).astype(np.float32)
+    records = {ClassRecord(name, "a"): rows + i for i, name in enumerate(("east", "north"))}
+    records[ClassRecord("west", "a")] = rows * [1, 0]
+    data = Dataset.from_classes(records, kind="vector", origin={"columns": ["mass", "chol"]})
+    [note] = check_looks(data)
+    assert "one domain has one value where others have many: chol (0 in west)" in note
+
+
 def test_data_of_one_value_are_an_error():
     with pytest.raises(DataError, match="every column has one value in all rows"):
         check_looks(dataset(np.ones(100), np.ones((100, 1))))
