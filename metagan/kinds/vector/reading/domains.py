@@ -51,7 +51,8 @@ def domain_notes(dataset: Dataset, names: Sequence[str]) -> list[str]:
     if same := _not_measured(rows, constant, names, domains):
         notes.append(
             f"columns: one domain has one value where others have many: "
-            f"{a_few(same, most=_MAX_SHOWN)}; if it was not measured there, leave the column out by data.columns"
+            f"{a_few(same, most=_MAX_SHOWN)}; if it was not measured there, leave the "
+            "column out by data.columns"
         )
     return notes
 

@@ -14,7 +14,7 @@ _FIXES: Final = {
     **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z"), _UNPACK),
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "save each sheet as .csv"),
     **dict.fromkeys((".txt", ".data", ".dat", ".tab", ".test", ".tra", ".tes"), _AS_CSV),
-    **dict.fromkeys((".json", ".jsonl", ".feather", ".orc", ".dta", ".sav", ".xpt"), _BY_PANDAS),
+    **dict.fromkeys((".json", ".jsonl", ".feather", ".orc", ".dta", ".xpt"), _BY_PANDAS),
     **dict.fromkeys((".h5", ".hdf5", ".pkl", ".pickle", ".rds", ".arff", ".sas7bdat"), _BY_PANDAS),
     ".npy": "save it with its classes: np.savez(file, x=x, y=y)",
     ".mat": "save its arrays as .npz: np.savez(file, x=x, y=y)",

@@ -191,15 +191,22 @@ def named_values(table: Table, name: str) -> list[str | int]:
     values: list[str | int] = []
     for row, found in enumerate(names_of(table.columns[name])):
         value = whole_number(found)
-        where = f"{table.where(row)}, column {name}: {value!r}"
-        if value is None or value != value or not strip_invisible(str(value)):
-            raise DataError(f"{where}; a name is needed; drop the row or fill it")
-        if isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value)):
-            raise DataError(
-                f"{where}; text or whole numbers name classes and domains (a number to predict is "
-                "no class; a class that is one needs a word, such as dose 0.5)"
-            )
-        if not isinstance(value, (str, int)):
-            raise DataError(f"{where}; text or whole numbers name classes and domains")
+        if fault := _fault_of_name(value):
+            # Finding a line reads the file again, so only for the one at fault.
+            raise DataError(f"{table.where(row)}, column {name}: {value!r}; {fault}")
         values.append(value)
     return values
+
+
+def _fault_of_name(value: Any) -> str:
+    """What is wrong with a value that names a class or domain; empty where nothing is."""
+    if value is None or value != value or not strip_invisible(str(value)):
+        return "a name is needed; drop the row or fill it"
+    if isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value)):
+        return (
+            "text or whole numbers name classes and domains (a number to predict is no class; a "
+            "class that is one needs a word, such as dose 0.5)"
+        )
+    if not isinstance(value, (str, int)):
+        return "text or whole numbers name classes and domains"
+    return ""
