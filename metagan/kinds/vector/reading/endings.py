@@ -16,8 +16,8 @@ _FIXES: Final = {
     **dict.fromkeys((".txt", ".data", ".dat", ".tab", ".test", ".tra", ".tes"), _AS_CSV),
     **dict.fromkeys((".json", ".jsonl", ".feather", ".orc", ".dta", ".xpt"), _BY_PANDAS),
     **dict.fromkeys((".h5", ".hdf5", ".pkl", ".pickle", ".rds", ".arff", ".sas7bdat"), _BY_PANDAS),
-    ".npy": "save it with its classes: np.savez(file, x=x, y=y)",
-    ".mat": "save its arrays as .npz: np.savez(file, x=x, y=y)",
+    ".npy": "save it with its classes by np.savez(file, x=x, y=y)",
+    ".mat": "save its arrays by np.savez(file, x=x, y=y)",
 }
 """What to do with files of other endings."""
 _ABOUT_DATA: Final = ("readme", "license", "licence", "citation", "changelog", "requirements")

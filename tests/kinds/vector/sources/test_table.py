@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metagan.data.dataset import DataError
+from metagan.kinds.vector.reading.tables import Table
 from tests.kinds.vector.written import load, parquet, rows_of, write
 
 GOOD = "label,a,b\nx,1,2\nx,3,4\ny,5,6\n"
@@ -194,6 +195,11 @@ def test_a_value_with_line_ends_is_read(tmp_path):
 
 def test_a_tsv_may_have_commas_instead(tmp_path):
     assert load(write(tmp_path / "f.tsv", GOOD)).samples.shape == (3, 2)
+
+
+def test_lines_are_looked_up_for_faults_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(Table, "where", lambda *_: pytest.fail("a line was looked up"))
+    assert len(load(write(tmp_path / "f.csv", GOOD)).samples) == 3
 
 
 def test_a_domain_that_was_asked_for_must_be_there(tmp_path):
