@@ -146,7 +146,9 @@ def _hint(info: FieldInfo, value: Any) -> str:
         near = difflib.get_close_matches(str(value).lower(), choices, n=1)
         return f"; did you mean {near[0]}?" if near else ""
     if any(get_origin(kind) in (tuple, list) for kind in kinds) and not isinstance(value, list):
-        return f"; write [{shown(value)}]" if _fits(info, [value]) else ""
+        several = value.split(",") if isinstance(value, str) else [value]
+        items = [parse_scalar(item.strip()) if isinstance(item, str) else item for item in several]
+        return f"; write [{', '.join(map(shown, items))}]" if _fits(info, items) else ""
     if str in kinds and not isinstance(value, (list, dict, NoneType)):
         return "; put it between quotes"
     if isinstance(value, float) and not math.isfinite(value):

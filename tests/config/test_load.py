@@ -255,6 +255,7 @@ BAD_OVERRIDES = {
     "inner={stepz: 3}": "inner.stepz: unknown key; did you mean inner.steps?",
     "shots=[5": "shots: not valid YAML",
     "shots=5": "write [5]",
+    "shots=5,6": "write [5, 6]",
     "shots=five": "got five",
     "seed=": "seed: nothing after the '='; write seed=null to clear a setting",
     "seed=!!int 5": "seed: expected a whole number",

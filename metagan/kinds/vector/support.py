@@ -4,7 +4,8 @@ Shapes: n samples of a class, D columns.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +19,16 @@ from metagan.data.paths.identity import shown_below
 from metagan.data.paths.names import TableNames, a_few, clean_name, table_name
 from metagan.kinds.kind import Support
 from metagan.kinds.vector.reading.arrays import read_npz
-from metagan.kinds.vector.reading.choice import SPLIT, choose_columns
+from metagan.kinds.vector.reading.choice import RISING, SPLIT, choose_columns, missing_column
+from metagan.kinds.vector.reading.counting import is_called_a_count
+from metagan.kinds.vector.reading.endings import fix_of, unread_files, unread_notes
 from metagan.kinds.vector.reading.rows import Part, check_finite, rows_by_class
 from metagan.kinds.vector.reading.tables import Table, read_table
 from metagan.kinds.vector.samples import Vectors
+from metagan.kinds.vector.scales import numbered
 from metagan.kinds.vector.sources.npz import npz_files
 from metagan.kinds.vector.sources.table import named_values, table_files
+from metagan.words import counted
 
 _MAX_COLUMNS_SHOWN: Final = 20
 
@@ -51,7 +56,7 @@ def read_support(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Suppo
     label, domain = (table_name(str(named[key])) for key in ("label", "domain"))
     names = TableNames()
     parts: list[Part] = []
-    notes: list[str] = []
+    notes = listed(unread_notes(path), "files left out")
     for file in files:
         shown = shown_below(file, path)
         if file.suffix.lower() == ".npz":
@@ -59,6 +64,9 @@ def read_support(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Suppo
         else:
             table = read_table(file, shown, key=label)
             part, told = _of_table(table, form, label, domain, names)
+            for key in ("label", "domain"):
+                if key in said and not _has(table, table_name(str(said[key]))):
+                    raise missing_column(table, str(said[key]), f"data.{key} names it")
         check_finite(part, form.facts["columns"])
         parts.append(part)
         notes += told
@@ -66,10 +74,16 @@ def read_support(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Suppo
     return Support(classes, form), [*notes, *names.notes(), *left_out]
 
 
+def _has(table: Table, name: str) -> bool:
+    return name.casefold() in map(str.casefold, table.columns)
+
+
 def _files(path: Path) -> list[Path]:
     files = [*npz_files(path), *table_files(path)] if path.is_dir() else [path]
     if not files:
-        raise DataError(f"--support {path}: holds no .npz, .csv, .tsv or .parquet file")
+        there = unread_files(path)
+        found = f"; there is {a_few(there)}: {fix_of(path / there[0])}" if there else ""
+        raise DataError(f"--support {path}: holds no .npz, .csv, .tsv or .parquet file{found}")
     return files
 
 
@@ -96,15 +110,19 @@ def _of_table(
     wanted = form.facts["columns"]
     # A run's own column may be called like one of these.
     others = frozenset({label, domain, SPLIT} - set(wanted))
+    table, respelled = _respelled(table, {*wanted, *others})
     named: Sequence[str] = wanted if set(wanted) & set(table.columns) else ()
     if named:
         _check_named(table.file, wanted, tuple(table.columns))
     columns, [numbers], notes = choose_columns([table], named, others)
-    if not named:
+    if named:
+        notes += _idle_columns(table, {*wanted, *others}, label)
+    else:
         _check_width(table.file, len(columns), form, columns)
         notes = [*notes, *_by_place(table.shown, columns, wanted)]
+    notes += respelled
     # That a column counts the rows is for the run's own data to say.
-    notes = [note for note in notes if not note.startswith("leak:")]
+    notes = [note for note in notes if not note.startswith(("leak:", RISING))]
     values = np.stack([numbers[name] for name in columns], axis=1)
     found = named_values(table, label) if label in table.columns and label in others else None
     labels = _labels(found, len(values), table.file, names)
@@ -112,6 +130,32 @@ def _of_table(
     if domain in table.columns and domain in others:
         domains = list(map(names.domain, named_values(table, domain)))
     return Part(table.shown, table.where, values, domains, labels, [None] * len(values)), notes
+
+
+def _respelled(table: Table, meant: Collection[str]) -> tuple[Table, list[str]]:
+    """The table with the names that are meant, where its own differ from them by case alone."""
+    lacking = {name.casefold(): name for name in meant if name not in table.columns}
+    spelled = {
+        name: lacking.pop(name.casefold())
+        for name in table.columns
+        if name not in meant and name.casefold() in lacking
+    }
+    if not spelled:
+        return table, []
+    columns = {spelled.get(name, name): column for name, column in table.columns.items()}
+    told = [f"{there} as {name}" for there, name in spelled.items()]
+    return replace(table, columns=columns), [f"columns: {table.shown}: read are {a_few(told)}"]
+
+
+def _idle_columns(table: Table, known: Collection[str], label: str) -> list[str]:
+    """A note on columns that the run has not, where none names classes: one of them may."""
+    idle = [name for name in table.columns if name not in known and not is_called_a_count(name)]
+    if not idle or label in table.columns:
+        return []
+    return [
+        f"columns left out: {table.shown}: {a_few(idle)}, which the run has not; if one names the "
+        f"classes, set data.label (it is {label})"
+    ]
 
 
 def _check_named(file: Path, wanted: Sequence[str], there: Sequence[str]) -> None:
@@ -129,7 +173,7 @@ def _check_width(file: Path, width: int, form: Form, columns: Sequence[str] = ()
     if width != form.shape[0]:
         named = f" ({a_few(columns, most=_MAX_COLUMNS_SHOWN)})" if columns else ""
         raise DataError(
-            f"{file}: has {width} columns of numbers{named}, but the run learned from "
+            f"{file}: has {counted(width, 'column')} of numbers{named}, but the run learned from "
             f"{form.shape[0]}: {a_few(form.facts['columns'], most=_MAX_COLUMNS_SHOWN)}; name the "
             "columns alike"
         )
@@ -137,6 +181,8 @@ def _check_width(file: Path, width: int, form: Form, columns: Sequence[str] = ()
 
 def _by_place(shown: str, there: Sequence[str] | None, wanted: Sequence[str]) -> list[str]:
     """A note on columns that are taken by their place, where they have other names."""
+    if there is None and list(wanted) != numbered(len(wanted)):
+        return [f"columns: {shown} names none, so its columns are taken as {a_few(wanted)}"]
     if there is None or list(there) == list(wanted):
         return []
     return [

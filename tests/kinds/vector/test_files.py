@@ -49,6 +49,39 @@ def test_other_names_are_taken_by_place_with_a_note(tmp_path):
     )
 
 
+def test_names_may_differ_by_case_with_a_note(tmp_path):
+    found, [note] = read(write(tmp_path / "f.csv", "B,A,Label\n1,2,x\n"))
+    assert found == {"x": [[2, 1]]}
+    assert note == "columns: f.csv: read are B as b, A as a, Label as label"
+
+
+def test_columns_that_may_name_the_classes_are_noted(tmp_path):
+    found, [note] = read(write(tmp_path / "f.csv", "a,b,kind\n1,2,x\n3,4,y\n"))
+    assert set(found) == {"f"}
+    assert note.startswith("columns left out: f.csv: kind, which the run has not; if one names")
+
+
+def test_a_column_that_was_asked_for_must_be_there(tmp_path):
+    file = write(tmp_path / "f.csv", "a,b,kind\n1,2,x\n")
+    for key in ("label", "domain"):
+        with pytest.raises(DataError, match=rf"no column kinds; .*mean kind\?; data\.{key} names"):
+            read(file, **{key: "kinds"})
+
+
+def test_arrays_without_names_are_taken_by_place_with_a_note(tmp_path):
+    np.savez(tmp_path / "f.npz", x=[[1.0, 2.0]])
+    assert read(tmp_path / "f.npz")[1] == [
+        "columns: f.npz names none, so its columns are taken as a, b"
+    ]
+
+
+def test_files_in_other_forms_are_named_with_the_fix(tmp_path):
+    write(tmp_path / "d" / "f.xlsx", "")
+    for path in (tmp_path / "d", tmp_path / "d" / "f.xlsx"):
+        with pytest.raises(DataError, match=r"save each sheet as \.csv"):
+            read(path)
+
+
 def test_a_missing_column_is_an_error_with_its_name(tmp_path):
     with pytest.raises(DataError, match=r"f\.csv: no column b; columns are a, c; the run learned"):
         read(write(tmp_path / "f.csv", "a,c\n1,2\n"))

@@ -43,6 +43,7 @@ class Arrays:
         split: (N,) parts of the publisher's split; None where there are none.
         columns: (D,) names; None where there are none.
         is_generated: `metagan generate` wrote it.
+        unread: The names of its other arrays.
     """
 
     file: Path
@@ -52,6 +53,7 @@ class Arrays:
     split: Sequence[str] | None
     columns: tuple[str, ...] | None
     is_generated: bool
+    unread: tuple[str, ...] = ()
 
     def where(self, row: int) -> str:
         """File and row, for messages."""
@@ -90,6 +92,7 @@ def read_npz(file: Path) -> Arrays:
         _splits(file, values("split")),
         _columns(file, arrays.get("columns"), x.shape[1]),
         GENERATED in names,
+        tuple(sorted(set(names) - set(wanted.values()) - {GENERATED})),
     )
 
 

@@ -5,7 +5,6 @@ tells the class.
 """
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,18 +15,17 @@ from metagan.data.dataset import DataError
 from metagan.data.notes import listed
 from metagan.data.paths.names import a_few, table_name
 from metagan.kinds.vector.reading.columns import NUMERIC, Column, look_at_column
+from metagan.kinds.vector.reading.counting import is_called_a_count, is_counter, rises
 from metagan.kinds.vector.reading.tables import MAX_COLUMNS_SHOWN, Table
+from metagan.words import agreeing
 
 SPLIT: Final = "split"
 """The column that says which part of the publisher's split a row is in."""
 
-_COUNTS: Final = re.compile(
-    r"unnamed:? ?\d*|column \d+|index|id|ids|idx|uuid|guid|.+[ _.-]id|id[ _.-].+|"
-    r"row([ _.-]?(id|nr|no|num|number|index))?|__index_level_\d+__",
-    re.IGNORECASE,
-)
-_SURELY_COUNTS: Final = 10
-"""So many rows in a column, numbered one after the other, are no measurement."""
+_IF_UNITS: Final = " (if the row holds units or types, take it away)"
+RISING: Final = "columns: from row to row"
+"""How a note begins on columns that rise; of a few examples this says nothing."""
+_EMPTY: Final = Column("nothing")
 
 _WORDS: Final[Mapping[str, str]] = {
     "text": "text",
@@ -76,7 +74,16 @@ def choose_columns(
         looked = [_looked_at(table, others) for table in tables]
         names, notes = _every_numeric(tables, looked)
     values = [{n: column for n in names if (column := own[n].values) is not None} for own in looked]
-    return names, values, [*notes, *_boolean_notes(names, looked)]
+    return (
+        names,
+        values,
+        [
+            *notes,
+            *_rising_notes(names, values),
+            *_boolean_notes(names, looked),
+            *_code_notes(names, looked),
+        ],
+    )
 
 
 def missing_column(table: Table, name: str, fix: str) -> DataError:
@@ -117,7 +124,7 @@ def _looked_at(table: Table, others: frozenset[str]) -> dict[str, Column]:
                 f"{table.file}: {name} has values but no name; name it, or take its values away "
                 "(a value that holds the delimiter needs quotes)"
             )
-        if found.holds == "odd numbers" and not _COUNTS.fullmatch(name):
+        if found.holds == "odd numbers" and not is_called_a_count(name):
             raise _no_numbers(table, name, found)
         looked[name] = found
     return looked
@@ -127,7 +134,8 @@ def _no_numbers(table: Table, name: str, column: Column) -> DataError:
     if column.holds == "nothing":
         return DataError(f"{table.file}: column {name} has no value in any row; leave it out")
     where = f"{table.where(column.row)}, column {name}: {column.value!r}"
-    fix = column.fix or f"the column holds {_WORDS[column.holds]}; {_FIX_OF[column.holds]}"
+    fix = column.fix + (_IF_UNITS if column.fix and column.row == 0 else "")
+    fix = fix or f"the column holds {_WORDS[column.holds]}; {_FIX_OF[column.holds]}"
     return DataError(f"{where}; {fix}, or leave the column out by data.columns")
 
 
@@ -154,6 +162,10 @@ def _every_numeric(
     if not chosen:
         there = a_few(list(tables[0].columns), most=MAX_COLUMNS_SHOWN)
         why = f" ({'; '.join(left_out[:3])})" if left_out else ""
+        if len(tables[0].columns) == 1 and tables[0].text is not None:
+            why = "; if that is more than one, separate columns by , ; | or tab"
+        if lists := [name for name in every if looked[0].get(name, _EMPTY).holds == "lists"]:
+            why += f"; write one column for every value of {lists[0]}"
         raise DataError(
             f"{tables[0].file}: no column of numbers is left; columns are {there}{why}; name those "
             "that make the vector in data.columns"
@@ -163,17 +175,10 @@ def _every_numeric(
 
 def _counts_rows(name: str, columns: Sequence[Column]) -> bool:
     """True if a column is called like a number or name of the row, or is one."""
-    if _COUNTS.fullmatch(name):
+    if is_called_a_count(name):
         return True
     values = [column.values for column in columns if column.values is not None]
-    return bool(values) and all(map(_is_counter, values))
-
-
-def _is_counter(values: NDArray[np.float64]) -> bool:
-    """True if values are 0, 1, 2, ... or 1, 2, 3, ... from the first row to the last."""
-    if len(values) < _SURELY_COUNTS or values[0] not in (0, 1):
-        return False
-    return bool((np.diff(values) == 1).all())
+    return bool(values) and all(map(is_counter, values))
 
 
 def _check_everywhere(
@@ -214,3 +219,26 @@ def _counting_notes(names: Sequence[str], looked: Sequence[Mapping[str, Column]]
 def _boolean_notes(names: Sequence[str], looked: Sequence[Mapping[str, Column]]) -> list[str]:
     told = [name for name in names if any(own[name].holds == "booleans" for own in looked)]
     return [f"columns: {a_few(told)}: true is read as 1 and false as 0"] if told else []
+
+
+def _code_notes(names: Sequence[str], looked: Sequence[Mapping[str, Column]]) -> list[str]:
+    told = [name for name in names if any(own[name].is_code for own in looked)]
+    if not told:
+        return []
+    return [
+        f"columns: some numbers in {a_few(told)} begin with 0, as codes do; if they are no "
+        "quantities, leave them out by data.columns"
+    ]
+
+
+def _rising_notes(
+    names: Sequence[str], values: Sequence[Mapping[str, NDArray[np.float64]]]
+) -> list[str]:
+    told = [name for name in names if all(rises(own[name]) for own in values)]
+    if not told:
+        return []
+    return [
+        f"{RISING} {a_few(told)} {agreeing(len(told), 'rises', 'rise')}, as numbers of rows and "
+        "times do; if rows are sorted by class, that tells their class: leave "
+        f"{agreeing(len(told), 'it', 'them')} out by data.columns"
+    ]

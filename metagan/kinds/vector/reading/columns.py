@@ -8,7 +8,7 @@ Shapes: N rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -32,7 +32,7 @@ _DATE: Final = (
     r"^(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})([T ].*)?$"
 )
 _UNITS: Final = (
-    r"%|[€$£¥]|°?[CFK]|[kKMGT]?i?B|[kmcdnµ]?(?:g|m|l|L|s|Hz|V|A|W|J|N|Pa)|min|h|bpm|ppm|px"
+    r"%|[€$£¥]|[°º]?[CFK]|[°º]|[kKMGT]?i?B|[kmcdnµ]?(?:g|m|l|L|s|Hz|V|A|W|J|N|Pa)|min|h|bpm|ppm|px"
 )
 # How numbers are written otherwise, and what to do.
 _NOTATIONS: Final = (
@@ -46,11 +46,38 @@ _NOTATIONS: Final = (
         "it has thousands separators; write numbers without them",
     ),
     (
+        r"^[+-]?\d{1,3}(\.\d{3}){2,}$",
+        "it has thousands separators; write numbers without them",
+    ),
+    (
+        r"^[\x{2212}\x{2010}-\x{2014}\x{FF0D}](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$",
+        "its minus is another sign; write -",
+    ),
+    (
+        r"^\((\d+\.?\d*|\.\d+)\)$",
+        "it is in brackets; write negative numbers with -",
+    ),
+    (
+        r"^(['`][+-]?[\d.]+'?|=\"?[+-]?[\d.]+\"?|[+-]?[\d.]+[dD][+-]?\d+|[+-]?\d{1,3}(_\d{3})+)$",
+        "it is written as a program may read it and others do not; write it as 1250 or 1.25e3",
+    ),
+    (
         rf"^([<>~≈]|[€$£¥])?\s*[+-]?\d+([.,]\d+)*\s*({_UNITS})?$",
         "it has a unit or sign beside the number; write the number alone",
     ),
 )
+_WHICH_POINT: Final = (
+    "every number with a point has three digits behind it, and others have none: write 1250 if it "
+    "separates thousands, else a point in every number (7.000)"
+)
 _MOSTLY: Final = 0.5
+# In some countries 1.250 is more than a thousand: then some numbers, the small ones, have no point.
+_THOUSANDS: Final = r"^[+-]?[1-9]\d{0,2}(\.\d{3})$"
+_SMALL: Final = r"^[+-]?\d{1,3}$"
+_SURELY_THOUSANDS: Final = 3
+_FAR_LARGER: Final = 3.0
+_CODE: Final = r"^0\d+$"
+_DAY: Final = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
 
 
 @dataclass(frozen=True)
@@ -63,6 +90,7 @@ class Column:
         row: Of a value that is an example, or that is at fault.
         value: That value, as it is written.
         fix: What to do about it; empty where nothing is wrong.
+        is_code: Some of its whole numbers begin with 0, as those of codes do.
     """
 
     holds: Holds
@@ -70,6 +98,7 @@ class Column:
     row: int = 0
     value: str = ""
     fix: str = ""
+    is_code: bool = False
 
 
 def look_at_column(column: Any) -> Column:
@@ -117,9 +146,15 @@ def _of_texts(column: Any) -> Column:
     said = pc.if_else(absent, None, column)
     numbers = pc.fill_null(pc.match_substring_regex(said, _NUMBER), False)
     if pc.sum(numbers).as_py() == present:
+        if _count(said, _DAY) == present:
+            return Column("dates", **_first(column, pc.invert(absent)))
+        if _may_be_thousands(said, present):
+            pointed = pc.fill_null(pc.match_substring_regex(said, _THOUSANDS), False)
+            return Column("odd numbers", None, **_first(column, pointed), fix=_WHICH_POINT)
         plain = pc.replace_substring_regex(said, r"^\+", "")
         plain = pc.replace_substring_regex(plain, r"\.($|[eE])", r".0\1")
-        return _of_floats(_floats(plain.cast(pa.float64())), column)
+        found = _of_floats(_floats(plain.cast(pa.float64())), column)
+        return replace(found, is_code=_count(said, _CODE) > 0)
     boolean = pc.is_in(pc.utf8_lower(said), value_set=_BOOLEANS.cast(said.type))
     if pc.sum(boolean).as_py() == present:
         true = pc.equal(pc.utf8_lower(said), "true")
@@ -127,6 +162,20 @@ def _of_texts(column: Any) -> Column:
     if _count(said, _DATE) == present:
         return Column("dates", **_first(column, pc.invert(absent)))
     return _of_other_texts(column, said, numbers, present)
+
+
+def _may_be_thousands(said: Any, present: int) -> bool:
+    """True if some numbers have a point before exactly three digits, and far larger ones none."""
+    pointed, small = _matching(said, _THOUSANDS), _matching(said, _SMALL)
+    if len(pointed) + len(small) != present or min(len(pointed), len(small)) < _SURELY_THOUSANDS:
+        return False
+    return bool(np.median(np.abs(small)) > _FAR_LARGER * np.median(np.abs(pointed)))
+
+
+def _matching(said: Any, pattern: str) -> NDArray[np.float64]:
+    """The numbers that are written in one way."""
+    matches = pc.fill_null(pc.match_substring_regex(said, pattern), False)
+    return _floats(pc.replace_substring_regex(said.filter(matches), r"^\+", "").cast(pa.float64()))
 
 
 def _of_other_texts(column: Any, said: Any, numbers: Any, present: int) -> Column:

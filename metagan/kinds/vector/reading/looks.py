@@ -3,6 +3,7 @@
 Shapes: N samples, D columns.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.paths.names import a_few
 from metagan.data.reader import Looks
+from metagan.kinds.vector.reading.domains import domain_notes
 from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
 from metagan.words import agreeing, counted
 
@@ -22,7 +24,12 @@ _LOST_STEP: Final = 0.01
 _WHOLE_UP_TO: Final = 2.0**24
 """Above this float32 does not hold every whole number."""
 _MOST_DRAWN_IN: Final = 0.01
-_STAND_FOR_MISSING: Final = (-9999.0, -999.0, -99.0, 999.0, 9999.0, 99999.0)
+_STAND_FOR_MISSING: Final = (
+    *(-99999.0, -9999.0, -999.0, -99.0, 99.0, 999.0, 9999.0, 99999.0),
+    *(-32768.0, 65535.0, -2147483648.0, 2147483647.0),
+)
+_MOSTLY_FRACTIONS: Final = 0.9
+_MANY_VALUES: Final = 10
 _MAX_CODES: Final = 10
 _MIN_ROWS_PER_CODE: Final = 10
 
@@ -53,13 +60,15 @@ def check_looks(dataset: Dataset) -> list[str]:
     if same := [name for name, is_it in zip(names, constant & ~lost, strict=True) if is_it]:
         have = agreeing(len(same), "has", "have")
         notes.append(
-            f"columns: {a_few(same)} {have} one value in all rows and tell nothing; leave them out "
-            "by data.columns"
+            f"columns: {a_few(same)} {have} one value in all rows, which tells nothing; leave "
+            f"{agreeing(len(same), 'it', 'them')} out by data.columns"
         )
+    notes += _copies(rows, names, constant)
     notes += _codes(rows, names)
     notes += _stands_for_missing(rows, names, low, high)
     notes += _drawn_in(rows, names, center, scale)
     notes += _spreads(names, scale, constant)
+    notes += domain_notes(dataset, names)
     return notes
 
 
@@ -103,9 +112,25 @@ def _tells_class(
         return []
     have = agreeing(len(told), "has", "have")
     return [
-        f"leak: {a_few(told)} {have} one value in every class, as if they were its label; leave "
-        "them out by data.columns unless they are measured"
+        f"leak: {a_few(told)} {have} one value in every class, as a label or domain has; leave "
+        f"{agreeing(len(told), 'it', 'them')} out by data.columns unless measured"
     ]
+
+
+def _copies(
+    rows: NDArray[np.float32], names: Sequence[str], constant: NDArray[np.bool_]
+) -> list[str]:
+    """A note on columns that hold the values of an earlier one."""
+    first: dict[bytes, str] = {}
+    told = []
+    for index in np.flatnonzero(~constant).tolist():
+        digest = hashlib.sha256(np.ascontiguousarray(rows[:, index]).tobytes()).digest()
+        if digest in first:
+            told.append(f"{names[index]} = {first[digest]}")
+        first.setdefault(digest, names[index])
+    if not told:
+        return []
+    return [f"columns: equal in every row are {a_few(told)}; leave one out by data.columns"]
 
 
 def _codes(rows: NDArray[np.float32], names: Sequence[str]) -> list[str]:
@@ -135,22 +160,41 @@ def _stands_for_missing(
     """A note on numbers such as -999 that lie far from all others of their column."""
     told = []
     for index, name in enumerate(names):
-        for value in _STAND_FOR_MISSING:
-            if value not in (low[index], high[index]):
-                continue
-            is_it = rows[:, index] == np.float32(value)
-            others = rows[~is_it, index]
-            if len(others) < 2 or is_it.sum() < 2:
-                continue
-            away = np.abs(others - np.float32(value)).min()
-            if away > 2 * np.ptp(others):
+        column = rows[:, index]
+        known = [value for value in _STAND_FOR_MISSING if low[index] <= value <= high[index]]
+        for value in dict.fromkeys([*known, float(low[index]), float(high[index])]):
+            is_it = column == np.float32(value)
+            others = column[~is_it]
+            if _is_odd_one_out(value, int(is_it.sum()), others, is_known=value in known):
                 told.append(f"{name} ({value:g} in {counted(int(is_it.sum()), 'row')})")
     if not told:
         return []
     return [
-        f"columns: far from all other values lies {a_few(told)}; where that stands for a missing "
+        f"columns: unlike all other values is {a_few(told)}; where that stands for a missing "
         "value, empty it"
     ]
+
+
+def _is_odd_one_out(
+    value: float, times: int, others: NDArray[np.float32], *, is_known: bool
+) -> bool:
+    """True if a value lies far from all others, or is a well-known code among fractions.
+
+    Args:
+        value: The value.
+        times: How often it is there.
+        others: All other values of the column.
+        is_known: It is a usual sign of a missing value.
+    """
+    if not times or times > len(others) or len(others) < 2:
+        return False
+    if is_known and times > 2 and (others != np.floor(others)).mean() > _MOSTLY_FRACTIONS:
+        return True
+    is_far = np.abs(others - np.float32(value)).min() > 2 * np.ptp(others)
+    if is_known or not is_far:
+        return bool(is_far)
+    # Any other value must be there often, beside many.
+    return times > 2 and len(np.unique(others)) >= _MANY_VALUES
 
 
 def _lost_by_float32(

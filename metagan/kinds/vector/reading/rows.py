@@ -3,10 +3,10 @@
 Shapes: N rows, D columns.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,13 @@ from metagan.kinds.vector.samples import LARGEST
 from metagan.words import agreeing, counted
 
 Key = tuple[str, str]
+
+_NO_NAMES: Final = frozenset(
+    {"na", "n/a", "#n/a", "nan", "null", "?", "-", "--", ".", "missing", "unlabeled", "unlabelled"}
+)
+_SUMS: Final = frozenset(
+    {"total", "sum", "mean", "average", "median", "std", "min", "max", "count"}
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,12 @@ def assemble_rows(
     return Dataset.from_classes(
         records,
         kind="vector",
-        notes=[*notes, *split_notes, *_missing_notes(parts, columns, complete)],
+        notes=[
+            *notes,
+            *split_notes,
+            *_name_notes(records),
+            *_missing_notes(parts, columns, complete),
+        ],
         origin={**origin, "columns": list(columns)},
     )
 
@@ -128,8 +140,8 @@ def _check_complete(
     if 2 * number > total:
         raise DataError(
             f"{path}: {number} of {counted(total, 'row')} have a missing value, most in column "
-            f"{_emptiest(parts, columns)}; fill the values, or leave that column out by "
-            "data.columns"
+            f"{_emptiest(parts, columns)}; fill the values, or name other columns "
+            "in data.columns"
         )
 
 
@@ -145,12 +157,50 @@ def _missing_notes(
     have = agreeing(number, "has", "have")
     return [
         f"rows left out: {number} of {counted(total, 'row')} {have} a missing value, most in "
-        f"column {_emptiest(parts, columns)}, the first in {first}"
+        f"column {_emptiest(parts, columns)}, the first in {first}{_poorest(parts, complete)}"
     ]
 
 
+def _poorest(parts: Sequence[Part], complete: Sequence[NDArray[np.bool_]]) -> str:
+    """`; class oak keeps 1 of 15`: the class that lost the largest share, if more than half."""
+    rows: Counter[Key] = Counter()
+    kept: Counter[Key] = Counter()
+    for part, whole in zip(parts, complete, strict=True):
+        for key, own in rows_by_class(part).items():
+            rows[key] += len(own)
+            kept[key] += int(whole[own].sum())
+    key = min(rows, key=lambda key: kept[key] / rows[key])
+    if 2 * kept[key] >= rows[key]:
+        return ""
+    return f"; class {'/'.join(key)} keeps {kept[key]} of {rows[key]}"
+
+
+def _name_notes(records: Mapping[ClassRecord, NDArray[np.float32]]) -> list[str]:
+    """Questions on classes and domains whose names stand for something else."""
+    notes = []
+    labels = [record for record in records if record.label.casefold() in _NO_NAMES]
+    domains = sorted({record.domain for record in records if record.domain.casefold() in _NO_NAMES})
+    if labels or domains:
+        rows = sum(len(own) for record, own in records.items() if record in labels)
+        told = [*(f"{record.name} ({counted(rows, 'row')})" for record in labels[:1]), *domains]
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        notes.append(
+            f"labels: {', '.join(told)}{more} may stand for a missing name; if so, drop these rows"
+        )
+    sums = [
+        record
+        for record, own in records.items()
+        if len(own) == 1 and record.label.casefold() in _SUMS
+    ]
+    if sums:
+        notes.append(
+            f"labels: class {sums[0].name} has one row; if that sums up others, drop the row"
+        )
+    return notes
+
+
 def _emptiest(parts: Sequence[Part], columns: Sequence[str]) -> str:
-    """`income (12 rows)`: the column with the most missing values."""
-    counts = sum(np.isnan(part.values).sum(axis=0) for part in parts)
-    column = int(np.argmax(counts))
-    return f"{columns[column]} ({counted(int(np.max(counts)), 'row')})"
+    """`income (12 rows)`: the columns with the most missing values, three at most."""
+    counts = np.sum([np.isnan(part.values).sum(axis=0) for part in parts], axis=0)
+    most = [int(i) for i in np.argsort(-counts, kind="stable")[:3] if counts[i]]
+    return ", ".join(f"{columns[i]} ({counted(int(counts[i]), 'row')})" for i in most)

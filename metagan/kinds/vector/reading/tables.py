@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 
 from metagan.data.dataset import DataError
 from metagan.data.parquet_files import check_sizes, refuse_extensions
-from metagan.data.paths.names import a_few, table_name
+from metagan.data.paths.names import a_few, clean_name, table_name
 from metagan.data.table_text import DELIMITERS, above_header, read_text
+from metagan.kinds.vector.reading.csv_faults import misfit, swallowed_rows
+from metagan.kinds.vector.reading.endings import fix_of
 
 TABLE_ENDINGS: Final = (".csv", ".tsv", ".parquet")
 MAX_COLUMNS_SHOWN: Final = 20
@@ -70,10 +72,7 @@ def read_table(file: Path, shown: str, *, key: str) -> Table:
     """
     ending = file.suffix.lower()
     if ending not in TABLE_ENDINGS:
-        raise DataError(
-            f"{file}: a table ends in {', '.join(TABLE_ENDINGS)}; write it as one of these "
-            "(unpack a .csv.gz)"
-        )
+        raise DataError(f"{file}: a table ends in {', '.join(TABLE_ENDINGS)}; {fix_of(file)}")
     table = _read_parquet(file, shown) if ending == ".parquet" else _read_csv(file, shown, key)
     if not table.num_rows:
         raise DataError(f"{file}: holds no rows below its columns {_shown(list(table.columns))}")
@@ -98,14 +97,25 @@ def _read_csv(file: Path, shown: str, key: str) -> Table:
     skipped, first = above_header(text)
     if not first.strip():
         raise DataError(f"{file}: is empty; its first line must name the columns")
+    if "\0" in first:
+        raise DataError(f"{file}: holds zero bytes, as UTF-16 does; save the table as UTF-8")
     try:
-        delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(first, key)
+        # Tab first: a name in a .tsv may hold a comma.
+        is_tsv = file.suffix.lower() == ".tsv" and "\t" in first
+        delimiter = "\t" if is_tsv else _delimiter(first, key)
         header, height = _header(text, skipped, delimiter)
     except csv.Error as error:
         raise DataError(f"{file}, line {1 + skipped}: {error}") from error
     _check_header(f"{file}, line {1 + skipped}", header)
     names = _clean(file, header)
-    columns = _parsed(file, text, names, skipped + height, delimiter)
+    columns = _parsed(file, text, header, names, skipped + height, delimiter)
+    if swallowed := swallowed_rows(text, columns, delimiter):
+        line, value = swallowed
+        raise DataError(
+            f"{file}, line {line}: a quote opens before {clean_name(value)[:40]!r} and does not "
+            "close on this line, so that the rows below would be part of one value; close it, or "
+            'write "" for a quote inside a value'
+        )
     unnamed = frozenset(n for n, given in zip(names, header, strict=True) if not table_name(given))
     table = pa.table(list(columns.values()), names=list(columns))
     # Spreadsheets leave empty rows and columns behind.
@@ -120,11 +130,21 @@ def _read_csv(file: Path, shown: str, key: str) -> Table:
         if name not in unnamed or pc.any(filled[name]).as_py()
     }
     there = frozenset(unnamed & set(kept))
+    if len(there) > 1:
+        raise DataError(
+            f"{file}, line {1 + skipped}: names only {len(names) - len(unnamed)} of "
+            f"{len(names)} columns; the first line must name them all: take titles above it away"
+        )
     return Table(file, shown, kept, there, (text, delimiter))
 
 
 def _parsed(
-    file: Path, text: str, names: Sequence[str], header_ends: int, delimiter: str
+    file: Path,
+    text: str,
+    header: Sequence[str],
+    names: Sequence[str],
+    header_ends: int,
+    delimiter: str,
 ) -> dict[str, Any]:
     """Every column as texts."""
     odd: list[Any] = []
@@ -152,12 +172,11 @@ def _parsed(
         raise DataError(f"{file}: cannot be read as a table ({error})") from error
     if odd:
         width = len(names)
-        rows = ((n, len(fields)) for n, fields in _numbered(text, delimiter))
-        line, found = next(((n, count) for n, count in rows if count != width), (0, 0))
-        raise DataError(
-            f"{file}, line {line}: {found} fields, but the header has {width}; put values that "
-            f"hold the delimiter {delimiter!r} in quotes, or complete the row"
-        )
+        rows = enumerate(_numbered(text, delimiter))
+        found = ((n, line, fields) for n, (line, fields) in rows if len(fields) != width)
+        row, line, fields = next(found, (0, 0, []))
+        where = f"{file}, line {line}"
+        raise DataError(misfit(where, fields, header, delimiter, is_first=row == 0))
     return {name: read.column(index) for index, name in enumerate(names)}
 
 

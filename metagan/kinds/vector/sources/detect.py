@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from metagan.data.dataset import DataError
+from metagan.data.paths.names import a_few
+from metagan.kinds.vector.reading.endings import fix_of, unread_files
 
 BY_ENDING: Final = {".npz": "npz", ".csv": "table", ".tsv": "table", ".parquet": "table"}
 
@@ -37,9 +39,11 @@ def _detect_folder(path: Path) -> str:
             "others away"
         )
     if not arrays and not tables:
+        there = unread_files(path)
+        found = f"; there is {a_few(there)}: {fix_of(path / there[0])}" if there else ""
         raise DataError(
-            f"data.path {path}: holds no {', '.join(BY_ENDING)} file; name the file or folder "
-            "with the vectors (pictures are read with data.kind=image)"
+            f"data.path {path}: holds no {', '.join(BY_ENDING)} file{found}; name the file or "
+            "folder with the vectors (pictures are read with data.kind=image)"
         )
     return "npz" if arrays else "table"
 
@@ -47,9 +51,8 @@ def _detect_folder(path: Path) -> str:
 def _detect_file(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in BY_ENDING:
-        hint = "; unpack it first" if ending in (".gz", ".zip", ".bz2", ".xz") else ""
         raise DataError(
             f"data.path {path}: no source of vectors reads this file; read are "
-            f"{', '.join(BY_ENDING)}, and folders of them{hint}"
+            f"{', '.join(BY_ENDING)}, and folders of them; {fix_of(path)}"
         )
     return BY_ENDING[ending]

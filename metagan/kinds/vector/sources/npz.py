@@ -5,8 +5,10 @@ See `metagan.kinds.vector.reading.arrays` for the arrays that a file has.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError, Dataset
@@ -18,6 +20,8 @@ from metagan.data.paths.names import TableNames, a_few, table_name
 from metagan.data.paths.own_folders import GENERATED_NOTE, only_generated
 from metagan.data.paths.tree import file_sha256
 from metagan.kinds.vector.reading.arrays import Arrays, is_generated, read_npz
+from metagan.kinds.vector.reading.counting import is_counter
+from metagan.kinds.vector.reading.endings import copied_notes, unread_notes
 from metagan.kinds.vector.reading.rows import Part, assemble_rows
 from metagan.kinds.vector.scales import numbered
 
@@ -48,7 +52,13 @@ def load(config: VectorData) -> Dataset:
         parts,
         columns,
         origin={"source": "npz", "path": str(path), "sha256": sha256},
-        notes=[*notes, *role_notes, *names.notes()],
+        notes=[
+            *copied_notes(sha256),
+            *notes,
+            *role_notes,
+            *names.notes(),
+            *_own_notes(files, shown, columns),
+        ],
     )
 
 
@@ -68,6 +78,9 @@ def _chosen(path: Path) -> tuple[list[Path], list[str]]:
     if len(made) == len(files):
         raise only_generated(path, made)
     lines = [*links, *(f"{name}: made by metagan generate" for name in made)]
+    below = (shown_below(file, path) for file in named_files(path, ".npz")[0])
+    lines += [f"{name}: lies too deep; move it up" for name in below if name.count("/") > 1]
+    lines += unread_notes(path)
     real = [file for file in files if shown_below(file, path) not in made]
     return real, listed(lines, "files left out")
 
@@ -111,16 +124,43 @@ def _check_columns(file: Arrays, wanted: Sequence[str], *, named: bool) -> None:
         )
 
 
+def _own_notes(files: Sequence[Arrays], shown: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Notes on columns that count the rows, and on arrays that are not read."""
+    notes = []
+    counting = [
+        name
+        for index, name in enumerate(columns)
+        if all(is_counter(_values(file, columns)[:, index]) for file in files)
+    ]
+    if counting:
+        notes.append(
+            f"leak: {a_few(counting)} counts the rows, which may tell their class; leave it out"
+        )
+    unread = [
+        f"{name} of {own}" for own, file in zip(shown, files, strict=True) for name in file.unread
+    ]
+    if unread:
+        notes.append(
+            f"other files ignored: arrays {a_few(unread)}; read are x, y, domain, split and columns"
+        )
+    return notes
+
+
+def _values(file: Arrays, columns: Sequence[str]) -> NDArray[Any]:
+    """The columns that are meant, in their order."""
+    if file.columns is None or file.columns == tuple(columns):
+        return np.asarray(file.x)
+    return np.asarray(file.x[:, [file.columns.index(name) for name in columns]])
+
+
 def _part(
     file: Arrays, shown: str, role: FileRole, columns: Sequence[str], names: TableNames
 ) -> Part:
     if file.y is None:
         raise DataError(f"{file.file}: no array y (N,), the class of every row; save it beside x")
-    values = file.x
-    if file.columns is not None and file.columns != tuple(columns):
-        values = values[:, [file.columns.index(name) for name in columns]]
+    values = _values(file, columns)
     rows = len(values)
     domains = [role.domain] * rows if file.domain is None else [*map(names.domain, file.domain)]
     labels = [names.label(domain, y) for domain, y in zip(domains, file.y, strict=True)]
     splits = [role.split] * rows if file.split is None else list(file.split)
-    return Part(shown, file.where, np.asarray(values), domains, labels, splits)
+    return Part(shown, file.where, values, domains, labels, splits)

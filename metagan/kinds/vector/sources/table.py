@@ -5,9 +5,10 @@ the latter a file's path below the folder is the domain. A column `split` may sa
 publisher's split a row is in.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,8 +26,12 @@ from metagan.data.paths.split_words import canonical_split
 from metagan.data.paths.tree import file_sha256
 from metagan.kinds.vector.reading.choice import SPLIT, choose_columns, missing_column
 from metagan.kinds.vector.reading.columns import names_of
+from metagan.kinds.vector.reading.endings import copied_notes, unread_notes
 from metagan.kinds.vector.reading.rows import Part, assemble_rows
 from metagan.kinds.vector.reading.tables import TABLE_ENDINGS, Table, read_table
+
+_FRACTION: Final = re.compile(r"\s*[+-]?\d*[.,]\d*[1-9]\d*(e[+-]?\d+)?\s*", re.IGNORECASE)
+_DEFAULT_DOMAIN: Final = VectorData().domain
 
 
 def load(config: VectorData) -> Dataset:
@@ -50,7 +55,9 @@ def load(config: VectorData) -> Dataset:
         [parts_below(file, path) for file in files], root_name(path)
     )
     tables = [read_table(file, name, key=label) for file, name in zip(files, shown, strict=True)]
-    _check_domains(tables, domain)
+    _check_domains(tables, domain, is_set=domain != _DEFAULT_DOMAIN)
+    if not config.columns:
+        _check_spelling(tables, domain)
     others = frozenset({label, domain, SPLIT})
     columns, values, column_notes = choose_columns(tables, config.columns, others)
     names = TableNames()
@@ -62,6 +69,7 @@ def load(config: VectorData) -> Dataset:
         stacked = np.stack([numbers[name] for name in columns], axis=1)
         splits = _splits_of(table, role)
         parts.append(Part(table.shown, table.where, stacked, domains, labels_here, splits))
+    sha256 = {name: file_sha256(file) for name, file in zip(shown, files, strict=True)}
     return assemble_rows(
         parts,
         columns,
@@ -70,9 +78,9 @@ def load(config: VectorData) -> Dataset:
             "path": str(path),
             "label": config.label,
             "domain": config.domain,
-            "sha256": {n: file_sha256(file) for n, file in zip(shown, files, strict=True)},
+            "sha256": sha256,
         },
-        notes=[*notes, *role_notes, *column_notes, *names.notes()],
+        notes=[*copied_notes(sha256), *notes, *role_notes, *column_notes, *names.notes()],
     )
 
 
@@ -101,17 +109,41 @@ def _chosen(path: Path) -> tuple[list[Path], list[str]]:
     if len(made) == len(files):
         raise only_generated(path, [shown_below(file, path) for file in made])
     lines = [*links, *(f"{shown_below(file, path)}: made by metagan generate" for file in made)]
+    lines += unread_notes(path)
     return [file for file in files if file not in made], listed(lines, "files left out")
 
 
-def _check_domains(tables: Sequence[Table], domain: str) -> None:
-    """Refuse files of which only some have a column of domains."""
+def _check_domains(tables: Sequence[Table], domain: str, *, is_set: bool) -> None:
+    """Refuse files of which only some have a column of domains, or none one that was asked for."""
     having = [table for table in tables if domain in table.columns]
     lacking = [table for table in tables if domain not in table.columns]
     if having and lacking:
         raise missing_column(
-            lacking[0], domain, f"{having[0].shown} has it; add it here, or take it away there"
+            lacking[0],
+            domain,
+            f"{having[0].shown} has it; add it here, or take it away there (a file that is no "
+            "table of samples belongs elsewhere)",
         )
+    if lacking and is_set:
+        raise missing_column(
+            lacking[0],
+            domain,
+            "set data.domain to the column that names a row's domain, or to "
+            f"{_DEFAULT_DOMAIN}, and each file is a domain",
+        )
+
+
+def _check_spelling(tables: Sequence[Table], domain: str) -> None:
+    """Refuse a column that is called like that of domain or split but for its case."""
+    for table in tables:
+        for meant, fix in ((domain, "set data.domain={}"), (SPLIT, f"call it {SPLIT}")):
+            near = [name for name in table.columns if name.casefold() == meant.casefold()]
+            if near and meant not in near:
+                raise DataError(
+                    f"{table.file}: no column {meant}, but a column {near[0]}; if it says what a "
+                    f"row belongs to, {fix.format(near[0])}, else name the columns of the vector "
+                    "in data.columns"
+                )
 
 
 def _labels_of(table: Table, name: str, given: str | None) -> list[str | int]:
@@ -120,7 +152,10 @@ def _labels_of(table: Table, name: str, given: str | None) -> list[str | int]:
         if given is not None:
             return [given] * table.num_rows
         raise missing_column(
-            table, name, "set data.label to the column that names the class of every row"
+            table,
+            name,
+            "set data.label to the column that names the class of every row; files of one class "
+            "each belong into folders such as label=oak/",
         )
     return named_values(table, name)
 
@@ -156,15 +191,22 @@ def named_values(table: Table, name: str) -> list[str | int]:
     values: list[str | int] = []
     for row, found in enumerate(names_of(table.columns[name])):
         value = whole_number(found)
-        if isinstance(value, float):
-            raise DataError(
-                f"{table.where(row)}, column {name}: {value!r}; text or whole numbers name classes "
-                "(a number to predict is no class)"
-            )
-        if not isinstance(value, (str, int)) or not strip_invisible(str(value)):
-            raise DataError(
-                f"{table.where(row)}, column {name}: {value!r}; a name is needed; drop the row or "
-                "fill it"
-            )
+        if fault := _fault_of_name(value):
+            # Finding a line reads the file again, so only for the one at fault.
+            raise DataError(f"{table.where(row)}, column {name}: {value!r}; {fault}")
         values.append(value)
     return values
+
+
+def _fault_of_name(value: Any) -> str:
+    """What is wrong with a value that names a class or domain; empty where nothing is."""
+    if value is None or value != value or not strip_invisible(str(value)):
+        return "a name is needed; drop the row or fill it"
+    if isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value)):
+        return (
+            "text or whole numbers name classes and domains (a number to predict is no class; a "
+            "class that is one needs a word, such as dose 0.5)"
+        )
+    if not isinstance(value, (str, int)):
+        return "text or whole numbers name classes and domains"
+    return ""

@@ -15,7 +15,23 @@ HOLDS = {
     "text": [["Ann", "Bob"], ["12a", "7b", "8"], ["A1", "1", "B2"], [b"x"]],
     "dates": [["2024-01-02", "2024-1-3 10:00"], ["1.2.24", "3.12.2024"], [datetime.date.today()]],
     "lists": [[[1.0], [2.0]]],
-    "odd numbers": [["1,5"], ["1.000,5"], ["1 000"], ["5 %"], ["$3"], ["-inf", "1"], ["1", "x"]],
+    "odd numbers": [
+        ["1,5"],
+        ["1.000,5"],
+        ["1 000"],
+        ["5 %"],
+        ["$3"],
+        ["-inf", "1"],
+        ["1", "x"],
+        ["\N{MINUS SIGN}1", "2"],
+        ["(5.0)", "3"],
+        ["1.234.567"],
+        ["5°"],
+        ["'1.5'", "'2'"],
+        ["1.2D+01"],
+        ["1_000"],
+        ["1.250", "3.400", "2.125", "870", "925", "999"],
+    ],
 }
 
 
@@ -24,6 +40,11 @@ HOLDS = {
 )
 def test_what_a_column_holds_is_told_from_its_cells(holds, cells):
     assert look_at_column(pa.chunked_array([pa.array(cells)])).holds == holds
+
+
+def test_whole_numbers_among_three_digits_behind_the_point_are_read():
+    cells = pa.array(["1.250", "3.400", "2.125", "0", "1", "2", "3"])
+    assert look_at_column(pa.chunked_array([cells])).holds == "numbers"
 
 
 def test_numbers_are_those_of_python_and_missing_ones_are_nan():

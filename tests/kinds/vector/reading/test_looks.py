@@ -30,7 +30,15 @@ NOTED = {
     "codes": (RNG.integers(0, 4, 100), "columns: a few whole numbers are all that is in odd"),
     "-999": (
         np.where(np.arange(100) % 20 == 0, -999.0, RNG.uniform(0, 9, 100)),
-        "columns: far from all other values lies odd (-999 in 5 rows)",
+        "columns: unlike all other values is odd (-999 in 5 rows)",
+    ),
+    "-999 among fractions as large": (
+        np.where(np.arange(100) % 20 == 0, -999.0, 600 * RNG.normal(size=100)),
+        "columns: unlike all other values is odd (-999 in 5 rows)",
+    ),
+    "another sign of nothing": (
+        np.where(np.arange(100) % 20 == 0, -1.0, RNG.uniform(5, 6, 100)),
+        "columns: unlike all other values is odd (-1 in 5 rows)",
     ),
     "seconds since 1970": (
         1.7e9 + RNG.uniform(0, 60, 100),
@@ -54,6 +62,34 @@ def test_a_column_that_is_not_what_it_seems_is_noted_by_name(what):
     notes = check_looks(dataset(column))
     assert any(note.startswith(told) for note in notes), notes
     assert all("usual" not in note for note in notes) or what == "other units"
+
+
+def test_a_column_that_repeats_another_is_noted():
+    [note] = check_looks(dataset(USUAL))
+    assert note.startswith("columns: equal in every row are odd = usual")
+
+
+@pytest.mark.parametrize("change", [lambda rows: 1000 * rows, lambda rows: rows + 20])
+def test_a_domain_in_other_units_is_noted(change):
+    rows = RNG.normal(size=(100, 1)).astype(np.float32)
+    records = {ClassRecord("north", "a"): rows, ClassRecord("south", "a"): change(rows)}
+    data = Dataset.from_classes(records, kind="vector", origin={"columns": ["mass"]})
+    assert any(
+        note.startswith("columns: domains may have other units") and "mass (north: median" in note
+        for note in check_looks(data)
+    )
+    records = {ClassRecord("north", "a"): rows, ClassRecord("south", "a"): 3 * rows + 1}
+    data = Dataset.from_classes(records, kind="vector", origin={"columns": ["mass"]})
+    assert check_looks(data) == []
+
+
+def test_a_column_that_one_domain_did_not_measure_is_noted():
+    rows = RNG.normal(size=(100, 2)).astype(np.float32)
+    records = {ClassRecord(name, "a"): rows + i for i, name in enumerate(("east", "north"))}
+    records[ClassRecord("west", "a")] = rows * [1, 0]
+    data = Dataset.from_classes(records, kind="vector", origin={"columns": ["mass", "chol"]})
+    [note] = check_looks(data)
+    assert "one domain has one value where others have many: chol (0 in west)" in note
 
 
 def test_data_of_one_value_are_an_error():

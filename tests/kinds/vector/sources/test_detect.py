@@ -26,6 +26,11 @@ def test_what_cannot_be_told_or_read_is_an_error(tmp_path):
         detect_source(tmp_path / "none")
     with pytest.raises(DataError, match="unpack it first"):
         detect_source(tmp_path / "f.csv.gz")
+    with pytest.raises(DataError, match=r"save each sheet as \.csv"):
+        detect_source(tmp_path / "f.xlsx")
+    write(tmp_path / "uci" / "f.data", "")
+    with pytest.raises(DataError, match=r"there is f\.data: if it is a table .* call it \.csv"):
+        detect_source(tmp_path / "uci")
 
 
 def test_prepared_data_and_runs_are_told_apart(tmp_path):

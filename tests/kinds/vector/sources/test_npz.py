@@ -100,6 +100,23 @@ def test_two_arrays_of_labels_are_an_error(tmp_path):
         load(save(tmp_path / "f.npz", x=X, label=Y, targets=Y))
 
 
+def test_arrays_that_are_not_read_are_noted(tmp_path):
+    [note] = load(save(tmp_path / "f.npz", x=X, y=Y, subject=Y)).notes
+    assert note.startswith("other files ignored: arrays subject of f.npz")
+
+
+def test_a_column_that_counts_the_rows_is_noted(tmp_path):
+    x = np.stack([np.arange(20.0), np.arange(20.0) ** 2 % 7], axis=1)
+    [note] = load(save(tmp_path / "f.npz", x=x, y=np.arange(20) % 2)).notes
+    assert note.startswith("leak: x0 counts the rows")
+
+
+def test_files_that_lie_too_deep_are_noted(tmp_path):
+    save(tmp_path / "d" / "a.npz", x=X, y=Y)
+    save(tmp_path / "d" / "b" / "c" / "d.npz", x=X[::-1], y=Y)
+    assert "files left out: b/c/d.npz: lies too deep; move it up" in load(tmp_path / "d").notes
+
+
 def test_nothing_is_unpickled(tmp_path):
     with pytest.raises(DataError, match="unpickled"):
         load(save(tmp_path / "f.npz", x=X, y=np.array([1, "x", None], object)))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metagan.data.dataset import DataError
+from metagan.kinds.vector.reading.tables import Table
 from tests.kinds.vector.written import load, parquet, rows_of, write
 
 GOOD = "label,a,b\nx,1,2\nx,3,4\ny,5,6\n"
@@ -95,6 +96,29 @@ FAULTS = {
     "an empty label": ("label,a\nx,5\n ,6\n", r"line 3, column label: None; a name is needed"),
     "no numbers": ("label,name\nx,five\n", "no column of numbers is left; .*name holds text"),
     "a bad split": ("label,split,a\nx,spring,5\n", r"line 2: split 'spring'; use train"),
+    "a title": (
+        "Survey 2019\n\nlabel,a\nx,5\n",
+        r"line 3: 2 fields.*take titles and comments above",
+    ),
+    "a padded title": ("Survey,,\nlabel,a,b\nx,5,6\n", "line 1: names only 1 of 3.*take titles"),
+    "a comment": ("# in g, mm\nlabel,a,b\nx,5,6\n", r"header has 2 \(# in g\).*take titles and"),
+    "a comment below": ("label,a\nx,5\n# end\n", "line 3: 1 field.*if the line is a comment"),
+    "rows with names": ("label,a\n0,x,5\n1,y,6\n", "line 2: 3 fields.*name the first column, too"),
+    "rows separated otherwise": ("label,a\nx;5\ny;6\n", "separate the fields of a row as the"),
+    "units below the header": ("label,a\n-,mm\nx,1\ny,2\n", "'mm'; it is no number.*holds units"),
+    "one column": ("label mass\nx 5\ny 6\n", "if that is more than one, separate columns by"),
+    "UTF-16 without its mark": ("l\0a\0\n\0", "zero bytes"),
+    "a quote that never closes": (
+        'label,a,note\nx,5,ok\nx,6,"bad\ny,7,ok\ny,8,ok\n',
+        r"line 3: a quote opens before 'bad' .*close it",
+    ),
+    "a quote that closes late": (
+        'label,a,note\nx,5,ok\nx,6,"bad\ny,7,ok\ny,8,"ok"\n',
+        r"line 3: a quote opens before 'bad'",
+    ),
+    "a domain in capitals": ("label,Domain,a\nx,1,5\n", "set data.domain=Domain"),
+    "a split in capitals": ("label,Split,a\nx,train,5\n", "a column Split; .*call it split"),
+    "a number to predict": ("label,a\n1.25,5\n2.5,6\n", "line 2, column label: '1.25'; .*predict"),
     "values below no name": ("label,a,\nx,5,6\n", "column 3 has values but no name"),
 }
 
@@ -124,6 +148,9 @@ LEFT_OUT = {
     "dates": ("label,day,a\nx,2024-01-02,5\ny,2024-01-03,6\n", "day holds dates"),
     "european dates": ("label,day,a\nx,1.2.2024,5\ny,3.12.24,6\n", "day holds dates"),
     "nothing": ("label,b,a\nx,,5\ny,,6\n", "b has no value in any row"),
+    "patients": ("label,subject#,a\nx,17,5\ny,4,6\n", "subject# counts or names"),
+    "ids in one word": ("label,PassengerId,a\nx,17,5\ny,4,6\n", "PassengerId counts or names"),
+    "days in digits": ("label,d,a\nx,20240102,5\ny,20231231,6\n", "d holds dates"),
 }
 
 
@@ -142,6 +169,67 @@ def test_a_column_that_counts_the_rows_is_left_out_whatever_its_name(tmp_path):
     named = load(tmp_path / "f.csv", columns=("nummer", "a"))
     assert named.samples.shape == (20, 2)
     assert "leak: nummer counts or names the rows, which may tell their class" in named.notes
+
+
+def test_a_counter_may_begin_anywhere(tmp_path):
+    lines = "".join(f"{'xy'[i % 2]},{1000 + i},{i * i % 7}\n" for i in range(20))
+    data = load(write(tmp_path / "f.csv", f"label,n,a\n{lines}"))
+    assert data.origin["columns"] == ["a"]
+
+
+def test_a_column_that_rises_from_row_to_row_is_noted(tmp_path):
+    lines = "".join(f"{'xy'[i % 2]},{i + i % 2 / 2},{i * i % 7}\n" for i in range(20))
+    [note] = load(write(tmp_path / "f.csv", f"label,time,a\n{lines}")).notes
+    assert note.startswith("columns: from row to row time rises")
+
+
+def test_numbers_that_begin_with_zero_are_noted(tmp_path):
+    [note] = load(write(tmp_path / "f.csv", "label,zip,a\nx,01234,5\ny,98765,6\n")).notes
+    assert note.startswith("columns: some numbers in zip begin with 0")
+
+
+def test_a_value_with_line_ends_is_read(tmp_path):
+    text = 'label,a,note\nx,5,"first, second\nand, third"\ny,6,ok\n'
+    assert rows_of(load(write(tmp_path / "f.csv", text))) == {"f/x": [[5]], "f/y": [[6]]}
+
+
+def test_a_tsv_may_have_commas_instead(tmp_path):
+    assert load(write(tmp_path / "f.tsv", GOOD)).samples.shape == (3, 2)
+
+
+def test_lines_are_looked_up_for_faults_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(Table, "where", lambda *_: pytest.fail("a line was looked up"))
+    assert len(load(write(tmp_path / "f.csv", GOOD)).samples) == 3
+
+
+def test_a_domain_that_was_asked_for_must_be_there(tmp_path):
+    file = write(tmp_path / "f.csv", "label,site,a\nx,north,5\n")
+    with pytest.raises(DataError, match=r"no column sites; .*did you mean site\?"):
+        load(file, domain="sites")
+
+
+def test_files_that_are_not_read_and_copies_are_noted(tmp_path):
+    write(tmp_path / "d" / "a.csv", GOOD)
+    write(tmp_path / "d" / "b.csv", GOOD)
+    write(tmp_path / "d" / "c.xlsx", "")
+    write(tmp_path / "d" / "README.txt", "")
+    notes = load(tmp_path / "d").notes
+    assert "leak: b.csv is a copy of a.csv; take one of them away" in notes
+    assert [note for note in notes if note.startswith("files left out")] == [
+        "files left out: c.xlsx: not read; save each sheet as .csv"
+    ]
+
+
+def test_names_that_stand_for_something_else_are_noted(tmp_path):
+    notes = load(write(tmp_path / "f.csv", f"{GOOD}NA,7,8\nTotal,9,9\n")).notes
+    assert any("f/NA (1 row) may stand for a missing name" in note for note in notes)
+    assert any("class f/Total has one row; if that sums up others" in note for note in notes)
+
+
+def test_a_class_that_lost_most_of_its_rows_is_named(tmp_path):
+    text = GOOD + "x,1,1\ny,,1\ny,,2\n"
+    [note] = load(write(tmp_path / "f.csv", text)).notes
+    assert note.endswith("; class f/y keeps 1 of 3")
 
 
 def test_true_and_false_are_read_as_one_and_zero_with_a_note(tmp_path):
