@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
-    from metagan.data.notes import POLARITY
+    from metagan.data.notes import WARNED
     from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     kind, word = find_kind(run.form.kind), find_reader(run.form.kind).word
     classes, notes = read_support(args.support, run.form, **said)
     for note in notes:
-        tell = console.warn if note.startswith(POLARITY) else console.print
+        tell = console.warn if note.startswith(WARNED) else console.print
         tell(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed

@@ -13,7 +13,7 @@ _BY_WEIGHT: Final = (
     # Pictures may be of another class, domain or split, or lie on their side.
     ("labels", "splits", "domains", "orientation"),
     # Samples may look other than their owner thinks.
-    ("blank", "depth", "dim", "polarity", "colour", "columns"),
+    ("blank", "depth", "dim", "polarity", "units", "colour", "columns"),
     ("duplicates",),
     # Single files, and what is no data.
     ("left out", "skipped", "other files ignored", "characters left out"),
@@ -25,6 +25,8 @@ FIRST_WORDS: Final = frozenset(word for row in _BY_WEIGHT for word in row)
 MAX_LISTED: Final = 20
 POLARITY: Final = "polarity:"
 """How a note begins on what is bright and what is dark; of a run's own data it may be as meant."""
+WARNED: Final = (POLARITY, "units:")
+"""How notes begin which `metagan adapt` shows as warnings: the support is read in another way."""
 IDLE_WHITE: Final = "depth: data.white is "
 """How a note begins on `data.white` where it changes nothing."""
 KEEPS_COLOUR: Final = "data.channels=3 keeps it"

@@ -160,3 +160,19 @@ def test_rows_of_numbers_without_their_kind_are_told_how_they_are_read(
         line = ["train", f"data.path={file}", "--run", str(tmp_path / "run"), "--local"]
         assert run_cli(line) == 2
         assert "add data.kind=vector" in capsys.readouterr().err
+
+
+def test_a_support_in_other_units_is_warned_of_and_adapted_to(
+    table: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = table.read_text().splitlines()
+    cells = [line.split(",")[1:] for line in lines if line.startswith("domain3,")]
+    rows = [[row[0], *row[1:5], f"{float(row[5]) + 1e9:g}"] for row in cells]
+    support = tmp_path / "own.csv"
+    head = lines[0].removeprefix("domain,")
+    support.write_text("".join(f"{','.join(row)}\n" for row in [head.split(","), *rows]))
+    line = ["adapt", "--run", str(run), "--support", str(support), "--out", str(tmp_path / "a")]
+    assert run_cli(line) == 0
+    said = capsys.readouterr().err
+    assert "metagan: warning: units: 1 of 5 columns lies more than 10 scales away" in said
+    assert "UserWarning" not in said

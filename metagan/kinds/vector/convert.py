@@ -136,6 +136,8 @@ def check_classes(classes: object, form: Form) -> Support:
         DataError: If they are no such samples; the message names the class.
     """
     found = vector_classes(classes, columns=form.facts["columns"], width=form.shape[0])
+    if isinstance(classes, Support):  # What was read from files has a note on it.
+        return Support(found, classes.form)
     if warning := far_from(list(found.values()), form):
         warn(warning)
     return Support(found, form)

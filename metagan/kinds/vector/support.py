@@ -18,6 +18,7 @@ from metagan.data.notes import listed
 from metagan.data.paths.identity import shown_below
 from metagan.data.paths.names import TableNames, a_few, clean_name, table_name
 from metagan.kinds.kind import Support
+from metagan.kinds.vector.convert import far_from
 from metagan.kinds.vector.reading.arrays import read_npz
 from metagan.kinds.vector.reading.choice import RISING, SPLIT, choose_columns, missing_column
 from metagan.kinds.vector.reading.counting import is_called_a_count
@@ -71,7 +72,9 @@ def read_support(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Suppo
         parts.append(part)
         notes += told
     classes, left_out = _classes(path, parts)
-    return Support(classes, form), [*notes, *names.notes(), *left_out]
+    far = far_from(list(classes.values()), form)
+    told = [f"units: {far}"] if far else []
+    return Support(classes, form), [*told, *notes, *names.notes(), *left_out]
 
 
 def _has(table: Table, name: str) -> bool:

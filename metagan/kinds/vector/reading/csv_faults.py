@@ -1,4 +1,4 @@
-"""What is wrong with a CSV whose rows do not fit its header, in words with the fix."""
+"""Faults of a CSV whose rows do not fit its header, in words with the fix."""
 
 import csv
 import re

@@ -199,7 +199,7 @@ def named_values(table: Table, name: str) -> list[str | int]:
 
 
 def _fault_of_name(value: Any) -> str:
-    """What is wrong with a value that names a class or domain; empty where nothing is."""
+    """The fault of a value that names a class or domain; empty where there is none."""
     if value is None or value != value or not strip_invisible(str(value)):
         return "a name is needed; drop the row or fill it"
     if isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value)):
