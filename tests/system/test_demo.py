@@ -13,7 +13,8 @@ from cluster.connect import RaySession
 from cluster.work import RayMap
 from metagan.evaluate.evaluation import serial_map
 
-pytestmark = pytest.mark.ray
+# A demo takes a minute, and several beside four busy processes.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = [
@@ -44,7 +45,7 @@ def metagan(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         cwd=home,
         env=environment | {"PYTHONPATH": str(REPOSITORY)},
-        timeout=280,
+        timeout=1500,
     )
 
 

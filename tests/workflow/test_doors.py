@@ -12,7 +12,7 @@ from PIL import Image
 
 import metagan
 from metagan.config.load import ConfigError
-from metagan.config.may_change import read_again
+from metagan.config.may_change import OTHER_DATA, read_again
 from metagan.config.settings import RunConfig
 from metagan.data.dataset import DataError
 from metagan.evaluate.target import AdaptedTarget
@@ -248,8 +248,8 @@ MATTERS: dict[str, tuple[dict[str, dict[str, Any]], Any]] = {
     "inner.generator_moves": ({}, "head"),
     "inner.discriminator_moves": ({}, "head"),
 }
-# The seed is the whole run's; the others are about reading pictures and about generating.
-NOT_OF_THE_LOOP = {"seed", "data.invert", "data.white", "evaluate.best_of"}
+# The seed is the whole run's; the others are about reading samples and about generating.
+NOT_OF_THE_LOOP = {"seed", *OTHER_DATA, "evaluate.best_of"}
 
 
 def test_the_table_of_what_adapting_reads_is_tried_in_full() -> None:
