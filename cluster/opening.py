@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import ray
 
@@ -14,7 +15,10 @@ from cluster.pool import WorkerPool
 from cluster.runner import RayRunner
 from cluster.telemetry import Telemetry
 from cluster.worker import EpisodeWorker
+from metagan.config.settings import RunConfig
 from metagan.core.outer_loop import WorkerSpec
+
+C = TypeVar("C", bound=RunConfig)
 
 
 @contextmanager
@@ -44,7 +48,8 @@ def open_ray_runner(
     if not ray.is_initialized():
         raise ClusterError("no Ray in this process; open the runner inside of ray_session")
     telemetry = Telemetry()
-    pool = WorkerPool(_with_absolute_paths(spec), config, telemetry, worker_class=worker_class)
+    moved = replace(spec, config=with_absolute_paths(spec.config))
+    pool = WorkerPool(moved, config, telemetry, worker_class=worker_class)
     try:
         yield RayRunner(pool, config, telemetry)
     finally:
@@ -58,13 +63,18 @@ def open_runner(spec: WorkerSpec, config: ClusterConfig) -> Iterator[RayRunner]:
         yield runner
 
 
-def _with_absolute_paths(spec: WorkerSpec) -> WorkerSpec:
-    """Make paths absolute, since workers run in folders of their own."""
-    data = spec.config.data
-    absolute = {
-        name: str(Path(path).expanduser().absolute())
-        for name in ("path", "cache_dir")
-        if (path := getattr(data, name)) is not None and "://" not in path
+def with_absolute_paths(config: C) -> C:
+    """The same settings for a process that Ray starts, which runs in a folder of its own."""
+
+    def absolute(path: str | None) -> str | None:
+        if path is None or "://" in path:
+            return path
+        return str(Path(path).expanduser().absolute())
+
+    data, outer = config.data, config.outer
+    paths = {"path": absolute(data.path), "cache_dir": absolute(data.cache_dir)}
+    changes = {
+        "data": data.model_copy(update=paths),
+        "outer": outer.model_copy(update={"init_from": absolute(outer.init_from)}),
     }
-    moved = spec.config.model_copy(update={"data": data.model_copy(update=absolute)})
-    return replace(spec, config=moved)
+    return config.model_copy(update=changes)

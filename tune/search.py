@@ -16,6 +16,7 @@ from ray.tune.execution import class_cache
 from cluster.connect import cores_here, ray_session
 from cluster.environment import environment_variables, quieter
 from cluster.errors import ClusterError
+from cluster.opening import with_absolute_paths
 from metagan.config.affects import settings_of
 from metagan.config.load import ConfigError, changed_settings, load_config, to_yaml
 from metagan.files import finite_or_null, write_bytes, write_json
@@ -211,6 +212,8 @@ def _run(
     *,
     schedule: Sequence[Segment] = (),
 ) -> list[Trial]:
+    # Trials run in folders of their own.
+    judge = replace(judge, config=with_absolute_paths(judge.config))
     config, at_once = judge.config, place.trials.at_once
     folder = str(place.out.absolute() / name)
     trainable = ray_tune.with_resources(

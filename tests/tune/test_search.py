@@ -87,10 +87,12 @@ def free_again() -> bool:
 
 
 def test_a_search_ranks_its_trials_writes_the_best_and_trains_it_with_fresh_seeds(
-    data: str, tmp_path: Path
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = {"inner.lr": {"loguniform": [1e-3, 1e-1]}, "inner.steps": {"randint": [1, 3]}}
-    config = settings(data, {"space": space, "num_trials": 3, "confirm_seeds": 2})
+    # Relative to where the search is started, though trials run in folders of their own.
+    monkeypatch.chdir(Path(data).parent)
+    config = settings(Path(data).name, {"space": space, "num_trials": 3, "confirm_seeds": 2})
     reporter = Quiet()
     result = search(config, tmp_path / "out", resume=False, reporter=reporter)
     values = [trial["metrics"]["kid"] for trial in result["trials"]]
