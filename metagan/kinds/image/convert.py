@@ -14,8 +14,9 @@ from torch import Tensor
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.form import Form
+from metagan.data.handed_in import array_of
 from metagan.kinds.image.reading.record import Reading, median_level
-from metagan.kinds.image.samples import FAR_ABOVE_WHITE, array_of, in_bytes, picture_classes
+from metagan.kinds.image.samples import FAR_ABOVE_WHITE, in_bytes, picture_classes
 from metagan.kinds.kind import Support
 from metagan.warn import warn
 

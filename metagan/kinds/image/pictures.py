@@ -15,8 +15,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from metagan.data.dataset import DataError
+from metagan.data.handed_in import array_of
 from metagan.files import write_bytes
-from metagan.kinds.image.samples import array_of, in_bytes, pictures_of
+from metagan.kinds.image.samples import in_bytes, pictures_of
 
 Pictures = NDArray[np.uint8]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metagan.data.dataset import DataError
+from metagan.data.handed_in import array_of, type_in_words
 from metagan.warn import warn
 
 Pictures = NDArray[np.uint8]
@@ -45,7 +46,7 @@ def picture_classes(
     """
     if not isinstance(classes, Mapping):
         raise DataError(
-            f"{name} is {_kind(classes)}; give a mapping of labels to pictures, "
+            f"{name} is {type_in_words(classes)}; give a mapping of labels to pictures, "
             "such as {'a': array of (n, C, H, W)}"
         )
     if not classes:
@@ -131,9 +132,9 @@ def pictures_of(given: object, name: str) -> NDArray[Any]:
         DataError: If it is something else; the message names it and the fix.
     """
     if isinstance(given, (str, bytes)) or hasattr(given, "__fspath__"):
-        raise DataError(f"{name} is {_kind(given)}; read files by metagan.read_support")
+        raise DataError(f"{name} is {type_in_words(given)}; read files by metagan.read_support")
     if isinstance(given, Mapping):
-        raise DataError(f"{name} is {_kind(given)}; give an array of (n, C, H, W)")
+        raise DataError(f"{name} is {type_in_words(given)}; give an array of (n, C, H, W)")
     if isinstance(given, Image.Image):
         raise DataError(f"{name} is a single picture; give a list of pictures")
     if hasattr(given, "dtype"):
@@ -141,7 +142,7 @@ def pictures_of(given: object, name: str) -> NDArray[Any]:
     elif isinstance(given, Iterable):
         array = _stacked(name, list(given))
     else:
-        raise DataError(f"{name} is {_kind(given)}; give an array of (n, C, H, W)")
+        raise DataError(f"{name} is {type_in_words(given)}; give an array of (n, C, H, W)")
     if array.ndim == 0 or not len(array):
         raise DataError(f"{name} has no picture; a class needs at least one, or leave it out")
     _numbers(array, name)
@@ -203,16 +204,6 @@ def _one_shape(first: NDArray[Any], other: NDArray[Any]) -> str:
     return "resize them to one"
 
 
-def array_of(given: Any) -> NDArray[Any]:
-    """A numpy array of an array or a tensor, whichever device and type of float it has."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-        if "bfloat16" in str(given.dtype):
-            given = given.float()
-        return np.asarray(given.numpy())
-    return np.asarray(given)
-
-
 def _numbers(array: NDArray[Any], name: str) -> str:
     """Type of an array's numbers, in words.
 
@@ -242,8 +233,3 @@ def _check_shape(name: str, array: NDArray[Any], wanted: tuple[int, ...], *, giv
     else:
         fix = f"resize them to {wanted[1]} x {wanted[2]}"
     raise DataError(f"{name} has pictures of (C, H, W) {shape}, {whose} {wanted}; {fix}")
-
-
-def _kind(given: object) -> str:
-    kind = type(given).__name__
-    return f"an {kind}" if kind[0].lower() in "aeiou" else f"a {kind}"

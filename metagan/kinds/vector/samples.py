@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.data.dataset import DataError
+from metagan.data.handed_in import array_of, type_in_words
 from metagan.data.paths.names import a_few
 
 Vectors = NDArray[np.float32]
@@ -41,7 +42,7 @@ def vector_classes(
     """
     if not isinstance(classes, Mapping):
         raise DataError(
-            f"{name} is {_kind(classes)}; give a mapping of labels to vectors, such as "
+            f"{name} is {type_in_words(classes)}; give a mapping of labels to vectors, such as "
             "{'a': array of (n, D)}"
         )
     if not classes:
@@ -66,12 +67,12 @@ def vectors_of(given: object, name: str, columns: Sequence[str] | None = None) -
         DataError: If it is something else; the message names it and the fix.
     """
     if isinstance(given, (str, bytes)) or hasattr(given, "__fspath__"):
-        raise DataError(f"{name} is {_kind(given)}; read files by metagan.read_support")
+        raise DataError(f"{name} is {type_in_words(given)}; read files by metagan.read_support")
     if isinstance(given, Mapping):
-        raise DataError(f"{name} is {_kind(given)}; give an array of (n, D)")
+        raise DataError(f"{name} is {type_in_words(given)}; give an array of (n, D)")
     if not hasattr(given, "dtype") and not isinstance(given, Iterable):
-        raise DataError(f"{name} is {_kind(given)}; give an array of (n, D)")
-    array = array_of(given, name)
+        raise DataError(f"{name} is {type_in_words(given)}; give an array of (n, D)")
+    array = _stacked(given, name)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name} holds {array.dtype}; expected numbers, best float32")
     if array.ndim == 0 or not len(array):
@@ -107,25 +108,15 @@ def check_values(array: NDArray[Any], name: str, columns: Sequence[str] | None =
         )
 
 
-def array_of(given: Any, name: str) -> NDArray[Any]:
-    """A numpy array of an array, a tensor or a list, whichever device and float type it has."""
+def _stacked(given: Any, name: str) -> NDArray[Any]:
+    """A numpy array of an array, a tensor or a list of rows."""
     if isinstance(given, Iterable) and not hasattr(given, "dtype"):
-        given = [array_of(row, name) if hasattr(row, "detach") else row for row in given]
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-        if "bfloat16" in str(given.dtype):
-            given = given.float()
-        return np.asarray(given.numpy())
+        given = [array_of(row) if hasattr(row, "detach") else row for row in given]
     try:
-        return np.asarray(given)
+        return array_of(given)
     except ValueError:
         raise DataError(f"{name} has rows of different lengths") from None
 
 
 def _named(columns: Sequence[str] | None) -> str:
     return f" ({a_few(columns)})" if columns else ""
-
-
-def _kind(given: object) -> str:
-    kind = type(given).__name__
-    return f"an {kind}" if kind[0].lower() in "aeiou" else f"a {kind}"
