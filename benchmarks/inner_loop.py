@@ -146,8 +146,8 @@ def plain_episode(
     def scores(batch: GanBatch, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         draws = torch.cat([batch.augment[:, 0], batch.augment[:, 1]])
         candidates = augment(torch.cat([real, fake]), draws, gan.augment)
-        conditions = augment(torch.cat([batch.condition] * 2), draws, gan.augment)
-        both = discriminator(conditions, candidates)
+        conditions = augment(torch.cat([batch.sample] * 2), draws, gan.augment)
+        both = discriminator({"sample": conditions}, candidates)
         return both[: len(real)], both[len(real) :]
 
     for index in range(steps):

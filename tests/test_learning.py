@@ -55,10 +55,12 @@ def distance_after(
     z = torch.randn(
         NUM_GENERATED, gan.config.latent_dim, generator=torch.Generator().manual_seed(seed)
     )
-    rows = torch.arange(NUM_GENERATED) % episode.support.shape[1]
+    rows = torch.arange(NUM_GENERATED) % episode.support.samples.shape[1]
+    support = episode.support.samples.flatten(0, 1)
+    told = {"sample": support[rows]} if gan.config.conditioning else {}
     with torch.no_grad():
-        generated = gan.generate(adapted, episode.support.flatten(0, 1)[rows], z)
-    return energy_distance(generated, episode.query.flatten(0, 1))
+        generated = gan.generate(adapted, told, z)
+    return energy_distance(generated, episode.query.samples.flatten(0, 1))
 
 
 @pytest.mark.parametrize("algorithm", ["reptile", pytest.param("fomaml", marks=pytest.mark.slow)])

@@ -31,32 +31,56 @@ def disagreements(run: "RunConfig") -> Iterator[str]:
 
 def _conditioning(gan: "GanConfig", task: "TaskConfig", kind: str) -> Iterator[str]:
     """Conditioning of the generator, against the tasks and its own network."""
-    if gan.conditioning == "none" and task.unit == "domain":
+    if not gan.conditioning and task.unit == "domain":
         yield (
             "gan.conditioning none needs task.unit class: an unconditional generator cannot "
             "tell the classes of a domain apart; set gan.conditioning sample or task.unit class"
         )
-    if gan.conditioning == "label" and task.unit == "class":
+    if "label" in gan.conditioning and task.unit == "class":
         yield (
             "gan.conditioning label numbers the classes of a domain, so it needs task.unit "
             "domain; set that, or gan.conditioning none for single classes"
         )
-    elif gan.conditioning == "label" and task.ways > gan.num_labels:
+    elif "label" in gan.conditioning and task.ways > gan.num_labels:
         yield (
             f"task.ways is {task.ways}, more than gan.num_labels {gan.num_labels}; lower the one "
             "or raise the other"
         )
-    bends = gan.family == "flow" and "flow" in KIND_WORDS[kind].families
-    if gan.conditioning != "sample" and bends:
+    yield from _family(gan, kind)
+    if len(set(gan.conditioning)) < len(gan.conditioning):
+        yield f"gan.conditioning is {gan.conditioning_text}; name each word once"
+    for word in ("label", "sample"):
+        if {word, "input"} <= set(gan.conditioning):
+            yield (
+                f"gan.conditioning is {gan.conditioning_text}, but pairs of inputs and samples are "
+                f"drawn from a domain as a whole, without its classes; leave {word} out"
+            )
+    if gan.reconstruction > 0 and "sample" not in gan.conditioning:
+        yield (
+            f"gan.reconstruction is {gan.reconstruction}, but with gan.conditioning "
+            f"{gan.conditioning_text} there is no sample to reconstruct; set it to "
+            "0 or gan.conditioning sample"
+        )
+
+
+def _family(gan: "GanConfig", kind: str) -> Iterator[str]:
+    """Networks that cannot do without being told a picture, or can be told no more."""
+    if gan.family not in KIND_WORDS[kind].families:
+        return  # Said of the kind.
+    told = gan.conditioning
+    if gan.family == "flow" and told not in (("sample",), ("input",)):
         yield (
             "gan.family flow bends a given sample, so it needs gan.conditioning sample; "
             "set gan.family dcgan or residual"
+            if "sample" not in told and "input" not in told
+            else f"gan.family flow bends the one picture that it is told, but gan.conditioning is "
+            f"{gan.conditioning_text}; set gan.family unet, which is told all of them"
         )
-    if gan.reconstruction > 0 and gan.conditioning != "sample":
+    if gan.family == "unet" and not {"sample", "input"} & set(told):
         yield (
-            f"gan.reconstruction is {gan.reconstruction}, but with gan.conditioning "
-            f"{gan.conditioning} there is no sample to reconstruct; set it to 0 or "
-            "gan.conditioning sample"
+            "gan.family unet draws one picture after another, so it needs gan.conditioning sample "
+            f"or input, and gan.conditioning is {gan.conditioning_text}; set gan.family dcgan or "
+            "residual"
         )
 
 

@@ -45,7 +45,7 @@ class KindWords:
 KIND_WORDS: Final[Mapping[str, KindWords]] = MappingProxyType(
     {
         "image": KindWords(
-            families=("flow", "dcgan", "residual"),
+            families=("flow", "dcgan", "residual", "unet"),
             augment=("translation", "cutout", "color"),
             classical=("affine+elastic", "affine"),
             default_augment=("translation",),

@@ -3,9 +3,9 @@
 Like `metagan.config.settings`, this module imports neither torch nor Ray.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from metagan.config.affects import field
 from metagan.config.load import Config
@@ -15,7 +15,10 @@ AlgorithmName = Literal[
 ]
 
 
-GeneratorFamily = Literal["flow", "dcgan", "residual", "mlp"]
+ConditioningWord = Literal["label", "sample", "input", "support"]
+
+
+GeneratorFamily = Literal["flow", "dcgan", "residual", "unet", "mlp"]
 
 
 WireDtype = Literal["float32", "bfloat16"]
@@ -32,11 +35,12 @@ AdversarialLossName = Literal[
 class GanConfig(Config):
     """The two players and their losses."""
 
-    conditioning: Literal["none", "label", "sample"] = field(
-        "sample",
+    conditioning: tuple[ConditioningWord, ...] = field(
+        ("sample",),
         affects="networks",
-        description="none: G(z); label: G(y, z), y a class's number within its domain; sample: "
-        "G(x, z) draws another sample of x's class.",
+        description="What both players are told; a word or a list. none: G(z); label: G(y, z), y a "
+        "class's number within its domain; sample: G(x, z) draws another sample of x's class; "
+        "input: G(a, z) draws the sample whose input is a; support: a code of the whole support.",
     )
     num_labels: int = field(
         5,
@@ -113,6 +117,23 @@ class GanConfig(Config):
         le=1,
         description="Flow family: largest displacement, share of half the width.",
     )
+
+    @field_validator(
+        "conditioning",
+        mode="before",
+        json_schema_input_type=Literal["none"] | ConditioningWord | tuple[ConditioningWord, ...],
+    )
+    @classmethod
+    def _one_word_or_several(cls, given: Any) -> Any:
+        """A word alone is a list of one; "none" is the empty list."""
+        if isinstance(given, str):
+            return () if given == "none" else (given,)
+        return given
+
+    @property
+    def conditioning_text(self) -> str:
+        """The words of `conditioning`, as messages show them."""
+        return " + ".join(self.conditioning) or "none"
 
     @model_validator(mode="after")
     def _one_penalty(self) -> Self:

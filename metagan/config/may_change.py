@@ -97,7 +97,7 @@ def other_networks(ours: RunConfig, theirs: RunConfig) -> list[str]:
     `gan.spectral_norm` are another generator or discriminator.
     """
     # What a network has no use for cannot tell it apart.
-    idle = {"gan.num_labels"} if ours.gan.conditioning != "label" else set()
+    idle = set() if "label" in ours.gan.conditioning else {"gan.num_labels"}
     idle |= {"gan.max_displacement"} if ours.gan.family != "flow" else set()
     # How weights are learned may differ.
     idle |= {"algorithm.name", "inner.learn_rates"}

@@ -3,7 +3,8 @@
 Everything random about an episode is in these tensors, so the inner loop itself is a pure function
 that can be vectorised over episodes and repeated anywhere.
 
-Shapes: S inner steps, B samples (or pairs) in a step, Z latent dimension, A augmentation draws.
+Shapes: S inner steps, B samples (or pairs) in a step, Z latent dimension, A augmentation draws, W
+classes of n samples each, R samples that are read.
 """
 
 from typing import NamedTuple
@@ -13,23 +14,45 @@ import torch
 from torch import Tensor
 
 from metagan.config.learning import GanConfig
+from metagan.data.tasks import Half
 from metagan.seeding import generator
+
+Condition = dict[str, Tensor]
+"""What both players are told beside a sample: a tensor for each word of `gan.conditioning`.
+
+`label` (B, 1): the class's number. `sample` (B, *sample_shape): another sample of the class.
+`input` (B, *given_shape): the sample's own input. `support`: three tensors, `support` (G, R,
+*sample_shape) and, where samples have inputs, `support_input` (G, R, *given_shape), read by B / G
+samples each, one group after the other; `reads` (B, R): 1 for what a sample may be drawn from, 0
+for what is hidden from it.
+"""
 
 
 class GanBatch(NamedTuple):
     """The inputs of one D update and one G update (or, with S in front, of S of them).
 
+    What a GAN is not conditioned on has no elements: (B, 0), and (0, 0) of what is read.
+
     Attributes:
         real: (B, *sample_shape) samples of the task.
-        condition: (B, *sample_shape) other samples of the same classes; (B, 1) their classes'
-            numbers where a GAN is conditioned on labels; (B, 0) without conditioning.
+        label: See `Condition`; so are `sample`, `input`, `support`, `support_input` and `reads`.
+        sample: Never the sample that is real at its place, unless a class has no other.
+        input: Of the samples that are real.
+        support: What is read.
+        support_input: Inputs of what is read.
+        reads: Hides a sample that is real, and is read, from itself.
         z: (B, 2, Z): two latent draws, since the mode-seeking term compares two.
         augment: (B, 2, A) uniform draws in [0, 1): for real and for generated samples.
         between: (B,) uniform in [0, 1): where from generated to real WGAN-GP looks at a slope.
     """
 
     real: Tensor
-    condition: Tensor
+    label: Tensor
+    sample: Tensor
+    input: Tensor
+    support: Tensor
+    support_input: Tensor
+    reads: Tensor
     z: Tensor
     augment: Tensor
     between: Tensor
@@ -38,9 +61,15 @@ class GanBatch(NamedTuple):
         """The inputs of one step."""
         return GanBatch(*(tensor[index] for tensor in self))
 
+    @property
+    def condition(self) -> Condition:
+        """What the players are told, without what they are not."""
+        words = ("label", "sample", "input", "support", "support_input", "reads")
+        return {word: getattr(self, word) for word in words if getattr(self, word).numel()}
+
 
 def draw_batches(
-    samples: Tensor,
+    half: Half,
     gan: GanConfig,
     *,
     steps: int,
@@ -48,37 +77,77 @@ def draw_batches(
     seed: int,
     purpose: str,
     num_draws: int,
+    read: Half | None = None,
+    includes_read: bool = False,
 ) -> GanBatch:
     """Inputs for a whole inner loop.
 
     Args:
-        samples: (W, n, *sample_shape), n samples of each of W classes; a class's label is its
-            place among them.
+        half: Samples to draw from; a class's label is its place among them.
         gan: Decides conditioning and latent dimension.
         steps: S, or the number of batches where an inner step takes several.
         batch_size: B.
         seed: The episode's seed.
         purpose: Names these draws ("support", "query").
         num_draws: A, what an augmentation of one sample takes.
+        read: What a GAN reads that is conditioned on the support.
+        includes_read: Whether the first samples of each class of `half` are those of `read`. Each
+            is then hidden from itself.
 
     Returns:
         Batches with S in front. A pair is two different samples of one class; where a class has
         only one sample, the pair is that sample twice.
     """
     rng = generator(seed, "batches", purpose)
+    samples = half.samples
     ways, count = samples.shape[:2]
     shape = (steps, batch_size)
     way = torch.from_numpy(rng.integers(ways, size=shape))
     first = rng.integers(count, size=shape)
     other = (first + rng.integers(1, max(count, 2), size=shape)) % count
-    real = samples[way, torch.from_numpy(first)]
-    if gan.conditioning == "sample":
-        condition = samples[way, torch.from_numpy(other)]
-    elif gan.conditioning == "label":
-        condition = way[..., None].to(samples.dtype)
-    else:
-        condition = samples.new_empty((*shape, 0))
+    place = torch.from_numpy(first)
+    told = set(gan.conditioning)
+    nothing = samples.new_empty((*shape, 0))
+    label = way[..., None].to(samples.dtype) if "label" in told else nothing
+    sample = samples[way, torch.from_numpy(other)] if "sample" in told else nothing
+    given = half.inputs[way, place] if "input" in told and half.inputs is not None else nothing
     z = torch.from_numpy(rng.standard_normal((*shape, 2, gan.latent_dim), dtype=np.float32))
     augment = torch.from_numpy(rng.random((*shape, 2, num_draws), dtype=np.float32))
     between = torch.from_numpy(rng.random(shape, dtype=np.float32))
-    return GanBatch(real, condition, z, augment, between)
+    if "support" in told and read is not None:
+        hides = torch.from_numpy(first < read.samples.shape[1]) if includes_read else None
+        support, support_input, reads = _read(read, way, place, hides)
+    else:
+        support = support_input = samples.new_empty((steps, 0, 0))
+        reads = nothing
+    return GanBatch(
+        samples[way, place],
+        label,
+        sample,
+        given,
+        support,
+        support_input,
+        reads,
+        z,
+        augment,
+        between,
+    )
+
+
+def _read(
+    read: Half, way: Tensor, place: Tensor, hides: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A whole support (S, 1, R, ...), its inputs, and what of it each sample may see, (S, B, R)."""
+    steps, (ways, shots) = len(way), read.samples.shape[:2]
+
+    def all_of(samples: Tensor) -> Tensor:
+        flat = samples.flatten(0, 1)
+        return flat.expand(steps, 1, *flat.shape)
+
+    support = all_of(read.samples)
+    inputs = support.new_empty((steps, 0, 0)) if read.inputs is None else all_of(read.inputs)
+    reads = support.new_ones((*way.shape, ways * shots))
+    if hides is not None:
+        itself = torch.arange(ways * shots) == (way * shots + place)[..., None]
+        reads = reads.masked_fill(itself & hides[..., None], 0.0)
+    return support, inputs, reads

@@ -22,7 +22,7 @@ from metagan.core.derivatives import EpisodeGradient, autograd_gradient, functio
 from metagan.core.gan import GanPair
 from metagan.core.params import GanParams, Layout, Vector, vector_hash
 from metagan.core.wire import to_wire
-from metagan.data.tasks import Episode, TaskSource
+from metagan.data.tasks import Episode, Half, TaskSource
 from metagan.devices import backward_in_this_thread
 
 # Episodes that fill a CPU thread's caches; measured by benchmarks/inner_loop.py.
@@ -260,7 +260,7 @@ def episode_draws(
     `num_draws` are those that an augmentation of one sample takes.
     """
 
-    def draw(half: Tensor, purpose: str) -> GanBatch:
+    def draw(half: Half, purpose: str) -> GanBatch:
         return draw_batches(
             half,
             config.gan,
@@ -269,6 +269,8 @@ def episode_draws(
             seed=episode.key.seed,
             purpose=purpose,
             num_draws=num_draws,
+            read=episode.support,
+            includes_read=half is episode.support,
         )
 
     support = draw(episode.support, "support")
@@ -283,18 +285,29 @@ def _pooled_inputs(
     """One batch of the chunk's episodes together; support and query are both training samples."""
     draws = [
         draw_batches(
-            torch.cat([episode.support, episode.query], dim=1),
+            _joined(episode),
             config.gan,
             steps=1,
             batch_size=config.warmup.pairs_per_episode,
             seed=episode.key.seed,
             purpose="joint",
             num_draws=num_draws,
+            read=episode.support,
+            includes_read=True,
         )
         for episode in episodes
     ]
     batch = GanBatch(*(torch.cat(parts, dim=1) for parts in zip(*draws, strict=True)))
     return EpisodeInputs(batch, batch, chunk.step)
+
+
+def _joined(episode: Episode) -> Half:
+    """Both halves, the support's samples first in every class."""
+    support, query = episode.support, episode.query
+    samples = torch.cat([support.samples, query.samples], dim=1)
+    if support.inputs is None or query.inputs is None:
+        return Half(samples)
+    return Half(samples, torch.cat([support.inputs, query.inputs], dim=1))
 
 
 def _unusable(gradient: Tensor, layout: Layout, max_norm: float | None, weight: int) -> str | None:

@@ -22,6 +22,8 @@ from metagan.core.batches import GanBatch, draw_batches
 from metagan.core.chunk_gradient import episode_gradients, prefers_vmap
 from metagan.core.gan import GanPair
 from metagan.core.params import PLAYERS, GanParams, Layout
+from metagan.data.form import Form
+from metagan.data.tasks import Half
 from metagan.devices import pinned_threads
 
 # What torch raises where a derivative is missing, by autograd, by `torch.func` and under vmap.
@@ -29,9 +31,7 @@ _MISSING = (RuntimeError, NotImplementedError)
 _NO_PENALTY = {"r1": 0.0, "r2": 0.0, "gradient_penalty": 0.0}
 
 
-def check_derivatives(
-    gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tuple[int, ...]
-) -> None:
+def check_derivatives(gan: GanPair, init: GanParams, config: RunConfig, form: Form) -> None:
     """Compute the meta-gradient of the smallest chunk there is, on noise and on the CPU.
 
     It takes the path that a CPU worker would. What a GPU alone lacks is not found, nor a derivative
@@ -42,24 +42,22 @@ def check_derivatives(
         gan: The pair, on the CPU.
         init: All that is learned.
         config: The run.
-        sample_shape: (C, H, W).
+        form: Of the samples.
 
     Raises:
         ValueError: If a derivative is missing, with the module and what can be set instead.
     """
     try:
-        _smallest_chunk(gan, init, config, sample_shape)
+        _smallest_chunk(gan, init, config, form)
     except _MISSING as error:
-        culprit = next(_culprits(gan, init, config, sample_shape), "the networks or their losses")
+        culprit = next(_culprits(gan, init, config, form), "the networks or their losses")
         raise ValueError(
             f"algorithm.name {config.algorithm.name} cannot differentiate {culprit} as often as "
-            f"it has to ({_first_line(error)}); {_advice(gan, init, config, sample_shape)}"
+            f"it has to ({_first_line(error)}); {_advice(gan, init, config, form)}"
         ) from error
 
 
-def _smallest_chunk(
-    gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tuple[int, ...]
-) -> None:
+def _smallest_chunk(gan: GanPair, init: GanParams, config: RunConfig, form: Form) -> None:
     """One inner step on single samples; penalties are part of the first step."""
     name = config.algorithm.name
     inner = config.inner.model_copy(update={"steps": 1, "batch_size": 1})
@@ -69,7 +67,7 @@ def _smallest_chunk(
     # One serves as well where episodes are not vectorised.
     by_vmap = prefers_vmap(gan, most, torch.device("cpu"))
     episodes = most if by_vmap else 1
-    support, query = (_noise(small, sample_shape, half, gan) for half in ("support", "query"))
+    support, query = (_noise(small, form, half, gan) for half in ("support", "query"))
     inputs = [EpisodeInputs(support, query)] * episodes
     estimator = ESTIMATORS[name]
     layout = Layout.of(init)
@@ -77,26 +75,26 @@ def _smallest_chunk(
         list(episode_gradients(estimator, gan, layout, init, inputs, small, vectorised=by_vmap))
 
 
-def _noise(config: RunConfig, sample_shape: tuple[int, ...], half: str, gan: GanPair) -> GanBatch:
+def _noise(config: RunConfig, form: Form, half: str, gan: GanPair) -> GanBatch:
     rng = torch.Generator().manual_seed(0)
-    samples = torch.rand(1, 2, *sample_shape, generator=rng) * 2 - 1
-    steps = config.inner.batches_per_step
+    samples = torch.rand(1, 2, *form.shape, generator=rng) * 2 - 1
+    inputs = torch.rand(1, 2, *form.given, generator=rng) if form.given else None
+    noise = Half(samples, inputs)
     return draw_batches(
-        samples,
+        noise,
         config.gan,
-        steps=steps,
+        steps=config.inner.batches_per_step,
         batch_size=1,
         seed=0,
         purpose=half,
         num_draws=gan.augment.num_draws,
+        read=noise,
     )
 
 
-def _culprits(
-    gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tuple[int, ...]
-) -> Iterator[str]:
+def _culprits(gan: GanPair, init: GanParams, config: RunConfig, form: Form) -> Iterator[str]:
     """The innermost modules whose output cannot be differentiated twice, as "generator.<name>"."""
-    batch = _noise(config, sample_shape, "support", gan).step(0)
+    batch = _noise(config, form, "support", gan).step(0)
     for player, inputs in zip(
         PLAYERS, ((batch.condition, batch.z[:, 0]), (batch.condition, batch.real)), strict=True
     ):
@@ -107,7 +105,7 @@ def _culprits(
 
 
 def _calls(
-    module: nn.Module, params: dict[str, Tensor], inputs: tuple[Tensor, ...]
+    module: nn.Module, params: dict[str, Tensor], inputs: tuple[Any, ...]
 ) -> list[tuple[str, nn.Module, tuple[Any, ...]]]:
     """(name, submodule, what it is called with), inner ones before those that they are part of."""
     seen: list[tuple[str, nn.Module, tuple[Any, ...]]] = []
@@ -144,7 +142,7 @@ def _twice_differentiable(module: nn.Module, arguments: tuple[Any, ...]) -> bool
     return True
 
 
-def _advice(gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tuple[int, ...]) -> str:
+def _advice(gan: GanPair, init: GanParams, config: RunConfig, form: Form) -> str:
     """Settings to use instead, of those that were found to work."""
     first_order: dict[str, object] = {
         "algorithm": config.algorithm.model_copy(update={"name": "fomaml"})
@@ -159,7 +157,7 @@ def _advice(gan: GanPair, init: GanParams, config: RunConfig, sample_shape: tupl
         changed = config.model_copy(update=update)
         chosen: GanConfig = changed.gan
         try:
-            _smallest_chunk(replace(gan, config=chosen), init, changed, sample_shape)
+            _smallest_chunk(replace(gan, config=chosen), init, changed, form)
         except _MISSING:
             continue
         return words

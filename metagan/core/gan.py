@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metagan.config.learning import GanConfig
-from metagan.core.batches import GanBatch
+from metagan.core.batches import Condition, GanBatch
 from metagan.core.losses import (
     ADVERSARIAL_LOSSES,
     gradient_penalty,
@@ -96,8 +96,8 @@ class GanPair:
         self.discriminator.to(device)
         return self
 
-    def generate(self, params: Params, condition: Tensor, z: Tensor) -> Tensor:
-        """Samples from conditions (B, *sample_shape), (B, 1) or (B, 0) and z (B, Z).
+    def generate(self, params: Params, condition: Condition, z: Tensor) -> Tensor:
+        """Samples (B, *sample_shape) from conditions of B samples and z (B, Z).
 
         With z (L * B, Z) there are L samples of each condition, (L * B, *sample_shape): the
         conditions in order, L times. They are encoded once.
@@ -119,7 +119,7 @@ class GanPair:
             latents.append(torch.zeros_like(batch.z[:, 0]))
         return self.generate(params, batch.condition, torch.cat(latents))
 
-    def score(self, params: Params, condition: Tensor, candidates: Tensor) -> Tensor:
+    def score(self, params: Params, condition: Condition, candidates: Tensor) -> Tensor:
         """Scores (B,) of candidates (B, *sample_shape), higher means more real."""
         return self._score(self._in_use(params), condition, candidates)
 
@@ -127,7 +127,7 @@ class GanPair:
         """The discriminator's weights as they are applied; made once for all scores of a loss."""
         return spectrally_normalized(params) if self.config.spectral_norm else params
 
-    def _score(self, in_use: Params, condition: Tensor, candidates: Tensor) -> Tensor:
+    def _score(self, in_use: Params, condition: Condition, candidates: Tensor) -> Tensor:
         return torch.func.functional_call(self.discriminator, in_use, (condition, candidates))
 
     def discriminator_loss(
@@ -173,13 +173,13 @@ class GanPair:
                 first, others[0], batch.z[:, 0], batch.z[:, 1]
             )
         if self.config.reconstruction > 0:
-            distance = (others[-1] - batch.condition).abs().mean()
+            distance = (others[-1] - batch.sample).abs().mean()
             value = value + self.config.reconstruction * distance
         return value
 
     def _scores(self, params: Params, batch: GanBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
         # One pass over both halves: half the calls, and the discriminator has no batch statistics.
-        conditioned = torch.cat([batch.condition, batch.condition])
+        conditioned = {word: torch.cat([told, told]) for word, told in batch.condition.items()}
         candidates = torch.cat([batch.real, generated])
         draws = torch.cat([batch.augment[:, 0], batch.augment[:, 1]])
         scores = self._score_with(params, conditioned, candidates, draws)
@@ -191,13 +191,14 @@ class GanPair:
         return self._score_with(params, batch.condition, samples, batch.augment[:, which])
 
     def _score_with(
-        self, params: Params, condition: Tensor, candidates: Tensor, draws: Tensor
+        self, params: Params, condition: Condition, candidates: Tensor, draws: Tensor
     ) -> Tensor:
         if self.config.augment:
             candidates = self.augment.apply(candidates, draws, self.config.augment)
-            if self.config.conditioning == "sample":
+            if "sample" in condition:
                 # The same draws for both of a pair: how they differ is what D judges.
-                condition = self.augment.apply(condition, draws, self.config.augment)
+                changed = self.augment.apply(condition["sample"], draws, self.config.augment)
+                condition = {**condition, "sample": changed}
         return self._score(params, condition, candidates)
 
     def _penalties(

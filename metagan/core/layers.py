@@ -1,11 +1,14 @@
 """Layers that stay exact under `torch.func.vmap` and twice-differentiable where asked.
 
-Shapes: B samples in a batch, C channels, H x W pixels, F features.
+Shapes: B samples in a batch, C channels, H x W pixels, F features; G groups of a batch, each of
+which reads R samples.
 """
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+
+from metagan.core.batches import Condition
 
 
 class GroupNorm(nn.Module):
@@ -46,19 +49,95 @@ def leaky_clamp(x: Tensor, slope: float = 0.05) -> Tensor:
 
 
 class ProjectionHead(nn.Module):
-    """A score for every label: a linear one, and the features' product with the label's vector.
+    """A score of features: a linear one, and their product with a vector for what D is told.
 
     Source: the projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
     """
 
-    def __init__(self, features: int, num_labels: int) -> None:
+    def __init__(self, features: int, labels: int = 0, code: int = 0) -> None:
+        """A vector for each of some labels, and one that is linear in a code; 0: none."""
         super().__init__()
-        self.num_labels = num_labels
+        self.num_labels = labels
         self.score = nn.Linear(features, 1)
-        self.labels = nn.Linear(features, num_labels, bias=False)
+        if labels:
+            self.labels = nn.Linear(features, labels, bias=False)
+        if code:
+            self.code = nn.Linear(code, features)
 
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """(B,) from features (B, F) and labels (B, 1)."""
-        chosen = one_hot(labels, self.num_labels, like=features)
-        by_label = (self.labels(features) * chosen).sum(-1)
-        return self.score(features).squeeze(-1) + by_label
+    def forward(
+        self, features: Tensor, labels: Tensor | None = None, code: Tensor | None = None
+    ) -> Tensor:
+        """(B,) from features (B, F), labels (B, 1) and a code (B, code)."""
+        score = self.score(features).squeeze(-1)
+        if labels is not None:
+            chosen = one_hot(labels, self.num_labels, like=features)
+            score = score + (self.labels(features) * chosen).sum(-1)
+        if code is not None:
+            score = score + (self.code(code) * features).sum(-1)
+        return score
+
+
+class Discriminator(nn.Module):
+    """A score of every candidate, from a kind's own features of it."""
+
+    def __init__(self, body: nn.Module, features: int, *, labels: int, code: int) -> None:
+        """What discriminators of all kinds share.
+
+        Args:
+            body: (condition, candidates) -> features (B, F); with a code also `reader`,
+                (condition) -> (B, code).
+            features: F.
+            labels: That are told apart; 0: none.
+            code: Length of a code of the support; 0: none.
+        """
+        super().__init__()
+        self.body = body
+        self.head = (
+            ProjectionHead(features, labels, code) if labels or code else nn.Linear(features, 1)
+        )
+
+    def forward(self, condition: Condition, candidate: Tensor) -> Tensor:
+        """(B,) scores of candidates (B, *sample_shape)."""
+        features = self.body(condition, candidate)
+        if isinstance(self.head, nn.Linear):
+            return self.head(features).squeeze(-1)
+        code = self.body.get_submodule("reader")(condition) if "support" in condition else None
+        return self.head(features, condition.get("label"), code)
+
+
+class Film(nn.Module):
+    """Features scaled and shifted channel by channel, as a code says; at first only a little.
+
+    Source: FiLM (Perez et al. 2018, arXiv:1709.07871, equation 2).
+    """
+
+    def __init__(self, code: int, channels: int) -> None:
+        super().__init__()
+        self.scale, self.shift = nn.Linear(code, channels), nn.Linear(code, channels)
+        for layer in (self.scale, self.shift):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor, code: Tensor) -> Tensor:
+        """(B, C, ...) from features (B, C, ...) and a code (B, code)."""
+        ones = (1,) * (features.ndim - 2)
+        scale, shift = (
+            part(code).reshape(*code.shape[:1], -1, *ones) for part in (self.scale, self.shift)
+        )
+        return features * (1 + scale) + shift
+
+
+def joined_support(condition: Condition) -> Tensor:
+    """What is read, (G, R, C, ...): samples, and behind them their inputs if they have any."""
+    parts = [condition[word] for word in ("support", "support_input") if word in condition]
+    return torch.cat(parts, dim=2)
+
+
+def mean_read(embedded: Tensor, condition: Condition) -> Tensor:
+    """The mean (B, F) over embeddings (G, R, F) of what each sample may be drawn from.
+
+    Zeros where that is nothing: a support of one sample is all hidden from that sample.
+    """
+    reads = condition["reads"].reshape(len(embedded), -1, embedded.shape[1])
+    total = torch.matmul(reads, embedded)
+    return (total / reads.sum(-1, keepdim=True).clamp(min=1)).flatten(0, 1)

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metagan.config.data import DataConfig
 from metagan.config.settings import TaskConfig
@@ -34,19 +35,41 @@ class EpisodeKey:
     seed: int
 
 
+class Half(NamedTuple):
+    """Samples of a task, by class, as networks see them.
+
+    Attributes:
+        samples: (W, n, *sample_shape) float32.
+        inputs: (W, n, *given_shape) float32, the input of each; None where they have none.
+    """
+
+    samples: "Tensor"
+    inputs: "Tensor | None" = None
+
+    def of_classes(self, start: int, end: int) -> "Half":
+        """Some of the classes."""
+        inputs = None if self.inputs is None else self.inputs[start:end]
+        return Half(self.samples[start:end], inputs)
+
+    def cut(self, start: int, end: int) -> "Half":
+        """These samples of each class."""
+        inputs = None if self.inputs is None else self.inputs[:, start:end]
+        return Half(self.samples[:, start:end], inputs)
+
+
 @dataclass(frozen=True)
 class Episode:
     """One support/query draw from a task.
 
     Attributes:
         key: Its name.
-        support: (W, K, *sample_shape) float32 in [-1, 1]; W is at most `task.ways`.
-        query: (W, Q, *sample_shape), disjoint from support.
+        support: W classes of K samples; W is at most `task.ways`. Pairs of a domain are one class.
+        query: W classes of Q samples, disjoint from support.
     """
 
     key: EpisodeKey
-    support: "Tensor"
-    query: "Tensor"
+    support: Half
+    query: Half
 
 
 class TaskSource(Protocol):
@@ -202,6 +225,18 @@ def splits_from_names(names: Mapping[str, Sequence[str]], dataset: Dataset) -> S
     return Splits(*(tuple(sorted(index[name] for name in names[split])) for split in SPLITS))
 
 
+class MakeInputs(Protocol):
+    """Function that gives the inputs of pairs."""
+
+    def __call__(
+        self, classes: NDArray[np.int64], places: NDArray[np.int64], samples: "Tensor", seed: int
+    ) -> "Tensor":
+        """Inputs (n, *given_shape) of the samples (n, *sample_shape) at these places (n,).
+
+        Those that are made from the sample itself are named by the seed.
+        """
+
+
 class DatasetTasks:
     """Episodes drawn from the classes of a data set."""
 
@@ -211,18 +246,22 @@ class DatasetTasks:
         splits: Splits,
         config: TaskConfig,
         to_tensor: "Callable[[np.ndarray], Tensor]",
+        make_inputs: MakeInputs | None = None,
     ) -> None:
         """Keeps only classes with at least shots + num_query samples; see `left_out`.
 
         With `task.unit` domain, a domain whose classes lie in several splits is one task in each
-        of them, named `domain@split`.
+        of them, named `domain@split`. With `make_inputs` such a task's samples are pairs, drawn
+        from all of its classes as if they were one: a class needs a single sample.
 
         Raises:
             DataError: If the training split has no task left.
         """
         self.dataset, self.config, self._to_tensor = dataset, config, to_tensor
+        self._make_inputs = make_inputs
+        self._is_pooled = make_inputs is not None and config.unit == "domain"
         need = config.shots + config.num_query
-        usable = {i for i in range(dataset.num_classes) if dataset.count(i) >= need}
+        usable = self._usable(splits, need)
         self.left_out = tuple(
             dataset.classes[i].name for i in range(dataset.num_classes) if i not in usable
         )
@@ -240,6 +279,21 @@ class DatasetTasks:
                     self._classes[split].setdefault(task, []).append(index)
         if not self._classes["train"]:
             raise DataError(_too_few(dataset, splits.train, config))
+
+    def _usable(self, splits: Splits, need: int) -> set[int]:
+        """Classes with samples for an episode, alone or together with others of their task."""
+        data = self.dataset
+        if not self._is_pooled:
+            return {i for i in range(data.num_classes) if data.count(i) >= need}
+        found: set[int] = set()
+        for split in SPLITS:
+            members: dict[str, list[int]] = {}
+            for index in splits.of(split):
+                members.setdefault(data.classes[index].domain, []).append(index)
+            for several in members.values():
+                if sum(map(data.count, several)) >= need:
+                    found.update(several)
+        return found
 
     def tasks(self, split: Split) -> Sequence[str]:
         """Names of the tasks of a split, sorted."""
@@ -262,15 +316,48 @@ class DatasetTasks:
         if not pools:
             raise ValueError(f"no task named {key.task!r} in any split")
         rng = generator(key.seed, "episode", key.task)
-        ways = 1 if self.config.unit == "class" else min(self.config.ways, len(pools[0]))
-        chosen = rng.choice(pools[0], size=ways, replace=False)
         shots, need = self.config.shots, self.config.shots + self.config.num_query
-        halves = []
-        for index in chosen.tolist():
-            samples = self.dataset.class_samples(index)
-            halves.append(samples[rng.permutation(len(samples))[:need]])
-        both = self._to_tensor(np.stack(halves))
-        return Episode(key, both[:, :shots], both[:, shots:])
+        if self._is_pooled:
+            where = _members(self.dataset, pools[0])
+            where = where[rng.permutation(len(where))[:need]][None]
+        else:
+            ways = 1 if self.config.unit == "class" else min(self.config.ways, len(pools[0]))
+            chosen = rng.choice(pools[0], size=ways, replace=False)
+            where = np.stack(
+                [
+                    _members(self.dataset, [index])[
+                        rng.permutation(self.dataset.count(index))[:need]
+                    ]
+                    for index in chosen.tolist()
+                ]
+            )
+        both = self.half(where, seed=key.seed)
+        return Episode(key, both.cut(0, shots), both.cut(shots, need))
+
+    def half(self, where: NDArray[np.int64], *, seed: int) -> Half:
+        """Samples, and their inputs, at places of the data set.
+
+        Args:
+            where: (W, n, 2): the class of each sample, and its place in it.
+            seed: Names inputs that are made from the sample itself.
+        """
+        offsets = self.dataset.offsets
+        samples = self._to_tensor(self.dataset.samples[offsets[where[..., 0]] + where[..., 1]])
+        if self._make_inputs is None:
+            return Half(samples)
+        classes, places = where.reshape(-1, 2).T
+        inputs = self._make_inputs(classes, places, samples.flatten(0, 1), seed)
+        return Half(samples, inputs.reshape(*where.shape[:2], *inputs.shape[1:]))
+
+
+def _members(dataset: Dataset, classes: Sequence[int]) -> NDArray[np.int64]:
+    """Every sample of these classes, (n, 2): its class, and its place in it."""
+    return np.concatenate(
+        [
+            np.stack([np.full(dataset.count(i), i), np.arange(dataset.count(i))], axis=1)
+            for i in classes
+        ]
+    ).astype(np.int64)
 
 
 def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> str:

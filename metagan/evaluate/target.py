@@ -3,6 +3,7 @@
 Shapes: W classes, K support samples of each, R generated samples per support sample.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from metagan.config.learning import InnerConfig
 from metagan.config.settings import TaskConfig
-from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.batches import Condition, GanBatch, draw_batches
 from metagan.core.chunk_gradient import prefers_vmap
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.gan import GanPair
@@ -19,6 +20,7 @@ from metagan.core.inner_loop import adapt
 from metagan.core.params import PLAYERS, GanParams, Params, detach, map_params
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
+from metagan.data.tasks import Half
 from metagan.devices import backward_in_this_thread
 from metagan.kinds.kind import Kind
 from metagan.kinds.registry import find_kind
@@ -43,12 +45,14 @@ class AdaptedTarget:
             all, with nothing in front. 1 where a task is a class.
         support: (W, K, *sample_shape) float32, as networks see samples.
         form: How the support was read; None: as the run's own samples.
+        inputs: (W, K, *given_shape), those of the support; None where samples have none.
     """
 
     params: GanParams
     classes_each: int
     support: Tensor
     form: Form | None = None
+    inputs: Tensor | None = None
 
     def of_class(self, way: int) -> GanParams:
         """The weights that serve a class."""
@@ -56,6 +60,13 @@ class AdaptedTarget:
             return self.params
         which = way // self.classes_each
         return GanParams(*(map_params(lambda w: w[which], player) for player in self.params))
+
+    def read_by(self, way: int) -> Half:
+        """What a GAN that is conditioned on the support reads for a class: all of its set."""
+        each = self.classes_each or len(self.support)
+        return Half(self.support, self.inputs).of_classes(
+            way // each * each, (way // each + 1) * each
+        )
 
 
 @backward_in_this_thread()
@@ -69,6 +80,7 @@ def adapt_to_target(
     steps: int,
     seed: int,
     batch_size: int = ADAPT_BATCH,
+    inputs: Tensor | None = None,
 ) -> AdaptedTarget:
     """Run the inner loop on a target's support.
 
@@ -85,6 +97,7 @@ def adapt_to_target(
         steps: Inner steps, which may differ from those trained with.
         seed: Names every draw.
         batch_size: Samples or pairs in a step.
+        inputs: (W, K, *given_shape), where samples come in pairs.
 
     Raises:
         DataError: If `support` is not that, or not what the networks are made for.
@@ -93,26 +106,39 @@ def adapt_to_target(
     _check_support(support, gan)
     check_number("steps", steps, least=0)
     check_number("batch_size", batch_size, least=1)
+    whole = Half(support, inputs)
+    each = _classes_each(gan, task)
     if steps == 0:
-        return AdaptedTarget(init.players, 0, support)
+        players = init.players
+        if each and "support" in gan.config.conditioning:
+            # Sets that read their own part each, though their weights are alike.
+            count = -(-len(support) // each)
+            players = GanParams(
+                *(map_params(lambda w: w.expand(count, *w.shape), p) for p in players)
+            )
+            return AdaptedTarget(players, each, support, inputs=inputs)
+        return AdaptedTarget(players, 0, support, inputs=inputs)
 
-    def batches(part: Tensor, name: str | int) -> GanBatch:
+    def batches(part: Half, name: str | int) -> GanBatch:
+        device = part.samples.device
+        part = Half(part.samples.cpu(), None if part.inputs is None else part.inputs.cpu())
         drawn = draw_batches(
-            part.cpu(),
+            part,
             gan.config,
             steps=steps * inner.batches_per_step,
             batch_size=batch_size,
             seed=derive_seed(seed, "adapt", name),
             purpose="support",
             num_draws=gan.augment.num_draws,
+            read=part,
+            includes_read=True,
         )
-        return GanBatch(*(tensor.to(part.device) for tensor in drawn))
+        return GanBatch(*(tensor.to(device) for tensor in drawn))
 
-    if task.unit == "domain" and gan.config.conditioning != "label":
-        adapted = adapt(gan, init, batches(support, "all"), inner, gradient=autograd_gradient)
-        return AdaptedTarget(_weights(adapted.params), 0, support)
-    each = 1 if task.unit == "class" else gan.config.num_labels
-    sets = torch.split(support, each)
+    if not each:
+        adapted = adapt(gan, init, batches(whole, "all"), inner, gradient=autograd_gradient)
+        return AdaptedTarget(_weights(adapted.params), 0, support, inputs=inputs)
+    sets = [whole.of_classes(start, start + each) for start in range(0, len(support), each)]
 
     def one(inputs: GanBatch) -> GanParams:
         return _weights(adapt(gan, init, inputs, inner, gradient=functional_gradient).params)
@@ -135,7 +161,14 @@ def adapt_to_target(
         map_params(lambda *tensors: torch.cat(tensors), *(part[player] for part in parts))
         for player in range(len(PLAYERS))
     ]
-    return AdaptedTarget(GanParams(*joined), each, support)
+    return AdaptedTarget(GanParams(*joined), each, support, inputs=inputs)
+
+
+def _classes_each(gan: GanPair, task: TaskConfig) -> int:
+    """Classes that one set of weights serves; 0: all."""
+    if task.unit == "class":
+        return 1
+    return gan.config.num_labels if "label" in gan.config.conditioning else 0
 
 
 def check_number(name: str, value: object, *, least: int) -> None:
@@ -235,12 +268,13 @@ def generate_samples(
     kept = []
     for way in range(ways):
         players = target.of_class(way)
-        conditions = _conditions(gan, target.support[way], way)
+        conditions = _conditions(gan, target, way)
+        every = _rows(conditions, torch.arange(shots).repeat_interleave(drawn))
         samples = torch.cat(
             [
                 within(gan.generate(players.generator, condition, latents))
                 for condition, latents in zip(
-                    torch.split(conditions.repeat_interleave(drawn, dim=0), batch_size),
+                    _parts(every, batch_size, len(z[way])),
                     torch.split(z[way], batch_size),
                     strict=True,
                 )
@@ -255,28 +289,61 @@ def generate_samples(
     return torch.stack(kept)
 
 
-def _conditions(gan: GanPair, support: Tensor, way: int) -> Tensor:
-    """Conditions of both players for a class's support (K, *sample_shape)."""
-    if gan.config.conditioning == "sample":
-        return support
-    if gan.config.conditioning == "label":
-        return support.new_full((len(support), 1), way % gan.config.num_labels)
-    return support.new_empty((len(support), 0))
+def _conditions(gan: GanPair, target: AdaptedTarget, way: int) -> Condition:
+    """What both players are told for each of a class's support, K rows."""
+    told, own = gan.config.conditioning, target.support[way]
+    found: Condition = {}
+    if "label" in told:
+        found["label"] = own.new_full((len(own), 1), way % gan.config.num_labels)
+    if "sample" in told:
+        found["sample"] = own
+    if "input" in told and target.inputs is not None:
+        found["input"] = target.inputs[way]
+    return {**found, **read_whole(gan, target, way, len(own))}
+
+
+def read_whole(gan: GanPair, target: AdaptedTarget, way: int, count: int) -> Condition:
+    """The support of a class's set, read whole by `count` samples, where the GAN reads one."""
+    if "support" not in gan.config.conditioning:
+        return {}
+    samples, inputs = target.read_by(way)
+    support = samples.flatten(0, 1)[None]
+    found = {"support": support, "reads": support.new_ones((count, support.shape[1]))}
+    if inputs is not None:
+        found["support_input"] = inputs.flatten(0, 1)[None]
+    return found
+
+
+# Read by all rows alike.
+_SHARED = ("support", "support_input")
+
+
+def _rows(condition: Condition, rows: Tensor) -> Condition:
+    """What some samples of a batch are told, or some of them several times."""
+    return {
+        word: told if word in _SHARED else told[rows.to(told.device)]
+        for word, told in condition.items()
+    }
+
+
+def _parts(condition: Condition, size: int, count: int) -> Iterator[Condition]:
+    """What a batch of `count` samples is told, in parts of at most `size` samples."""
+    for start in range(0, count, size):
+        yield _rows(condition, torch.arange(start, min(start + size, count)))
 
 
 def _mean_scores(
-    gan: GanPair, critic: Params, conditions: Tensor, samples: Tensor, batch_size: int
+    gan: GanPair, critic: Params, conditions: Condition, samples: Tensor, batch_size: int
 ) -> Tensor:
-    """(N,) scores of samples, averaged over some of the conditions (K, ...)."""
+    """(N,) scores of samples, averaged over some of the K rows of what they continue."""
     # Without samples to compare with, all conditions are the same.
-    by_sample = gan.config.conditioning == "sample"
-    count = min(len(conditions), SCORED_AGAINST) if by_sample else 1
-    picks = torch.linspace(0, len(conditions) - 1, count).round().long()
+    shots = conditions["sample"].shape[0] if "sample" in conditions else 1
+    picks = torch.linspace(0, shots - 1, min(shots, SCORED_AGAINST)).round().long()
     total = samples.new_zeros(len(samples))
-    for condition in conditions[picks.to(conditions.device)]:
+    for pick in picks:
         parts = [
-            gan.score(critic, condition.expand(len(part), *condition.shape), part)
+            gan.score(critic, _rows(conditions, pick.expand(len(part))), part)
             for part in torch.split(samples, batch_size)
         ]
         total += torch.cat(parts)
-    return total / count
+    return total / len(picks)

@@ -44,9 +44,9 @@ def announce(
     sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
     rates = f", {sizes['rates']} rates" if "rates" in sizes else ""
     reporter.print(
-        f"gan: {config.gan.family}, conditioning {config.gan.conditioning}, {sizes['generator']} + "
-        f"{sizes['discriminator']} weights{rates}; algorithm: {config.algorithm.name}, "
-        f"{config.outer.steps - learner.step} outer steps to go"
+        f"gan: {config.gan.family}, conditioning {config.gan.conditioning_text}, "
+        f"{sizes['generator']} + {sizes['discriminator']} weights{rates}; "
+        f"algorithm: {config.algorithm.name}, {config.outer.steps - learner.step} outer steps to go"
     )
 
 

@@ -5,7 +5,8 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,10 +33,12 @@ def export_safetensors(run: LoadedRun) -> bytes:
 def export_torch(run: LoadedRun) -> bytes:
     """The generator as a `torch.export` program with a dynamic batch.
 
+    It takes a tensor for each word of `gan.conditioning`, in order, then z.
+
     Its extra file `form.json` says how samples become what the generator takes.
     """
-    generator, inputs, shapes = _exportable(run)
-    program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
+    it = _exportable(run)
+    program = torch.export.export(it.generator, it.inputs, dynamic_shapes=it.shapes)
     stream = io.BytesIO()
     torch.export.save(program, stream, extra_files={"form.json": _form_text(run)})
     return stream.getvalue()
@@ -47,7 +50,7 @@ def export_onnx(run: LoadedRun) -> bytes:
     Raises:
         RunError: If the extra `onnx` is not installed.
     """
-    generator, inputs, shapes = _exportable(run)
+    it = _exportable(run)
     log = logging.getLogger("torch.onnx")
     level = log.level
     try:
@@ -56,7 +59,12 @@ def export_onnx(run: LoadedRun) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                generator, inputs, dynamo=True, dynamic_shapes=shapes, verbose=False
+                it.generator,
+                it.inputs,
+                input_names=it.names,
+                dynamo=True,
+                dynamic_shapes=it.shapes,
+                verbose=False,
             )
     except ImportError as error:
         raise RunError(
@@ -85,14 +93,50 @@ def _form_text(run: LoadedRun) -> str:
     return json.dumps(run.form.as_json())
 
 
-def _exportable(
-    run: LoadedRun,
-) -> tuple[nn.Module, tuple[Tensor, Tensor], tuple[dict[int, torch.export.Dim], ...]]:
-    generator = run.gan.generator
-    generator.load_state_dict(run.init.generator)
-    generator.eval()
-    shape = {"sample": list(run.form.shape), "label": [1], "none": [0]}[run.config.gan.conditioning]
-    condition = torch.zeros(2, *shape)
-    batch = torch.export.Dim("batch", min=1, max=65536)
-    inputs = (condition, torch.zeros(2, run.config.gan.latent_dim))
-    return generator, inputs, ({0: batch}, {0: batch})
+class _Flat(nn.Module):
+    """A generator that takes what it is told one tensor after the other, z last."""
+
+    def __init__(self, generator: nn.Module, words: Sequence[str]) -> None:
+        super().__init__()
+        self.generator, self.words = generator, words
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Samples (B, *sample_shape)."""
+        *told, z = inputs
+        condition = dict(zip(self.words, told, strict=True))
+        if "support" in condition:
+            condition["reads"] = z.new_ones((z.shape[0], condition["support"].shape[1]))
+        drawn: Tensor = self.generator(condition, z)
+        return drawn
+
+
+@dataclass(frozen=True)
+class _Exportable:
+    """A generator, examples of its inputs, which sizes of them may vary, and their names."""
+
+    generator: nn.Module
+    inputs: tuple[Tensor, ...]
+    shapes: tuple[tuple[dict[int, torch.export.Dim], ...]]
+    names: list[str]
+
+
+def _exportable(run: LoadedRun) -> _Exportable:
+    run.gan.generator.load_state_dict(run.init.generator)
+    form, config = run.form, run.config
+    shots, told = config.task.shots + 1, config.gan.conditioning
+    sizes: dict[str, tuple[int, ...]] = {}
+    for word in told:
+        sizes[word] = {
+            "label": (2, 1),
+            "sample": (2, *form.shape),
+            "input": (2, *form.given),
+            "support": (1, shots, *form.shape),
+        }[word]
+    if "support" in told and form.given:
+        sizes["support_input"] = (1, shots, *form.given)
+    batch, read = (torch.export.Dim(name, min=1, max=65536) for name in ("batch", "read"))
+    shapes = tuple({1: read} if word.startswith("support") else {0: batch} for word in sizes)
+    inputs = tuple(torch.zeros(size) for size in sizes.values())
+    latents = torch.zeros(2, config.gan.latent_dim)
+    generator = _Flat(run.gan.generator, list(sizes)).eval()
+    return _Exportable(generator, (*inputs, latents), ((*shapes, {0: batch}),), [*sizes, "z"])

@@ -88,7 +88,7 @@ def prepare(
     form = find_kind(dataset.kind).fit(dataset, chosen.train, config.data)
     source = DatasetTasks(dataset, chosen, config.task, converter(form))
     gan, layout, initial = build_run_gan(config, form)
-    check_derivatives(gan, initial, config, form.shape)
+    check_derivatives(gan, initial, config, form)
     spec = WorkerSpec(config, form, chosen.names(dataset), fingerprint, layout.sha256)
     return TrainSetup(dataset, chosen, source, gan, layout, initial, spec)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from metagan.config.learning import GanConfig
 from metagan.core.batches import draw_batches
+from metagan.data.tasks import Half
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 
 PAIRED = GanConfig(latent_dim=3)
@@ -21,7 +22,7 @@ def numbered(ways: int, count: int) -> torch.Tensor:
 
 def draw(samples: torch.Tensor, gan: GanConfig = PAIRED, **changes: object):
     options = {"steps": 3, "batch_size": 50, "seed": 0, "purpose": "support"} | changes
-    return draw_batches(samples, gan, num_draws=NUM_AUGMENT_DRAWS, **options)
+    return draw_batches(Half(samples), gan, num_draws=NUM_AUGMENT_DRAWS, **options)
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)
@@ -34,10 +35,10 @@ def draw(samples: torch.Tensor, gan: GanConfig = PAIRED, **changes: object):
 def test_pairs_are_different_samples_of_one_class(ways, count, steps, batch_size):
     samples = numbered(ways, count)
     batch = draw(samples, steps=steps, batch_size=batch_size)
-    assert batch.real.shape == batch.condition.shape == (steps, batch_size, 1, 2, 2)
+    assert batch.real.shape == batch.sample.shape == (steps, batch_size, 1, 2, 2)
     assert batch.z.shape == (steps, batch_size, 2, 3)
     assert batch.augment.shape == (steps, batch_size, 2, NUM_AUGMENT_DRAWS)
-    real, condition = batch.real[..., 0, 0, 0], batch.condition[..., 0, 0, 0]
+    real, condition = batch.real[..., 0, 0, 0], batch.sample[..., 0, 0, 0]
     assert torch.equal(real // 100, condition // 100)
     assert bool((real != condition).all()) == (count > 1)
     assert set(real.flatten().tolist()) <= set(samples.flatten().tolist())
@@ -48,7 +49,7 @@ def test_every_ordered_pair_of_a_class_is_equally_likely():
     pairs = list(
         zip(
             batch.real[0, :, 0, 0, 0].tolist(),
-            batch.condition[0, :, 0, 0, 0].tolist(),
+            batch.sample[0, :, 0, 0, 0].tolist(),
             strict=True,
         )
     )
@@ -61,13 +62,13 @@ def test_every_ordered_pair_of_a_class_is_equally_likely():
 def test_with_conditioning_on_labels_the_condition_is_the_place_of_the_class():
     config = GanConfig(latent_dim=3, conditioning="label", family="dcgan")
     batch = draw(numbered(4, 3), config)
-    assert batch.condition.shape == (3, 50, 1)
-    assert torch.equal(batch.condition[..., 0], batch.real[..., 0, 0, 0].div(100).floor())
+    assert batch.label.shape == (3, 50, 1)
+    assert torch.equal(batch.label[..., 0], batch.real[..., 0, 0, 0].div(100).floor())
 
 
 def test_without_conditioning_the_condition_is_empty():
     batch = draw(numbered(2, 3), ALONE)
-    assert batch.condition.shape == (3, 50, 0)
+    assert batch.condition == {}
     assert batch.real.dtype == torch.float32
 
 

@@ -22,7 +22,7 @@ from metagan.core.chunks import CalledOffError, ChunkKey, ChunkResult
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import vector_hash
 from metagan.data.form import Form
-from metagan.data.tasks import DatasetTasks, Episode, EpisodeKey
+from metagan.data.tasks import DatasetTasks, Episode, EpisodeKey, Half
 from metagan.kinds.image.build import build_players
 from tests.reference.cases import (
     episode_inputs,
@@ -118,7 +118,8 @@ class PoisonedTasks:
         episode = self._source.episode(key)
         if key not in self._bad:
             return episode
-        return Episode(key, torch.full_like(episode.support, torch.nan), episode.query)
+        poisoned = Half(torch.full_like(episode.support.samples, torch.nan))
+        return Episode(key, poisoned, episode.query)
 
 
 @pytest.mark.parametrize("vectorised", [True, False])

@@ -13,10 +13,12 @@ import metagan.workflow.worker
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig
 from metagan.config.settings import RunConfig
+from metagan.core.batches import Condition
 from metagan.core.derivative_check import check_derivatives
 from metagan.core.gan import GanPair
 from metagan.core.outer_loop import EpisodeRunner, WorkerSpec
 from metagan.core.params import GanParams, module_params
+from metagan.data.form import Form
 from metagan.workflow.train import train_run
 from metagan.workflow.worker import build_run_gan
 from tests.helpers import tiny_config
@@ -45,7 +47,7 @@ class Generator(nn.Module):
         self.body = nn.Sequential(nn.Linear(4, 8), middle)
         self.head = nn.Linear(8, 256)
 
-    def forward(self, condition: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, condition: Condition, z: Tensor) -> Tensor:  # noqa: ARG002
         return torch.tanh(self.head(self.body(z))).unflatten(1, SHAPE)
 
 
@@ -55,7 +57,7 @@ class Discriminator(nn.Module):
         self.body = nn.Sequential(nn.Linear(256, 8), middle)
         self.head = nn.Linear(8, 1)
 
-    def forward(self, condition: Tensor, candidate: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, condition: Condition, candidate: Tensor) -> Tensor:  # noqa: ARG002
         return self.head(self.body(candidate.flatten(1))).squeeze(1)
 
 
@@ -96,7 +98,7 @@ def test_a_missing_derivative_is_refused_with_its_place_and_what_works(
     config = run_of(algorithm, r1)
     gan, init = own_pair(config, player)
     with pytest.raises(ValueError, match="scaled_dot_product") as refused:
-        check_derivatives(gan, init, config, SHAPE)
+        check_derivatives(gan, init, config, Form("image", SHAPE))
     said = str(refused.value)
     start = f"algorithm.name {algorithm} cannot differentiate {player}.body.1 as often as it has to"
     assert said.startswith(start)
@@ -110,7 +112,7 @@ def test_a_missing_derivative_is_refused_with_its_place_and_what_works(
 def test_a_derivative_that_nobody_takes_may_be_missing(algorithm, player, r1):
     config = run_of(algorithm, r1)
     gan, init = own_pair(config, player)
-    check_derivatives(gan, init, config, SHAPE)
+    check_derivatives(gan, init, config, Form("image", SHAPE))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -124,10 +126,10 @@ def test_every_network_of_this_package_passes(family, conditioning, algorithm):
         algorithm=AlgorithmConfig(name=algorithm),
         **changes,
     )
-    form = form_of(family)
+    form = form_of(family, conditioning=config.gan.conditioning)
     gan, _, init = build_run_gan(config, form)
     before = torch.get_rng_state()
-    check_derivatives(gan, init, config, form.shape)
+    check_derivatives(gan, init, config, form)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -23,8 +23,8 @@ def untrained(family: str, conditioning: str) -> torch.Tensor:
     if family == "classifier":
         net = untrained_classifier(lambda: SmallConvNet(2, (1, 16, 16)), 3)
         return nn.utils.parameters_to_vector(net.parameters())
-    form = form_of(family)
     config = GanConfig(**gan_settings(family, conditioning))
+    form = form_of(family, conditioning=config.conditioning)
     _, params = build_gan(find_kind(form.kind).players, config, form, seed=3)
     return torch.cat([weight.flatten() for part in params for weight in part.values()])
 

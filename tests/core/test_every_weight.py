@@ -62,7 +62,7 @@ def slopes_of(
         inner=InnerConfig(steps=2, batch_size=3, lr=0.02, optimizer="sgd", learn_rates=rates),
         algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic),
     )
-    support, query = (dimmed(half, conditioning) for half in (case.support, case.query))
+    support, query = (dimmed(half) for half in (case.support, case.query))
     inputs = EpisodeInputs(support, query, outer_step=1)
     init = perturbed(with_rates(case.init, inner_settings(case.config)))
     layout = Layout.of(init)

@@ -10,6 +10,7 @@ from metagan.core.params import GanParams
 from metagan.kinds.image.build import AUGMENT
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle
+from tests.reference.batch import rows_of
 from tests.reference.cases import (
     ARCHITECTURES,
     LOSSES,
@@ -83,7 +84,7 @@ def test_reconstruction_without_mode_seeking_compares_the_right_samples():
     centre = case.gan.generate(
         case.init.generator, batch.condition, torch.zeros_like(batch.z[:, 0])
     )
-    distance = (centre - batch.condition).abs().mean().item()
+    distance = (centre - batch.sample).abs().mean().item()
     assert g_loss(case, batch).item() - g_loss(plain, batch).item() == pytest.approx(distance)
 
 
@@ -111,9 +112,11 @@ def test_samples_and_scores_do_not_depend_on_batch_mates(family, conditioning):
     assert samples.shape == batch.real.shape
     for i in range(len(samples)):
         one = slice(i, i + 1)
-        alone = case.gan.generate(case.init.generator, batch.condition[one], batch.z[one, 0])
+        alone = case.gan.generate(
+            case.init.generator, rows_of(batch.condition, one), batch.z[one, 0]
+        )
         torch.testing.assert_close(alone, samples[one], rtol=0, atol=1e-13)
-        score = case.gan.score(case.init.discriminator, batch.condition[one], samples[one])
+        score = case.gan.score(case.init.discriminator, rows_of(batch.condition, one), samples[one])
         torch.testing.assert_close(score, scores[one], rtol=0, atol=1e-13)
 
 
@@ -175,12 +178,12 @@ def test_pairs_are_augmented_by_the_same_draws():
 
     class Difference(torch.nn.Module):
         def forward(self, condition, candidate):
-            return (condition - candidate).abs().flatten(1).sum(1)
+            return (condition["sample"] - candidate).abs().flatten(1).sum(1)
 
     config = GanConfig(augment=("color", "translation", "cutout"))
     pair = GanPair(torch.nn.Identity(), Difference(), config, augment=AUGMENT)
     batch = make_case("flow", "sample").support.step(0)
-    same = batch._replace(condition=batch.real)
+    same = batch._replace(sample=batch.real)
     real, _ = pair._scores({}, same, batch.real)
     assert float(real.abs().max()) == 0.0
 

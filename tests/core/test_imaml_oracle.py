@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import EpisodeInputs, imaml
-from metagan.core.batches import GanBatch
+from metagan.core.batches import Condition, GanBatch
 from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair
 from metagan.core.layers import one_hot
@@ -16,6 +16,7 @@ from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.kinds.image.build import AUGMENT
 from tests.helpers import tiny_config
 from tests.reference import gan_oracle
+from tests.reference.batch import batch_of
 from tests.reference.implicit_oracle import implicit_gradient
 
 SIDE, LATENT, LABELS, HIDDEN, BATCH = 2, 2, 2, 3, 2
@@ -36,20 +37,23 @@ class TinyPlayer(nn.Module):
         self.head = nn.Linear(HIDDEN, outputs)
         self.labels = labels
 
-    def dense(self, condition: Tensor, x: Tensor) -> Tensor:
+    def dense(self, condition: Condition, x: Tensor) -> Tensor:
+        told = [
+            part.repeat(len(x) // len(part), *[1] * (part.ndim - 1)) for part in condition.values()
+        ]
         if self.labels:
-            condition = one_hot(condition, LABELS, like=x)
-        return self.head(functional.softplus(self.body(torch.cat([condition.flatten(1), x], 1))))
+            told = [one_hot(told[0], LABELS, like=x)]
+        told = [part.flatten(1) for part in told]
+        return self.head(functional.softplus(self.body(torch.cat([*told, x], 1))))
 
 
 class TinyGenerator(TinyPlayer):
-    def forward(self, condition: Tensor, z: Tensor) -> Tensor:
-        condition = torch.cat([condition] * (len(z) // len(condition)))
+    def forward(self, condition: Condition, z: Tensor) -> Tensor:
         return torch.tanh(self.dense(condition, z)).unflatten(1, (1, SIDE, SIDE))
 
 
 class TinyDiscriminator(TinyPlayer):
-    def forward(self, condition: Tensor, candidate: Tensor) -> Tensor:
+    def forward(self, condition: Condition, candidate: Tensor) -> Tensor:
         return self.dense(condition, candidate.flatten(1)).squeeze(1)
 
 
@@ -60,17 +64,17 @@ def one_batch(conditioning: str, seed: int) -> GanBatch:
         return 0.5 * torch.randn(BATCH, 1, SIDE, SIDE, generator=rng, dtype=torch.float64)
 
     real, other = pictures(), pictures()
-    condition = {
-        "none": real.new_empty(BATCH, 0),
-        "label": torch.arange(BATCH, dtype=torch.float64)[:, None] % LABELS,
-        "sample": other,
+    told = {
+        "none": {},
+        "label": {"label": torch.arange(BATCH, dtype=torch.float64)[:, None] % LABELS},
+        "sample": {"sample": other},
     }[conditioning]
-    return GanBatch(
+    return batch_of(
         real,
-        condition,
-        torch.randn(BATCH, 2, LATENT, generator=rng, dtype=torch.float64),
-        torch.rand(BATCH, 2, NUM_AUGMENT_DRAWS, generator=rng, dtype=torch.float64),
-        torch.rand(BATCH, generator=rng, dtype=torch.float64),
+        z=torch.randn(BATCH, 2, LATENT, generator=rng, dtype=torch.float64),
+        augment=torch.rand(BATCH, 2, NUM_AUGMENT_DRAWS, generator=rng, dtype=torch.float64),
+        between=torch.rand(BATCH, generator=rng, dtype=torch.float64),
+        **told,
     )
 
 

@@ -168,7 +168,7 @@ def test_imaml_is_the_derivative_of_the_query_losses_after_a_solved_inner_loop(
         type(half)(*(t[:1].expand(50, *t.shape[1:]) for t in half))
         for half in (case.support, case.query)
     )
-    support, query = (dimmed(half, conditioning) for half in (support, query))
+    support, query = (dimmed(half) for half in (support, query))
     inner = case.config.inner
     adapted = adapt(case.gan, case.init, support, inner, keep_steps=(48, 49))
     before, after = (adapted.path[i][0].generator["head.weight"] for i in (48, 49))

@@ -76,7 +76,7 @@ def gradient_and_oracle(
         inner=inner,
         algorithm=AlgorithmConfig(name=algorithm, generator_critic=critic, multi_step=multi_step),
     )
-    support, query = (dimmed(half, conditioning) for half in (case.support, case.query))
+    support, query = (dimmed(half) for half in (case.support, case.query))
     chosen = inner_settings(case.config)
     init = perturbed(with_rates(case.init, chosen), scale=0.1)
     inputs = EpisodeInputs(support, query, outer_step=1)

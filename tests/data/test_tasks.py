@@ -16,6 +16,7 @@ from metagan.data.tasks import (
     SPLITS,
     DatasetTasks,
     EpisodeKey,
+    Half,
     Splits,
     make_splits,
     meta_batch,
@@ -233,9 +234,9 @@ def tasks_of(dataset: Dataset, task: TaskConfig, **data: object) -> DatasetTasks
     return DatasetTasks(dataset, splits, task, to_float)
 
 
-def ids(half: torch.Tensor) -> list[list[tuple[int, int]]]:
+def ids(half: Half) -> list[list[tuple[int, int]]]:
     """(class, sample) of each picture, by way."""
-    pixels = to_uint8(half)[:, :, 0, 0]
+    pixels = to_uint8(half.samples)[:, :, 0, 0]
     return [[(int(p[0]), int(p[1])) for p in way] for way in pixels]
 
 
@@ -256,8 +257,8 @@ def test_support_and_query_are_disjoint_and_of_one_class_per_way(
     task = source.tasks("train")[0]
     episode = source.episode(EpisodeKey(task, seed))
     num_ways = 1 if unit == "class" else min(ways, 4)
-    assert episode.support.shape == (num_ways, shots, 1, 1, 2)
-    assert episode.query.shape == (num_ways, num_query, 1, 1, 2)
+    assert episode.support.samples.shape == (num_ways, shots, 1, 1, 2)
+    assert episode.query.samples.shape == (num_ways, num_query, 1, 1, 2)
     support, query = ids(episode.support), ids(episode.query)
     drawn = [sample for half in (support, query) for way in half for sample in way]
     assert len(set(drawn)) == len(drawn)
@@ -277,10 +278,10 @@ def test_equal_keys_give_bit_equal_episodes_from_sources_built_apart():
         for _ in range(3):
             first.episode(EpisodeKey(first.tasks("train")[1], 4))
         one, other = first.episode(key), second.episode(key)
-        assert torch.equal(one.support, other.support)
-        assert torch.equal(one.query, other.query)
+        assert torch.equal(one.support.samples, other.support.samples)
+        assert torch.equal(one.query.samples, other.query.samples)
         third = first.episode(EpisodeKey(key.task, 18))
-        assert not torch.equal(one.support, third.support)
+        assert not torch.equal(one.support.samples, third.support.samples)
 
 
 def test_the_same_seed_draws_differently_in_another_task():
@@ -293,7 +294,7 @@ def test_a_small_domain_gives_every_class_once():
     config = TaskConfig(unit="domain", ways=5, shots=2, num_query=2)
     source = tasks_of(numbered(3, 3), config)
     episode = source.episode(EpisodeKey(source.tasks("train")[0], 0))
-    assert len({way[0][0] for way in ids(episode.support)}) == len(episode.support) == 3
+    assert len({way[0][0] for way in ids(episode.support)}) == len(episode.support.samples) == 3
 
 
 def test_a_domain_in_several_splits_is_a_task_of_its_own_in_each():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from metagan.config.settings import EvaluateConfig
+from metagan.core.batches import Condition
 from metagan.core.params import GanParams
 from metagan.data.dataset import Dataset
 from metagan.data.form import Form
@@ -57,10 +58,10 @@ def subject(data: Dataset, source: SourceClassifier) -> Subject:
 class Noise(torch.nn.Module):
     """A generator that is worth nothing to any classifier."""
 
-    def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """Noise of the condition's shape."""
+    def forward(self, condition: Condition, z: torch.Tensor) -> torch.Tensor:
+        """Noise of the sample's shape."""
         rng = torch.Generator().manual_seed(0)
-        return torch.rand(condition.shape, generator=rng) * 2 - 1 + 0 * z.sum()
+        return torch.rand(condition["sample"].shape, generator=rng) * 2 - 1 + 0 * z.sum()
 
 
 @pytest.fixture

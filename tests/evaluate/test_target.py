@@ -7,7 +7,7 @@ import torch
 
 from metagan.config.learning import GanConfig, InnerConfig
 from metagan.config.settings import TaskConfig
-from metagan.core.batches import draw_batches
+from metagan.core.batches import Condition, draw_batches
 from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.inner_loop import adapt
@@ -106,8 +106,8 @@ def test_the_seed_decides_what_is_generated(support: torch.Tensor, unit: str) ->
 
 def test_samples_that_continue_one_support_picture_stand_together(support: torch.Tensor) -> None:
     class Echo(torch.nn.Module):
-        def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-            return condition + 0 * z.sum()
+        def forward(self, condition: Condition, z: torch.Tensor) -> torch.Tensor:
+            return condition["sample"] + 0 * z.sum()
 
     gan = dataclasses.replace(players("sample")[0], generator=Echo())
     target = AdaptedTarget(GanParams({}, {}), False, support)
@@ -162,7 +162,9 @@ def test_more_classes_than_labels_are_adapted_to_in_parts(
             assert torch.equal(weight, target.of_class(1).generator[name])
             torch.testing.assert_close(weight, of_first_two.generator[name], rtol=1e-4, atol=1e-6)
     latent = torch.randn(1, 4)
-    by_label = [gan.generate(init.generator, torch.tensor([[y]]), latent) for y in (0.0, 1.0)]
+    by_label = [
+        gan.generate(init.generator, {"label": torch.tensor([[y]])}, latent) for y in (0.0, 1.0)
+    ]
     assert not torch.equal(*by_label)
 
 
@@ -177,8 +179,8 @@ def reference_best(
         for group in drawn[way].split(best_of):
             totals = []
             for sample in group:
-                conditions = support if gan.config.conditioning == "sample" else [torch.empty(0)]
-                scores = [gan.score(critic, x[None], sample[None]).item() for x in conditions]
+                told = [{"sample": x[None]} for x in support] if gan.config.conditioning else [{}]
+                scores = [gan.score(critic, each, sample[None]).item() for each in told]
                 totals.append(sum(scores) / len(scores))
             kept.append(group[totals.index(max(totals))])
         rows.append(torch.stack(kept))
@@ -204,14 +206,14 @@ def test_best_of_keeps_what_the_classes_own_discriminator_scores_highest(
 
 def test_a_large_support_is_scored_against_a_spread_part_of_it() -> None:
     class Copy(torch.nn.Module):
-        def forward(self, condition: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-            return condition[:1].expand(len(z), -1, -1, -1) + 0 * z[:, :1, None, None]
+        def forward(self, condition: Condition, z: torch.Tensor) -> torch.Tensor:
+            return condition["sample"][:1].expand(len(z), -1, -1, -1) + 0 * z[:, :1, None, None]
 
     asked: list[torch.Tensor] = []
 
     class Listening(torch.nn.Module):
-        def forward(self, condition: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
-            asked.append(condition[0, 0, 0, 0])
+        def forward(self, condition: Condition, candidates: torch.Tensor) -> torch.Tensor:
+            asked.append(condition["sample"][0, 0, 0, 0])
             return candidates.flatten(1).sum(1)
 
     gan = dataclasses.replace(players("sample")[0], generator=Copy(), discriminator=Listening())

@@ -22,15 +22,17 @@ from metagan.data.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
 from metagan.kinds.registry import find_kind
 from tests.helpers import bars, clouds, tiny_config
 
-#: Every generator family, and every conditioning; not every pair of them.
+#: Every generator family, and every conditioning, several words with a plus between them; not every
+#: pair of them.
 PICTURES = (
     ("flow", "sample"),
     ("dcgan", "sample"),
     ("dcgan", "none"),
     ("residual", "sample"),
     ("residual", "label"),
+    ("unet", "input+support"),
 )
-VECTORS = (("mlp", "sample"), ("mlp", "none"), ("mlp", "label"))
+VECTORS = (("mlp", "sample"), ("mlp", "none"), ("mlp", "label"), ("mlp", "input+support"))
 ARCHITECTURES = (*PICTURES, *VECTORS)
 SHAPES: dict[str, tuple[int, ...]] = {"image": (1, 16, 16), "vector": (5,)}
 LOSSES = get_args(AdversarialLossName)
@@ -46,17 +48,16 @@ class Case(NamedTuple):
     query: GanBatch
 
 
-def dimmed(half: GanBatch, conditioning: str) -> GanBatch:
+def dimmed(half: GanBatch) -> GanBatch:
     """A batch with samples away from the clamp, where all is smooth; labels stay as they are."""
-    scale = 0.5 if conditioning == "sample" else 1.0
-    return half._replace(real=0.5 * half.real, condition=scale * half.condition)
+    return half._replace(real=0.5 * half.real, sample=0.5 * half.sample)
 
 
 def gan_settings(family: str, conditioning: str, **changes: object) -> dict[str, object]:
     """The `gan` section of a tiny run."""
     return {
         "family": family,
-        "conditioning": conditioning,
+        "conditioning": () if conditioning == "none" else conditioning.split("+"),
         "width": 4,
         "discriminator_width": 4,
         "latent_dim": 4,
@@ -74,22 +75,25 @@ def every_augment(family: str) -> list[str]:
     return list(KIND_WORDS[kind_of(family)].augment)
 
 
-def form_of(family: str, shape: tuple[int, ...] | None = None) -> Form:
+def form_of(
+    family: str, shape: tuple[int, ...] | None = None, conditioning: Sequence[str] = ()
+) -> Form:
     """A form of samples that a family generates; its conversion changes nothing."""
     kind = kind_of(family)
     shape = SHAPES[kind] if shape is None else shape
+    given = shape if "input" in conditioning else ()
     if kind == "image":
-        return Form(kind, shape)
+        return Form(kind, shape, given=given)
     names = [f"c{number}" for number in range(shape[0])]
     facts = {"columns": names, "center": [0.0] * len(names), "scale": [1.0] * len(names)}
-    return Form(kind, shape, facts)
+    return Form(kind, shape, facts, given)
 
 
 def build(
     config: RunConfig, shape: tuple[int, ...] | None = None, **options: Any
 ) -> tuple[GanPair, GanParams]:
     """The pair of a run's settings, and its untrained weights; see `build_gan` for the options."""
-    form = form_of(config.gan.family, shape)
+    form = form_of(config.gan.family, shape, config.gan.conditioning)
     return build_gan(find_kind(form.kind).players, config.gan, form, **options)
 
 
@@ -112,8 +116,21 @@ def make_source(config: RunConfig, shape: tuple[int, ...] | None = None) -> Data
         form = find_kind(kind).fit(dataset, range(dataset.num_classes), config.data)
     splits = make_splits(dataset, config.data, seed=config.seed)
     return DatasetTasks(
-        dataset, splits, config.task, lambda samples: find_kind(kind).to_tensor(samples, form)
+        dataset,
+        splits,
+        config.task,
+        lambda samples: find_kind(kind).to_tensor(samples, form),
+        flipped if "input" in config.gan.conditioning else None,
     )
+
+
+def flipped(
+    classes: np.ndarray, places: np.ndarray, samples: torch.Tensor, seed: int
+) -> torch.Tensor:
+    """Inputs of pairs: each sample the other way round."""
+    assert len(classes) == len(places) == len(samples)
+    assert seed is not None
+    return samples.flip(-1)
 
 
 def perturbed(params: GanParams, *, scale: float = 0.1, seed: int = 0) -> GanParams:
@@ -154,15 +171,17 @@ def make_case(
     pair, params = build(config, seed=seed, second_order=second_order)
     halves = [
         draw_batches(
-            samples,
+            half,
             config.gan,
             steps=config.inner.steps * config.inner.batches_per_step,
             batch_size=config.inner.batch_size,
             seed=seed,
             purpose=purpose,
             num_draws=pair.augment.num_draws,
+            read=episode.support,
+            includes_read=purpose == "support",
         )
-        for samples, purpose in ((episode.support, "support"), (episode.query, "query"))
+        for half, purpose in ((episode.support, "support"), (episode.query, "query"))
     ]
     support, query = (GanBatch(*(tensor.double() for tensor in half)) for half in halves)
     return Case(config, pair, perturbed(params), support, query)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metagan.config.learning import GanConfig, InnerConfig
 from metagan.core import rates
-from metagan.core.batches import GanBatch
+from metagan.core.batches import Condition, GanBatch
 from metagan.core.gan import GanPair
 from metagan.core.params import GanParams, Params
 
@@ -228,7 +228,7 @@ def generator_loss(
     loss = loss + config.mode_seeking * sum(terms) / len(terms)
     if config.reconstruction:
         again = generator(batch.condition, torch.zeros_like(batch.z[:, 0]))
-        loss = loss + config.reconstruction * (again - batch.condition).abs().mean()
+        loss = loss + config.reconstruction * (again - batch.sample).abs().mean()
     return loss
 
 
@@ -239,7 +239,7 @@ def penalty(
     total = torch.zeros((), dtype=samples.dtype)
     for i in range(len(samples)):
         x = samples[i : i + 1].detach().clone().requires_grad_(True)
-        single = GanBatch(*(tensor[i : i + 1] for tensor in batch))
+        single = one_of(batch, i)
         score = scores(discriminator, single, x, which, config).sum()
         (gradient,) = torch.autograd.grad(score, x, create_graph=True)
         total = total + 0.5 * (gradient**2).sum()
@@ -254,7 +254,7 @@ def between_penalty(
     for i in range(len(fake)):
         t = batch.between[i]
         x = (t * batch.real[i] + (1 - t) * fake[i])[None].detach().requires_grad_(True)
-        single = GanBatch(*(tensor[i : i + 1] for tensor in batch))
+        single = one_of(batch, i)
         score = scores(discriminator, single, x, 0, config).sum()
         (gradient,) = torch.autograd.grad(score, x, create_graph=True)
         total = total + (torch.sqrt((gradient**2).sum() + 1e-12) - 1) ** 2
@@ -268,24 +268,32 @@ def scores(
     rows = []
     for i in range(len(samples)):
         candidate = augment_one(samples[i], batch.augment[i, which], config.augment)
-        condition = batch.condition[i]
-        if config.conditioning == "sample":
-            condition = augment_one(condition, batch.augment[i, which], config.augment)
+        condition = one_of(batch, i).condition
+        if "sample" in condition:
+            sample = augment_one(batch.sample[i], batch.augment[i, which], config.augment)
+            condition["sample"] = sample[None]
         if config.spectral_norm:
-            rows.append(spectral_score(discriminator, condition[None], candidate[None])[0])
+            rows.append(spectral_score(discriminator, condition, candidate[None])[0])
         else:
-            rows.append(discriminator(condition[None], candidate[None])[0])
+            rows.append(discriminator(condition, candidate[None])[0])
     return torch.stack(rows)
 
 
-def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tensor) -> Tensor:
+def one_of(batch: GanBatch, i: int) -> GanBatch:
+    """One sample of a batch; what is read stays whole."""
+    shared = {name: getattr(batch, name) for name in ("support", "support_input")}
+    return GanBatch(*(tensor[i : i + 1] for tensor in batch))._replace(**shared)
+
+
+def spectral_score(discriminator: nn.Module, condition: Condition, candidate: Tensor) -> Tensor:
     """The discriminator layer by layer, each weight over its largest singular value."""
 
     def normal(layer: nn.Module) -> Tensor:
         return layer.weight / torch.linalg.svdvals(layer.weight.reshape(len(layer.weight), -1))[0]
 
     body = discriminator.body
-    x = torch.cat([condition, candidate], 1) if discriminator.conditional else candidate
+    told = [condition[word] for word in ("sample", "input") if word in condition]
+    x = torch.cat([*told, candidate], 1)
     if candidate.ndim == 2:
         for layer in (body.enter, body.inner):
             x = functional.leaky_relu(x @ normal(layer).T + layer.bias, 0.2)
@@ -294,10 +302,12 @@ def spectral_score(discriminator: nn.Module, condition: Tensor, candidate: Tenso
             x = functional.conv2d(x, normal(layer), layer.bias, layer.stride, layer.padding)
             x = functional.leaky_relu(x, 0.2)
     x, head = x.flatten(1), discriminator.head
-    if not discriminator.num_labels:
+    if isinstance(head, nn.Linear):
         return x @ normal(head)[0] + head.bias
-    of_label = normal(head.labels)[int(condition.item())]
-    return x @ normal(head.score)[0] + head.score.bias + x @ of_label
+    score = x @ normal(head.score)[0] + head.score.bias
+    if "label" in condition:
+        score = score + x @ normal(head.labels)[int(condition["label"].item())]
+    return score
 
 
 def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:

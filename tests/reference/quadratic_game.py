@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metagan.core.batches import GanBatch
 from metagan.core.params import GanParams
+from tests.reference.batch import batch_of
 
 SIZE = 3
 
@@ -37,7 +38,7 @@ class QuadraticGame:
     def batches(self, half: str, steps: int) -> GanBatch:
         """c in place of pictures, the same for every inner step; other fields are not read."""
         c = self.constants[half].expand(steps, 1, -1)
-        return GanBatch(c, c, torch.zeros(steps, 1, 2), c, c)
+        return batch_of(c, z=torch.zeros(steps, 1, 2), augment=c, between=c)
 
     def generate(self, params: dict[str, Tensor], *_: Tensor) -> Tensor:
         return params["head.w"]

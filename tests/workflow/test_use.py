@@ -382,7 +382,7 @@ def test_exported_weights_name_their_settings(tmp_path: Path, trained: Path) -> 
 def reference(trained: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     run = load_run(trained, RunConfig)
     condition, z = torch.randn(5, 1, 16, 16).clamp(-1, 1), torch.randn(5, 4)
-    return condition, z, run.gan.generate(run.init.generator, condition, z)
+    return condition, z, run.gan.generate(run.init.generator, {"sample": condition}, z)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -397,8 +397,7 @@ def test_the_onnx_graph_generates_the_same(trained: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     condition, z, expected = reference(trained)
     session = runtime.InferenceSession(export_onnx(load_run(trained, RunConfig)))
-    names = [entry.name for entry in session.get_inputs()]
-    found = session.run(None, dict(zip(names, [condition.numpy(), z.numpy()], strict=True)))[0]
+    found = session.run(None, {"sample": condition.numpy(), "z": z.numpy()})[0]
     np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-4)
 
 

@@ -12,11 +12,17 @@ from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
 from metagan.kinds.image.dcgan import PlainGenerator, ResidualUp, TransposedUp
 from metagan.kinds.image.discriminators import ImageDiscriminator
 from metagan.kinds.image.flow import FlowGenerator
+from metagan.kinds.image.unet import UnetGenerator
 
 AUGMENT = Augment(NUM_AUGMENT_DRAWS, augment)
 # Largest width x picture side for which vmap was the faster path on a CPU thread; measured by
 # benchmarks/inner_loop.py (benchmarks/results).
-_LIGHT_UP_TO: Mapping[str, int] = {"flow": 8 * 28, "dcgan": 16 * 28, "residual": 16 * 28}
+_LIGHT_UP_TO: Mapping[str, int] = {
+    "flow": 8 * 28,
+    "dcgan": 16 * 28,
+    "residual": 16 * 28,
+    "unet": 8 * 28,
+}
 
 
 def build_players(
@@ -27,37 +33,18 @@ def build_players(
     With `second_order` all of their operations have a second derivative. Weights depend on `seed`
     alone: torch's global generator is neither read nor changed.
     """
-    channels, size, _ = form.shape
-    conditional = config.conditioning == "sample"
-    num_labels = config.num_labels if config.conditioning == "label" else 0
+    size = form.shape[-1]
+    labels = config.num_labels if "label" in config.conditioning else 0
     with DrawsFrom(seed, "weights"):
         generator: nn.Module
         if config.family == "flow":
-            generator = FlowGenerator(
-                channels,
-                size,
-                config.width,
-                config.latent_dim,
-                config.max_displacement,
-                second_order=second_order,
-            )
+            generator = FlowGenerator(form, config, second_order=second_order)
+        elif config.family == "unet":
+            generator = UnetGenerator(form, config, labels)
         else:
-            generator = PlainGenerator(
-                channels,
-                size,
-                config.width,
-                config.latent_dim,
-                conditional=conditional,
-                num_labels=num_labels,
-                stage=TransposedUp if config.family == "dcgan" else ResidualUp,
-            )
-        discriminator = ImageDiscriminator(
-            channels,
-            size,
-            config.discriminator_width,
-            conditional=conditional,
-            num_labels=num_labels,
-        )
+            stage = TransposedUp if config.family == "dcgan" else ResidualUp
+            generator = PlainGenerator(form, config, labels, stage)
+        discriminator = ImageDiscriminator(form, config, labels)
     return Players(
         generator,
         discriminator,

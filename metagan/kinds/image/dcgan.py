@@ -1,7 +1,5 @@
 """Plain generators: transposed convolutions (DCGAN) and residual blocks.
 
-Both take z alone, z and the label of a class, or z and a sample whose class they continue.
-
 Shapes: B conditions in a batch, L latents for each, C channels, S x S pixels, Z latent dimension.
 """
 
@@ -9,8 +7,17 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.core.layers import GroupNorm, one_hot, repeat
-from metagan.kinds.image.layers import ToPixels, upsample_nearest
+from metagan.config.learning import GanConfig
+from metagan.core.batches import Condition
+from metagan.core.layers import Film, GroupNorm, one_hot, repeat
+from metagan.data.form import Form
+from metagan.kinds.image.layers import (
+    PictureReader,
+    ToPixels,
+    channels_told,
+    told_pictures,
+    upsample_nearest,
+)
 
 
 class Encoder(nn.Module):
@@ -64,62 +71,58 @@ class PlainBody(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        width: int,
-        latent_dim: int,
-        *,
-        conditional: bool,
-        num_labels: int,
+        form: Form,
+        config: GanConfig,
+        labels: int,
         stage: type[TransposedUp] | type[ResidualUp],
     ) -> None:
         super().__init__()
-        self.side, self.num_labels = size // 4, num_labels
-        self.encoder = Encoder(channels, width) if conditional else None
-        self.project = nn.Linear(latent_dim + num_labels, 4 * width * self.side**2)
-        self.up1 = stage(4 * width + (2 * width if conditional else 0), 2 * width)
+        width, told = config.width, channels_told(form, config)
+        self.side, self.labels = form.shape[-1] // 4, labels
+        self.encoder = Encoder(told, width) if told else None
+        self.project = nn.Linear(config.latent_dim + labels, 4 * width * self.side**2)
+        self.up1 = stage(4 * width + (2 * width if told else 0), 2 * width)
         self.up2 = stage(2 * width, width)
+        if "support" in config.conditioning:
+            self.reader = PictureReader(form, width)
+            self.film = Film(4 * width, 2 * width)
 
-    def forward(self, condition: Tensor, z: Tensor) -> Tensor:
-        """Features (L B, width, S, S) from condition (B, C, S, S), (B, 1) or (B, 0), z (L B, Z)."""
-        if self.num_labels:
-            labels = one_hot(condition, self.num_labels, like=z)
-            z = torch.cat([z, repeat(labels, z.shape[0] // condition.shape[0])], dim=1)
-        low = self.project(z).unflatten(-1, (-1, self.side, self.side))
+    def forward(self, condition: Condition, z: Tensor) -> Tensor:
+        """Features (L B, width, S, S) from conditions of B samples and z (L B, Z)."""
+
+        def of_each(told: Tensor) -> Tensor:
+            return repeat(told, z.shape[0] // told.shape[0])
+
+        latent = z
+        if self.labels:
+            labels = one_hot(condition["label"], self.labels, like=z)
+            latent = torch.cat([z, of_each(labels)], dim=1)
+        low = self.project(latent).unflatten(-1, (-1, self.side, self.side))
         if self.encoder is not None:
-            encoded = repeat(self.encoder(condition), z.shape[0] // condition.shape[0])
-            low = torch.cat([low, encoded], dim=1)
-        features = self.up2(self.up1(low))
+            encoded = self.encoder(torch.cat(told_pictures(condition), dim=1))
+            low = torch.cat([low, of_each(encoded)], dim=1)
+        half = self.up1(low)
+        if "support" in condition:
+            half = self.film(half, of_each(self.reader(condition)))
+        features = self.up2(half)
         return functional.relu(features) if isinstance(self.up2, ResidualUp) else features
 
 
 class PlainGenerator(nn.Module):
-    """G(z), G(y, z) or G(x, z) with a tanh output; `stage` decides between DCGAN and residual."""
+    """G of z and what it is told, with a tanh output; `stage` decides between DCGAN and residual."""
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        width: int,
-        latent_dim: int,
-        *,
-        conditional: bool,
-        num_labels: int,
+        form: Form,
+        config: GanConfig,
+        labels: int,
         stage: type[TransposedUp] | type[ResidualUp],
     ) -> None:
-        """`conditional` on a sample, or on one of `num_labels` labels, or (0) on nothing."""
+        """`labels` are told apart; 0 where the generator is not told a label."""
         super().__init__()
-        self.body = PlainBody(
-            channels,
-            size,
-            width,
-            latent_dim,
-            conditional=conditional,
-            num_labels=num_labels,
-            stage=stage,
-        )
-        self.head = ToPixels(width, channels)
+        self.body = PlainBody(form, config, labels, stage)
+        self.head = ToPixels(config.width, form.shape[0])
 
-    def forward(self, condition: Tensor, z: Tensor) -> Tensor:
-        """(L B, C, S, S) in [-1, 1]; the condition is ignored by an unconditional generator."""
+    def forward(self, condition: Condition, z: Tensor) -> Tensor:
+        """(L B, C, S, S) in [-1, 1]."""
         return torch.tanh(self.head(self.body(condition, z)))

@@ -1,4 +1,4 @@
-"""The discriminator of pictures: alone, with a label, or in pairs with the sample they continue.
+"""The discriminator of pictures.
 
 No normalization: a penalty is per sample, and statistics would tie the samples of a batch.
 
@@ -9,45 +9,40 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from metagan.core.layers import ProjectionHead
+from metagan.config.learning import GanConfig
+from metagan.core.batches import Condition
+from metagan.core.layers import Discriminator
+from metagan.data.form import Form
+from metagan.kinds.image.layers import PictureReader, channels_told, told_pictures
 
 
 class DiscriminatorBody(nn.Module):
-    """Three strided convolutions: (B, inputs, S, S) -> (B, features)."""
+    """Three strided convolutions of a candidate and the pictures that are told beside it."""
 
-    def __init__(self, inputs: int, width: int) -> None:
+    def __init__(self, form: Form, config: GanConfig) -> None:
         super().__init__()
+        inputs, width = form.shape[0] + channels_told(form, config), config.discriminator_width
         self.down1 = nn.Conv2d(inputs, width, 4, stride=2, padding=1)
         self.down2 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
         self.down3 = nn.Conv2d(2 * width, 3 * width, 3, stride=2, padding=1)
+        if "support" in config.conditioning:
+            self.reader = PictureReader(form, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, condition: Condition, candidate: Tensor) -> Tensor:
         """Features (B, F)."""
+        x = torch.cat([*told_pictures(condition), candidate], dim=1)
         x = functional.leaky_relu(self.down1(x), 0.2)
         x = functional.leaky_relu(self.down2(x), 0.2)
         return functional.leaky_relu(self.down3(x), 0.2).flatten(1)
 
 
-class ImageDiscriminator(nn.Module):
-    """D(x), D(y, x) or D(x, candidate): one score per sample.
+class ImageDiscriminator(Discriminator):
+    """D of a candidate picture; about 23 k weights at width 16 and 28 pixels."""
 
-    About 23 k weights at width 16 and 28 pixels.
-    """
-
-    def __init__(
-        self, channels: int, size: int, width: int, *, conditional: bool, num_labels: int = 0
-    ) -> None:
-        """`conditional` on a sample, or on one of `num_labels` labels, or (0) on nothing."""
-        super().__init__()
-        self.conditional, self.num_labels = conditional, num_labels
-        side = -(-(size // 4) // 2)
-        features = 3 * width * side**2
-        self.body = DiscriminatorBody(2 * channels if conditional else channels, width)
-        self.head = ProjectionHead(features, num_labels) if num_labels else nn.Linear(features, 1)
-
-    def forward(self, condition: Tensor, candidate: Tensor) -> Tensor:
-        """(B,) scores of candidates (B, C, S, S), given conditions like them, (B, 1) or (B, 0)."""
-        x = torch.cat([condition, candidate], dim=1) if self.conditional else candidate
-        if self.num_labels:
-            return self.head(self.body(x), condition)
-        return self.head(self.body(x)).squeeze(-1)
+    def __init__(self, form: Form, config: GanConfig, labels: int = 0) -> None:
+        """`labels` are told apart; 0 where the discriminator is not told a label."""
+        width = config.discriminator_width
+        side = -(-(form.shape[-1] // 4) // 2)
+        body = DiscriminatorBody(form, config)
+        code = 4 * width if "support" in config.conditioning else 0
+        super().__init__(body, 3 * width * side**2, labels=labels, code=code)

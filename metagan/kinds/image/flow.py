@@ -11,8 +11,17 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from metagan.config.learning import GanConfig
+from metagan.core.batches import Condition
 from metagan.core.layers import GroupNorm, leaky_clamp, repeat
-from metagan.kinds.image.layers import GRID_SAMPLE_UNDER_VMAP, ToPixels, Upsample, warp
+from metagan.data.form import Form
+from metagan.kinds.image.layers import (
+    GRID_SAMPLE_UNDER_VMAP,
+    ToPixels,
+    Upsample,
+    told_pictures,
+    warp,
+)
 
 
 class FlowBody(nn.Module):
@@ -20,16 +29,15 @@ class FlowBody(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        width: int,
-        latent_dim: int,
-        max_displacement: float,
+        form: Form,
+        config: GanConfig,
         *,
         second_order: bool,
     ) -> None:
         super().__init__()
-        self.size, self.max_displacement = size, max_displacement
+        channels, size, _ = form.shape
+        width, latent_dim = config.width, config.latent_dim
+        self.size, self.max_displacement = size, config.max_displacement
         self.second_order = second_order
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
@@ -85,25 +93,14 @@ class FlowGenerator(nn.Module):
     arXiv:1506.02025), with a dense field in place of an affine map.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        size: int,
-        width: int,
-        latent_dim: int,
-        max_displacement: float,
-        *,
-        second_order: bool = False,
-    ) -> None:
+    def __init__(self, form: Form, config: GanConfig, *, second_order: bool = False) -> None:
         super().__init__()
-        self.body = FlowBody(
-            channels, size, width, latent_dim, max_displacement, second_order=second_order
-        )
-        self.head = ToPixels(width, channels)
+        self.body = FlowBody(form, config, second_order=second_order)
+        self.head = ToPixels(config.width, form.shape[0])
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, condition: Tensor, z: Tensor) -> Tensor:
-        """(L B, C, S, S) in about [-1, 1] from condition (B, C, S, S) and z (L B, Z)."""
-        warped, features = self.body(condition, z)
+    def forward(self, condition: Condition, z: Tensor) -> Tensor:
+        """(L B, C, S, S) in about [-1, 1] from a picture (B, C, S, S), told as a sample or an input."""
+        warped, features = self.body(*told_pictures(condition), z)
         return leaky_clamp(warped + self.head(features))

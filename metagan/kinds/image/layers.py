@@ -11,6 +11,11 @@ import torch.nn.functional as functional
 from packaging.version import Version
 from torch import Tensor, nn
 
+from metagan.config.learning import GanConfig
+from metagan.core.batches import Condition
+from metagan.core.layers import joined_support, mean_read
+from metagan.data.form import Form
+
 
 def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     """(H, W, 2) coordinates (x, y) of the pixel centres in [-1, 1], as grid_sample has them."""
@@ -95,6 +100,35 @@ class Upsample(nn.Module):
 def upsample_nearest(x: Tensor, size: int) -> Tensor:
     """(B, C, h, w) -> (B, C, size, size)."""
     return functional.interpolate(x, size=(size, size), mode="nearest")
+
+
+class PictureReader(nn.Module):
+    """A code of the support: the mean of an embedding over what a sample may be drawn from."""
+
+    def __init__(self, form: Form, width: int) -> None:
+        super().__init__()
+        self.down1 = nn.Conv2d(form.shape[0] + sum(form.given[:1]), width, 4, stride=2, padding=1)
+        self.down2 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
+        self.down3 = nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1)
+
+    def forward(self, condition: Condition) -> Tensor:
+        """(B, 4 width)."""
+        members = joined_support(condition)
+        x = members.flatten(0, 1)
+        for layer in (self.down1, self.down2, self.down3):
+            x = functional.leaky_relu(layer(x), 0.2)
+        return mean_read(x.mean((-2, -1)).reshape(*members.shape[:2], -1), condition)
+
+
+def channels_told(form: Form, config: GanConfig) -> int:
+    """Channels of the pictures that a player is told beside the support."""
+    told = config.conditioning
+    return form.shape[0] * ("sample" in told) + sum(form.given[:1]) * ("input" in told)
+
+
+def told_pictures(condition: Condition) -> list[Tensor]:
+    """The pictures (B, C, S, S) that a player is told beside the support."""
+    return [condition[word] for word in ("sample", "input") if word in condition]
 
 
 class ToPixels(nn.Conv2d):

@@ -3,13 +3,17 @@
 import pytest
 import torch
 
+from metagan.config.learning import GanConfig
 from metagan.core.params import module_params
+from metagan.data.form import Form
 from metagan.kinds.image.discriminators import ImageDiscriminator
 
 
 def build(size: int = 16, channels: int = 1, *, conditional: bool = True) -> ImageDiscriminator:
     torch.manual_seed(0)
-    return ImageDiscriminator(channels, size, 4, conditional=conditional).double()
+    told = "sample" if conditional else "none"
+    config = GanConfig(family="dcgan", conditioning=told, discriminator_width=4)
+    return ImageDiscriminator(Form("image", (channels, size, size)), config).double()
 
 
 def images(count: int, channels: int = 1, size: int = 16, seed: int = 0) -> torch.Tensor:
@@ -23,7 +27,8 @@ def images(count: int, channels: int = 1, size: int = 16, seed: int = 0) -> torc
 def test_there_is_one_score_per_sample_at_every_size(size, channels, conditional):
     discriminator = build(size, channels, conditional=conditional)
     x, y = images(3, channels, size), images(3, channels, size, seed=1)
-    assert discriminator(x, y).shape == (3,)
+    told = {"sample": x} if conditional else {}
+    assert discriminator(told, y).shape == (3,)
 
 
 def test_there_are_no_buffers_and_a_body_and_a_head():
@@ -34,12 +39,12 @@ def test_there_are_no_buffers_and_a_body_and_a_head():
 
 def test_a_score_does_not_depend_on_batch_mates():
     discriminator, x, y = build(), images(4), images(4, seed=1)
-    scores = discriminator(x, y)
+    scores = discriminator({"sample": x}, y)
     for i in range(4):
-        alone = discriminator(x[i : i + 1], y[i : i + 1])
+        alone = discriminator({"sample": x[i : i + 1]}, y[i : i + 1])
         torch.testing.assert_close(alone, scores[i : i + 1], rtol=0, atol=1e-14)
     x.requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(x, y)[0], x)
+    (gradient,) = torch.autograd.grad(discriminator({"sample": x}, y)[0], x)
     assert float(gradient[1:].abs().max()) == 0.0
     assert float(gradient[0].abs().max()) > 0
 
@@ -47,13 +52,13 @@ def test_a_score_does_not_depend_on_batch_mates():
 def test_the_condition_counts_only_where_there_is_one():
     x, y = images(2), images(2, seed=1)
     paired, alone = build(), build(conditional=False)
-    assert not torch.equal(paired(x, y), paired(-x, y))
-    assert torch.equal(alone(x, y), alone(-x, y))
+    assert not torch.equal(paired({"sample": x}, y), paired({"sample": -x}, y))
+    assert alone({}, y).shape == (2,)
 
 
 def test_every_weight_has_a_gradient_and_so_has_every_pixel():
     discriminator, x = build(), images(3).requires_grad_()
-    discriminator(images(3, seed=1), x).sum().backward()
+    discriminator({"sample": images(3, seed=1)}, x).sum().backward()
     for name, weight in discriminator.named_parameters():
         assert float(weight.grad.abs().sum()) > 0, name
     assert bool((x.grad.abs() > 0).all())

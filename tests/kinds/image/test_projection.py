@@ -2,7 +2,9 @@
 
 import torch
 
+from metagan.config.learning import GanConfig
 from metagan.core.layers import ProjectionHead
+from metagan.data.form import Form
 from metagan.kinds.image.discriminators import ImageDiscriminator
 
 
@@ -18,7 +20,8 @@ def test_a_labels_score_is_the_linear_one_and_the_product_with_its_own_vector():
 
 
 def test_the_same_picture_scores_differently_under_another_label():
-    critic = ImageDiscriminator(1, 16, 4, conditional=False, num_labels=3)
+    config = GanConfig(family="dcgan", conditioning="label", discriminator_width=4)
+    critic = ImageDiscriminator(Form("image", (1, 16, 16)), config, 3)
     pictures = torch.randn(1, 1, 16, 16).expand(3, -1, -1, -1)
-    scores = critic(torch.arange(3.0)[:, None], pictures)
+    scores = critic({"label": torch.arange(3.0)[:, None]}, pictures)
     assert len(set(scores.tolist())) == 3

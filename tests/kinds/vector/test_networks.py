@@ -9,7 +9,8 @@ from metagan.core.params import module_params
 from metagan.data.form import Form
 from metagan.kinds.vector.networks import LayerNorm, build_players
 
-CONDITIONINGS = ["none", "label", "sample"]
+CONDITIONINGS = ["none", "label", "sample", "sample+support", "input+support"]
+GIVEN = 2
 EVERY = pytest.mark.parametrize("conditioning", CONDITIONINGS)
 WIDTHS = pytest.mark.parametrize("columns", [1, 2, 30])
 
@@ -17,14 +18,14 @@ WIDTHS = pytest.mark.parametrize("columns", [1, 2, 30])
 def build(conditioning, columns=3, seed=0, second_order=False):
     config = GanConfig(
         family="mlp",
-        conditioning=conditioning,
+        conditioning=() if conditioning == "none" else conditioning.split("+"),
         width=8,
         discriminator_width=8,
         latent_dim=4,
         num_labels=3,
         augment=(),
     )
-    form = Form("vector", (columns,))
+    form = Form("vector", (columns,), given=(GIVEN,) if "input" in conditioning else ())
     return build_players(config, form, seed=seed, second_order=second_order)
 
 
@@ -33,7 +34,19 @@ def inputs(conditioning, columns=3, count=3, dtype=torch.float32):
     x = torch.randn(count, columns, generator=rng, dtype=dtype)
     z = torch.randn(count, 4, generator=rng, dtype=dtype)
     labels = torch.arange(count)[:, None].to(dtype)
-    return {"sample": x, "label": labels, "none": x.new_empty(count, 0)}[conditioning], z
+    told = {
+        "sample": x,
+        "label": labels,
+        "input": torch.randn(count, GIVEN, generator=rng, dtype=dtype),
+        "support": torch.randn(1, 4, columns, generator=rng, dtype=dtype),
+        "none": None,
+    }
+    condition = {word: told[word] for word in conditioning.split("+") if word != "none"}
+    if "support" in condition:
+        condition["reads"] = torch.ones(count, 4, dtype=dtype)
+        if "input" in condition:
+            condition["support_input"] = torch.randn(1, 4, GIVEN, generator=rng, dtype=dtype)
+    return condition, z
 
 
 @EVERY
@@ -83,7 +96,7 @@ def test_the_latent_changes_the_sample(conditioning):
 def test_a_conditional_generator_starts_near_the_given_sample():
     generator = build("sample").generator
     condition, z = inputs("sample")
-    assert float((generator(condition, z) - condition).detach().abs().max()) < 0.2
+    assert float((generator(condition, z) - condition["sample"]).detach().abs().max()) < 0.2
 
 
 def test_the_label_changes_sample_and_score():
@@ -95,17 +108,11 @@ def test_the_label_changes_sample_and_score():
     assert len(set(scores.tolist())) == 3
 
 
-def test_an_unconditional_generator_ignores_the_condition():
-    generator = build("none").generator
-    _, z = inputs("none")
-    assert torch.equal(generator(torch.zeros(3, 0), z), generator(torch.ones(3, 3), z))
-
-
 def test_a_given_sample_changes_the_score_of_a_candidate():
     discriminator = build("sample").discriminator
     condition, _ = inputs("sample")
-    candidate = torch.ones(3, 3)
-    first, second = discriminator(condition, candidate), discriminator(-condition, candidate)
+    candidate, opposite = torch.ones(3, 3), {"sample": -condition["sample"]}
+    first, second = discriminator(condition, candidate), discriminator(opposite, candidate)
     assert float((first - second).detach().abs().max()) > 1e-4
 
 
