@@ -12,7 +12,7 @@ from metagan.config.image import ImageData
 from metagan.config.kinds import KIND_WORDS
 
 if TYPE_CHECKING:  # The settings themselves import this module.
-    from metagan.config.learning import GanConfig
+    from metagan.config.learning import GanConfig, InnerConfig
     from metagan.config.settings import RunConfig, TaskConfig
 
 # Settings of the built-in data alone.
@@ -22,6 +22,7 @@ GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
 def disagreements(run: "RunConfig") -> Iterator[str]:
     """A line per contradiction between the settings: the settings, their values and the fix."""
     yield from _conditioning(run.gan, run.task, run.data.kind)
+    yield from _terms(run.gan, run.inner)
     yield from _words_of_another_kind(run)
     yield from _algorithm(run)
     yield from _data(run.data)
@@ -55,11 +56,25 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig", kind: str) -> Iterator[s
                 f"gan.conditioning is {gan.conditioning_text}, but pairs of inputs and samples are "
                 f"drawn from a domain as a whole, without its classes; leave {word} out"
             )
-    if gan.reconstruction > 0 and "sample" not in gan.conditioning:
+
+
+def _terms(gan: "GanConfig", inner: "InnerConfig") -> Iterator[str]:
+    """The terms of the generator's loss, against each other and against what it is told."""
+    if gan.reconstruction != "none" and not {"sample", "input"} & set(gan.conditioning):
         yield (
             f"gan.reconstruction is {gan.reconstruction}, but with gan.conditioning "
-            f"{gan.conditioning_text} there is no sample to reconstruct; set it to "
-            "0 or gan.conditioning sample"
+            f"{gan.conditioning_text} no answer is known; set it to none, or gan.conditioning "
+            "sample or input"
+        )
+    if not gan.has_adversary and inner.discriminator_steps > 1:
+        yield (
+            f"inner.discriminator_steps is {inner.discriminator_steps}, but with "
+            "gan.adversarial_weight 0 there is no discriminator; leave it out"
+        )
+    if not gan.has_adversary and (gan.reconstruction == "none" or not gan.reconstruction_weight):
+        yield (
+            "gan.adversarial_weight is 0, so that the generator learns from known answers alone; "
+            "set gan.reconstruction (with gan.conditioning input), or a weight above 0"
         )
 
 
@@ -110,6 +125,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             f"rates; use {_those('through_inner_loop')}, or inner.learn_rates none"
         )
     yield from _what_moves(run)
+    yield from _solving(run)
     for setting, value, able, why in (
         (
             "algorithm.multi_step",
@@ -140,6 +156,31 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
         yield (
             "inner.discriminator_lr_scale is 0, but algorithm.name imaml solves for all that the "
             "inner loop moves; to freeze the discriminator set inner.discriminator_moves none"
+        )
+
+
+def _solving(run: "RunConfig") -> Iterator[str]:
+    """A head that is solved for in closed form: on which pairs, of which network."""
+    name, gan = run.algorithm.name, run.gan
+    row = ALGORITHMS[name]
+    if run.inner.solve and not (row.solves or row.through_inner_loop):
+        yield (
+            f"inner.solve is true, but algorithm.name {name} cannot learn through a solved head; "
+            f"use {_those('solves')} or {_those('through_inner_loop')}"
+        )
+    if not (run.inner.solve or row.solves):
+        return
+    asked = "inner.solve true" if run.inner.solve else f"algorithm.name {name}"
+    if "input" not in gan.conditioning:
+        yield (
+            f"{asked} solves for the generator's head on pairs of inputs and samples, so it needs "
+            f"gan.conditioning input, which is {gan.conditioning_text}"
+        )
+    solvable = KIND_WORDS[run.data.kind].solvable
+    if gan.family in KIND_WORDS[run.data.kind].families and gan.family not in solvable:
+        yield (
+            f"{asked} solves for a head that is linear at every position, which gan.family "
+            f"{gan.family} does not have; set gan.family {' or '.join(solvable)}"
         )
 
 

@@ -26,6 +26,7 @@ class Algorithm:
         moves: What the inner loop moves where the settings say "all".
         learn_rates: Which inner rates it learns where the settings say "none".
         proximal: Weight of the inner loop's proximal term where the settings leave it open.
+        solves: Whether it always solves for the generator's head in closed form.
     """
 
     summary: str
@@ -38,6 +39,7 @@ class Algorithm:
     moves: str = "all"
     learn_rates: RateKind = "none"
     proximal: float = 0.0
+    solves: bool = False
 
     @property
     def by_displacement(self) -> bool:
@@ -75,6 +77,8 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = {
         second_order=True,
         proximal=2.0,
     ),
+    # Bertinetto et al. 2019, arXiv:1805.08136, with a learned prior head.
+    "ridge": Algorithm("query gradient through a head solved in closed form", solves=True),
     "joint": Algorithm("pooled pre-training, no inner loop", adapts=False),
     "average": Algorithm(
         "mean of models fine-tuned on every source task", reads_query=False, every_task=True

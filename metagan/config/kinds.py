@@ -19,12 +19,14 @@ class KindWords:
         augment: Of `gan.augment`, whose default is said apart.
         classical: Of `evaluate.classical`.
         default_augment: What the discriminator's augmentation is where nobody asks for one.
+        solvable: Families whose head is linear at every position, so that it can be solved for.
     """
 
     families: tuple[str, ...]
     augment: tuple[str, ...]
     classical: tuple[str, ...]
     default_augment: tuple[str, ...] = ()
+    solvable: tuple[str, ...] = ()
 
     def defaults(self) -> dict[str, dict[str, object]]:
         """{section: {setting: its default with this kind}}."""
@@ -49,9 +51,12 @@ KIND_WORDS: Final[Mapping[str, KindWords]] = MappingProxyType(
             augment=("translation", "cutout", "color"),
             classical=("affine+elastic", "affine"),
             default_augment=("translation",),
+            solvable=("unet",),
         ),
         # What noise is too much depends on the data, so it is added only where it is asked for.
-        "vector": KindWords(families=("mlp",), augment=("noise",), classical=("jitter",)),
+        "vector": KindWords(
+            families=("mlp",), augment=("noise",), classical=("jitter",), solvable=("mlp",)
+        ),
     }
 )
 """By `data.kind`."""

@@ -3,6 +3,7 @@
 Like `metagan.config.settings`, this module imports neither torch nor Ray.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -11,7 +12,7 @@ from metagan.config.affects import field
 from metagan.config.load import Config
 
 AlgorithmName = Literal[
-    "reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml", "joint", "average"
+    "reptile", "fomaml", "maml", "anil", "meta_sgd", "imaml", "ridge", "joint", "average"
 ]
 
 
@@ -28,8 +29,17 @@ RateKind = Literal["none", "tensor", "tensor_and_step", "weight"]
 
 
 AdversarialLossName = Literal[
-    "relativistic", "relativistic_average", "hinge", "nonsaturating", "least_squares", "wgan_gp"
+    "relativistic",
+    "relativistic_average",
+    "hinge",
+    "nonsaturating",
+    "minimax",
+    "least_squares",
+    "wgan_gp",
 ]
+
+
+ReconstructionName = Literal["none", "l1", "l1_l2", "mse"]
 
 
 class GanConfig(Config):
@@ -69,6 +79,13 @@ class GanConfig(Config):
         affects="training adapting",
         description="Adversarial loss; relativistic is the pairing form.",
     )
+    adversarial_weight: float = field(
+        1.0,
+        affects="networks",
+        ge=0,
+        description="Weight of the adversarial loss; 0: there is no discriminator. With "
+        "conditioning on an input 0 if not set.",
+    )
     r1: float = field(
         1.0,
         affects="live adapting",
@@ -96,13 +113,20 @@ class GanConfig(Config):
         description="Divide each of D's weight matrices by its largest singular value.",
     )
     mode_seeking: float = field(
-        0.03, affects="live adapting", ge=0, description="Weight of the mode-seeking term."
-    )
-    reconstruction: float = field(
-        0.0,
+        0.03,
         affects="live adapting",
         ge=0,
-        description="sample: weight of the mean distance of G(x, 0) from x.",
+        description="Weight of the mode-seeking term; with conditioning on an input 0 if not set.",
+    )
+    reconstruction: ReconstructionName = field(
+        "none",
+        affects="training adapting",
+        description="Distance of what G draws at z = 0 from the known answer: the sample whose "
+        "input is told, else the sample that is told. With conditioning on an input l1_l2 if not "
+        "set.",
+    )
+    reconstruction_weight: float = field(
+        1.0, affects="live adapting", ge=0, description="Weight of that distance."
     )
     augment: tuple[Literal["translation", "cutout", "color", "noise"], ...] = field(
         ("translation",),
@@ -130,6 +154,26 @@ class GanConfig(Config):
             return () if given == "none" else (given,)
         return given
 
+    @model_validator(mode="before")
+    @classmethod
+    def _weight_of_before(cls, given: Any) -> Any:
+        """Earlier versions gave the weight of the one distance that they knew."""
+        if isinstance(given, Mapping) and type(given.get("reconstruction")) in (int, float):
+            weight = given["reconstruction"]
+            name = "l1" if weight else "none"
+            return {**given, "reconstruction": name, "reconstruction_weight": weight or 1.0}
+        return given
+
+    @property
+    def has_adversary(self) -> bool:
+        """Whether there is a discriminator."""
+        return self.adversarial_weight > 0
+
+    @property
+    def has_one_answer(self) -> bool:
+        """Whether every latent but zero is without meaning, as none was ever drawn."""
+        return not self.has_adversary and self.mode_seeking == 0
+
     @property
     def conditioning_text(self) -> str:
         """The words of `conditioning`, as messages show them."""
@@ -142,6 +186,15 @@ class GanConfig(Config):
             for name in {"r1", "r2"} - self.model_fields_set:
                 # Settings are frozen; here they are still being made.
                 object.__setattr__(self, name, 0.0)
+        return self
+
+    @model_validator(mode="after")
+    def _answers_are_known(self) -> Self:
+        """A sample whose input is told is a known answer, so that G can learn it without D."""
+        if "input" in self.conditioning:
+            usual = {"adversarial_weight": 0.0, "mode_seeking": 0.0, "reconstruction": "l1_l2"}
+            for name in usual.keys() - self.model_fields_set:
+                object.__setattr__(self, name, usual[name])
         return self
 
 
@@ -218,6 +271,12 @@ class InnerConfig(Config):
         affects="training adapting",
         min_length=1,
         description="The same for D; none freezes it, body.down3*,head all but its last layers.",
+    )
+    solve: bool = field(
+        False,
+        affects="networks",
+        description="Solve the generator's head in closed form on the support's pairs, after the "
+        "inner steps (maml and its kin; ridge always does).",
     )
     learn_rates: RateKind = field(
         "none",

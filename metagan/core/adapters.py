@@ -14,6 +14,8 @@ Shapes: N pairs, M features, C channels of a sample, P positions (1 of vectors, 
 import torch
 from torch import Tensor
 
+from metagan.core.batches import GanBatch
+from metagan.core.gan import GanPair
 from metagan.core.params import Params
 
 WEIGHT, BIAS = "head.weight", "head.bias"
@@ -33,9 +35,21 @@ def strength_of(rates: Params) -> Tensor | float:
     return FIRST_STRENGTH * torch.exp(_GAIN * rates[STRENGTH])
 
 
-def solve_head(
-    features: Tensor, answers: Tensor, head: Params, strength: Tensor | float
-) -> Params:
+def solve_support(gan: GanPair, generator: Params, pairs: GanBatch, rates: Params) -> Params:
+    """A generator whose head is solved for on the pairs of a support.
+
+    Args:
+        gan: The pair; its generator's last layer is linear.
+        generator: Weights; the head is the prior.
+        pairs: See `metagan.core.batches.all_pairs`.
+        rates: All that is learned beside weights; the strength among it, if it is.
+    """
+    features = gan.features(generator, pairs.condition, torch.zeros_like(pairs.z[:, 0]))
+    head = {name: generator[name] for name in (WEIGHT, BIAS)}
+    return {**generator, **solve_head(features, pairs.real, head, strength_of(rates))}
+
+
+def solve_head(features: Tensor, answers: Tensor, head: Params, strength: Tensor | float) -> Params:
     """The head that minimises the squared error on pairs, held near a prior head.
 
     It minimises sum over pairs of the mean over positions of |W f + b - y|^2, plus `strength` times
@@ -51,7 +65,9 @@ def solve_head(
         The solution, with the names, shapes and dtype of `head`; computed in float64.
     """
     weight, bias = head[WEIGHT], head[BIAS]
-    f, y = (part.flatten(2) if part.ndim > 2 else part.unsqueeze(-1) for part in (features, answers))
+    f, y = (
+        part.flatten(2) if part.ndim > 2 else part.unsqueeze(-1) for part in (features, answers)
+    )
     f, y = torch.cat([f, torch.ones_like(f[:, :1])], dim=1).double(), y.double()
     prior = torch.cat([weight.flatten(1), bias[:, None]], dim=1).double()
     left = y - torch.matmul(prior, f)

@@ -5,7 +5,7 @@ The outer optimizer treats all rules alike; `metagan.core.chunk_gradient` applie
 Shapes: E episodes in a chunk, P weights of both players.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import InnerConfig, OuterConfig
 from metagan.config.settings import RunConfig
+from metagan.core.adapters import solve_support
 from metagan.core.batches import GanBatch
 from metagan.core.derivatives import (
     EpisodeGradient,
@@ -39,11 +40,26 @@ class EpisodeInputs:
         query: Batches of the query half; the last one also measures the outer loss.
         outer_step: Decides when `joint` applies its lazy penalties, and how far the query loss has
             narrowed to the last inner step.
+        whole: Every pair of the support once, in order, without S in front, where a head is solved
+            for on them; see `metagan.core.batches.all_pairs`.
     """
 
     support: GanBatch
     query: GanBatch
     outer_step: int = 0
+    whole: GanBatch | None = None
+
+    @property
+    def batches(self) -> tuple[GanBatch, ...]:
+        """All of its tensors, in the order of the attributes that hold some."""
+        halves = (self.support, self.query)
+        return halves if self.whole is None else (*halves, self.whole)
+
+    @classmethod
+    def of_batches(cls, batches: Sequence[GanBatch], outer_step: int) -> "EpisodeInputs":
+        """The inputs whose tensors these are."""
+        support, query, *whole = batches
+        return cls(support, query, outer_step, *whole)
 
 
 Estimate = tuple[GanParams, dict[str, Tensor]]
@@ -90,7 +106,9 @@ def fomaml(
     total, losses = _zeros(init), dict(adapted.losses)
     for weight, (at, critic) in _weighted_path(adapted, inputs, config):
         step = StepGradients(gan, at.generator, query, gradient)
-        d_grad, losses["loss_d_query"] = step.discriminator(at.discriminator, penalty_scale=1.0)
+        d_grad: Params = {}
+        if gan.config.has_adversary:
+            d_grad, losses["loss_d_query"] = step.discriminator(at.discriminator, penalty_scale=1.0)
         g_grad, losses["loss_g_query"] = step.generator(critic)
         add = partial(torch.add, alpha=weight)
         total = total._replace(
@@ -119,15 +137,52 @@ def maml(
         query = inputs.query.step(-1)
         g_terms, d_terms, metrics = [], [], dict(adapted.losses)
         for weight, (at, critic) in _weighted_path(adapted, inputs, config):
-            samples = gan.generate_batch(at.generator, query)
-            g_loss = gan.generator_loss(critic, query, samples)
-            d_loss = gan.discriminator_loss(at.discriminator, query, samples, penalty_scale=1.0)
-            g_terms.append(weight * g_loss)
-            d_terms.append(weight * d_loss)
-            metrics |= {"loss_d_query": d_loss, "loss_g_query": g_loss}
+            losses, seen = _query_losses(gan, _solved(gan, at, at_init, inputs), critic, query)
+            g_terms.append(weight * losses.generator)
+            d_terms.append(weight * losses.discriminator)
+            metrics |= seen
         return PlayerLosses(torch.stack(g_terms).sum(), torch.stack(d_terms).sum()), metrics
 
     return gradient.through(outcome, init)
+
+
+def ridge(
+    gan: GanPair,
+    init: GanParams,
+    inputs: EpisodeInputs,
+    config: RunConfig,  # noqa: ARG001
+    gradient: EpisodeGradient,
+) -> Estimate:
+    """The derivative of the query losses through a head that is solved for on the support.
+
+    Source: Bertinetto et al. 2019, arXiv:1805.08136, Algorithm 1, with a prior head; see
+    `metagan.core.adapters`. There is no inner loop.
+    """
+
+    def outcome(at: GanParams, _: PartialGradient) -> tuple[PlayerLosses, Metrics]:
+        solved = _solved(gan, at, at, inputs)
+        return _query_losses(gan, solved, at.discriminator, inputs.query.step(-1))
+
+    return gradient.through(outcome, init)
+
+
+def _query_losses(
+    gan: GanPair, at: GanParams, critic: Params, query: GanBatch
+) -> tuple[PlayerLosses, Metrics]:
+    """Both players' losses on a batch of the query half, the generator's scored by a critic."""
+    samples = gan.generate_batch(at.generator, query)
+    g_loss = gan.generator_loss(critic, query, samples)
+    if not gan.config.has_adversary:
+        return PlayerLosses(g_loss, torch.zeros_like(g_loss)), {"loss_g_query": g_loss}
+    d_loss = gan.discriminator_loss(at.discriminator, query, samples, penalty_scale=1.0)
+    return PlayerLosses(g_loss, d_loss), {"loss_d_query": d_loss, "loss_g_query": g_loss}
+
+
+def _solved(gan: GanPair, at: GanParams, init: GanParams, inputs: EpisodeInputs) -> GanParams:
+    """These players, with a solved head where one is solved for, held as `init` says."""
+    if inputs.whole is None:
+        return at
+    return at._replace(generator=solve_support(gan, at.generator, inputs.whole, init.rates))
 
 
 def imaml(
@@ -158,10 +213,9 @@ def imaml(
 
     def outcome(at: Params) -> PlayerLosses:
         players = players_of(at)
-        samples = gan.generate_batch(players["generator"], query)
-        critic = players.get("critic", players["discriminator"])
-        d_loss = gan.discriminator_loss(players["discriminator"], query, samples, penalty_scale=1.0)
-        return PlayerLosses(gan.generator_loss(critic, query, samples), d_loss)
+        own = players.get("discriminator", {})
+        found = GanParams(players["generator"], own)
+        return _query_losses(gan, found, players.get("critic", own), query)[0]
 
     losses, pull = torch.func.vjp(outcome, at)[:2]
     one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
@@ -170,6 +224,8 @@ def imaml(
         ("generator", PlayerLosses(one, zero)),
         ("discriminator", PlayerLosses(zero, one)),
     ):
+        if not getattr(init, player):
+            continue
         slopes, residual = implicit_gradient(
             partial(inner_field, gan, support, query, inner),
             at,
@@ -184,10 +240,9 @@ def imaml(
             own = map_params(torch.add, own, parts["critic"])
         found = found._replace(**{player: own})
         metrics[f"cg_residual_{player[0]}"] = residual
-    return found, metrics | {
-        "loss_d_query": losses.discriminator,
-        "loss_g_query": losses.generator,
-    }
+    if gan.config.has_adversary:
+        metrics["loss_d_query"] = losses.discriminator
+    return found, metrics | {"loss_g_query": losses.generator}
 
 
 def _adapt(
@@ -201,7 +256,7 @@ def _adapt(
 
     Those of every inner step whose query loss counts are kept.
     """
-    twin = config.algorithm.generator_critic == "query"
+    twin = config.algorithm.generator_critic == "query" and gan.config.has_adversary
     return adapt(
         gan,
         init,
@@ -277,9 +332,12 @@ def joint(
     batch, lazy = inputs.support.step(0), gan.config.penalty_every
     penalty_scale = float(lazy) if inputs.outer_step % lazy == 0 else 0.0
     step = StepGradients(gan, init.generator, batch, gradient)
-    d_grad, d_loss = step.discriminator(init.discriminator, penalty_scale=penalty_scale)
-    g_grad, g_loss = step.generator(init.discriminator)
-    losses = {"loss_d_first": d_loss, "loss_g_first": g_loss}
+    d_grad: Params = {}
+    losses: dict[str, Tensor] = {}
+    if gan.config.has_adversary:
+        d_grad, d_loss = step.discriminator(init.discriminator, penalty_scale=penalty_scale)
+        losses["loss_d_first"] = d_loss
+    g_grad, losses["loss_g_first"] = step.generator(init.discriminator)
     return _zeros(init)._replace(generator=g_grad, discriminator=d_grad), losses
 
 
@@ -290,6 +348,7 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "anil": maml,
     "meta_sgd": maml,
     "imaml": imaml,
+    "ridge": ridge,
     "joint": joint,
     "average": reptile,
 }
@@ -308,6 +367,8 @@ def inner_settings(config: RunConfig) -> InnerConfig:
         chosen["learn_rates"] = row.learn_rates
     if config.inner.proximal is None and row.proximal:
         chosen["proximal"] = row.proximal
+    if row.solves:
+        chosen["solve"] = True
     return config.inner.model_copy(update=chosen)
 
 
@@ -328,6 +389,8 @@ def check_moves(inner: InnerConfig, params: GanParams) -> None:
     """
     for player in PLAYERS:
         weights = getattr(params, player)
+        if not weights:
+            continue  # Without an adversary there is no discriminator.
         for pattern in parts_of(getattr(inner, f"{player}_moves")):
             if pattern != "none" and not any(moves(pattern, name) for name in weights):
                 names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in weights}))

@@ -134,6 +134,44 @@ def draw_batches(
     )
 
 
+def all_pairs(half: Half, gan: GanConfig, *, num_draws: int) -> GanBatch:
+    """Every sample of a support once, in order, as inputs of one step; nothing is drawn.
+
+    Args:
+        half: The support, W classes of n samples.
+        gan: Decides conditioning and latent dimension.
+        num_draws: As for `draw_batches`.
+
+    Returns:
+        W n samples; each reads the others.
+    """
+    ways, count = half.samples.shape[:2]
+    way = torch.arange(ways).repeat_interleave(count)[None]
+    place = torch.arange(count).repeat(ways)[None]
+    samples = half.samples.flatten(0, 1)
+    nothing = samples.new_empty((len(samples), 0))
+    inputs = nothing
+    if "input" in gan.conditioning and half.inputs is not None:
+        inputs = half.inputs.flatten(0, 1)
+    support = support_input = samples.new_empty((0, 0))
+    reads = nothing
+    if "support" in gan.conditioning:
+        every = torch.ones_like(place, dtype=torch.bool)
+        support, support_input, reads = (part[0] for part in _read(half, way, place, every))
+    return GanBatch(
+        samples,
+        nothing,
+        nothing,
+        inputs,
+        support,
+        support_input,
+        reads,
+        z=samples.new_zeros((len(samples), 2, gan.latent_dim)),
+        augment=samples.new_zeros((len(samples), 2, num_draws)),
+        between=samples.new_zeros(len(samples)),
+    )
+
+
 def _read(
     read: Half, way: Tensor, place: Tensor, hides: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,8 +14,14 @@ from torch import Tensor
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import OuterConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, Estimator, work_of_step
-from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.algorithms import (
+    ESTIMATORS,
+    EpisodeInputs,
+    Estimator,
+    inner_settings,
+    work_of_step,
+)
+from metagan.core.batches import GanBatch, all_pairs, draw_batches
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
 from metagan.core.cuda_graphs import Outputs, Recorder
 from metagan.core.derivatives import EpisodeGradient, autograd_gradient, functional_gradient
@@ -119,7 +125,7 @@ def chunk_gradient(
             functools.partial(estimate, chunk.step, autograd_gradient),
             layout,
             init,
-            (pooled.support, pooled.query),
+            pooled.batches,
             replay,
         )
         # One gradient of the pooled mean counts as that of all its episodes.
@@ -158,29 +164,29 @@ def episode_gradients(
         vectorised = prefers_vmap(gan, len(inputs), device)
     estimate = functools.partial(_estimate, estimator, gan, layout, config, outer_step)
 
-    def alone(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
-        return estimate(autograd_gradient, at, support, query)
+    def alone(at: GanParams, *batches: GanBatch) -> Outputs:
+        return estimate(autograd_gradient, at, *batches)
 
-    def together(at: GanParams, support: GanBatch, query: GanBatch) -> Outputs:
+    def together(at: GanParams, *batches: GanBatch) -> Outputs:
         # vmap over what is not the initialization.
         each = functools.partial(estimate, functional_gradient, at)
-        return torch.func.vmap(each)(support, query)
+        return torch.func.vmap(each)(*batches)
 
     if vectorised:
         size = len(inputs) if device.type == "cuda" else _VMAP_CPU_EPISODES
         for start in range(0, len(inputs), size):
             group = inputs[start : start + size]
-            support, query = (
-                GanBatch(*(torch.stack(tensors) for tensors in zip(*halves, strict=True)))
-                for halves in ([i.support for i in group], [i.query for i in group])
+            batches = tuple(
+                GanBatch(*(torch.stack(tensors) for tensors in zip(*several, strict=True)))
+                for several in zip(*(i.batches for i in group), strict=True)
             )
-            metas, losses = _computed(together, layout, init, (support, query), replay)
+            metas, losses = _computed(together, layout, init, batches, replay)
             losses = {name: values.cpu() for name, values in losses.items()}
             for index, meta in enumerate(metas):
                 yield meta, {name: values[index] for name, values in losses.items()}
     else:
         for i in inputs:
-            yield _computed(alone, layout, init, (i.support, i.query), replay)
+            yield _computed(alone, layout, init, i.batches, replay)
 
 
 def _estimate(
@@ -191,35 +197,35 @@ def _estimate(
     outer_step: int,
     gradient: EpisodeGradient,
     init: GanParams,
-    support: GanBatch,
-    query: GanBatch,
+    *batches: GanBatch,
 ) -> Outputs:
-    inputs = EpisodeInputs(support, query, outer_step)
+    inputs = EpisodeInputs.of_batches(batches, outer_step)
     meta, losses = estimator(gan, init, inputs, config, gradient)
     return layout.flatten(meta), losses
 
 
 def _computed(
-    compute: Callable[[GanParams, GanBatch, GanBatch], Outputs],
+    compute: Callable[..., Outputs],
     layout: Layout,
     init: GanParams,
-    halves: tuple[GanBatch, GanBatch],
+    batches: Sequence[GanBatch],
     replay: Replay | None,
 ) -> Outputs:
-    """`compute(init, *halves)` on the device of `init`, replayed if there is a way to; detached."""
+    """`compute(init, *batches)` on the device of `init`, replayed if it can be; detached."""
     device = _device_of(init)
     if replay is None:
-        here = (GanBatch(*(tensor.to(device) for tensor in half)) for half in halves)
+        here = (GanBatch(*(tensor.to(device) for tensor in batch)) for batch in batches)
         value, metrics = _cut_off(compute, init, *here)
         return value.detach(), {name: metric.detach() for name, metric in metrics.items()}
     count = len(GanBatch._fields)
 
     def from_tensors(tensors: Sequence[Tensor]) -> Outputs:
         vector, *rest = tensors
-        support, query = GanBatch(*rest[:count]), GanBatch(*rest[count:])
-        return _cut_off(compute, layout.unflatten(vector), support, query)
+        again = [GanBatch(*rest[at : at + count]) for at in range(0, len(rest), count)]
+        return _cut_off(compute, layout.unflatten(vector), *again)
 
-    return replay(from_tensors, [layout.flatten(init), *halves[0], *halves[1]], device)
+    flat = [tensor for batch in batches for tensor in batch]
+    return replay(from_tensors, [layout.flatten(init), *flat], device)
 
 
 def _until(called_off: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
@@ -235,17 +241,12 @@ def _until(called_off: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
         yield item
 
 
-def _cut_off(
-    compute: Callable[[GanParams, GanBatch, GanBatch], Outputs],
-    init: GanParams,
-    support: GanBatch,
-    query: GanBatch,
-) -> Outputs:
+def _cut_off(compute: Callable[..., Outputs], init: GanParams, *batches: GanBatch) -> Outputs:
     # Nothing is differentiated from outside. Told so, `torch.func` takes the faster formulas of
     # first derivatives, such as group norm's, that cannot be differentiated again. On a GPU that
     # has not been measured, nor whether those add in a fixed order.
     with torch.set_grad_enabled(_device_of(init).type == "cuda"), backward_in_this_thread():
-        return compute(init, support, query)
+        return compute(init, *batches)
 
 
 def _device_of(params: GanParams) -> torch.device:
@@ -276,7 +277,9 @@ def episode_draws(
     support = draw(episode.support, "support")
     reads_query = ALGORITHMS[chunk.algorithm].reads_query
     query = draw(episode.query, "query") if reads_query else support
-    return EpisodeInputs(support, query, chunk.step)
+    solves = inner_settings(config).solve
+    whole = all_pairs(episode.support, config.gan, num_draws=num_draws) if solves else None
+    return EpisodeInputs(support, query, chunk.step, whole)
 
 
 def _pooled_inputs(

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import GanConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ESTIMATORS, EpisodeInputs
-from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, inner_settings
+from metagan.core.batches import GanBatch, all_pairs, draw_batches
 from metagan.core.chunk_gradient import episode_gradients, prefers_vmap
 from metagan.core.gan import GanPair
 from metagan.core.params import PLAYERS, GanParams, Layout
@@ -68,7 +68,7 @@ def _smallest_chunk(gan: GanPair, init: GanParams, config: RunConfig, form: Form
     by_vmap = prefers_vmap(gan, most, torch.device("cpu"))
     episodes = most if by_vmap else 1
     support, query = (_noise(small, form, half, gan) for half in ("support", "query"))
-    inputs = [EpisodeInputs(support, query)] * episodes
+    inputs = [EpisodeInputs(support, query, whole=_whole(small, form, gan))] * episodes
     estimator = ESTIMATORS[name]
     layout = Layout.of(init)
     with pinned_threads(1):
@@ -76,10 +76,7 @@ def _smallest_chunk(gan: GanPair, init: GanParams, config: RunConfig, form: Form
 
 
 def _noise(config: RunConfig, form: Form, half: str, gan: GanPair) -> GanBatch:
-    rng = torch.Generator().manual_seed(0)
-    samples = torch.rand(1, 2, *form.shape, generator=rng) * 2 - 1
-    inputs = torch.rand(1, 2, *form.given, generator=rng) if form.given else None
-    noise = Half(samples, inputs)
+    noise = _noise_half(form)
     return draw_batches(
         noise,
         config.gan,
@@ -92,13 +89,28 @@ def _noise(config: RunConfig, form: Form, half: str, gan: GanPair) -> GanBatch:
     )
 
 
+def _whole(config: RunConfig, form: Form, gan: GanPair) -> GanBatch | None:
+    """A support of noise to solve a head on, where one is solved for."""
+    if not inner_settings(config).solve:
+        return None
+    return all_pairs(_noise_half(form), config.gan, num_draws=gan.augment.num_draws)
+
+
+def _noise_half(form: Form) -> Half:
+    rng = torch.Generator().manual_seed(0)
+    samples = torch.rand(1, 2, *form.shape, generator=rng) * 2 - 1
+    return Half(samples, torch.rand(1, 2, *form.given, generator=rng) if form.given else None)
+
+
 def _culprits(gan: GanPair, init: GanParams, config: RunConfig, form: Form) -> Iterator[str]:
     """The innermost modules whose output cannot be differentiated twice, as "generator.<name>"."""
     batch = _noise(config, form, "support", gan).step(0)
     for player, inputs in zip(
         PLAYERS, ((batch.condition, batch.z[:, 0]), (batch.condition, batch.real)), strict=True
     ):
-        module: nn.Module = getattr(gan, player)
+        module: nn.Module | None = getattr(gan, player)
+        if module is None:
+            continue
         for name, part, arguments in _calls(module, getattr(init, player), inputs):
             if not _twice_differentiable(part, arguments):
                 yield f"{player}.{name}" if name else f"the {player}"

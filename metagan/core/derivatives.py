@@ -16,7 +16,7 @@ Metrics = dict[str, Tensor]
 
 
 class PlayerLosses(NamedTuple):
-    """A scalar for each player."""
+    """A scalar for each player; 0 for a discriminator that there is not."""
 
     generator: Tensor
     discriminator: Tensor
@@ -75,7 +75,9 @@ class FunctionalGradient:
         )
         one, zero = torch.ones_like(losses.generator), torch.zeros_like(losses.generator)
         (by_generator,) = pull(PlayerLosses(one, zero))
-        (by_discriminator,) = pull(PlayerLosses(zero, one))
+        by_discriminator = GanParams({}, {})
+        if init.discriminator:
+            (by_discriminator,) = pull(PlayerLosses(zero, one))
         # A weight's rate descends the loss of its player.
         rates = {
             name: (by_generator if name.startswith("generator.") else by_discriminator).rates[name]
@@ -120,6 +122,9 @@ class AutogradGradient:
                 for name, leaf in leaves.rates.items()
                 if name.startswith(f"{player}.")
             }
+            found[player] = {}
+            if not own:
+                continue
             slopes = torch.autograd.grad(
                 loss, list(own.values()), retain_graph=True, materialize_grads=True
             )

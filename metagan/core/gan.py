@@ -14,6 +14,7 @@ from metagan.config.learning import GanConfig
 from metagan.core.batches import Condition, GanBatch
 from metagan.core.losses import (
     ADVERSARIAL_LOSSES,
+    RECONSTRUCTIONS,
     gradient_penalty,
     mode_seeking,
     unit_gradient_penalty,
@@ -21,6 +22,10 @@ from metagan.core.losses import (
 from metagan.core.params import GanParams, Params, module_params
 from metagan.core.spectral import spectrally_normalized
 from metagan.data.form import Form
+
+
+def _weighted(weight: float, loss: Tensor) -> Tensor:
+    return loss if weight == 1 else weight * loss
 
 
 def _as_it_is(samples: Tensor, draws: Tensor, kinds: Sequence[str]) -> Tensor:  # noqa: ARG001
@@ -46,13 +51,13 @@ class Players:
 
     Attributes:
         generator: (condition, z) -> samples; z may have L latents for each condition.
-        discriminator: (condition, candidates) -> scores (B,).
+        discriminator: (condition, candidates) -> scores (B,); None where there is none.
         augment: What the discriminator's samples may be put through.
         is_light: Whether on one CPU thread calls cost more than arithmetic, as measured.
     """
 
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: nn.Module | None
     augment: Augment = Augment()
     is_light: bool = False
 
@@ -81,19 +86,24 @@ class GanPair:
     """
 
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: nn.Module | None
     config: GanConfig
     form: Form | None = None
     augment: Augment = Augment()
     is_light: bool = False
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The networks that there are."""
+        return [m for m in (self.generator, self.discriminator) if m is not None]
 
     def to(self, device: torch.device) -> "GanPair":
         """This pair, with what its modules hold beside weights on a device.
 
         Elsewhere it computes the same, but moves that at every call.
         """
-        self.generator.to(device)
-        self.discriminator.to(device)
+        for module in self.modules:
+            module.to(device)
         return self
 
     def generate(self, params: Params, condition: Condition, z: Tensor) -> Tensor:
@@ -104,18 +114,25 @@ class GanPair:
         """
         return torch.func.functional_call(self.generator, params, (condition, z))
 
+    def features(self, params: Params, condition: Condition, z: Tensor) -> Tensor:
+        """What the generator's head is given, (B, M, *positions), for conditions and z (B, Z)."""
+        body = {name[5:]: weight for name, weight in params.items() if name.startswith("body.")}
+        return torch.func.functional_call(
+            self.generator.get_submodule("body"), body, (condition, z)
+        )
+
     def generate_batch(self, params: Params, batch: GanBatch) -> Tensor:
         """All samples that the losses of a step are about, in one pass.
 
         Returns:
-            (B, *sample_shape) from the first latents; behind them, where the mode-seeking term
-            is on, as many from the second ones; behind those, where reconstruction is on, as
-            many from latents of zero.
+            (B, *sample_shape) from the first latents, unless nothing is said of them; behind them,
+            where the mode-seeking term is on, as many from the second ones; behind those, where
+            reconstruction is on, as many from latents of zero.
         """
-        latents = [batch.z[:, 0]]
+        latents = [] if self.config.has_one_answer else [batch.z[:, 0]]
         if self.config.mode_seeking > 0:
             latents.append(batch.z[:, 1])
-        if self.config.reconstruction > 0:
+        if self.config.reconstruction != "none":
             latents.append(torch.zeros_like(batch.z[:, 0]))
         return self.generate(params, batch.condition, torch.cat(latents))
 
@@ -128,6 +145,8 @@ class GanPair:
         return spectrally_normalized(params) if self.config.spectral_norm else params
 
     def _score(self, in_use: Params, condition: Condition, candidates: Tensor) -> Tensor:
+        if self.discriminator is None:
+            raise ValueError("gan.adversarial_weight is 0: there is no discriminator to score by")
         return torch.func.functional_call(self.discriminator, in_use, (condition, candidates))
 
     def discriminator_loss(
@@ -156,26 +175,38 @@ class GanPair:
         """The generator's loss with its further terms, as a function of its samples.
 
         Args:
-            params: The discriminator's weights.
+            params: The discriminator's weights; none where there is none.
             batch: One step's inputs.
             generated: What `generate_batch` made of it.
         """
+        config = self.config
+        parts = torch.split(generated, len(batch.real))
+        terms = []
+        if config.has_adversary:
+            terms.append(
+                _weighted(config.adversarial_weight, self._fooled(params, batch, parts[0]))
+            )
+        if config.mode_seeking > 0:
+            spread = mode_seeking(parts[0], parts[1], batch.z[:, 0], batch.z[:, 1])
+            terms.append(config.mode_seeking * spread)
+        if config.reconstruction != "none":
+            answer = batch.real if "input" in config.conditioning else batch.sample
+            distance = RECONSTRUCTIONS[config.reconstruction](parts[-1] - answer)
+            terms.append(config.reconstruction_weight * distance)
+        value, *others = terms
+        for term in others:
+            value = value + term
+        return value
+
+    def _fooled(self, params: Params, batch: GanBatch, generated: Tensor) -> Tensor:
+        """The generator's adversarial loss."""
         params = self._in_use(params)
         loss = ADVERSARIAL_LOSSES[self.config.loss]
-        first, *others = torch.split(generated, len(batch.real))
         if loss.needs_real:
-            real, fake = self._scores(params, batch, first)
+            real, fake = self._scores(params, batch, generated)
         else:
-            real = fake = self._score_augmented(params, batch, first, 1)
-        value = loss.generator(real, fake)
-        if self.config.mode_seeking > 0:
-            value = value + self.config.mode_seeking * mode_seeking(
-                first, others[0], batch.z[:, 0], batch.z[:, 1]
-            )
-        if self.config.reconstruction > 0:
-            distance = (others[-1] - batch.sample).abs().mean()
-            value = value + self.config.reconstruction * distance
-        return value
+            real = fake = self._score_augmented(params, batch, generated, 1)
+        return loss.generator(real, fake)
 
     def _scores(self, params: Params, batch: GanBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
         # One pass over both halves: half the calls, and the discriminator has no batch statistics.
@@ -236,9 +267,8 @@ def build_gan(
     are replaced.
     """
     made = make_players(config, form, seed=seed, second_order=second_order)
-    params = GanParams(module_params(made.generator), module_params(made.discriminator))
-    for module in (made.generator, made.discriminator):
-        module.requires_grad_(False)
+    judge = made.discriminator
+    params = GanParams(module_params(made.generator), {} if judge is None else module_params(judge))
     pair = GanPair(
         made.generator,
         made.discriminator,
@@ -247,4 +277,6 @@ def build_gan(
         made.augment,
         made.is_light,
     )
+    for module in pair.modules:
+        module.requires_grad_(False)
     return pair, params

@@ -133,6 +133,8 @@ def adapt(
 ) -> Adapted:
     """Adapt both players: each inner step is k discriminator updates, then m generator updates.
 
+    Without a discriminator it is the generator's m updates alone.
+
     An update is a *partial* derivative: the generator's step does not differentiate through the
     discriminator's. The optimizer's state starts anew in every episode, so an episode's result
     cannot depend on what ran before it.
@@ -159,7 +161,8 @@ def adapt(
     for_discriminator, for_critic = (
         InnerOptimizer(config, "discriminator", init) for _ in range(2)
     )
-    d_moving, d_updates = config.discriminator_moves, config.discriminator_steps
+    d_moving = config.discriminator_moves
+    d_updates = config.discriminator_steps if gan.config.has_adversary else 0
     losses: dict[str, Tensor] = {}
     path: dict[int, tuple[GanParams, Params | None]] = {}
     steps = len(batches.real) // config.batches_per_step
@@ -201,17 +204,19 @@ def adapt(
                 critic = for_critic.step(critic, c_grad)
         generator = at.generator
         for update in range(config.generator_steps):
-            if update > 0:
-                batch = batches.step(first + d_updates - 1 + update)
+            if update > 0 or not d_updates:
+                # Without a discriminator's updates the generator's first one has the first batch.
+                batch = batches.step(first + max(d_updates - 1, 0) + update)
                 step = StepGradients(gan, generator, batch, gradient, moving=config.generator_moves)
             g_grad, g_loss = step.generator(discriminator)
             generator = for_generator.step(generator, g_grad)
         at = at._replace(generator=generator, discriminator=discriminator)
         if index in keep_steps:
             path[index] = (at, critic)
-        if index == 0:
-            losses |= {"loss_d_first": d_loss, "loss_g_first": g_loss}
-        losses |= {"loss_d_last": d_loss, "loss_g_last": g_loss}
+        for when in ("first", "last") if index == 0 else ("last",):
+            losses[f"loss_g_{when}"] = g_loss
+            if d_updates:
+                losses[f"loss_d_{when}"] = d_loss
     return Adapted(at, critic, losses, path)
 
 

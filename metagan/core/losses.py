@@ -1,4 +1,4 @@
-"""Adversarial losses, penalties and the mode-seeking term.
+"""Adversarial losses, penalties, the mode-seeking term and distances from a known answer.
 
 All are per-sample means over a batch and depend on nothing but their arguments, so they may be
 vectorised over episodes.
@@ -69,6 +69,10 @@ ADVERSARIAL_LOSSES: Mapping[str, AdversarialLoss] = {
     "nonsaturating": AdversarialLoss(
         _nonsaturating, lambda _, fake: functional.softplus(-fake).mean(), needs_real=False
     ),
+    # The same, equation 1: both players on one value, which G lowers and D raises.
+    "minimax": AdversarialLoss(
+        _nonsaturating, lambda _, fake: -functional.softplus(fake).mean(), needs_real=False
+    ),
     # Mao et al. 2017, arXiv:1611.04076, equation 9 (a = 0, b = c = 1).
     "least_squares": AdversarialLoss(
         _least_squares, lambda _, fake: 0.5 * (fake - 1).square().mean(), needs_real=False
@@ -81,6 +85,15 @@ ADVERSARIAL_LOSSES: Mapping[str, AdversarialLoss] = {
         interpolates=True,
     ),
 }
+
+
+RECONSTRUCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "l1": lambda apart: apart.abs().mean(),
+    # L1 alone collapses to the median, which is blank for most pixels of strokes on paper.
+    "l1_l2": lambda apart: apart.abs().mean() + 2 * apart.square().mean(),
+    "mse": lambda apart: apart.square().mean(),
+}
+"""Distances from what is drawn minus the known answer, by `gan.reconstruction`."""
 
 
 def gradient_penalty(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class GanParams(NamedTuple):
 
 
 def map_params(function: Callable[..., Tensor], *trees: Params) -> Params:
-    """Apply a function weight by weight over mappings with equal names."""
+    """Apply a function weight by weight over mappings with equal names; none of none."""
     return {name: function(*(tree[name] for tree in trees)) for name in trees[0]}
 
 

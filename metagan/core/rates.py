@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metagan.config.learning import InnerConfig
+from metagan.core.adapters import STRENGTH
 from metagan.core.params import GanParams, Params
 
 # The outer optimizer's steps are made for weights: Adam moves r by about `outer.lr`. At its default
@@ -44,7 +45,7 @@ def moves(pattern: str, name: str) -> bool:
 
 
 def with_rates(params: GanParams, inner: InnerConfig) -> GanParams:
-    """The weights together with what is learned about their inner rates, at its start.
+    """The weights together with what is learned about adapting them, at its start.
 
     Args:
         params: Weights.
@@ -52,9 +53,10 @@ def with_rates(params: GanParams, inner: InnerConfig) -> GanParams:
             each step, the weight's own shape for single weights. Only weights that the inner loop
             moves have rates.
     """
+    # How strongly a solved head is held near the prior one; see `metagan.core.adapters`.
+    rates: Params = {STRENGTH: torch.zeros(())} if inner.solve else {}
     if inner.learn_rates == "none":
-        return params
-    rates: Params = {}
+        return params._replace(rates=rates) if rates else params
     for player, pattern in (
         ("generator", inner.generator_moves),
         ("discriminator", inner.discriminator_moves),

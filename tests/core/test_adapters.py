@@ -32,7 +32,9 @@ def problem(
     return draw(pairs, 3, *positions), draw(pairs, 2, *positions), head
 
 
-def dense(features: Tensor, answers: Tensor, head: dict[str, Tensor], strength: float) -> np.ndarray:
+def dense(
+    features: Tensor, answers: Tensor, head: dict[str, Tensor], strength: float
+) -> np.ndarray:
     """(W, b), (2, 4), by least squares over every pair, every position and every held weight."""
     f, y = (part.flatten(2) if part.ndim > 2 else part[..., None] for part in (features, answers))
     rows, targets = [], []

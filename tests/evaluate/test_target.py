@@ -13,6 +13,7 @@ from metagan.core.gan import GanPair, build_gan
 from metagan.core.inner_loop import adapt
 from metagan.core.params import GanParams
 from metagan.data.form import Form
+from metagan.data.tasks import Half
 from metagan.evaluate.target import (
     SCORED_AGAINST,
     AdaptedTarget,
@@ -68,7 +69,7 @@ def test_each_class_is_adapted_as_if_it_were_alone(support: torch.Tensor) -> Non
     _, init = players("sample")
     for way in range(3):
         batches = draw_batches(
-            support[way : way + 1],
+            Half(support[way : way + 1]),
             gan.config,
             steps=3,
             batch_size=6,

@@ -54,8 +54,10 @@ def dimmed(half: GanBatch) -> GanBatch:
 
 
 def gan_settings(family: str, conditioning: str, **changes: object) -> dict[str, object]:
-    """The `gan` section of a tiny run."""
+    """The `gan` section of a tiny run; every term of the losses counts."""
+    pairs = {"adversarial_weight": 0.7, "mode_seeking": 0.02, "reconstruction_weight": 0.5}
     return {
+        **(pairs if "input" in conditioning else {}),
         "family": family,
         "conditioning": () if conditioning == "none" else conditioning.split("+"),
         "width": 4,

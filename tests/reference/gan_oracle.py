@@ -217,19 +217,32 @@ def generator_loss(
 ) -> Tensor:
     """Adversarial loss plus the mode-seeking term and the reconstruction at a latent of zero."""
     first = generator(batch.condition, batch.z[:, 0])
-    second = generator(batch.condition, batch.z[:, 1])
-    real_scores = scores(discriminator, batch, batch.real, 0, config)
-    fake_scores = scores(discriminator, batch, first, 1, config)
-    loss = _g_adversarial(config.loss, real_scores, fake_scores)
-    terms = []
-    for i in range(len(first)):
-        ratio = (first[i] - second[i]).abs().mean() / (batch.z[i, 0] - batch.z[i, 1]).abs().mean()
-        terms.append(1 / (ratio + 0.02))
-    loss = loss + config.mode_seeking * sum(terms) / len(terms)
-    if config.reconstruction:
+    loss = torch.zeros((), dtype=first.dtype)
+    if config.adversarial_weight:
+        real_scores = scores(discriminator, batch, batch.real, 0, config)
+        fake_scores = scores(discriminator, batch, first, 1, config)
+        adversarial = _g_adversarial(config.loss, real_scores, fake_scores)
+        loss = loss + config.adversarial_weight * adversarial
+    if config.mode_seeking:
+        second = generator(batch.condition, batch.z[:, 1])
+        terms = []
+        for i in range(len(first)):
+            latents = (batch.z[i, 0] - batch.z[i, 1]).abs().mean()
+            terms.append(1 / ((first[i] - second[i]).abs().mean() / latents + 0.02))
+        loss = loss + config.mode_seeking * sum(terms) / len(terms)
+    if config.reconstruction != "none":
         again = generator(batch.condition, torch.zeros_like(batch.z[:, 0]))
-        loss = loss + config.reconstruction * (again - batch.sample).abs().mean()
+        answer = batch.real if "input" in batch.condition else batch.sample
+        numbers = zip(again.flatten(), answer.flatten(), strict=True)
+        distances = [_distance(config.reconstruction, a, b) for a, b in numbers]
+        loss = loss + config.reconstruction_weight * sum(distances) / len(distances)
     return loss
+
+
+def _distance(name: str, drawn: Tensor, answer: Tensor) -> Tensor:
+    """Of one number of a sample."""
+    far = (drawn - answer).abs()
+    return {"l1": far, "mse": far**2, "l1_l2": far + 2 * far**2}[name]
 
 
 def penalty(
@@ -287,11 +300,7 @@ def one_of(batch: GanBatch, i: int) -> GanBatch:
 
 def spectral_score(discriminator: nn.Module, condition: Condition, candidate: Tensor) -> Tensor:
     """The discriminator layer by layer, each weight over its largest singular value."""
-
-    def normal(layer: nn.Module) -> Tensor:
-        return layer.weight / torch.linalg.svdvals(layer.weight.reshape(len(layer.weight), -1))[0]
-
-    body = discriminator.body
+    normal, body = _normal, discriminator.body
     told = [condition[word] for word in ("sample", "input") if word in condition]
     x = torch.cat([*told, candidate], 1)
     if candidate.ndim == 2:
@@ -307,7 +316,36 @@ def spectral_score(discriminator: nn.Module, condition: Condition, candidate: Te
     score = x @ normal(head.score)[0] + head.score.bias
     if "label" in condition:
         score = score + x @ normal(head.labels)[int(condition["label"].item())]
+    if "support" in condition:
+        code = spectral_code(body.reader, condition)
+        score = score + x @ (normal(head.code) @ code + head.code.bias)
     return score
+
+
+def spectral_code(reader: nn.Module, condition: Condition) -> Tensor:
+    """The code of one sample's support, member by member, every weight normalised."""
+    codes = []
+    for index, sample in enumerate(condition["support"][0]):
+        if not condition["reads"][0, index]:
+            continue
+        parts = [sample]
+        if "support_input" in condition:
+            parts.append(condition["support_input"][0, index])
+        x = torch.cat(parts)
+        if x.ndim == 1:
+            x = functional.leaky_relu(_normal(reader.enter) @ x + reader.enter.bias, 0.2)
+            codes.append(_normal(reader.inner) @ x + reader.inner.bias)
+            continue
+        for layer in (reader.down1, reader.down2, reader.down3):
+            x = functional.conv2d(x, _normal(layer), layer.bias, layer.stride, layer.padding)
+            x = functional.leaky_relu(x, 0.2)
+        codes.append(x.mean((1, 2)))
+    return sum(codes) / len(codes)
+
+
+def _normal(layer: nn.Module) -> Tensor:
+    """A layer's weight over its largest singular value."""
+    return layer.weight / torch.linalg.svdvals(layer.weight.reshape(len(layer.weight), -1))[0]
 
 
 def augment_one(image: Tensor, draws: Tensor, kinds: tuple[str, ...]) -> Tensor:
@@ -355,6 +393,7 @@ def _d_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
             "relativistic": lambda r, f: _softplus(f - r),
             "hinge": lambda r, f: functional.relu(1 - r) + functional.relu(1 + f),
             "nonsaturating": lambda r, f: -torch.log(torch.sigmoid(r) * (1 - torch.sigmoid(f))),
+            "minimax": lambda r, f: -torch.log(torch.sigmoid(r)) - torch.log(torch.sigmoid(-f)),
             "least_squares": lambda r, f: ((r - 1) ** 2 + f**2) / 2,
             "wgan_gp": lambda r, f: f - r,
         }[name]
@@ -369,6 +408,7 @@ def _g_adversarial(name: str, real: Tensor, fake: Tensor) -> Tensor:
         "relativistic": lambda r, f: _softplus(r - f),
         "hinge": lambda _, f: -f,
         "nonsaturating": lambda _, f: -torch.log(torch.sigmoid(f)),
+        "minimax": lambda _, f: torch.log(1 - torch.sigmoid(f)),
         "least_squares": lambda _, f: (f - 1) ** 2 / 2,
         "wgan_gp": lambda _, f: -f,
     }[name]

@@ -44,7 +44,7 @@ def build_players(
         else:
             stage = TransposedUp if config.family == "dcgan" else ResidualUp
             generator = PlainGenerator(form, config, labels, stage)
-        discriminator = ImageDiscriminator(form, config, labels)
+        discriminator = ImageDiscriminator(form, config, labels) if config.has_adversary else None
     return Players(
         generator,
         discriminator,

@@ -109,7 +109,7 @@ class PlainBody(nn.Module):
 
 
 class PlainGenerator(nn.Module):
-    """G of z and what it is told, with a tanh output; `stage` decides between DCGAN and residual."""
+    """G of z and what it is told, with a tanh output; `stage` is DCGAN's or a residual one."""
 
     def __init__(
         self,

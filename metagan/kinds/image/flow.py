@@ -101,6 +101,6 @@ class FlowGenerator(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:
-        """(L B, C, S, S) in about [-1, 1] from a picture (B, C, S, S), told as a sample or an input."""
+        """(L B, C, S, S) in about [-1, 1] from the one picture (B, C, S, S) that is told."""
         warped, features = self.body(*told_pictures(condition), z)
         return leaky_clamp(warped + self.head(features))

@@ -166,7 +166,7 @@ def build_players(
     labels = config.num_labels if "label" in config.conditioning else 0
     with DrawsFrom(seed, "weights"):
         generator = VectorGenerator(form, config, labels)
-        discriminator = VectorDiscriminator(form, config, labels)
+        discriminator = VectorDiscriminator(form, config, labels) if config.has_adversary else None
     # On one CPU thread vmap took 0.3 to 0.9 of the loop's time with 4 to 1024 columns and widths of
     # 16 to 256, in chunks of 8 and 32 episodes, measured as benchmarks/inner_loop.py does.
     return Players(generator, discriminator, augment_for(form), is_light=True)

@@ -24,6 +24,7 @@ def build(conditioning, columns=3, seed=0, second_order=False):
         latent_dim=4,
         num_labels=3,
         augment=(),
+        adversarial_weight=1.0,
     )
     form = Form("vector", (columns,), given=(GIVEN,) if "input" in conditioning else ())
     return build_players(config, form, seed=seed, second_order=second_order)
