@@ -183,7 +183,7 @@ class RayRunner:
         for submission in self._slow(account.ledger)[: len(idle)]:
             worker = idle.pop()
             self._telemetry.event(
-                "backup", **submission.place(), reason=f"given to worker {worker.index}, too"
+                "backup", **submission.place(), reason=f"also given to worker {worker.index}"
             )
             self._submit(worker, submission.chunk, account)
             self._backed_up = True

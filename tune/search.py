@@ -64,7 +64,7 @@ class _Place:
     Attributes:
         out: Folder of the search.
         trials: What each reserves.
-        resume: Whether trials of an earlier process go on.
+        resume: Continue trials of an earlier process.
         reporter: Gets progress.
     """
 
@@ -82,7 +82,7 @@ def search(
     Args:
         config: The settings that are given, with `tune`.
         out: Folder of the search; trials' run folders are in it.
-        resume: Go on with a search that was interrupted: finished trials are kept, others go on
+        resume: Continue a search that was interrupted: finished trials are kept, others go on
             from their checkpoints.
         reporter: Gets progress.
 

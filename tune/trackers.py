@@ -55,8 +55,8 @@ class _Kind:
 def harmless(base: Any) -> Any:
     """A logger callback's class that a search outlives.
 
-    After its first error (a server that is gone, a full disk), which is told, it logs no more. It
-    also is not told of the end of a trial that failed before it started, which its own cannot end.
+    After its first error (a server that is gone, a full disk), which is reported, it logs no more.
+    It also skips the end of a trial that failed before it started, which its base cannot end.
     """
 
     class Harmless(base):  # type: ignore[misc]

@@ -37,7 +37,7 @@ swapped here, and back again in what is generated (data.invert=true or false
 says otherwise); columns are found by their names. The result is a folder that
 `metagan generate` draws from.
 
-Settings of the inner loop can be set anew, such as inner.lr=1e-3; one that the
+Settings of the inner loop can be changed, such as inner.lr=1e-3; one that the
 run's weights cannot leave, or that adapting does not read, is an error."""
 
 
@@ -76,7 +76,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Adapt; see `metagan.workflow.adapt`."""
-    # Mistakes are told before torch takes seconds to import.
+    # Mistakes are reported before torch takes seconds to import.
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")

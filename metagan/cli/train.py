@@ -32,8 +32,8 @@ By default Ray starts on this machine; cluster.address joins a running one.
 
 The run folder receives the resolved settings, metrics, samples and checkpoints.
 On the same kind of device the trained weights do not depend on the number of
-workers, nor on interruptions: --resume goes on exactly where the run stopped,
-also where data.path says that the same data have been moved to."""
+workers, nor on interruptions: --resume continues exactly where the run stopped,
+also after the data have moved, with their new place in data.path."""
 
 
 def check_inputs(config: RunConfig, *, begun: bool = False) -> None:

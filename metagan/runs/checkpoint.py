@@ -386,6 +386,4 @@ def _way_out(damaged: Path, layout: Layout) -> str:
             f"the newest intact checkpoint is {path.name}: to use it, move {damaged} away and "
             "repeat the command"
         )
-    return (
-        f"no other checkpoint of this run is intact: restore {damaged} from a backup, or train anew"
-    )
+    return f"no other checkpoint of this run is intact: restore {damaged} from a backup, or retrain"

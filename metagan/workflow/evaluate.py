@@ -311,7 +311,7 @@ def open_target(
     said: Collection[str] = (),
     reporter: Reporter,
 ) -> tuple[Target, str | None]:
-    """Other data to measure on, read as the run's own samples were unless told otherwise.
+    """Other data to measure on, read as the run's own samples were unless settings say otherwise.
 
     Args:
         path: File or folder.

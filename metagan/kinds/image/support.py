@@ -22,7 +22,7 @@ from metagan.kinds.kind import Support
 
 
 def read(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Support, list[str]]:
-    """A user's examples, read as the run's own pictures were unless told otherwise.
+    """A user's examples, read as the run's own pictures were unless settings say otherwise.
 
     Args:
         path: Picture, folder or archive.

@@ -147,7 +147,9 @@ def _respelled(table: Table, meant: Collection[str]) -> tuple[Table, list[str]]:
         return table, []
     columns = {spelled.get(name, name): column for name, column in table.columns.items()}
     told = [f"{there} as {name}" for there, name in spelled.items()]
-    return replace(table, columns=columns), [f"columns: {table.shown}: read are {a_few(told)}"]
+    return replace(table, columns=columns), [
+        f"columns: {table.shown}: names match regardless of case: {a_few(told)}"
+    ]
 
 
 def _idle_columns(table: Table, known: Collection[str], label: str) -> list[str]:

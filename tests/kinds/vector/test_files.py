@@ -52,7 +52,7 @@ def test_other_names_are_taken_by_place_with_a_note(tmp_path):
 def test_names_may_differ_by_case_with_a_note(tmp_path):
     found, [note] = read(write(tmp_path / "f.csv", "B,A,Label\n1,2,x\n"))
     assert found == {"x": [[2, 1]]}
-    assert note == "columns: f.csv: read are B as b, A as a, Label as label"
+    assert note == "columns: f.csv: names match regardless of case: B as b, A as a, Label as label"
 
 
 def test_columns_that_may_name_the_classes_are_noted(tmp_path):

@@ -101,7 +101,7 @@ def _check_named(tables: Sequence[Table], names: Sequence[str], others: frozense
         raise DataError(f"data.columns names {twice[0]} twice; name every column once")
     if told := [name for name in names if name in others]:
         raise DataError(
-            f"data.columns has {told[0]}, which tells a row's class, domain or split; take it out"
+            f"data.columns has {told[0]}, which names a row's class, domain or split; take it out"
         )
     for table in tables:
         for name in names:

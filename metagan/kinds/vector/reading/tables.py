@@ -217,7 +217,7 @@ def _clean(file: Path, names: Sequence[str]) -> list[str]:
     twice = [name for name, times in Counter(clean).items() if times > 1]
     if twice:
         raise DataError(
-            f"{file}: columns are there twice: {a_few(twice)}; give every column a name of its own"
+            f"{file}: repeated columns: {a_few(twice)}; give every column a name of its own"
         )
     return clean
 

@@ -79,7 +79,7 @@ def _chosen(path: Path) -> tuple[list[Path], list[str]]:
         raise only_generated(path, made)
     lines = [*links, *(f"{name}: made by metagan generate" for name in made)]
     below = (shown_below(file, path) for file in named_files(path, ".npz")[0])
-    lines += [f"{name}: lies too deep; move it up" for name in below if name.count("/") > 1]
+    lines += [f"{name}: is too deep; move it up" for name in below if name.count("/") > 1]
     lines += unread_notes(path)
     real = [file for file in files if shown_below(file, path) not in made]
     return real, listed(lines, "files left out")
@@ -141,7 +141,7 @@ def _own_notes(files: Sequence[Arrays], shown: Sequence[str], columns: Sequence[
     ]
     if unread:
         notes.append(
-            f"other files ignored: arrays {a_few(unread)}; read are x, y, domain, split and columns"
+            f"other files ignored: arrays {a_few(unread)}; supported: x, y, domain, split, columns"
         )
     return notes
 

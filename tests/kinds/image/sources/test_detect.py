@@ -51,7 +51,7 @@ def test_layouts_are_told_apart(tmp_path):
 
 def test_a_file_that_no_source_reads_is_refused_with_what_is_read(tmp_path):
     write(tmp_path, {"model.pt": b""})
-    with pytest.raises(DataError, match=r"no source reads this file; read are folders, \.zip"):
+    with pytest.raises(DataError, match=r"unsupported file; supported: folders, \.zip"):
         detect_source(tmp_path / "model.pt")
 
 

@@ -27,18 +27,18 @@ def test_usual_columns_have_no_notes():
 NOTED = {
     "one value": (np.full(100, 3.0), "columns: odd has one value in all rows"),
     "the label": (np.repeat([1.0, 2.0], 50), "leak: odd has one value in every class"),
-    "codes": (RNG.integers(0, 4, 100), "columns: a few whole numbers are all that is in odd"),
+    "codes": (RNG.integers(0, 4, 100), "columns: odd (4 values) holds only a few whole numbers"),
     "-999": (
         np.where(np.arange(100) % 20 == 0, -999.0, RNG.uniform(0, 9, 100)),
-        "columns: unlike all other values is odd (-999 in 5 rows)",
+        "columns: odd (-999 in 5 rows) is unlike all other values",
     ),
     "-999 among fractions as large": (
         np.where(np.arange(100) % 20 == 0, -999.0, 600 * RNG.normal(size=100)),
-        "columns: unlike all other values is odd (-999 in 5 rows)",
+        "columns: odd (-999 in 5 rows) is unlike all other values",
     ),
     "another sign of nothing": (
         np.where(np.arange(100) % 20 == 0, -1.0, RNG.uniform(5, 6, 100)),
-        "columns: unlike all other values is odd (-1 in 5 rows)",
+        "columns: odd (-1 in 5 rows) is unlike all other values",
     ),
     "seconds since 1970": (
         1.7e9 + RNG.uniform(0, 60, 100),
@@ -66,7 +66,7 @@ def test_a_column_that_is_not_what_it_seems_is_noted_by_name(what):
 
 def test_a_column_that_repeats_another_is_noted():
     [note] = check_looks(dataset(USUAL))
-    assert note.startswith("columns: equal in every row are odd = usual")
+    assert note.startswith("columns: odd = usual are equal in every row")
 
 
 @pytest.mark.parametrize("change", [lambda rows: 1000 * rows, lambda rows: rows + 20])

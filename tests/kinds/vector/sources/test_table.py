@@ -86,7 +86,7 @@ FAULTS = {
     "a word among numbers": ("label,a\nx,5\nx,6\ny,low\n", r"line 4, .*'low'; it is no number"),
     "infinity": ("label,a\nx,5\ny,inf\n", r"line 3, column a: 'inf'; numbers must be finite"),
     "too large": ("label,a\nx,5\ny,1e38\n", r"line 3, column a: 1e\+38; values must be finite"),
-    "a name twice": ("label,a,a\nx,5,6\n", "columns are there twice: a"),
+    "a name twice": ("label,a,a\nx,5,6\n", "repeated columns: a"),
     "a long row": ("label,a\n\nx,5\ny,6,7\n", r"line 4: 3 fields, but the header has 2"),
     "a short row": ("label,a,b\nx,5\n", r"line 2: 2 fields, but the header has 3"),
     "no header": ("1,2.5\n3,4.5\n", r"line 1: the first line is 1, 2\.5, which are numbers"),
@@ -103,7 +103,10 @@ FAULTS = {
     "a padded title": ("Survey,,\nlabel,a,b\nx,5,6\n", "line 1: names only 1 of 3.*take titles"),
     "a comment": ("# in g, mm\nlabel,a,b\nx,5,6\n", r"header has 2 \(# in g\).*take titles and"),
     "a comment below": ("label,a\nx,5\n# end\n", "line 3: 1 field.*if the line is a comment"),
-    "rows with names": ("label,a\n0,x,5\n1,y,6\n", "line 2: 3 fields.*name the first column, too"),
+    "rows with names": (
+        "label,a\n0,x,5\n1,y,6\n",
+        "line 2: 3 fields.*if the first column holds the rows' names",
+    ),
     "rows separated otherwise": ("label,a\nx;5\ny;6\n", "separate the fields of a row as the"),
     "units below the header": ("label,a\n-,mm\nx,1\ny,2\n", "'mm'; it is no number.*holds units"),
     "one column": ("label mass\nx 5\ny 6\n", "if that is more than one, separate columns by"),
@@ -244,7 +247,7 @@ def test_named_columns_must_be_there_and_hold_numbers(tmp_path):
         load(file, columns=("mass",))
     with pytest.raises(DataError, match=r"line 2, column day: '2024-01-02'; .*days since"):
         load(file, columns=("Mass", "day"))
-    with pytest.raises(DataError, match=r"data\.columns has label, which tells"):
+    with pytest.raises(DataError, match=r"data\.columns has label, which names"):
         load(file, columns=("Mass", "label"))
     with pytest.raises(DataError, match="names Mass twice"):
         load(file, columns=("Mass", "Mass"))
