@@ -80,7 +80,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
-    from metagan.data.notes import WARNED
     from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
@@ -92,10 +91,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
 
     run, said = _as_told(loaded, args.run)
-    kind, word = find_kind(run.form.kind), find_reader(run.form.kind).word
+    kind, reader = find_kind(run.form.kind), find_reader(run.form.kind)
     classes, notes = read_support(args.support, run.form, **said)
     for note in notes:
-        tell = console.warn if note.startswith(WARNED) else console.print
+        tell = console.warn if note.startswith(reader.warned) else console.print
         tell(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
@@ -103,7 +102,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(
         f"adapting {args.run} (outer step {run.step}) to "
         f"{counted(len(classes), 'class', 'classes')} with "
-        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {word}s each, "
+        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {reader.word}s each, "
         f"{steps} inner steps"
     )
     if remark := kind.remark(classes.form, "adapt"):
@@ -111,7 +110,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     target = adapt_run(run, classes, steps=steps, seed=seed)
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
-    console.print(f"wrote {args.out} (preview.png: your {word}s, then generated ones)")
+    console.print(f"wrote {args.out} (preview.png: your {reader.word}s, then generated ones)")
     following = command_line(
         "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
     )

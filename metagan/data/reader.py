@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset, Samples
+from metagan.data.notes import Weight
 
 READERS: Final[Mapping[str, str]] = {
     "image": "metagan.kinds.image.files",
@@ -76,6 +77,10 @@ class Reader:
         judge: (data as a source read them, settings) -> notes on how samples came out other than
             their owner will expect, and what `Dataset.origin` keeps of it. DataError where nothing
             can be learned from them.
+        note_words: Words that such notes begin with, beside those of `metagan.data.notes`, and what
+            they weigh.
+        warned: Beginnings of notes which `metagan adapt` shows as warnings: the examples are read
+            in another way than the run's own samples.
         blank: Which samples tell nothing of their class, (N,); equal ones are no leak.
         check_prepared: Refuses, by DataError, (prepared data, settings, their folder) where the
             data were prepared by settings that contradict these.
@@ -93,6 +98,8 @@ class Reader:
     pack: Callable[[Any, str], Mapping[Any, Samples]]
     check: Callable[[Samples], None]
     judge: Callable[[Dataset, Any], tuple[list[str], Mapping[str, Any]]]
+    note_words: Mapping[str, Weight]
+    warned: tuple[str, ...]
     blank: Callable[[Dataset], NDArray[np.bool_]]
     check_prepared: Callable[[Dataset, Any, Path], None]
     more_samples: Callable[[Mapping[str, Any]], str]

@@ -88,6 +88,8 @@ READER = Reader(
     pack=pack,
     check=check,
     judge=judge,
+    note_words={},
+    warned=(),
     blank=lambda dataset: np.ptp(dataset.samples, axis=(1, 2)) == 0,
     check_prepared=check_prepared,
     more_samples=lambda _origin: " or record more series",

@@ -9,9 +9,9 @@ import numpy as np
 
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
-from metagan.data.notes import IDLE_WHITE
 from metagan.data.reader import Reader, Source
 from metagan.kinds.image.inspect import contact_sheet, describe
+from metagan.kinds.image.notes import IDLE_WHITE, POLARITY, WORDS
 from metagan.kinds.image.reading.decode import is_picture
 from metagan.kinds.image.reading.looks import (
     blank_samples,
@@ -134,6 +134,8 @@ READER: Final = Reader(
     pack=_pack,
     check=_check,
     judge=_judge,
+    note_words=WORDS,
+    warned=(POLARITY,),
     blank=blank_samples,
     check_prepared=_check_prepared,
     more_samples=_more_samples,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError, Dataset, Samples
+from metagan.data.notes import Weight
 from metagan.data.paths.names import a_few, table_name
 from metagan.data.reader import Reader, Source
 from metagan.kinds.vector.look import sheet
@@ -88,6 +89,15 @@ READER: Final = Reader(
     pack=_pack,
     check=_check,
     judge=_judge,
+    note_words=MappingProxyType(
+        {
+            "columns left out": Weight.INCOMPLETE,
+            "rows left out": Weight.INCOMPLETE,
+            "units": Weight.LOOKS,
+            "columns": Weight.LOOKS,
+        }
+    ),
+    warned=("units:",),
     blank=_blank,
     check_prepared=_check_prepared,
     more_samples=_more_samples,
