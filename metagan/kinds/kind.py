@@ -82,6 +82,7 @@ class Kind:
     Attributes:
         fit: (data, training classes, settings) -> the form of the data's samples.
         to_tensor: (stored samples (..., *sample_shape), form) -> (..., *form.shape) float32.
+        conversion_facts: Names of the form's facts that `to_tensor` goes by.
         to_samples: (what networks draw, form) -> samples as their owner's own files have them.
         within: What a generator draws, brought to what samples can be.
         check_support: Refuses, by DataError, a support that is no tensor of floats, or has values
@@ -112,6 +113,7 @@ class Kind:
 
     fit: Callable[[Dataset, Sequence[int], Any], Form]
     to_tensor: Callable[[Samples, Form], Tensor]
+    conversion_facts: frozenset[str]
     to_samples: Callable[[Tensor, Form], NDArray[Any]]
     within: Callable[[Tensor], Tensor]
     check_support: Callable[[object, Form], None]

@@ -21,6 +21,7 @@ from metagan.kinds.kind import Kind
 KIND = Kind(
     fit=fit,
     to_tensor=to_tensor,
+    conversion_facts=frozenset(),
     to_samples=to_pictures,
     within=within,
     check_support=check_support,

@@ -37,6 +37,7 @@ def _remark(form: Form, use: str) -> str:
 KIND = Kind(
     fit=fit,
     to_tensor=to_tensor,
+    conversion_facts=frozenset({"center", "scale"}),
     to_samples=to_samples,
     within=within,
     check_support=check_support,
