@@ -15,6 +15,7 @@ from metagan.data.paths.names import a_few, table_name
 from metagan.data.reader import Reader, Source
 from metagan.kinds.vector.look import sheet
 from metagan.kinds.vector.reading.looks import check_looks, describe
+from metagan.kinds.vector.reading.spelling import respelled
 from metagan.kinds.vector.samples import vector_classes
 from metagan.kinds.vector.scales import column_names
 from metagan.kinds.vector.sources.detect import BY_ENDING, detect_source
@@ -62,7 +63,8 @@ def _blank(dataset: Dataset) -> NDArray[np.bool_]:
 
 def _check_prepared(dataset: Dataset, config: VectorData, folder: Path) -> None:
     there = column_names(dataset)
-    if config.columns and list(map(table_name, config.columns)) != there:
+    wanted = list(map(table_name, config.columns))
+    if wanted and list(respelled(there, wanted, str(folder))[0]) != wanted:
         raise DataError(
             f"{folder}: its samples have the columns {a_few(there)}, but data.columns is "
             f"{a_few(config.columns)}; leave data.columns out, or prepare the data again with it"

@@ -40,7 +40,9 @@ def load(config: VectorData) -> Dataset:
     paths, notes = _chosen(path)
     shown = [shown_below(file, path) for file in paths]
     roles, role_notes = file_roles([parts_below(file, path) for file in paths], root_name(path))
-    files = [read_npz(file) for file in paths]
+    wanted = list(map(table_name, config.columns))
+    found = [read_npz(file).respelled(wanted, own) for file, own in zip(paths, shown, strict=True)]
+    files = [file for file, _ in found]
     columns = _columns(files, config.columns)
     names = TableNames()
     parts = [
@@ -57,6 +59,7 @@ def load(config: VectorData) -> Dataset:
             *notes,
             *role_notes,
             *names.notes(),
+            *(note for _, notes in found for note in notes),
             *_own_notes(files, shown, columns),
         ],
     )

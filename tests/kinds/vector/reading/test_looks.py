@@ -123,6 +123,7 @@ def test_the_reader_packs_checks_and_judges(tmp_path):
 def test_prepared_data_with_other_columns_are_refused(tmp_path):
     data = dataset(np.arange(100))
     READER.check_prepared(data, settings(tmp_path, columns=("usual", "odd")), tmp_path)
+    READER.check_prepared(data, settings(tmp_path, columns=("Usual", "ODD")), tmp_path)
     with pytest.raises(DataError, match=r"columns usual, odd, but data\.columns is odd"):
         READER.check_prepared(data, settings(tmp_path, columns=("odd",)), tmp_path)
 

@@ -243,14 +243,26 @@ def test_true_and_false_are_read_as_one_and_zero_with_a_note(tmp_path):
 
 def test_named_columns_must_be_there_and_hold_numbers(tmp_path):
     file = write(tmp_path / "f.csv", "label,Mass,day\nx,1,2024-01-02\ny,2,2024-01-03\n")
-    with pytest.raises(DataError, match=r"no column mass; .* did you mean Mass"):
-        load(file, columns=("mass",))
+    with pytest.raises(DataError, match=r"no column masse; .* did you mean Mass"):
+        load(file, columns=("masse",))
     with pytest.raises(DataError, match=r"line 2, column day: '2024-01-02'; .*days since"):
         load(file, columns=("Mass", "day"))
     with pytest.raises(DataError, match=r"data\.columns has label, which names"):
         load(file, columns=("Mass", "label"))
     with pytest.raises(DataError, match="names Mass twice"):
         load(file, columns=("Mass", "Mass"))
+
+
+def test_named_columns_match_regardless_of_case_with_a_note(tmp_path):
+    file = write(tmp_path / "f.csv", "Label,B,a,A\nx,1,2,3\ny,4,5,6\n")
+    data = load(file, columns=("a", "b"))
+    assert rows_of(data) == {"f/x": [[2, 1]], "f/y": [[5, 4]]}
+    assert data.origin["columns"] == ["a", "b"]
+    assert data.notes[0] == (
+        "columns: f.csv: names match regardless of case: Label as label, B as b"
+    )
+    with pytest.raises(DataError, match="no column label"):
+        load(file)  # Nothing is named, so nothing is known to be meant.
 
 
 # --- several files ------------------------------------------------------------------------------
