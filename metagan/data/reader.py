@@ -73,7 +73,9 @@ class Reader:
         is_data: Whether a file of this name may be data of this kind.
         pack: ({class: samples} that Python code hands in, name for messages) -> {class: stored
             samples}; DataError where they cannot be used.
-        check: Refuses, by DataError, an array that no data set of this kind holds.
+        check: Refuses, by DataError, an array whose type or shape no data set of this kind has.
+        check_values: Refuses, by DataError, prepared samples with values that no sample has; reads
+            them all.
         judge: (data as a source read them, settings) -> notes on how samples came out other than
             their owner will expect, and what `Dataset.origin` keeps of it. DataError where nothing
             can be learned from them.
@@ -97,6 +99,7 @@ class Reader:
     is_data: Callable[[str], bool]
     pack: Callable[[Any, str], Mapping[Any, Samples]]
     check: Callable[[Samples], None]
+    check_values: Callable[[Samples], None]
     judge: Callable[[Dataset, Any], tuple[list[str], Mapping[str, Any]]]
     note_words: Mapping[str, Weight]
     warned: tuple[str, ...]

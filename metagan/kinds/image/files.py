@@ -85,6 +85,10 @@ def _check(samples: Samples) -> None:
         )
 
 
+def _check_values(samples: Samples) -> None:
+    """Nothing to refuse: every byte is a level."""
+
+
 def _judge(dataset: Dataset, config: ImageData) -> tuple[list[str], Mapping[str, Any]]:
     """Notes on what came out blank, dark or without colour; the levels of every domain."""
     counts = level_counts(dataset)
@@ -133,6 +137,7 @@ READER: Final = Reader(
     is_data=_is_data,
     pack=_pack,
     check=_check,
+    check_values=_check_values,
     judge=_judge,
     note_words=WORDS,
     warned=(POLARITY,),

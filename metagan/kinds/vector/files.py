@@ -47,6 +47,9 @@ def _check(samples: Samples) -> None:
             f"samples are {samples.dtype} of shape {samples.shape}; vectors are float32 of (N, D), "
             "which Dataset.from_classes makes of other numbers"
         )
+
+
+def _check_values(samples: Samples) -> None:
     # A sum takes no memory, and is finite only where all values are.
     if not np.isfinite(samples.sum(dtype=np.float64)):
         raise DataError("samples hold NaN or infinity; leave those rows out, or replace the values")
@@ -90,6 +93,7 @@ READER: Final = Reader(
     is_data=_is_data,
     pack=_pack,
     check=_check,
+    check_values=_check_values,
     judge=_judge,
     note_words=MappingProxyType(
         {

@@ -112,7 +112,7 @@ def test_the_reader_packs_checks_and_judges(tmp_path):
     with pytest.raises(DataError, match="float64"):
         READER.check(np.zeros((2, 2)))
     with pytest.raises(DataError, match="NaN or infinity"):
-        READER.check(np.array([[1, np.nan]], np.float32))
+        READER.check_values(np.array([[1, np.nan]], np.float32))
     data = dataset(np.arange(100))
     assert READER.judge(data, settings(tmp_path)) == ([], {})
     assert not READER.blank(data).any()
