@@ -93,6 +93,8 @@ FAULTS = {
     "no rows": ("label,a\n", "holds no rows below its columns label, a"),
     "nothing": ("", "is empty"),
     "no label column": ("Label,a\nx,5\n", "no column label; .* did you mean Label.*data.label"),
+    "a misspelt label column": ("labels,a\nx,5\n", "no column label; .* did you mean labels"),
+    "nothing like a label column": ("place,a\nx,5\n", "columns are place, a; set data.label"),
     "an empty label": ("label,a\nx,5\n ,6\n", r"line 3, column label: None; a name is needed"),
     "no numbers": ("label,name\nx,five\n", "no column of numbers is left; .*name holds text"),
     "a bad split": ("label,split,a\nx,spring,5\n", r"line 2: split 'spring'; use train"),
@@ -239,6 +241,24 @@ def test_true_and_false_are_read_as_one_and_zero_with_a_note(tmp_path):
     data = load(write(tmp_path / "f.csv", "label,a,b\nx,true,1\ny,False,2\n"))
     assert rows_of(data) == {"f/x": [[1, 1]], "f/y": [[0, 2]]}
     assert data.notes == ("columns: a: true is read as 1 and false as 0",)
+
+
+def test_a_point_before_three_digits_in_every_row_is_noted_as_a_decimal(tmp_path):
+    mass = ["1.250", "9.870", "123.456", "2.000", "7.125"] * 3
+    rows = [f"{'xy'[i % 2]},{m},{i % 4}.5" for i, m in enumerate(mass)]
+
+    def noted(rows):
+        text = "\n".join(["label,mass,width", *rows]) + "\n"
+        data = load(write(tmp_path / "f.csv", text))
+        assert 1.25 in data.samples
+        return [note for note in data.notes if "three digits" in note]
+
+    assert noted(rows) == [
+        "columns: mass has three digits behind the point in every row, read as decimals; if the "
+        "point separates thousands, write 1250 for 1.250"
+    ]
+    assert noted(rows[:9]) == []
+    assert noted([*rows, "x,0.5,1.5"]) == []
 
 
 def test_named_columns_must_be_there_and_hold_numbers(tmp_path):
