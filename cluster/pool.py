@@ -368,8 +368,8 @@ class WorkerPool:
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
         loss = Loss.of(error)
         if loss.with_node:
-            # Until Ray has noticed that a node is dead, it may place an actor there, which is then
-            # said to have died, too; as often as there are such nodes.
+            # Until Ray has noticed that a node is dead, it may place an actor there, and then
+            # reports the actor's death as well; as often as there are such nodes.
             loss = replace(loss, preempted=loss.preempted or not worker.placed)
             self.replace(worker, loss, of_its_own=False)
             return

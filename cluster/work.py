@@ -60,8 +60,8 @@ class RayMap:
     ) -> Iterator[Result]:
         """Results in the order of the items.
 
-        At most `cluster.num_workers` run at once, besides those that take far longer than others:
-        they may be frozen, and must not keep the places of all.
+        At most `cluster.num_workers` run at once, not counting those that take far longer than
+        others: they may be frozen, and must not keep the places of all.
 
         Raises:
             ClusterError: If there is no room for any within `cluster.placement_timeout_s`, at the

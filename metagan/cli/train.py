@@ -114,7 +114,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.config = args.run / "config.yaml"
     if args.workers is not None:
         args.overrides.append(f"cluster.num_workers={args.workers}")
-    # Mistakes are told before torch takes seconds to import.
+    # Mistakes are reported before torch takes seconds to import.
     config = load(args).config
     if args.resume is True and not there and config.checkpoint.storage is None:
         raise RunError(

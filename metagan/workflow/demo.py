@@ -16,8 +16,8 @@ R = TypeVar("R", bound=RunConfig)
 
 MARKER = "demo.txt"
 
-# What a demo writes besides checkpoints; whatever else lies in its folder is the user's. What it
-# keeps of evaluations stays as well: hashes name it, so that it is found again or not at all.
+# Files that a demo writes in addition to checkpoints; all others in its folder are the user's. What
+# it keeps of evaluations stays as well: hashes name it, so that it is found again or not at all.
 _WRITTEN = (
     "config.yaml",  # First: from then on the folder is no run.
     "splits.json",

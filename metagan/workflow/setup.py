@@ -67,7 +67,7 @@ def prepare(
     Args:
         config: The run.
         splits: Class names by split that the run stored; None draws them from the seed.
-        resumed: A run that is to go on, on the data that it was started on.
+        resumed: A run to continue, on the data that it was started on.
 
     Raises:
         DataError: If the data cannot be opened.

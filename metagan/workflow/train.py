@@ -139,7 +139,7 @@ def train_run(
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
-        # The last checkpoint is written under their protection, too.
+        # They also protect the last checkpoint while it is written.
         with log, end_logged(log, learner), stop_signals() as stop:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores

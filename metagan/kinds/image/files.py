@@ -102,7 +102,7 @@ def _judge(dataset: Dataset, config: ImageData) -> tuple[list[str], Mapping[str,
 
 
 def _check_prepared(dataset: Dataset, config: ImageData, folder: Path) -> None:
-    # A run on the files themselves may go on from them in this form, with the same settings.
+    # A run on the files themselves may continue on them in this form, with the same settings.
     if config.invert and not dataset.origin.get("invert"):
         raise DataError(
             "data.invert would copy prepared samples in every process; set data.invert when "

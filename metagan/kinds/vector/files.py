@@ -60,7 +60,7 @@ def _judge(dataset: Dataset, config: VectorData) -> tuple[list[str], Mapping[str
 
 
 def _blank(dataset: Dataset) -> NDArray[np.bool_]:
-    """No vector is blank: zeros may be measured, too."""
+    """No vector is blank: zeros may also be measured."""
     return np.zeros(len(dataset.samples), np.bool_)
 
 

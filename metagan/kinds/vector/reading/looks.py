@@ -1,4 +1,4 @@
-"""How the vectors of a data set look: columns that tell nothing, too much, or something else.
+"""How the vectors of a data set look: columns that say nothing, too much, or something else.
 
 Shapes: N samples, D columns.
 """
