@@ -43,7 +43,7 @@ class GanConfig(Config):
         affects="networks",
         ge=2,
         le=1000,
-        description="label: most classes of one generator; larger domains go in parts.",
+        description="label: number of labels; larger domains go in parts.",
     )
     family: GeneratorFamily = field(
         "flow", affects="networks", description="Generator network; vectors: mlp."
