@@ -44,7 +44,7 @@ class Named:
 
     @property
     def instead(self) -> str:
-        """Another fix than mending the address; empty where the user wrote it."""
+        """Another fix than correcting the address; empty where the user wrote it."""
         fix = f"unset {self.by} to start a Ray on this machine"
         return f"; {fix}" if self.by.startswith("RAY_") else ""
 

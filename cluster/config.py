@@ -41,8 +41,9 @@ class ClusterConfig(Config):
         affects="where",
         ge=1,
         le=10_000,
-        description="A run goes on with as many workers as found room; fewer than this for "
-        "placement_timeout_s at its start, or quorum_timeout_s later, end it, to be resumed.",
+        description="A run continues with as many workers as found room; it ends, and can be "
+        "resumed, with fewer than this for placement_timeout_s at its start or "
+        "quorum_timeout_s later.",
     )
     threads_per_worker: int = field(
         1,
@@ -78,9 +79,8 @@ class ClusterConfig(Config):
     mixed_devices: bool = field(
         True,
         affects="where",
-        description="Whether a run goes on, with a warning, where workers compute different last "
-        "bits, as CPUs or GPUs of different kinds do; its weights then depend on which of them "
-        "computes what.",
+        description="Continue, with a warning, if workers compute different last bits, as CPUs or "
+        "GPUs of different kinds do; the weights then depend on which of them computes what.",
     )
     address: str | None = field(
         None,
@@ -107,14 +107,14 @@ class ClusterConfig(Config):
         affects="where",
         gt=1,
         description="At the end of a step, a chunk that takes this many times the step's median is "
-        "given to an idle worker, too; the same holds for items of an evaluation; null: never.",
+        "also given to an idle worker; the same holds for items of an evaluation; null: never.",
     )
     reduce_above_mb: float | None = field(
         1024.0,
         affects="where",
         ge=0,
-        description="Where the meta-gradients of an outer step are larger in all (MiB), tasks on "
-        "the workers' nodes add up neighbouring ones, and the driver takes in sums; null: never.",
+        description="If the meta-gradients of an outer step are larger in total (MiB), tasks on "
+        "the workers' nodes add up neighbouring ones, and the driver receives sums; null: never.",
     )
     # Ray has taken more than a minute to start one worker on a machine that others keep busy.
     placement_timeout_s: float = field(
@@ -156,7 +156,7 @@ class ClusterConfig(Config):
         if self.fallback_labels and not self.worker_labels:
             raise ValueError(
                 "cluster.fallback_labels is for when nodes with cluster.worker_labels are full; "
-                "set that, too"
+                "set both"
             )
         return self
 

@@ -63,7 +63,7 @@ _OF_OTHER_RAYS = (
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING",
     JOB_CONFIG,
 )
-# Variables of Ray's that are told of where they matter, or change only what is written.
+# Variables of Ray's that are reported where they matter, or change only what is written.
 _HARMLESS = ("RAY_ADDRESS", "RAY_AUTH_", "RAY_USAGE_STATS_", "RAY_CLIENT_MODE", "RAY_DEDUP_LOGS")
 _PRIVATE_RAY = {
     # Ray would start a process per core in advance; workers with an environment of their own

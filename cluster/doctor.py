@@ -42,7 +42,7 @@ def diagnose(config: JobConfig, run_dir: Path) -> tuple[Finding, ...]:
     here = host_report()
     named, refused = None, []
     try:
-        # A run joins what RAY_ADDRESS names, too, as it does inside a Ray job.
+        # A run also joins what RAY_ADDRESS names, as it does inside a Ray job.
         named = ray_to_join(config.cluster.address, os.environ)
     except ClusterError as error:
         text, _, fix = str(error).partition("; ")

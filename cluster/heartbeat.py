@@ -54,7 +54,7 @@ class Heartbeats:
                 try:
                     fetch(ref)
                 except RayError:
-                    return True  # The chunk that it was at says so, too.
+                    return True  # The chunk that it was at also says so.
                 self.heard(worker)
                 return True
         return False

@@ -48,7 +48,7 @@ _KEPT_OUT = ".gitignore, .rayignore, a link out of the folder or metagan itself"
 _LOG = logging.getLogger(__name__)
 # What marks a job as one of metagan's.
 _OURS = {"program": "metagan"}
-# How often a job that is followed is looked at: one that does not start is told of each time.
+# How often a job that is followed is looked at: one that does not start is reported each time.
 _PATIENCE_S = 30.0
 # After so many looks that failed, or found it ended, and no output between them, no more is waited
 # for.

@@ -1,4 +1,4 @@
-"""Reasons why a worker's process has ended, as far as Ray and the process itself tell.
+"""Reasons why a worker's process has ended, as far as Ray and the process itself say.
 
 Ray says the same of a process that ran out of memory, crashed or was killed by somebody. What it
 wrote last to standard error tells more: a crash leaves a trace there, a kill leaves none.
@@ -20,7 +20,7 @@ _READ_BYTES = 16 * 1024
 # For Ray's own log monitor, at the beginning of every worker's log.
 _MARKS = (":job_id:", ":actor_name:", ":task_name:")
 _CRASH = "Fatal Python error"
-# What a worker says that found no package of ours under its name, or another one.
+# Error of a worker that found no package of ours under its name, or another one.
 _NOT_OURS = re.compile(
     r"^\w*Error: .*(?:from|named|on <module) '(metagan|cluster|tune)\b.*$", re.MULTILINE
 )
@@ -35,9 +35,9 @@ def explain(error: Exception) -> str:
 
 
 def explain_loss(error: RayError) -> str:
-    """The loss of a worker in one line: the error, its last words and what they mean.
+    """The loss of a worker in one line: the error, the tail of stderr and what it means.
 
-    The words are there if it ran on this machine, and neither its node nor the driver ended it.
+    The tail is known if it ran on this machine, and neither its node nor the driver ended it.
     """
     text = str(error)
     not_ours = _NOT_OURS.search(text)

@@ -1,4 +1,4 @@
-"""Likeness of workers: differences that change bits are refused, others only reported."""
+"""Numerics check of workers: differences that change bits are refused, others only reported."""
 
 import torch
 
@@ -18,7 +18,7 @@ class Likeness:
         self._told: set[str] = set()
 
     def check(self, where: str, ready: WorkerReady) -> None:
-        """Refuse a worker with another torch or kind of device; report one with other last bits.
+        """Refuse a worker with another torch or kind of device; report one whose last bits differ.
 
         Args:
             where: The worker, for messages.
@@ -50,8 +50,8 @@ class Likeness:
         if ready.arithmetic == first.arithmetic:
             return
         text = (
-            f"{where} ({ready.device_name}) computes other last bits than {first_where} "
-            f"({first.device_name})"
+            f"{where} ({ready.device_name}) differs in the last bits of its results from "
+            f"{first_where} ({first.device_name})"
         )
         if not self._mixed_devices:
             raise ClusterError(

@@ -27,7 +27,7 @@ from metagan.core.outer_loop import WorkerSpec
 _START_ATTEMPTS = 3
 _LOAD_ATTEMPTS = 2
 _PROBE_TIMEOUT_S = 1.0
-# How often it is told what is missing while there are too few workers.
+# How often the driver reports what is missing while there are too few workers.
 _TELL_S = 30.0
 
 
@@ -46,7 +46,7 @@ class Worker:
         work: What it was given and has not answered, first the one it computes.
         failed_starts: Actors lost here in a row before they were ready.
         failed_loads: Failures of `load` in a row.
-        reported: Whether its not being placed has been told.
+        reported: Whether the driver has reported that it has no place yet.
         leaving: Whether another one has its place already, because its node is about to go.
     """
 
@@ -113,7 +113,7 @@ class WorkerPool:
         # When a worker was lost last that may have been lost with its node, by the node's id.
         self._nodes_lost: dict[str, float] = {}
         self._likeness = Likeness(telemetry, mixed_devices=config.mixed_devices)
-        # Since when there have been too few of them, and when that was told last.
+        # Since when there have been too few of them, and when that was last reported.
         self._few_since = self._few_told = time.monotonic()
         self._had_enough = False
         # Why the last of those died that did before they were ready; "" once one was.
@@ -278,7 +278,7 @@ class WorkerPool:
     def leave(self, nodes: Collection[str]) -> Sequence[Worker]:
         """Start others in the place of workers whose nodes are about to go.
 
-        Ray finds them a place elsewhere. It is nobody's fault, and not charged to
+        Ray finds them a place elsewhere. This does not count towards
         `max_worker_restarts`.
 
         Args:
@@ -368,8 +368,8 @@ class WorkerPool:
     def _lost_at_start(self, worker: Worker, error: RayError) -> None:
         loss = Loss.of(error)
         if loss.with_node:
-            # Until Ray has noticed that a node is dead, it may place an actor there, which is then
-            # said to have died, too; as often as there are such nodes.
+            # Until Ray has noticed that a node is dead, it may place an actor there, and then
+            # reports the actor's death as well; as often as there are such nodes.
             loss = replace(loss, preempted=loss.preempted or not worker.placed)
             self.replace(worker, loss, of_its_own=False)
             return

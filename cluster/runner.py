@@ -1,7 +1,7 @@
 """`EpisodeRunner` on Ray: chunks of an outer step go to whichever worker is free.
 
 A chunk is computed from its key and the parameters alone, so it may be lost, repeated or computed
-anywhere; the `Ledger` counts it once. A lost worker is replaced while the others go on. Workers
+anywhere; the `Ledger` counts it once. A lost worker is replaced while the others continue. Workers
 that would be idle at the end of a step begin with later ones, where those are known already.
 
 Shapes: P weights.
@@ -183,7 +183,7 @@ class RayRunner:
         for submission in self._slow(account.ledger)[: len(idle)]:
             worker = idle.pop()
             self._telemetry.event(
-                "backup", **submission.place(), reason=f"given to worker {worker.index}, too"
+                "backup", **submission.place(), reason=f"also given to worker {worker.index}"
             )
             self._submit(worker, submission.chunk, account)
             self._backed_up = True

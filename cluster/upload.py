@@ -29,7 +29,7 @@ EXCLUDED = (
     *(".git", ".venv", "venv", "runs", "*.egg-info"),
     *("__pycache__", ".mypy_cache", ".pytest_cache"),
 )
-# What Ray's own packer follows, too: 1 lets .gitignore count for nothing.
+# Ray's own packer also follows it: 1 lets .gitignore count for nothing.
 _IGNORE_GITIGNORE = "RAY_RUNTIME_ENV_IGNORE_GITIGNORE"
 # What Python, Ray and this program import in a job, where the working folder comes first.
 _IMPORTED = frozenset(sys.stdlib_module_names) | {
@@ -41,7 +41,7 @@ _IMPORTED = frozenset(sys.stdlib_module_names) | {
     *("aiosignal", "annotated_types", "typing_extensions", "typing_inspection"),
 }
 _MIB = 1 << 20
-# Bytes of a zip for each file in it, besides its content and twice its name; rather too many.
+# Bytes of a zip for each file in it, beyond its content and twice its name; rather too many.
 _PER_FILE = 256
 _MOST_NAMED = 3
 # A walk ends at so many files, or so many times what Ray takes: somebody's whole home folder.

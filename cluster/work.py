@@ -38,9 +38,9 @@ Shared = TypeVar("Shared")
 _RETRIES = 3
 # Below this no item is slow.
 _SHORTEST_S = 10.0
-# How often it is told that nothing ends, and how long the cluster's head may take to say why.
+# How often the driver says that nothing ends, and how long the cluster's head may take to say why.
 _TELL_S, _ASK_S = 30.0, 5.0
-# So long is long even if nothing is there to compare with.
+# An item that takes this long is slow even with nothing to compare with.
 _LONG_S = 300.0
 
 _LOG = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ class RayMap:
     ) -> Iterator[Result]:
         """Results in the order of the items.
 
-        At most `cluster.num_workers` run at once, besides those that take far longer than others:
-        they may be frozen, and must not keep the places of all.
+        At most `cluster.num_workers` run at once, not counting those that take far longer than
+        others: they may be frozen, and must not keep the places of all.
 
         Raises:
             ClusterError: If there is no room for any within `cluster.placement_timeout_s`, at the

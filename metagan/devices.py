@@ -49,8 +49,8 @@ def device_name(device: torch.device) -> str:
 def _make_cuda_deterministic() -> None:
     """Make equal inputs give equal bits on CUDA, as far as torch has deterministic kernels.
 
-    What has none (grid_sample's backward pass, for one) the networks replace on a GPU; for the
-    rest torch warns and goes on.
+    On a GPU the networks replace operations without one, such as grid_sample's backward pass; for
+    the rest torch warns and continues.
     """
     # Read when cuBLAS is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -41,7 +41,7 @@ def take_ours() -> None:
         found = getattr(module, "__file__", None) or str(next(iter(module.__path__), "?"))
         if os.path.realpath(os.path.dirname(found)) != os.path.realpath(os.path.join(ROOT, name)):
             raise ForeignPackageError(
-                f"{found} was imported as {name!r}, which is a package of metagan's, too "
+                f"{found} was imported as {name!r}, which is also the name of a package of metagan "
                 f"({os.path.join(ROOT, name)}); rename it, or start metagan where it is not found"
             )
 

@@ -42,7 +42,7 @@ class SearchConfig(Config):
         25,
         affects="searching",
         ge=1,
-        description="Outer steps between measurements of a trial; the last is measured, too.",
+        description="Outer steps between measurements of a trial; the last is always measured.",
     )
     searcher: Literal["random", "optuna"] = field(
         "random",
@@ -52,8 +52,8 @@ class SearchConfig(Config):
     scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = field(
         "asha",
         affects="searching",
-        description="Which trials are stopped early; pbt: none, but the worst go on from the "
-        "weights of the best with changed settings.",
+        description="Rule that stops trials early; pbt stops none: the worst continue from the "
+        "weights of the best, with changed settings.",
     )
     grace_steps: int = field(
         25,
@@ -72,13 +72,13 @@ class SearchConfig(Config):
         affects="searching",
         gt=0,
         le=0.5,
-        description="pbt: share of trials that go on from one of as many best.",
+        description="pbt: share of trials that continue from one of as many best.",
     )
     reduction: int = field(
         3,
         affects="searching",
         ge=2,
-        description="asha, hyperband: of this many trials at a step, one goes on.",
+        description="asha, hyperband: of this many trials at a step, one continues.",
     )
     workers_per_trial: int = field(
         0,
@@ -105,8 +105,8 @@ class SearchConfig(Config):
         3,
         affects="where",
         ge=0,
-        description="Times that a trial goes on from its checkpoint after its process, node or "
-        "memory was lost; one that diverges or cannot use its settings is not tried again.",
+        description="How often a trial continues from its checkpoint after its process or node was "
+        "lost or ran out of memory; one that diverges or cannot use its settings is not repeated.",
     )
     reuse_processes: bool = field(
         True,
@@ -117,8 +117,8 @@ class SearchConfig(Config):
     trackers: tuple[Tracker, ...] = field(
         (),
         affects="searching",
-        description="Where trials are logged besides: tensorboard and mlflow under --out, wandb "
-        "there too (offline), unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise.",
+        description="Further logs of trials: tensorboard, mlflow and wandb (offline) write under "
+        "--out, unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise.",
     )
     confirm_seeds: int = field(
         3,

@@ -36,7 +36,7 @@ class Retry:
     """A time that a trial was started again.
 
     Attributes:
-        step: Outer steps at its last measurement before; it goes on from its newest checkpoint.
+        step: Outer steps at its last measurement before; it continues from its newest checkpoint.
         reason: What it was lost to, one line.
     """
 
@@ -82,7 +82,7 @@ class RetryLog(ray_tune.Callback):
     """Writes down every time that Ray Tune starts a trial again, and says so."""
 
     def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
-        """Appends to `file`, which later processes of the search do, too; `tell` gets lines."""
+        """Appends to `file`, as later processes of the search do; `tell` gets lines."""
         self._file, self._tell = file, tell
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002

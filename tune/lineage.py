@@ -1,8 +1,8 @@
 """Lineage of weights whose settings changed: the trials that trained them, steps and settings.
 
-In a population a trial goes on from another one's weights with settings of its own. What it goes on
-from is a snapshot of the other's run folder, so that a run folder always tells the history of its
-weights: their log, their checkpoints, and in `lineage.json` their settings from step to step.
+In a population a trial continues from another one's weights with settings of its own. It takes a
+snapshot of the other's run folder, so that a run folder always holds the history of its weights:
+their log, their checkpoints, and in `lineage.json` their settings from step to step.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def drop_old_snapshots(newest: Path, *, keep: int, min_age_s: float) -> None:
     Args:
         newest: Tune's folder of the newest one, beside those before it, in order of names.
         keep: So many of the newest stay.
-        min_age_s: Younger ones stay, too, for trials that are just being started.
+        min_age_s: Younger ones also stay, for trials that are just being started.
     """
     now = time.time()
     for old in sorted(newest.parent.glob("checkpoint_*"))[:-keep]:
@@ -127,7 +127,7 @@ def newest_step(run: Path) -> int:
     return int(found[0].name.removeprefix("step-")) if found else 0
 
 
-class _SegmentEnds(Exception):  # No error: training goes on with other settings.
+class _SegmentEnds(Exception):  # No error: training continues with other settings.
     """Raised when a segment's last outer step is done and its checkpoint written."""
 
 

@@ -1,6 +1,6 @@
 """Protection of a search from Ray's memory monitor: a trial that it ends is lost like any other.
 
-When a node runs out of memory, Ray ends processes on it and tells so with an error of its own kind.
+When a node runs out of memory, Ray ends processes on it and raises an error of its own kind.
 Ray Tune 2.60 knows only errors of actors that died and of tasks that failed; at this one it ends
 the search, all trials with it.
 """

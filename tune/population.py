@@ -91,8 +91,9 @@ def _cannot_exchange(config: SearchJobConfig) -> Iterator[str]:
         )
     if config.checkpoint.storage is not None:
         yield (
-            "checkpoint.storage keeps copies of runs that only go on, but with tune.scheduler pbt "
-            "trials also go back to another one's weights; leave it out: --out has all"
+            "checkpoint.storage keeps copies of runs that only go forward, but with "
+            "tune.scheduler pbt trials also go back to another one's weights; leave it out: --out "
+            "has all"
         )
 
 

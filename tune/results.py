@@ -43,7 +43,7 @@ class Change:
     """A change of a population's trial to another trial's weights, with other settings.
 
     Attributes:
-        step: Outer steps that the weights had, which it went on from.
+        step: Outer steps that the weights had, which it continued from.
         donor: The trial that had trained them.
         sample: Its settings from there on.
     """
@@ -205,7 +205,7 @@ def changes_of(lineages: Sequence[Sequence[Segment]]) -> tuple[Change, ...]:
 def curve_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
     """A trial's measurements from what it reported, one for each step.
 
-    A trial that was started again goes on from its checkpoint, and its clock from zero: what it
+    A trial that was started again continues from its checkpoint, and its clock from zero: what it
     took before is added. Of a step that was measured twice the later measurement counts.
     """
     found: dict[int, Measurement] = {}

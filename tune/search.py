@@ -51,7 +51,7 @@ BEST_FILE = "best.yaml"
 GIVEN_FILE = "given.yaml"
 SETTINGS_FILE = "search.yaml"
 DATA_FILE = "data.json"
-# Without boxes, off a terminal, too, and without a traceback of every trial that was lost.
+# Without boxes, also off a terminal, and without a traceback of every trial that was lost.
 _OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
 # Seeds that no search trained with.
 _FRESH_SEEDS = 1000
@@ -64,7 +64,7 @@ class _Place:
     Attributes:
         out: Folder of the search.
         trials: What each reserves.
-        resume: Whether trials of an earlier process go on.
+        resume: Continue trials of an earlier process.
         reporter: Gets progress.
     """
 
@@ -82,13 +82,13 @@ def search(
     Args:
         config: The settings that are given, with `tune`.
         out: Folder of the search; trials' run folders are in it.
-        resume: Go on with a search that was interrupted: finished trials are kept, others go on
-            from their checkpoints.
+        resume: Continue a search that was interrupted: finished trials are kept, others
+            continue from their checkpoints.
         reporter: Gets progress.
 
     Returns:
-        What `search.json` holds; see `tune.results.search_document`. It is written before the
-        fresh seeds are trained, too, and where every trial failed.
+        What `search.json` holds; see `tune.results.search_document`. It is first written
+        before the fresh seeds are trained, also where every trial failed.
 
     Raises:
         ConfigError: If the space or a tracker cannot be used, or the settings are not those of the
@@ -243,7 +243,7 @@ def _run(
                 num_samples=config.tune.num_trials,
                 scheduler=make_scheduler(config, parameters),
                 search_alg=make_searcher(config, at_once),
-                # Only what learns from trials is told by this; see `make_searcher`.
+                # Only a searcher that learns from trials needs this; see `make_searcher`.
                 max_concurrent_trials=at_once if config.tune.searcher != "random" else None,
                 # The next trial finds torch imported, and data and kernels warm.
                 reuse_actors=config.tune.reuse_processes,

@@ -1,4 +1,4 @@
-"""Trackers that log trials besides our own files, through Ray Tune's callbacks.
+"""Trackers that log trials in addition to our own files, through Ray Tune's callbacks.
 
 Everything stays under the search's folder unless the tracker's own environment variable says
 otherwise: `MLFLOW_TRACKING_URI`, `WANDB_MODE`.
@@ -20,7 +20,7 @@ from cluster.environment import environment_variables, quieter
 from metagan.config.load import ConfigError
 from tune.config import SearchConfig
 
-# Tune adds loggers of its own unless it is told not to.
+# Tune adds loggers of its own unless it is asked not to.
 _NO_LOGGERS_BY_ITSELF = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"
 _MLFLOW_URI = "MLFLOW_TRACKING_URI"
 _WANDB_MODE = "WANDB_MODE"
@@ -55,8 +55,8 @@ class _Kind:
 def harmless(base: Any) -> Any:
     """A logger callback's class that a search outlives.
 
-    After its first error (a server that is gone, a full disk), which is told, it logs no more. It
-    also is not told of the end of a trial that failed before it started, which its own cannot end.
+    After its first error (a server that is gone, a full disk), which is reported, it logs no more.
+    It also skips the end of a trial that failed before it started, which its base cannot end.
     """
 
     class Harmless(base):  # type: ignore[misc]

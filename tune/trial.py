@@ -33,7 +33,7 @@ from tune.space import Parameter, applied, with_sample
 
 #: In a sample, settings that were not searched but are to be tried.
 SETTINGS = "settings"
-#: What a trial of a population reports besides measures of its initialization.
+#: What a trial of a population reports in addition to measures of its initialization.
 LINEAGE_TEXT = "lineage"
 # A trial is started within this time, once there is room for it.
 _START_S = 600.0
@@ -85,7 +85,7 @@ def run_trial(
 ) -> None:
     """Train with a sample of the space and report on the way; what Tune calls.
 
-    A trial that is started again goes on from its run folder's newest checkpoint; one of a
+    A trial that is started again continues from its run folder's newest checkpoint; one of a
     population from the snapshot that Tune has for it, which may be another trial's.
 
     Args:

@@ -37,7 +37,7 @@ swapped here, and back again in what is generated (data.invert=true or false
 says otherwise); columns are found by their names. The result is a folder that
 `metagan generate` draws from.
 
-Settings of the inner loop can be set anew, such as inner.lr=1e-3; one that the
+Settings of the inner loop can be changed, such as inner.lr=1e-3; one that the
 run's weights cannot leave, or that adapting does not read, is an error."""
 
 
@@ -76,11 +76,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Adapt; see `metagan.workflow.adapt`."""
-    # Mistakes are told before torch takes seconds to import.
+    # Mistakes are reported before torch takes seconds to import.
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
-    from metagan.data.notes import WARNED
     from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
@@ -92,10 +91,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
 
     run, said = _as_told(loaded, args.run)
-    kind, word = find_kind(run.form.kind), find_reader(run.form.kind).word
+    kind, reader = find_kind(run.form.kind), find_reader(run.form.kind)
     classes, notes = read_support(args.support, run.form, **said)
     for note in notes:
-        tell = console.warn if note.startswith(WARNED) else console.print
+        tell = console.warn if note.startswith(reader.warned) else console.print
         tell(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
@@ -103,7 +102,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(
         f"adapting {args.run} (outer step {run.step}) to "
         f"{counted(len(classes), 'class', 'classes')} with "
-        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {word}s each, "
+        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {reader.word}s each, "
         f"{steps} inner steps"
     )
     if remark := kind.remark(classes.form, "adapt"):
@@ -111,7 +110,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     target = adapt_run(run, classes, steps=steps, seed=seed)
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
-    console.print(f"wrote {args.out} (preview.png: your {word}s, then generated ones)")
+    console.print(f"wrote {args.out} (preview.png: your {reader.word}s, then generated ones)")
     following = command_line(
         "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
     )

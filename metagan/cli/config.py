@@ -14,7 +14,7 @@ from tune.config import SearchJobConfig
 DESCRIPTION = """\
 Look at settings. They come from their defaults, then from the YAML file given
 with -c, then from key.path=value arguments; later ones win, and a misspelt key
-is an error wherever it stands."""
+is always an error."""
 
 SHOW = """\
 Print all settings as a YAML file that gives the same run, with the place each

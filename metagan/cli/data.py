@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from metagan.data.tasks import Splits
 
 DESCRIPTION = """\
-Look at data before training on them. Read are folders domain/class/picture,
-Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ;
-data.source=auto, the default with a path, finds out which. With
-data.kind=vector, samples are rows of numbers, read from NPZ, CSV, Parquet and
-Arrow files."""
+Look at data before training on them. Supported layouts: folders
+domain/class/picture, Parquet and Arrow files, CSV or JSON-lines manifests,
+Omniglot, IDX and NPZ; data.source=auto, the default with a path, finds out
+which. With data.kind=vector, samples are rows of numbers in NPZ, CSV, Parquet
+or Arrow files."""
 
 INSPECT = """\
 Say what is in a data set: domains, classes, samples per class; of every domain

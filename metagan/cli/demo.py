@@ -50,7 +50,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train, pre-train jointly, evaluate, report."""
     started = time.perf_counter()
-    # Mistakes in settings are told before torch takes seconds to import.
+    # Mistakes in settings are reported before torch takes seconds to import.
     config = load_config(JobConfig, CONFIG, args.overrides).config
     from metagan.files import write_json
     from metagan.workflow.adaptation_pictures import write_adaptation_pictures

@@ -37,7 +37,7 @@ precision, recall, density, coverage, diversity, copies).
 Every choice (how many steps, how many generated samples, or none at all) is
 made on validation domains; test domains are only measured.
 
-Settings of the evaluation, the inner loop and the cluster can be set anew, and
+Settings of the evaluation, the inner loop and the cluster can be changed, and
 data.path where the run's data have moved; any other is an error."""
 
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.overrides.append(f"evaluate.shots={list(args.shots)}")
     if args.seeds is not None:
         args.overrides.append(f"evaluate.seeds={args.seeds}")
-    # Mistakes are told before torch takes seconds to import.
+    # Mistakes are reported before torch takes seconds to import.
     loaded = load_run(args)
     config = loaded.config
     check_writable(args.run, f"--run {args.run}")  # The result of every repetition is kept there.

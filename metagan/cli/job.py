@@ -53,7 +53,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         if name != "list":
             action.add_argument("id", metavar="ID", help="as `metagan submit` printed it")
         if name == "logs":
-            action.add_argument("--follow", action="store_true", help="go on until the job ends")
+            action.add_argument("--follow", action="store_true", help="follow until the job ends")
 
 
 def _list(jobs: "RayJobs", console: Console) -> None:

@@ -230,5 +230,5 @@ def _unrecognized(parser: Parser, args: argparse.Namespace, extra: str) -> str:
     near = difflib.get_close_matches(name, dashed, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     if args.command == "submit" and not near:
-        hint = "; the command to run stands behind --: metagan submit -- train ..."
+        hint = "; put the command to run after --: metagan submit -- train ..."
     return f"unrecognized argument {extra!r}{hint}\n(see {parser.prog} {args.command} --help)"

@@ -23,13 +23,13 @@ Run a metagan command on a cluster, as a Ray job, and follow its output.
 
 The working folder is uploaded (without what .gitignore and .rayignore name,
 those .gitignore files included that lie above it in a git repository, and
-without runs, .venv and .git), and the command runs in a copy of it: give paths
-of settings files relative to it, and data and run folders as they are called on
-the cluster. The file of -c is always sent. Mistakes in the command and its
-settings, and files that would be missing there, are told before anything is.
+without runs, .venv and .git), and the command runs in a copy of it: paths to
+settings files are relative to it; data and run folders are paths on the
+cluster. The file of -c is always sent. Mistakes in the command and its
+settings, and files that would be missing there, are reported before the upload.
 
-The job goes on when this command is interrupted; see `metagan job`. Exits with
-the job's own code."""
+The job continues when this command is interrupted; see `metagan job`. Exits
+with the job's own code."""
 
 REMOTE = (
     "train",
@@ -88,7 +88,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         default=[],
         type=_label,
         metavar="KEY=VALUE",
-        help="Ray label that the command's node must have; reserves 1 core unless told otherwise",
+        help="Ray label that the command's node must have; without --driver-cpus it "
+        "reserves 1 core",
     )
     parser.add_argument(
         "--python", default="python", help="interpreter on the cluster; default: its python"
@@ -146,7 +147,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         where = ("--address", jobs.address)
         logs = command_line("job", "logs", job, "--follow", *where)
-        console.print(f"the job goes on; {logs}, or {command_line('job', 'stop', job, *where)}")
+        console.print(f"the job continues; {logs}, or {command_line('job', 'stop', job, *where)}")
         return EXIT_INTERRUPTED
     return tell_end(state, console)
 

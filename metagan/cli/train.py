@@ -32,8 +32,8 @@ By default Ray starts on this machine; cluster.address joins a running one.
 
 The run folder receives the resolved settings, metrics, samples and checkpoints.
 On the same kind of device the trained weights do not depend on the number of
-workers, nor on interruptions: --resume goes on exactly where the run stopped,
-also where data.path says that the same data have been moved to."""
+workers, nor on interruptions: --resume continues exactly where the run stopped,
+also after the data have moved, with their new place in data.path."""
 
 
 def check_inputs(config: RunConfig, *, begun: bool = False) -> None:
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.config = args.run / "config.yaml"
     if args.workers is not None:
         args.overrides.append(f"cluster.num_workers={args.workers}")
-    # Mistakes are told before torch takes seconds to import.
+    # Mistakes are reported before torch takes seconds to import.
     config = load(args).config
     if args.resume is True and not there and config.checkpoint.storage is None:
         raise RunError(

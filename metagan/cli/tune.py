@@ -17,8 +17,8 @@ from tune.config import SearchJobConfig
 DESCRIPTION = """\
 Try many settings at once with Ray Tune, each a run of `metagan train` that is
 judged on validation classes, stop those that fall behind, and write the best
-settings as a file for `metagan train -c`. What is searched stands in a section
-of the settings:
+settings as a file for `metagan train -c`. A section of the settings says what
+is searched:
 
   tune:
     num_trials: 24
@@ -83,8 +83,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--trials", type=count, metavar="N", help="the same as tune.num_trials=N")
     add_resume(
         parser,
-        "go on with a search that was interrupted (with auto: if there is one); Ray Tune's own "
-        "files in --out are pickles, so only with a folder that you trust",
+        "continue an interrupted search (with auto: if there is one); Ray Tune's own files in "
+        "--out are pickles, so only with a folder that you trust",
     )
     parser.add_argument(
         "--smoke", action="store_true", help="four tiny trials on the built-in glyphs"
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     started = (out / "tune").is_dir()
     if started and not args.resume and not args.smoke:
         raise SearchExists(
-            f"{out} holds a search already; go on with --resume, or choose another --out"
+            f"{out} holds a search already; continue it with --resume, or choose another --out"
         )
     if args.resume == "always" and not started:
         raise SearchExists(f"{out} is not a search, so there is nothing to resume")

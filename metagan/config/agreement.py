@@ -1,6 +1,6 @@
 """Agreement of several settings of a run: combinations that cannot be, each with its fix.
 
-A bound of a single setting stands beside it, in `metagan.config.settings`.
+The bound of a single setting is in `metagan.config.settings`.
 """
 
 from collections.abc import Iterator

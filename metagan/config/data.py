@@ -1,4 +1,4 @@
-"""Settings that data of every kind have: where they lie, how they are divided, where they are kept.
+"""Settings that data of every kind have: their place, their division, their cache.
 
 Each kind adds its own in a module beside this one, which imports neither torch nor Ray either.
 """
@@ -30,7 +30,7 @@ class DataConfig(Config):
     split_by: Literal["published", "domain", "class"] = field(
         "published",
         affects="training measuring",
-        description="What is held out: the publisher's own split where there is one (else whole "
+        description="Held-out part: the publisher's own split if there is one (else whole "
         "domains), whole domains, or classes of every domain.",
     )
     validation_fraction: float = field(
@@ -48,5 +48,5 @@ class DataConfig(Config):
     cache_dir: str | None = field(
         None,
         affects="where",
-        description="Where prepared shards are kept; default: the user's cache folder.",
+        description="Folder for prepared shards; default: the user's cache folder.",
     )

@@ -18,7 +18,7 @@ class ImageData(DataConfig):
     kind: Literal["image"] = field(
         "image",
         affects="samples networks",
-        description="What a sample is; decides which other settings of data there are.",
+        description="Kind of sample; decides which other settings of data exist.",
     )
     source: SourceName = field(
         "glyphs",

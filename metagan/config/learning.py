@@ -57,7 +57,7 @@ class GanConfig(Config):
         affects="networks",
         ge=2,
         le=1000,
-        description="label: classes told apart; larger domains go in parts.",
+        description="label: number of labels; larger domains go in parts.",
     )
     family: GeneratorFamily = field(
         "flow", affects="networks", description="Generator network; vectors: mlp."
@@ -338,16 +338,16 @@ class OuterConfig(Config):
         None,
         affects="training",
         gt=0,
-        description="Leave out an episode whose meta-gradient is longer than this (L2, all that is "
-        "learned), as one that is not finite.",
+        description="Leave out an episode whose meta-gradient is longer than this (L2 norm over "
+        "all learned values), as if it were not finite.",
     )
     rollbacks: int = field(
         0,
         affects="training",
         ge=0,
         le=100,
-        description="Times that a run which diverges goes back to its last regular checkpoint and "
-        "on with a lower outer.lr; 0: it ends.",
+        description="How often a diverging run returns to its last regular checkpoint and "
+        "continues with a lower outer.lr; 0: it ends.",
     )
     rollback_lr: float = field(
         0.5,
@@ -361,8 +361,8 @@ class OuterConfig(Config):
         affects="training",
         ge=0,
         le=64,
-        description="Outer steps that a meta-gradient's initialization lies behind the one it is "
-        "applied to, so that nobody waits for the slowest chunk; 0: none.",
+        description="Outer steps by which a meta-gradient's initialization is older than the one "
+        "it is applied to, so that no worker waits for the slowest chunk; 0: none.",
     )
     wire_dtype: WireDtype = field(
         "float32",

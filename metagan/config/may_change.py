@@ -17,7 +17,7 @@ USES: tuple[Use, ...] = get_args(Use)
 
 OTHER_DATA = ("data.invert", "data.white", "data.label", "data.domain")
 """How samples that are not the run's own are read."""
-# They change no number, but nothing besides training reads them.
+# They change no number, but only training reads them.
 _FOR_TRAINING = ("checkpoint.", "cuda_graphs", "data.allow_leaks")
 # Those whose place another setting takes once a run is trained.
 _INSTEAD = {

@@ -1,4 +1,4 @@
-"""The settings of a run, put together from sections; a default stands beside its setting alone.
+"""The settings of a run, put together from sections; a default is written here and nowhere else.
 
 `learning.py` has those of the networks and the algorithm, `data.py` and the modules of the kinds
 those of data. None of them imports torch or Ray, so `--help` and configuration errors come at once.
@@ -65,13 +65,13 @@ class CheckpointConfig(Config):
         200, affects="where", ge=1, description="Outer steps between checkpoints."
     )
     keep: int = field(
-        3, affects="where", ge=1, description="Newest checkpoints kept; BEST is kept besides."
+        3, affects="where", ge=1, description="Newest checkpoints to keep, in addition to BEST."
     )
     storage: str | None = field(
         None,
         affects="where",
         description="URI of a copy of the run (s3://, gs://, file:// ...), written at every "
-        "checkpoint; --resume auto goes on from it where the run folder is lost.",
+        "checkpoint; --resume auto continues from it if the run folder is lost.",
     )
 
     @field_validator("storage")
@@ -132,7 +132,7 @@ class EvaluateConfig(Config):
         affects="measuring adapting",
         ge=1,
         le=64,
-        description="Each generated sample is the best of so many, by the discriminator's score.",
+        description="Keep the best of this many generated samples, by the discriminator's score.",
     )
     mix: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = field(
         (0.0, 0.25, 0.5),
@@ -150,8 +150,8 @@ class EvaluateConfig(Config):
         3,
         affects="measuring",
         ge=0,
-        description="On other data, parts of a target's own samples that the choice must gain on, "
-        "too, each held out in turn; 0: no such check.",
+        description="On other data, the choice must also gain on the target's own samples, in so "
+        "many parts, each held out in turn; 0: no such check.",
     )
     classical: Literal["affine", "affine+elastic", "jitter"] = field(
         "affine+elastic",
@@ -180,7 +180,7 @@ class EvaluateConfig(Config):
     @field_validator("shots", "adapt_steps", "generated_per_real", "mix")
     @classmethod
     def _each_once(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        """A value that stands twice would be measured once and counted as two repetitions."""
+        """A repeated value would be measured once and counted as two repetitions."""
         repeated = [value for value, times in Counter(values).items() if times > 1]
         if repeated:
             raise ValueError(f"holds {repeated[0]} more than once; give each once")
@@ -194,7 +194,7 @@ class RunConfig(Config):
         0, affects="training adapting", ge=0, description="Every random draw descends from it."
     )
     device: Literal["auto", "cpu", "cuda"] = field(
-        "auto", affects="where", description="Where workers compute."
+        "auto", affects="where", description="Device of the workers."
     )
     cuda_graphs: bool = field(
         True,

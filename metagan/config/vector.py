@@ -19,7 +19,7 @@ class VectorData(DataConfig):
     kind: Literal["vector"] = field(
         "vector",
         affects="samples networks",
-        description="What a sample is; decides which other settings of data there are.",
+        description="Kind of sample; decides which other settings of data exist.",
     )
     source: SourceName = field(
         "auto",

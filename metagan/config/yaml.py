@@ -104,7 +104,7 @@ def parse_document(text: str) -> Document:
     """Parse a whole file.
 
     Raises:
-        YamlError: If reading cannot go on after a problem; with all problems up to it.
+        YamlError: If reading cannot continue after a problem; with all problems up to it.
     """
     reader = _Reader(yaml.parse(text, Loader=yaml.SafeLoader))
     line: int | None = None
@@ -230,7 +230,7 @@ class _Reader:
             here = (*place, len(result))
             self._lines[here] = _line(event)
             result.append(self._value(event, here))
-        # Without one of its items it might be refused for that, too.
+        # Without one of its items it might be refused for that as well.
         return _REFUSED if _REFUSED in result else result
 
     def _events_inside(self) -> Iterator[yaml.Event]:

@@ -23,7 +23,7 @@ def arithmetic_sha256(device: torch.device) -> str:
     ones may still differ in an operation that is not among these, or at other sizes.
 
     Args:
-        device: Computes with torch's present number of threads, which counts, too.
+        device: Computes with torch's present number of threads, which also counts.
     """
     found = [
         *_with_derivatives(functional.linear, _numbers(device, 5, 300), _numbers(device, 64, 300)),

@@ -150,8 +150,8 @@ def adapt(
             arXiv:2001.00576): it starts from the same weights and sees the same generator, but
             other real samples.
         gradient: How derivatives are taken.
-        keep_steps: Numbers of steps after which the players are kept, besides the last. Where no
-            derivative needs them, the others are let go, so memory does not grow with S.
+        keep_steps: Numbers of steps after which the players are kept, in addition to the last.
+            Where no derivative needs them, the others are let go, so memory does not grow with S.
 
     Returns:
         The adapted weights; gradients flow through them only with a differentiable `gradient`.

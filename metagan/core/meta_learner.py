@@ -49,9 +49,9 @@ class MetaLearner:
             init: (P,) weights.
             outer: The outer loop's settings.
             warmup: Those of joint pre-training.
-            restart_at: Before this outer step, too, the optimizer starts fresh, as where a part of
-                the weights has its first gradients: Adam, which has seen only zeros of them, would
-                take steps of many times its rate.
+            restart_at: Before this outer step the optimizer starts fresh once more, as where a part
+                of the weights has its first gradients: Adam, which has seen only zeros of them,
+                would take steps of many times its rate.
         """
         self.step = 0
         self._restart_at = restart_at

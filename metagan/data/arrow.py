@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from metagan.config.data import DataConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.reader import READERS, reader_of
+from metagan.data.reader import READERS, find_reader, reader_of
 from metagan.files import expanded
 from metagan.version import tool_version
 
@@ -154,7 +154,9 @@ def open_prepared(folder: Path, *, progress: Progress | None = None) -> Dataset:
             f"{samples.dtype} {samples.shape}; prepare again"
         )
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Dataset(samples, offsets, classes, kind, notes, origin)
+    dataset = Dataset(samples, offsets, classes, kind, notes, origin)
+    find_reader(kind).check_values(samples)
+    return dataset
 
 
 def is_prepared(folder: Path) -> bool:

@@ -49,6 +49,9 @@ class ClassRecord:
 class Dataset:
     """Samples sorted by class, classes sorted by domain.
 
+    Whatever reads samples or is handed them checks their values, once; here their type and shape
+    are checked, as often as a data set is made of another.
+
     Attributes:
         samples: (N, *sample_shape), read-only, perhaps memory-mapped.
         offsets: (num_classes + 1,) int64; class i owns samples offsets[i]:offsets[i + 1].
@@ -99,6 +102,18 @@ class Dataset:
             if not samples_by_class or min(map(_count, samples_by_class.values())) == 0:
                 raise DataError("a data set needs at least one class, and a sample in every class")
         stored = find_reader(kind).pack(samples_by_class, "samples_by_class")
+        return cls.of_stored(stored, kind=kind, notes=notes, origin=origin)
+
+    @classmethod
+    def of_stored(
+        cls,
+        stored: Mapping[ClassRecord, Samples],
+        *,
+        kind: str,
+        notes: Sequence[str] = (),
+        origin: Mapping[str, Any] | None = None,
+    ) -> "Dataset":
+        """Sort and join classes of stored samples (n, *sample_shape), whose values are checked."""
         ordered = sorted(stored, key=lambda record: (record.domain, record.label))
         counts = [len(stored[record]) for record in ordered]
         packed = np.concatenate([np.asarray(stored[record]) for record in ordered])

@@ -1,6 +1,6 @@
 """The form of one data set's samples: how they become what networks see, and back.
 
-A form is plain data. It lies in the run folder and goes to the workers, so that every process reads
+A form is plain data. The run folder keeps it and workers get it, so that every process reads
 and gives back samples by the same numbers.
 """
 

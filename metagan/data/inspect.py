@@ -112,7 +112,7 @@ def inspect_dataset(dataset: Dataset, repeats: Repeats | None = None) -> Dataset
             _summarize(dataset, domain, looks.domains[domain]) for domain in dataset.domains
         ),
         remarks=looks.remarks,
-        notes=by_weight(dataset.notes),
+        notes=by_weight(dataset.notes, reader.note_words),
         duplicates=_count_duplicates(dataset, repeats),
     )
 
@@ -194,7 +194,8 @@ def format_summary(summary: DatasetSummary, width: int = 80) -> str:
     # Sources count duplicates too; here they are counted afresh, with examples.
     notes = [note for note in summary.notes if "byte-identical" not in note]
     counted_here = _duplicate_lines(summary.duplicates, summary.word)
-    remarks = [*by_weight([*counted_here, *notes]), *summary.remarks]
+    own = find_reader(summary.kind).note_words
+    remarks = [*by_weight([*counted_here, *notes], own), *summary.remarks]
     if remarks:
         lines += ["", *(line for remark in remarks for line in _wrap(remark, width))]
     return "\n".join(_cut(line, width).rstrip() for line in lines) + "\n"

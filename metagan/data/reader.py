@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset, Samples
+from metagan.data.notes import Weight
 
 READERS: Final[Mapping[str, str]] = {
     "image": "metagan.kinds.image.files",
@@ -72,10 +73,16 @@ class Reader:
         is_data: Whether a file of this name may be data of this kind.
         pack: ({class: samples} that Python code hands in, name for messages) -> {class: stored
             samples}; DataError where they cannot be used.
-        check: Refuses, by DataError, an array that no data set of this kind holds.
+        check: Refuses, by DataError, an array whose type or shape no data set of this kind has.
+        check_values: Refuses, by DataError, prepared samples with values that no sample has; reads
+            them all.
         judge: (data as a source read them, settings) -> notes on how samples came out other than
             their owner will expect, and what `Dataset.origin` keeps of it. DataError where nothing
             can be learned from them.
+        note_words: Words that such notes begin with, beside those of `metagan.data.notes`, and what
+            they weigh.
+        warned: Beginnings of notes which `metagan adapt` shows as warnings: the examples are read
+            in another way than the run's own samples.
         blank: Which samples tell nothing of their class, (N,); equal ones are no leak.
         check_prepared: Refuses, by DataError, (prepared data, settings, their folder) where the
             data were prepared by settings that contradict these.
@@ -92,7 +99,10 @@ class Reader:
     is_data: Callable[[str], bool]
     pack: Callable[[Any, str], Mapping[Any, Samples]]
     check: Callable[[Samples], None]
+    check_values: Callable[[Samples], None]
     judge: Callable[[Dataset, Any], tuple[list[str], Mapping[str, Any]]]
+    note_words: Mapping[str, Weight]
+    warned: tuple[str, ...]
     blank: Callable[[Dataset], NDArray[np.bool_]]
     check_prepared: Callable[[Dataset, Any, Path], None]
     more_samples: Callable[[Mapping[str, Any]], str]

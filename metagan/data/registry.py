@@ -44,7 +44,9 @@ def load_dataset(config: DataConfig) -> Dataset:
     leaks = split_domain_notes(dataset.classes)
     looks, found = reader.judge(dataset, config)
     notes = [*leaks, *dataset.notes, *looks, *duplicate_notes(dataset)]
-    return replace(dataset, notes=by_weight(notes), origin={**dataset.origin, **found})
+    return replace(
+        dataset, notes=by_weight(notes, reader.note_words), origin={**dataset.origin, **found}
+    )
 
 
 def check_data(config: DataConfig) -> None:

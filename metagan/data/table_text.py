@@ -124,7 +124,7 @@ def _find_delimiter(path: Path, text: str, needed: Sequence[str]) -> tuple[int, 
         )
     twice = [name for name, times in Counter(header).items() if name and times > 1]
     if twice:
-        raise DataError(f"{where}: columns are there twice: {a_few(twice)}")
+        raise DataError(f"{where}: repeated columns: {a_few(twice)}")
     return skipped, delimiter
 
 

@@ -147,8 +147,8 @@ def _more_for(split: Split, dataset: Dataset, config: DataConfig) -> str:
     """Fix for an empty split."""
     if dataset.num_classes < len(SPLITS):
         return (
-            "training needs a class each to learn from, to choose on and to measure on. As the "
-            "target of a run on other data, fewer do: metagan evaluate --data"
+            "training needs at least three classes: one each for train, validation and test. "
+            "Fewer are enough for the target of a trained run: metagan evaluate --data"
         )
     if config.split_by != "class":
         return "add domains, or set data.split_by=class"

@@ -1,10 +1,11 @@
 """Measuring on a target with the choices made, and the gate's second look at a foreign one.
 
 Choices are made on validation classes, so they hold for targets that are drawn as those are. A
-target from other data may be unlike all of them. There a choice is used only if it gains on the
-target's own samples, too: some shots are held out, classifiers are trained on the others with and
+target from other data may be unlike all of them. There a choice is used only if it also gains on
+the target's own samples: some shots are held out, classifiers are trained on the others with and
 without generated samples, which are made from the others alone, and the gain must exceed its own
-standard error over such folds. A single shot leaves nothing to hold out: there the choices stand.
+standard error over such folds. A single shot leaves nothing to hold out: there the choices are
+kept.
 
 Shapes: W classes, K shots.
 """

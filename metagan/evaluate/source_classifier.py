@@ -186,13 +186,17 @@ def kept_source_classifier(
         tell: Told before it is trained.
         on_step: Told of every step of that.
     """
-    settings = {
+    settings: dict[str, object] = {
         "data": dataset.fingerprint(),
         "classes": [dataset.classes[i].name for i in classes],
         "steps": config.evaluate.source_steps,
         "batch": CLASSIFIER_BATCH,
         "seed": config.seed,
     }
+    # A search's folder outlives a version that fits other facts to the same classes. Kinds without
+    # such facts keep the names that earlier versions gave.
+    if names := find_kind(form.kind).conversion_facts:
+        settings["facts"] = {name: form.facts[name] for name in names}
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     path = folder / key[:16]
     kept = load_source_classifier(path, form, key=key)

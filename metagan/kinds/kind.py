@@ -3,7 +3,7 @@
 Shapes: N samples, W classes of K samples each.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -82,6 +82,7 @@ class Kind:
     Attributes:
         fit: (data, training classes, settings) -> the form of the data's samples.
         to_tensor: (stored samples (..., *sample_shape), form) -> (..., *form.shape) float32.
+        conversion_facts: Names of the form's facts that `to_tensor` goes by.
         to_samples: (what networks draw, form) -> samples as their owner's own files have them.
         within: What a generator draws, brought to what samples can be.
         check_support: Refuses, by DataError, a support that is no tensor of floats, or has values
@@ -92,6 +93,8 @@ class Kind:
             settings that are said of them) -> what changes in the settings to read them alike.
         other_looks: (other data, form of the run's samples, settings that they were read by) -> a
             warning where they look as if they were read in another way, else None.
+        other_notes: (notes on other data, names of settings that are said of them) -> those that a
+            trained run can follow.
         players: Networks, and the augmentation inside of the discriminator.
         classical: (samples (B, *form.shape), random numbers, word of `evaluate.classical`) ->
             randomly changed copies.
@@ -110,12 +113,14 @@ class Kind:
 
     fit: Callable[[Dataset, Sequence[int], Any], Form]
     to_tensor: Callable[[Samples, Form], Tensor]
+    conversion_facts: frozenset[str]
     to_samples: Callable[[Tensor, Form], NDArray[Any]]
     within: Callable[[Tensor], Tensor]
     check_support: Callable[[object, Form], None]
     check_classes: Callable[[object, Form], Support]
     other_settings: Callable[[Any, Form, str, Collection[str]], dict[str, Any]]
     other_looks: Callable[[Dataset, Form, Any], str | None]
+    other_notes: Callable[[Iterable[str], Collection[str]], list[str]]
     players: MakePlayers
     classical: Callable[[Tensor, np.random.Generator, str], Tensor]
     model: Callable[[int, Form], Model]

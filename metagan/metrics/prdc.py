@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: fidelity and variety told apart.
+"""Precision, recall, density and coverage: fidelity and variety, separately.
 
 Around every sample lies a ball that reaches to its k-th nearest neighbour in its own set; the union
 of a set's balls stands for its distribution.

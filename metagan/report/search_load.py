@@ -164,7 +164,7 @@ def _read(path: Path) -> SearchDocument:
     if not os.path.isfile(file):
         if os.path.isdir(path / "tune"):
             raise RunError(
-                f"{path}: the search here has no {SEARCH_FILE} yet; go on with it by {again}"
+                f"{path}: the search here has no {SEARCH_FILE} yet; continue it with {again}"
             )
         # A search is not to be made in a folder that is something else.
         there = is_there(path, f"--search {path}", RunError)

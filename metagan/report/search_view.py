@@ -59,11 +59,11 @@ def scheduler(search: Search) -> str:
     every, share = (finite(settings.get(f"exchange_{part}")) for part in ("every", "fraction"))
     if name == "pbt" and every is not None and share is not None:
         parts.append(
-            f"every {plural(int(every), 'outer step')} a trial among the worst {share:.0%} goes on "
-            "from the weights of one of as many best, with changed settings"
+            f"every {plural(int(every), 'outer step')} a trial among the worst {share:.0%} "
+            "continues from the weights of one of as many best, with changed settings"
         )
     if name in ("asha", "hyperband") and settings.get("reduction") is not None:
-        parts.append(f"of {shorten(str(settings['reduction']), 40)} trials at a step one goes on")
+        parts.append(f"of {shorten(str(settings['reduction']), 40)} trials at a step one continues")
     if name in ("asha", "median") and settings.get("grace_steps") is not None:
         steps = shorten(str(settings["grace_steps"]), 40)
         parts.append(f"none is stopped before outer step {steps}")

@@ -147,7 +147,7 @@ def headline(search: Search) -> str:
 
 
 def advice(search: Search, *, commands: str = "below") -> str:
-    """Advice on a search's result; `commands` says where those for more fresh seeds stand."""
+    """Advice on a search's result; `commands` says where to find those for more fresh seeds."""
     outcome = outcome_of(search)
     lost = (
         f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "
@@ -161,9 +161,9 @@ def advice(search: Search, *, commands: str = "below") -> str:
         "unclear": "There is no evidence for leaving the settings that were given; more fresh "
         f"seeds ({commands}) narrow the interval.",
         "one seed": f"More fresh seeds ({commands}) are needed before either is preferred.",
-        "unconfirmed": "What the search itself measured cannot tell: the best of many noisy values "
-        "flatters itself.",
-        "failed": "The reasons stand in the table of trials.",
+        "unconfirmed": "The search's own measurements do not settle it: the best of many noisy "
+        "values is too good by chance.",
+        "failed": "The table of trials has the reasons.",
     }[outcome.verdict] + lost
 
 

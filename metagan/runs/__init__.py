@@ -1,1 +1,1 @@
-"""Runs as they lie on a disk: their folders, checkpoints and copies."""
+"""Runs on a disk: their folders, checkpoints and copies."""

@@ -4,8 +4,8 @@ A folder `step-N` appears whole or not at all: files go to a hidden sibling firs
 last, then the folder is renamed. What is read is checked against the manifest's SHA-256, since a
 flipped byte loads from safetensors without complaint.
 
-What is damaged is told from what cannot be used here and now: only a damaged checkpoint gives way
-to an older one. One that cannot be read, or that a newer metagan wrote, may be sound.
+Only a damaged checkpoint gives way to an older one. One that cannot be read here and now, or that a
+newer metagan wrote, may be intact.
 """
 
 import json
@@ -386,6 +386,4 @@ def _way_out(damaged: Path, layout: Layout) -> str:
             f"the newest intact checkpoint is {path.name}: to use it, move {damaged} away and "
             "repeat the command"
         )
-    return (
-        f"no other checkpoint of this run is intact: restore {damaged} from a backup, or train anew"
-    )
+    return f"no other checkpoint of this run is intact: restore {damaged} from a backup, or retrain"

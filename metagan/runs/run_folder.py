@@ -142,7 +142,7 @@ class RunFolder:
     def discard(self) -> None:
         """Undo a start: delete what this object made, the newest first, and nothing else.
 
-        Once a step is logged there is something to go on from, and everything stays.
+        Once a step is logged the run can be continued, and everything stays.
         """
         if self.has_steps():
             return

@@ -71,7 +71,7 @@ class Segment(_Part):
 
 
 class Change(_Part):
-    """A trial went on from the weights of another one, the donor, with these settings."""
+    """A trial continued from the weights of another one, the donor, with these settings."""
 
     step: Whole = 0
     donor: Text = ""
@@ -99,7 +99,7 @@ class Trial(_Part):
         curve: Its measurements, in order of steps.
         lineage: What its last weights were trained with, from the beginning; empty where settings
             do not change on the way.
-        changes: Where it went on from another trial's weights.
+        changes: The steps at which it continued from another trial's weights.
         retries: When and why it was started again.
         seconds: Up to its last measurement.
         rank: Its place from 1, the best; a reader's, as the next.

@@ -1,8 +1,8 @@
 """A copy of a run that outlives the machine: in object storage or any folder, by URI.
 
-What training goes on from is copied at every checkpoint: settings, splits, logs, and the checkpoint
-itself, its manifest last. An object store has no rename, so the manifest is what makes a checkpoint
-one: a folder without it is what a driver left that died, and is passed over. Hashes in the manifest
+At every checkpoint settings, splits, logs and the checkpoint itself are copied, its manifest last.
+An object store has no rename, so a folder counts as a checkpoint only with its manifest: one that a
+dying driver left without it is skipped. Hashes in the manifest
 are checked when the copy is read back: a damaged checkpoint gives way to the one before it.
 
 A driver writes its name before it starts. One that finds another name there has been replaced, and
@@ -167,7 +167,7 @@ class RunStorage:
             if step is None and reached < 0:
                 raise RunError(
                     f"checkpoint.storage {self.uri}: all checkpoints are damaged, so there is "
-                    "nothing to go on from; bring one back, or start a new run in another place:"
+                    "nothing to continue from; restore one, or start a new run in another place:"
                     "\n  " + "\n  ".join(complaints.values())
                 )
             complaints = {path: f"{self.uri}: {said}" for path, said in complaints.items()}

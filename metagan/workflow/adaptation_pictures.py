@@ -21,7 +21,7 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config, data, kind = subject.config, subject.test, find_kind(run.form.kind)
     shots = config.evaluate.shots[len(config.evaluate.shots) // 2]
-    # Bad choices show, too: the classes are drawn from the seed, not picked by eye.
+    # Bad choices are shown as well: the classes are drawn from the seed, not picked by eye.
     rng = generator(config.seed, "adaptation pictures")
     index = []
     domains = sorted({data.classes[i].domain for i in subject.test_classes})[:MAX_DOMAINS]

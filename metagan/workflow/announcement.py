@@ -7,6 +7,7 @@ from metagan.config.settings import RunConfig
 from metagan.core.meta_learner import MetaLearner
 from metagan.data.inspect import domain_lines, inspect_dataset
 from metagan.data.notes import first_notes
+from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, Repeats
 from metagan.words import counted
 from metagan.workflow.setup import TrainSetup
@@ -34,7 +35,8 @@ def announce(
         reporter.print(f"  {line}")
     if leak is not None:
         reporter.print(f"  LEAK: {leak}; what is measured on held-out classes is too good")
-    for note in first_notes(setup.dataset.notes):
+    words = find_reader(setup.dataset.kind).note_words
+    for note in first_notes(setup.dataset.notes, words):
         reporter.print(f"  note: {note}")
     if setup.source.left_out:
         reporter.print(

@@ -16,8 +16,8 @@ R = TypeVar("R", bound=RunConfig)
 
 MARKER = "demo.txt"
 
-# What a demo writes besides checkpoints; whatever else lies in its folder is the user's. What it
-# keeps of evaluations stays as well: hashes name it, so that it is found again or not at all.
+# Files that a demo writes in addition to checkpoints; all others in its folder are the user's. What
+# it keeps of evaluations stays as well: hashes name it, so that it is found again or not at all.
 _WRITTEN = (
     "config.yaml",  # First: from then on the folder is no run.
     "splits.json",
@@ -64,7 +64,7 @@ def claim_folders(runs: Mapping[Path, RunConfig]) -> None:
         runs: The settings of the run that each folder is for.
 
     Raises:
-        RunError: If one holds something and no demo, or a demo's run that went on since.
+        RunError: If one holds something and no demo, or a demo's run that was continued since.
     """
     for path in runs:
         if os.path.isfile(path / MARKER) or RunFolder(path).exists():
@@ -87,7 +87,7 @@ def _check_as_written(path: Path) -> None:
     # A run that was resumed with other settings, such as more steps, is the user's now.
     if config.is_file() and sha256_of(config.read_bytes()) not in marked:
         raise RunError(
-            f"{path} holds a run that the demo did not write, or that went on since; choose "
+            f"{path} holds a run that the demo did not write, or that was continued since; choose "
             "another --run folder"
         )
 

@@ -14,7 +14,7 @@ from metagan.core.params import GanParams
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
-from metagan.data.notes import first_notes, for_a_trained_run
+from metagan.data.notes import first_notes
 from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.data.tasks import splits_from_names
@@ -311,7 +311,7 @@ def open_target(
     said: Collection[str] = (),
     reporter: Reporter,
 ) -> tuple[Target, str | None]:
-    """Other data to measure on, read as the run's own samples were unless told otherwise.
+    """Other data to measure on, read as the run's own samples were unless settings say otherwise.
 
     Args:
         path: File or folder.
@@ -325,13 +325,13 @@ def open_target(
         The target, and a warning if it looks as if it was read in another way than the run's own.
     """
     kind = find_kind(form.kind)
-    detect = find_reader(form.kind).detect
-    resolved = detect(path) if source == "auto" and path.exists() else source
+    reader = find_reader(form.kind)
+    resolved = reader.detect(path) if source == "auto" and path.exists() else source
     changes = {"path": str(path), "source": source}
     changes |= kind.other_settings(data, form, resolved, said)
     data = type(data).model_validate(data.model_copy(update=changes).model_dump())
     other = open_dataset(data)
-    for note in first_notes(for_a_trained_run(other.notes, white_given="white" in said)):
+    for note in first_notes(kind.other_notes(other.notes, said), reader.note_words):
         reporter.print(f"note: {note}")
     target = Target(other, tuple(range(other.num_classes)), str(path), source)
     return target, kind.other_looks(other, form, data)

@@ -87,5 +87,5 @@ class Scalars:
             self._writer = None
         self._warn(
             f"warning: no more curves for TensorBoard in {self._folder}: "
-            f"{error.strerror or error}; training goes on, metrics.jsonl has them"
+            f"{error.strerror or error}; training continues, metrics.jsonl has them"
         )

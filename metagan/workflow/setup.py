@@ -67,7 +67,7 @@ def prepare(
     Args:
         config: The run.
         splits: Class names by split that the run stored; None draws them from the seed.
-        resumed: A run that is to go on, on the data that it was started on.
+        resumed: A run to continue, on the data that it was started on.
 
     Raises:
         DataError: If the data cannot be opened.
@@ -296,8 +296,8 @@ def load_start(
     if differing or both[0] != both[1]:
         named = f" ({'; '.join(differing)})" if differing else ""
         raise CheckpointError(
-            f"{setting} {path}: its networks differ from this run's{named}; use the same gan.* and "
-            "data.image_size, data.channels"
+            f"{setting} {path}: its networks differ from this run's{named}; use the same gan.*, "
+            "and data whose samples have the same shape"
         )
     if loaded.folder.read_json("data.json")["sha256"] == dataset_sha256:
         seen = sorted(set(loaded.splits["train"]) & set(held_out))

@@ -173,7 +173,7 @@ class StepLog:
     ) -> None:
         """Log what happened in a step that raised; see `metagan.core.outer_loop.OnFailedStep`."""
         if self._folder.has_steps():  # Else the start has failed, and leaves nothing.
-            with contextlib.suppress(OSError):  # The step's own error is to be told.
+            with contextlib.suppress(OSError):  # The step's own error is reported.
                 self._log_failures(step, failures, events)
 
     def ended(self, step: int, error: Exception) -> None:
@@ -197,7 +197,7 @@ class StepLog:
             self._folder.append_events(step, [{"kind": "rollback", "reason": reason}])
         self._scalars.restart(step)
         self._saved, self._algorithm = -1, ""
-        # What was told of the steps that are gone is gone, too.
+        # Symptoms of the deleted steps are forgotten with them.
         self._symptoms = Symptoms(self._config.gan.loss)
         self._reporter.print(f"warning: {reason}")
         if step:
@@ -263,8 +263,8 @@ class StepLog:
             if self._storage_failures > _MAX_STORAGE_FAILURES:
                 raise RunError(
                     f"{self._storage_failures} checkpoints in a row could not be copied to "
-                    f"checkpoint.storage; last: {error}; the run folder has them: go on with "
-                    "--resume"
+                    f"checkpoint.storage; last: {error}; the run folder has them: continue "
+                    "with --resume"
                 ) from None
         else:
             self._storage_failures = 0
@@ -310,5 +310,5 @@ class StepLog:
             step = newest[0].removeprefix("step-") if newest else "0"
             raise WriteError(
                 f"{what} cannot be written to {path}: {error.strerror or error}; free space or "
-                f"mend the disk, then continue with --resume, which goes on from outer step {step}"
+                f"fix the disk, then continue from outer step {step} with --resume"
             ) from error

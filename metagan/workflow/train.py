@@ -87,7 +87,7 @@ def train_run(
 
     Raises:
         RunError: If the folder cannot be used as asked.
-        WriteError: If the disk does not take what the run writes.
+        WriteError: If a write to the run folder fails.
         DivergedError: If too few episodes gave finite meta-gradients.
         ValueError: If `config` is something else.
     """
@@ -139,7 +139,7 @@ def train_run(
             storage=storage,
             on_checkpoint=on_checkpoint,
         )
-        # The last checkpoint is written under their protection, too.
+        # They also protect the last checkpoint while it is written.
         with log, end_logged(log, learner), stop_signals() as stop:
             if learner.step < config.outer.steps:
                 # One thread: the driver's sums are short, and a pool that spins would take cores
@@ -177,7 +177,7 @@ def _open_storage(
     """Open the run's copy in the storage, if any; bring a run to resume up to date with it.
 
     Returns:
-        The copy, and what was wrong with checkpoints in it that were passed over.
+        The copy, and why checkpoints in it were skipped.
     """
     uri = config.checkpoint.storage
     if uri is None:
@@ -187,7 +187,7 @@ def _open_storage(
         if resume:
             pulled = storage.pull(folder, spare_of=lambda step: rollback_step(step, config))
             for complaint in pulled.damaged:
-                reporter.print(f"damaged checkpoint passed over: {complaint}")
+                reporter.print(f"damaged checkpoint skipped: {complaint}")
             if pulled.step is not None:
                 reporter.print(f"fetched outer step {pulled.step} from {uri}")
         elif storage.steps():
@@ -269,9 +269,10 @@ def _load(folder: RunFolder, learner: MetaLearner, setup: TrainSetup) -> _Loaded
         learner.load(checkpoint.state)
     elif complaints:
         raise RunError(
-            f"{folder.path}: all checkpoints are damaged, so there is nothing to go on from; start "
-            f"a new run in another folder, or delete {', '.join(str(path) for path in complaints)} "
-            "to start this one over:\n  " + "\n  ".join(complaints.values())
+            f"{folder.path}: all checkpoints are damaged, so there is nothing to continue from; "
+            "start a new run in another folder, or delete "
+            f"{', '.join(str(path) for path in complaints)} to start this one over:\n  "
+            + "\n  ".join(complaints.values())
         )
     arithmetic = "" if checkpoint is None else str(checkpoint.info.get(ARITHMETIC, ""))
     return _Loaded(complaints, arithmetic)

@@ -338,7 +338,7 @@ def test_shortcuts_become_settings(monkeypatch, tmp_path):
     ("line", "said"),
     [
         ("train --run r data.path=nowhere", "data.path nowhere does not exist"),
-        ("train --run r data.path=note.txt", "no source reads this file"),
+        ("train --run r data.path=note.txt", "unsupported file"),
         ("train --run r outer.init_from=leters", "nothing is there (did you mean letters?)"),
         ("train --run letters --resume", "letters is not a run, so there is nothing to resume"),
         ("train -c no.yaml", "no.yaml: no such file"),

@@ -147,7 +147,7 @@ def test_data_of_two_classes_are_for_measuring_on(tmp_path, capsys):
     assert run_cli(["data", "prepare", str(data), str(tmp_path / "out")]) == 0
     for text in (inspected, capsys.readouterr().out):
         assert "too little to train on" in text
-        assert text.rstrip().endswith("fewer do: metagan evaluate --data")
+        assert text.rstrip().endswith("a trained run: metagan evaluate --data")
 
 
 def test_unusable_data_are_an_error_of_the_user(tmp_path, capsys):

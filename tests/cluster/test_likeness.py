@@ -33,7 +33,9 @@ def test_other_bits_are_told_once_for_each_kind() -> None:
     assert telemetry.arithmetic == "one"
     two, three = telemetry.take_events()
     assert (two["kind"], three["kind"]) == ("bits", "bits")
-    assert "worker 2 (a two) computes other last bits than worker 0 (a one)" in str(two["reason"])
+    assert "worker 2 (a two) differs in the last bits of its results from worker 0 (a one)" in str(
+        two["reason"]
+    )
     assert "worker 4 (a three)" in str(three["reason"])
 
 
@@ -85,7 +87,9 @@ def test_a_worker_with_other_bits_is_found_out(
     config = settings(2, mixed_devices=mixed)
     with open_ray_runner(run.spec, config, worker_class=worker_class) as runner:
         if not mixed:
-            with pytest.raises(ClusterError, match="computes other last bits than worker"):
+            with pytest.raises(
+                ClusterError, match="differs in the last bits of its results from worker"
+            ):
                 runner.wait_until_ready()
             return
         runner.wait_until_ready()

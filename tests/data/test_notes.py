@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from metagan.data.notes import FIRST_WORDS, by_weight, weight
+from metagan.data.notes import WORDS, by_weight, weight
+from metagan.data.reader import READERS, find_reader
 from tests.conftest import REPOSITORY
 
 NO_NOTES = {
@@ -14,11 +15,14 @@ NO_NOTES = {
     "next",  # printed by adapt
 }
 SOURCES = REPOSITORY / "metagan"
-ROOMS = ("data", "kinds/image/reading", "kinds/image/sources", "kinds/vector")
-FILES = [
-    *(file for room in ROOMS for file in sorted((SOURCES / room).rglob("*.py"))),
-    SOURCES / "workflow" / "adapt.py",
-]
+#: The words that notes written in a room may begin with.
+ROOMS = {
+    "data": frozenset(WORDS),
+    "workflow/adapt.py": frozenset(WORDS),
+    "kinds/image/reading": frozenset(WORDS) | frozenset(find_reader("image").note_words),
+    "kinds/image/sources": frozenset(WORDS) | frozenset(find_reader("image").note_words),
+    "kinds/vector": frozenset(WORDS) | frozenset(find_reader("vector").note_words),
+}
 FIRST = re.compile(r"([a-z]+(?: [a-z,]+){0,4}): ")
 
 
@@ -35,25 +39,36 @@ def literals(tree):
             yield f"{node.args[1].value}: "
 
 
-def first_words():
-    """{first word and colon of a text in the sources: files}, but of texts behind a path."""
+def first_words(room):
+    """{first word and colon of a text in a room: files}, but of texts behind a path."""
     found = {}
-    for file in FILES:
+    place = SOURCES / room
+    for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
         for text in literals(ast.parse(file.read_text())):
             if match := FIRST.match(text):
                 found.setdefault(match[1], set()).add(file.name)
     return found
 
 
-def test_every_note_that_a_source_writes_begins_with_a_word_of_the_table():
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_note_that_a_source_writes_begins_with_a_word_of_its_table(room):
     others = {
-        word: files for word, files in first_words().items() if word not in FIRST_WORDS | NO_NOTES
+        word: files
+        for word, files in first_words(room).items()
+        if word not in ROOMS[room] | NO_NOTES
     }
     assert others == {}
 
 
-def test_every_word_of_the_table_begins_some_note():
-    assert FIRST_WORDS - set(first_words()) == {"domains"}  # of a table's column, see names.py
+def test_every_word_of_the_tables_begins_some_note():
+    used = {word for room in ROOMS for word in first_words(room)}
+    # "domains" of a table's column, see names.py.
+    assert frozenset().union(*ROOMS.values()) - used == {"domains"}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_no_word_of_a_kind_weighs_something_else_among_those_of_all_kinds(kind):
+    assert not set(find_reader(kind).note_words) & set(WORDS)
 
 
 @pytest.mark.parametrize(
@@ -71,5 +86,19 @@ def test_every_word_of_the_table_begins_some_note():
     ],
 )
 def test_the_graver_of_two_notes_comes_first(heavier, lighter):
-    assert weight(heavier) < weight(lighter)
-    assert by_weight([lighter, heavier]) == (heavier, lighter)
+    own = find_reader("image").note_words
+    assert weight(heavier, own) < weight(lighter, own)
+    assert by_weight([lighter, heavier], own) == (heavier, lighter)
+
+
+@pytest.mark.parametrize(
+    ("heavier", "lighter"),
+    [
+        ("domains left out: x", "rows left out: x"),
+        ("columns left out: x", "labels: x"),
+        ("labels: x", "units: x"),
+        ("columns: x", "duplicates: x"),
+    ],
+)
+def test_notes_on_vectors_are_weighed_by_their_own_words(heavier, lighter):
+    assert by_weight([lighter, heavier], find_reader("vector").note_words) == (heavier, lighter)

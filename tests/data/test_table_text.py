@@ -101,7 +101,7 @@ def test_a_missing_column_is_named_with_all_that_are_there_whatever_the_delimite
         match="line 1: no column file_name, domain, label; columns are filename, class, a, b, c;",
     ):
         read(folder, "filename;class;a;b;c\nimg/0.png;x;;;\n")
-    with pytest.raises(DataError, match=r"columns are there twice: label$"):
+    with pytest.raises(DataError, match=r"repeated columns: label$"):
         read(folder, "file_name\tdomain\tlabel\tLabel\n")
 
 

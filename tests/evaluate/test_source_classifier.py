@@ -19,7 +19,7 @@ from metagan.evaluate.source_classifier import (
 )
 from metagan.kinds.registry import find_kind
 from tests.evaluate.conftest import CONFIG, FORM
-from tests.helpers import tiny_config
+from tests.helpers import small_data, tiny_config
 
 
 def test_it_is_trained_once_for_equal_settings_and_tells_every_step(
@@ -82,6 +82,26 @@ def test_one_that_an_earlier_version_kept_is_used(data: Dataset, tmp_path: Path)
     assert len(told) == 1
     assert (again.form, again.accuracy) == (FORM, first.accuracy)
     assert again.features().sha256 == first.features().sha256
+
+
+def test_vectors_of_other_scales_get_a_classifier_of_their_own(tmp_path: Path) -> None:
+    dataset, config = small_data("vector"), tiny_config("vector", evaluate={"source_steps": 2})
+    form = find_kind("vector").fit(dataset, (0, 1, 2), config.data)
+    told: list[str] = []
+
+    def made(**facts: object) -> str:
+        other = dataclasses.replace(form, facts={**form.facts, **facts})
+        found = kept_source_classifier(
+            tmp_path, dataset, (0, 1, 2), other, config, tell=told.append
+        )
+        return found.features().sha256
+
+    first = made()
+    assert made(label="species") == first
+    assert len(told) == 1
+    assert made(scale=[2 * scale for scale in form.facts["scale"]]) != first
+    assert made() == first
+    assert len(told) == len(list(tmp_path.iterdir())) == 2
 
 
 def test_it_learns_with_all_augmentation_and_targets_with_what_is_asked_for(

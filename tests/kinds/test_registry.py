@@ -34,6 +34,15 @@ def test_every_kind_gives_players_and_takes_its_samples_there_and_back(name: str
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_every_fact_that_conversion_goes_by_is_named(name: str) -> None:
+    kind = find_kind(name)
+    form, stored = EXAMPLES[name]
+    needed = {fact: form.facts[fact] for fact in kind.conversion_facts}
+    alone = kind.to_tensor(stored, Form(name, form.shape, needed))
+    assert alone.equal(kind.to_tensor(stored, form))
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_every_kind_has_a_model_and_draws_its_samples(name: str) -> None:
     kind = find_kind(name)
     form, stored = EXAMPLES[name]

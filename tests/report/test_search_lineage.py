@@ -35,7 +35,7 @@ def test_a_page_tells_the_schedule_and_what_it_gave_with_fresh_seeds(tmp_path: P
         assert f"<b>{title}.</b>" in page.source
     assert "+5.50" in page.source
     text = page.source.replace("\u00a0", " ")
-    assert "every 50 outer steps a trial among the worst 25% goes on" in text
+    assert "every 50 outer steps a trial among the worst 25% continues" in text
 
 
 def test_trials_and_changes_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_page_without_changes_says_so_and_others_have_no_such_section(tmp_path
     still = population()
     still["trials"] = [trial(1, 0.03)]
     page = page_of(write_search(tmp_path / "still", still))
-    assert "No trial went on from another one\u2019s weights." in page.text
+    assert "No trial continued from another one\u2019s weights." in page.text
     assert "Where settings changed" not in page_of(write_search(tmp_path / "asha")).source
 
 

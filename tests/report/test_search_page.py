@@ -83,7 +83,7 @@ def test_the_numbers_of_the_search_are_on_the_page(complete):
     for text in (
         "24 trials (7 trained to the end, 15 stopped early, 2 failed)",
         "1 h 47 min",
-        "asha; of 3 trials at a step one goes on; none is stopped before outer step 25",
+        "asha; of 3 trials at a step one continues; none is stopped before outer step 25",
         "where outer.optimizer is nesterov",
         "0.0001 to 0.003, logarithmic",
         "failed: DivergedError: no meta-gradient was finite",
@@ -371,7 +371,7 @@ def test_a_search_that_is_not_finished_is_told_how_to_go_on(tmp_path, capsys):
     (tmp_path / "tune").mkdir()
     code, _, err = run_here(capsys, "report", "--search", tmp_path)
     assert code == 2
-    assert f"go on with it by metagan tune -c FILE --out {tmp_path} --resume" in err
+    assert f"continue it with metagan tune -c FILE --out {tmp_path} --resume" in err
 
 
 def test_a_run_and_a_search_are_not_for_one_page(tmp_path, capsys):

@@ -142,7 +142,7 @@ def test_a_demo_that_was_trained_further_is_the_users(run: Path, config: RunConf
     longer = RunConfig.model_validate(values)
     train_run(longer, run, open_runner=local_runner(longer), reporter=Quiet(), resume=True)
     before = tree(run)
-    with pytest.raises(RunError, match="went on since"):
+    with pytest.raises(RunError, match="was continued since"):
         claim_folders({run: config, run / "joint": config})
     assert tree(run) == before
 

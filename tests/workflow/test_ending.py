@@ -381,7 +381,7 @@ def test_a_full_disk_ends_a_run_with_what_to_do_and_the_run_goes_on_when_there_i
     said = capsys.readouterr().err
     assert re.fullmatch(
         rf"metagan: error: {what} cannot be written to {run}/\S+: No space left on device; free "
-        rf"space .* --resume, which goes on from outer step {goes_on_from}\n",
+        rf"space .*, then continue from outer step {goes_on_from} with --resume\n",
         said,
     )
     assert logged(run)[-1]["kind"] == "end"
@@ -408,7 +408,8 @@ def test_a_log_that_cannot_be_written_ends_the_run_with_its_checkpoints_intact(
         append(folder, name, records)
 
     monkeypatch.setattr(RunFolder, "append", full)
-    with pytest.raises(WriteError, match=r"the log of outer step 4 .*goes on from outer step 2$"):
+    fix = "continue from outer step 2 with --resume"
+    with pytest.raises(WriteError, match=rf"the log of outer step 4 .*{fix}$"):
         run_training(config_of(bars_path), tmp_path / "run")
     assert newest(tmp_path / "run") == "step-2"
 

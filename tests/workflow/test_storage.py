@@ -95,7 +95,7 @@ def test_a_damaged_copy_costs_steps_but_not_the_result(bars_path: Path, tmp_path
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     said = train(bars_path, tmp_path / "second", 7, uri, resume="auto").lines
     assert f"fetched outer step 2 from {uri}" in said
-    start = f"damaged checkpoint passed over: {uri}: step-4/optimizer.safetensors"
+    start = f"damaged checkpoint skipped: {uri}: step-4/optimizer.safetensors"
     (line,) = [line for line in said if line.startswith(start)]
     assert_equal_runs(tmp_path / "second", tmp_path / "straight")
     assert log_without_times(tmp_path / "second") == log_without_times(tmp_path / "straight")

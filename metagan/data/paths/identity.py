@@ -91,8 +91,8 @@ def shown_below(file: Path, path: Path) -> str:
 def root_name(path: Path) -> str:
     """The name of a data set that names no domain: that of its folder or archive.
 
-    Folders called like a split's part are passed over; above a single file, `data` and the like
-    are, too. A revision in the hub's cache is called like its data set.
+    Folders called like a split's part are skipped; so are `data` and the like above a single
+    file. A revision in the hub's cache is called like its data set.
     """
     is_named = path.is_dir() or path.name.lower().endswith(ARCHIVE_SUFFIXES)
     start = real_path(path) if is_named else path.absolute().parent.resolve()

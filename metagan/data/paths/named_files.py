@@ -15,7 +15,7 @@ def named_files(
 ) -> tuple[list[Path], list[str]]:
     """The files with an ending below a folder, sorted; and lines on links that are not followed.
 
-    Hidden files and what systems put beside files are passed over. Links are followed where they
+    Hidden files and what systems put beside files are skipped. Links are followed where they
     are those of the hub's cache, see `metagan.data.paths.links`.
 
     Args:

@@ -14,7 +14,7 @@ from metagan.data.dataset import DataError
 from metagan.data.paths.names import a_few
 from metagan.data.paths.tree import Parts
 
-GENERATED: Final = "generated pictures"
+GENERATED: Final = "generated samples"
 PREPARED: Final = "prepared data"
 GENERATED_NOTE: Final = (
     "generated: its samples were made by metagan generate, they are no real data"

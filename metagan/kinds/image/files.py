@@ -9,9 +9,9 @@ import numpy as np
 
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
-from metagan.data.notes import IDLE_WHITE
 from metagan.data.reader import Reader, Source
 from metagan.kinds.image.inspect import contact_sheet, describe
+from metagan.kinds.image.notes import IDLE_WHITE, POLARITY, WORDS
 from metagan.kinds.image.reading.decode import is_picture
 from metagan.kinds.image.reading.looks import (
     blank_samples,
@@ -85,6 +85,10 @@ def _check(samples: Samples) -> None:
         )
 
 
+def _check_values(samples: Samples) -> None:
+    """Nothing to refuse: every byte is a level."""
+
+
 def _judge(dataset: Dataset, config: ImageData) -> tuple[list[str], Mapping[str, Any]]:
     """Notes on what came out blank, dark or without colour; the levels of every domain."""
     counts = level_counts(dataset)
@@ -98,7 +102,7 @@ def _judge(dataset: Dataset, config: ImageData) -> tuple[list[str], Mapping[str,
 
 
 def _check_prepared(dataset: Dataset, config: ImageData, folder: Path) -> None:
-    # A run on the files themselves may go on from them in this form, with the same settings.
+    # A run on the files themselves may continue on them in this form, with the same settings.
     if config.invert and not dataset.origin.get("invert"):
         raise DataError(
             "data.invert would copy prepared samples in every process; set data.invert when "
@@ -133,7 +137,10 @@ READER: Final = Reader(
     is_data=_is_data,
     pack=_pack,
     check=_check,
+    check_values=_check_values,
     judge=_judge,
+    note_words=WORDS,
+    warned=(POLARITY,),
     blank=blank_samples,
     check_prepared=_check_prepared,
     more_samples=_more_samples,

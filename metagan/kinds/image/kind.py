@@ -12,6 +12,7 @@ from metagan.kinds.image.convert import (
     to_tensor,
     within,
 )
+from metagan.kinds.image.notes import other_notes
 from metagan.kinds.image.other_data import other_looks, other_settings
 from metagan.kinds.image.output import look, remark, write
 from metagan.kinds.image.support import read
@@ -20,12 +21,14 @@ from metagan.kinds.kind import Kind
 KIND = Kind(
     fit=fit,
     to_tensor=to_tensor,
+    conversion_facts=frozenset(),
     to_samples=to_pictures,
     within=within,
     check_support=check_support,
     check_classes=check_classes,
     other_settings=other_settings,
     other_looks=other_looks,
+    other_notes=other_notes,
     players=build_players,
     classical=augmented,
     model=build_model,

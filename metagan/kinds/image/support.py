@@ -12,8 +12,9 @@ import numpy as np
 
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.form import Form
-from metagan.data.notes import POLARITY, by_weight, for_a_trained_run
+from metagan.data.notes import by_weight
 from metagan.data.paths.tree import Parts, TreeFile, read_below, read_tree
+from metagan.kinds.image.notes import POLARITY, WORDS, other_notes
 from metagan.kinds.image.reading.collect import Decoded, scale_deep, try_decode
 from metagan.kinds.image.reading.decode import is_picture
 from metagan.kinds.image.reading.looks import check_looks, count_traits
@@ -22,7 +23,7 @@ from metagan.kinds.kind import Support
 
 
 def read(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Support, list[str]]:
-    """A user's examples, read as the run's own pictures were unless told otherwise.
+    """A user's examples, read as the run's own pictures were unless settings say otherwise.
 
     Args:
         path: Picture, folder or archive.
@@ -106,14 +107,14 @@ def _as_samples(
             "pictures": count_traits(("support", picture.traits) for picture in pictures),
         },
     )
-    notes = for_a_trained_run([*notes, *check_looks(dataset)], white_given=True)
+    notes = other_notes([*notes, *check_looks(dataset)], ("white",))
     if warning := reading.other_polarity([dataset.samples]):
         notes.append(f"{POLARITY} {warning}")
     classes = {
         record.label: np.array(dataset.class_samples(index))
         for index, record in enumerate(dataset.classes)
     }
-    return classes, list(by_weight(notes))
+    return classes, list(by_weight(notes, WORDS))
 
 
 def _check_folders(path: Path, folders: Mapping[str, set[tuple[str, ...]]]) -> None:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError, Dataset, Samples
+from metagan.data.notes import Weight
 from metagan.data.paths.names import a_few, table_name
 from metagan.data.reader import Reader, Source
 from metagan.kinds.vector.look import sheet
 from metagan.kinds.vector.reading.looks import check_looks, describe
+from metagan.kinds.vector.reading.spelling import respelled
 from metagan.kinds.vector.samples import vector_classes
 from metagan.kinds.vector.scales import column_names
 from metagan.kinds.vector.sources.detect import BY_ENDING, detect_source
@@ -45,6 +47,9 @@ def _check(samples: Samples) -> None:
             f"samples are {samples.dtype} of shape {samples.shape}; vectors are float32 of (N, D), "
             "which Dataset.from_classes makes of other numbers"
         )
+
+
+def _check_values(samples: Samples) -> None:
     # A sum takes no memory, and is finite only where all values are.
     if not np.isfinite(samples.sum(dtype=np.float64)):
         raise DataError("samples hold NaN or infinity; leave those rows out, or replace the values")
@@ -55,13 +60,14 @@ def _judge(dataset: Dataset, config: VectorData) -> tuple[list[str], Mapping[str
 
 
 def _blank(dataset: Dataset) -> NDArray[np.bool_]:
-    """No vector is blank: zeros may be measured, too."""
+    """No vector is blank: zeros may also be measured."""
     return np.zeros(len(dataset.samples), np.bool_)
 
 
 def _check_prepared(dataset: Dataset, config: VectorData, folder: Path) -> None:
     there = column_names(dataset)
-    if config.columns and list(map(table_name, config.columns)) != there:
+    wanted = list(map(table_name, config.columns))
+    if wanted and list(respelled(there, wanted, str(folder))[0]) != wanted:
         raise DataError(
             f"{folder}: its samples have the columns {a_few(there)}, but data.columns is "
             f"{a_few(config.columns)}; leave data.columns out, or prepare the data again with it"
@@ -87,7 +93,17 @@ READER: Final = Reader(
     is_data=_is_data,
     pack=_pack,
     check=_check,
+    check_values=_check_values,
     judge=_judge,
+    note_words=MappingProxyType(
+        {
+            "columns left out": Weight.INCOMPLETE,
+            "rows left out": Weight.INCOMPLETE,
+            "units": Weight.LOOKS,
+            "columns": Weight.LOOKS,
+        }
+    ),
+    warned=("units:",),
     blank=_blank,
     check_prepared=_check_prepared,
     more_samples=_more_samples,

@@ -14,7 +14,7 @@ from metagan.kinds.vector.convert import (
 from metagan.kinds.vector.look import look
 from metagan.kinds.vector.model import build_model
 from metagan.kinds.vector.networks import build_players
-from metagan.kinds.vector.other_data import other_looks, other_settings
+from metagan.kinds.vector.other_data import other_looks, other_notes, other_settings
 from metagan.kinds.vector.support import read_support
 from metagan.kinds.vector.writing import write_samples
 
@@ -37,12 +37,14 @@ def _remark(form: Form, use: str) -> str:
 KIND = Kind(
     fit=fit,
     to_tensor=to_tensor,
+    conversion_facts=frozenset({"center", "scale"}),
     to_samples=to_samples,
     within=within,
     check_support=check_support,
     check_classes=check_classes,
     other_settings=other_settings,
     other_looks=other_looks,
+    other_notes=other_notes,
     players=build_players,
     classical=classical,
     model=build_model,

@@ -1,6 +1,6 @@
 """Other vectors to measure on, read as a run's own were."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from metagan.config.vector import VectorData
@@ -41,3 +41,13 @@ def other_looks(dataset: Dataset, form: Form, data: VectorData) -> str | None:  
     if dataset.sample_shape != form.shape:
         return None  # Refused as soon as they are converted.
     return far_from([dataset.samples], form)
+
+
+def other_notes(notes: Iterable[str], said: Collection[str]) -> list[str]:  # noqa: ARG001
+    """All notes on other vectors: a trained run can follow each.
+
+    Args:
+        notes: On the vectors.
+        said: Names of fields of `data` that are said of them.
+    """
+    return list(notes)

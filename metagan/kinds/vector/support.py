@@ -5,7 +5,6 @@ Shapes: n samples of a class, D columns.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,9 +90,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _of_npz(file: Path, shown: str, form: Form, names: TableNames) -> tuple[Part, list[str]]:
-    arrays = read_npz(file)
     wanted = form.facts["columns"]
-    values, notes = arrays.x, []
+    arrays, respelled = read_npz(file).respelled(wanted, shown)
+    values, notes = arrays.x, list[str]()
     if arrays.columns is not None and set(wanted) & set(arrays.columns):
         _check_named(file, wanted, arrays.columns)
         values = values[:, [arrays.columns.index(name) for name in wanted]]
@@ -104,7 +103,8 @@ def _of_npz(file: Path, shown: str, form: Form, names: TableNames) -> tuple[Part
     domains = [""] * len(values)
     if arrays.domain is not None:
         domains = list(map(names.domain, arrays.domain))
-    return Part(shown, arrays.where, values, domains, labels, [None] * len(values)), notes
+    part = Part(shown, arrays.where, values, domains, labels, [None] * len(values))
+    return part, [*notes, *respelled]
 
 
 def _of_table(
@@ -113,7 +113,7 @@ def _of_table(
     wanted = form.facts["columns"]
     # A run's own column may be called like one of these.
     others = frozenset({label, domain, SPLIT} - set(wanted))
-    table, respelled = _respelled(table, {*wanted, *others})
+    table, respelled = table.respelled({*wanted, *others})
     named: Sequence[str] = wanted if set(wanted) & set(table.columns) else ()
     if named:
         _check_named(table.file, wanted, tuple(table.columns))
@@ -133,21 +133,6 @@ def _of_table(
     if domain in table.columns and domain in others:
         domains = list(map(names.domain, named_values(table, domain)))
     return Part(table.shown, table.where, values, domains, labels, [None] * len(values)), notes
-
-
-def _respelled(table: Table, meant: Collection[str]) -> tuple[Table, list[str]]:
-    """The table with the names that are meant, where its own differ from them by case alone."""
-    lacking = {name.casefold(): name for name in meant if name not in table.columns}
-    spelled = {
-        name: lacking.pop(name.casefold())
-        for name in table.columns
-        if name not in meant and name.casefold() in lacking
-    }
-    if not spelled:
-        return table, []
-    columns = {spelled.get(name, name): column for name, column in table.columns.items()}
-    told = [f"{there} as {name}" for there, name in spelled.items()]
-    return replace(table, columns=columns), [f"columns: {table.shown}: read are {a_few(told)}"]
 
 
 def _idle_columns(table: Table, known: Collection[str], label: str) -> list[str]:

@@ -8,13 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
 from metagan.data.parquet_files import is_generated
 from metagan.kinds.vector.look import look
+from metagan.kinds.vector.other_data import other_settings
 from metagan.kinds.vector.support import read_support
 from metagan.kinds.vector.writing import write_samples
-from tests.kinds.vector.written import load, parquet, write
+from tests.kinds.vector.written import load, parquet, rows_of, write
 
 FORM = Form("vector", (2,), {"columns": ["a", "b"], "center": [0.0, 0.0], "scale": [1.0, 1.0]})
 SAMPLES = np.random.default_rng(0).normal(size=(2, 3, 2)).astype(np.float32)
@@ -52,7 +54,27 @@ def test_other_names_are_taken_by_place_with_a_note(tmp_path):
 def test_names_may_differ_by_case_with_a_note(tmp_path):
     found, [note] = read(write(tmp_path / "f.csv", "B,A,Label\n1,2,x\n"))
     assert found == {"x": [[2, 1]]}
-    assert note == "columns: f.csv: read are B as b, A as a, Label as label"
+    assert note == "columns: f.csv: names match regardless of case: B as b, A as a, Label as label"
+
+
+def test_names_of_arrays_may_differ_by_case_as_those_of_tables(tmp_path):
+    np.savez(tmp_path / "f.npz", x=[[1.0, 2.0]], y=["x"], columns=["B", "a"])
+    found, [note] = read(tmp_path / "f.npz")
+    assert found == {"x": [[2, 1]]}
+    assert note == "columns: f.npz: names match regardless of case: B as b"
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz"])
+def test_other_data_to_measure_on_match_names_as_examples_to_adapt_to_do(tmp_path, ending):
+    file = tmp_path / f"f.{ending}"
+    write(tmp_path / "f.csv", "B,LABEL,A\n1,x,2\n3,y,4\n")
+    np.savez(tmp_path / "f.npz", x=[[1.0, 2.0], [3.0, 4.0]], y=["x", "y"], columns=["B", "A"])
+    changes = other_settings(VectorData(), FORM, "table" if ending == "csv" else "npz", ())
+    data = load(file, **changes)
+    examples, notes = read(file)
+    assert {name.removeprefix("f/"): rows for name, rows in rows_of(data).items()} == examples
+    assert set(notes) & set(data.notes) == set(notes)
+    assert len(notes) == 1
 
 
 def test_columns_that_may_name_the_classes_are_noted(tmp_path):

@@ -191,7 +191,7 @@ def assemble(
 
 
 def known_whites(levels: Iterable[Levels], given: Given, path: str) -> Whites:
-    """The whites of a data set; an error names the path, too."""
+    """The whites of a data set; an error also names the path."""
     try:
         return choose_whites(levels, given)
     except DataError as error:

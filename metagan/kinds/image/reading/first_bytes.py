@@ -1,4 +1,4 @@
-"""Picture formats told from the first bytes of a file, whatever its name."""
+"""Picture formats, recognised by the first bytes of a file, whatever its name."""
 
 import re
 from collections import Counter

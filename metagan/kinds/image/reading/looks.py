@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.data.dataset import DataError, Dataset
-from metagan.data.notes import KEEPS_COLOUR
 from metagan.data.paths.names import a_few
+from metagan.kinds.image.notes import KEEPS_COLOUR
 from metagan.kinds.image.reading.decode import LEAST_CONTRAST, Traits
 from metagan.words import agreeing, counted
 

@@ -138,7 +138,7 @@ def _detect_file(path: Path) -> str:
             "of pictures for every class"
         )
     raise DataError(
-        f"data.path {path}: no source reads this file; read are folders, "
+        f"data.path {path}: unsupported file; supported: folders, "
         f"{', '.join(ARCHIVE_SUFFIXES)}, {', '.join(_BY_ENDING)} and idx images files"
     )
 

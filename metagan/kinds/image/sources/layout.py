@@ -1,4 +1,4 @@
-"""Which folder of a tree of pictures is a split, a domain, a class: told by its names alone.
+"""Which folder of a tree of pictures is a split, a domain, a class, by the folders' names alone.
 
     <domain>/<class>/*          several domains
     <class>/*                   one domain, called like the root

@@ -229,7 +229,7 @@ def _check_columns(file: Path, schema: Any, *, needs_label: bool) -> list[str]:
     others = [name for name in ("label", "domain", "split") if name in names]
     twice = [name for name in others if names.count(name) > 1]
     if twice:
-        raise DataError(f"{file}: columns are there twice: {a_few(twice)}; columns are {there}")
+        raise DataError(f"{file}: repeated columns: {a_few(twice)}; columns are {there}")
     image = _value_type(schema.field("image").type)
     if pa.types.is_struct(image):
         fields = {image.field(i).name: image.field(i).type for i in range(image.num_fields)}

@@ -5,8 +5,8 @@ Nothing is ever unpickled.
 Shapes: N rows, D columns.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from metagan.data.dataset import DataError
 from metagan.data.npz_arrays import array_names, read_arrays
 from metagan.data.paths.names import a_few, strip_invisible, table_name, whole_number
 from metagan.data.paths.split_words import canonical_split
+from metagan.kinds.vector.reading.spelling import respelled
 
 GENERATED: Final = "generated"
 """The array that says that `metagan generate` wrote a file."""
@@ -54,6 +55,13 @@ class Arrays:
     columns: tuple[str, ...] | None
     is_generated: bool
     unread: tuple[str, ...] = ()
+
+    def respelled(self, meant: Collection[str], shown: str) -> tuple["Arrays", list[str]]:
+        """The arrays with the names that are meant, and a note where their own differ by case."""
+        if self.columns is None:
+            return self, []
+        names, notes = respelled(self.columns, meant, shown)
+        return replace(self, columns=names), notes
 
     def where(self, row: int) -> str:
         """File and row, for messages."""

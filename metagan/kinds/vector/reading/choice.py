@@ -25,6 +25,8 @@ SPLIT: Final = "split"
 _IF_UNITS: Final = " (if the row holds units or types, take it away)"
 RISING: Final = "columns: from row to row"
 """How a note begins on columns that rise; of a few examples this says nothing."""
+_ALIKE: Final = 0.75
+"""Likeness above which a name is suggested for another: labels is like label, place is not."""
 _EMPTY: Final = Column("nothing")
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -82,13 +84,15 @@ def choose_columns(
             *_rising_notes(names, values),
             *_boolean_notes(names, looked),
             *_code_notes(names, looked),
+            *_decimal_notes(names, looked),
         ],
     )
 
 
 def missing_column(table: Table, name: str, fix: str) -> DataError:
     """The error where a file has no column of a name."""
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in table.columns], n=1)
+    names = [n.lower() for n in table.columns]
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=_ALIKE)
     spelled = next((n for n in table.columns if near and n.lower() == near[0]), "")
     hint = f"; did you mean {spelled}?" if spelled else ""
     there = a_few(list(table.columns), most=MAX_COLUMNS_SHOWN)
@@ -101,7 +105,7 @@ def _check_named(tables: Sequence[Table], names: Sequence[str], others: frozense
         raise DataError(f"data.columns names {twice[0]} twice; name every column once")
     if told := [name for name in names if name in others]:
         raise DataError(
-            f"data.columns has {told[0]}, which tells a row's class, domain or split; take it out"
+            f"data.columns has {told[0]}, which names a row's class, domain or split; take it out"
         )
     for table in tables:
         for name in names:
@@ -228,6 +232,17 @@ def _code_notes(names: Sequence[str], looked: Sequence[Mapping[str, Column]]) ->
     return [
         f"columns: some numbers in {a_few(told)} begin with 0, as codes do; if they are no "
         "quantities, leave them out by data.columns"
+    ]
+
+
+def _decimal_notes(names: Sequence[str], looked: Sequence[Mapping[str, Column]]) -> list[str]:
+    told = [name for name in names if all(own[name].may_be_thousands for own in looked)]
+    if not told:
+        return []
+    has = agreeing(len(told), "has", "have")
+    return [
+        f"columns: {a_few(told)} {has} three digits behind the point in every row, read as "
+        "decimals; if the point separates thousands, write 1250 for 1.250"
     ]
 
 

@@ -73,6 +73,7 @@ _WHICH_POINT: Final = (
 _MOSTLY: Final = 0.5
 # In some countries 1.250 is more than a thousand: then some numbers, the small ones, have no point.
 _THOUSANDS: Final = r"^[+-]?[1-9]\d{0,2}(\.\d{3})$"
+_MANY_POINTED: Final = 10  # Of fewer, all may have three digits by chance.
 _SMALL: Final = r"^[+-]?\d{1,3}$"
 _SURELY_THOUSANDS: Final = 3
 _FAR_LARGER: Final = 3.0
@@ -91,6 +92,8 @@ class Column:
         value: That value, as it is written.
         fix: What to do about it; empty where nothing is wrong.
         is_code: Some of its whole numbers begin with 0, as those of codes do.
+        may_be_thousands: All of its numbers have three digits behind a point, as 1.250 has, which
+            in some countries is more than a thousand; they are read as decimals.
     """
 
     holds: Holds
@@ -99,6 +102,7 @@ class Column:
     value: str = ""
     fix: str = ""
     is_code: bool = False
+    may_be_thousands: bool = False
 
 
 def look_at_column(column: Any) -> Column:
@@ -154,7 +158,11 @@ def _of_texts(column: Any) -> Column:
         plain = pc.replace_substring_regex(said, r"^\+", "")
         plain = pc.replace_substring_regex(plain, r"\.($|[eE])", r".0\1")
         found = _of_floats(_floats(plain.cast(pa.float64())), column)
-        return replace(found, is_code=_count(said, _CODE) > 0)
+        return replace(
+            found,
+            is_code=_count(said, _CODE) > 0,
+            may_be_thousands=_count(said, _THOUSANDS) == present >= _MANY_POINTED,
+        )
     boolean = pc.is_in(pc.utf8_lower(said), value_set=_BOOLEANS.cast(said.type))
     if pc.sum(boolean).as_py() == present:
         true = pc.equal(pc.utf8_lower(said), "true")

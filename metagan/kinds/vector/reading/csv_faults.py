@@ -40,8 +40,8 @@ def misfit(
         return f"{has}; separate the fields of a row as the header's are, by {delimiter!r}"
     if is_first and len(fields) == len(header) + 1:
         return (
-            f"{has}; name the first column, too, if it holds the rows' names, or take the "
-            f"{delimiter!r} at the end of every row away"
+            f"{has}; if the first column holds the rows' names, give it a name in the "
+            f"header; else remove the {delimiter!r} at the end of every row"
         )
     return f"{has}; put values that hold the delimiter {delimiter!r} in quotes, or complete the row"
 

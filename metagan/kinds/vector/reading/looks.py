@@ -1,4 +1,4 @@
-"""How the vectors of a data set look: columns that tell nothing, too much, or something else.
+"""How the vectors of a data set look: columns that say nothing, too much, or something else.
 
 Shapes: N samples, D columns.
 """
@@ -130,7 +130,7 @@ def _copies(
         first.setdefault(digest, names[index])
     if not told:
         return []
-    return [f"columns: equal in every row are {a_few(told)}; leave one out by data.columns"]
+    return [f"columns: {a_few(told)} are equal in every row; leave one out by data.columns"]
 
 
 def _codes(rows: NDArray[np.float32], names: Sequence[str]) -> list[str]:
@@ -146,8 +146,9 @@ def _codes(rows: NDArray[np.float32], names: Sequence[str]) -> list[str]:
     if not told:
         return []
     return [
-        f"columns: a few whole numbers are all that is in {a_few(told)}; if they are codes of "
-        "categories and no quantities, write a column of 0 and 1 for each category"
+        f"columns: {a_few(told)} {agreeing(len(told), 'holds', 'hold')} only a few whole numbers; "
+        "if they are codes of categories and no quantities, write a column of 0 and 1 for "
+        "each category"
     ]
 
 
@@ -170,8 +171,8 @@ def _stands_for_missing(
     if not told:
         return []
     return [
-        f"columns: unlike all other values is {a_few(told)}; where that stands for a missing "
-        "value, empty it"
+        f"columns: {a_few(told)} {agreeing(len(told), 'is', 'are')} unlike all other values; where "
+        "that stands for a missing value, empty it"
     ]
 
 

@@ -93,7 +93,7 @@ def assemble_rows(
         for key, chunks in rows.items()
     }
     check_names(records, path)
-    return Dataset.from_classes(
+    return Dataset.of_stored(
         records,
         kind="vector",
         notes=[

@@ -4,8 +4,8 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from metagan.data.paths.names import a_few, clean_name, table_name
 from metagan.data.table_text import DELIMITERS, above_header, read_text
 from metagan.kinds.vector.reading.csv_faults import misfit, swallowed_rows
 from metagan.kinds.vector.reading.endings import fix_of
+from metagan.kinds.vector.reading.spelling import respelled
 
 TABLE_ENDINGS: Final = (".csv", ".tsv", ".parquet")
 MAX_COLUMNS_SHOWN: Final = 20
@@ -48,6 +49,12 @@ class Table:
     def num_rows(self) -> int:
         """How many rows there are."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def respelled(self, meant: Collection[str]) -> tuple["Table", list[str]]:
+        """The table with the names that are meant, and a note where its own differ by case."""
+        names, notes = respelled(list(self.columns), meant, self.shown)
+        columns = dict(zip(names, self.columns.values(), strict=True))
+        return replace(self, columns=columns), notes
 
     def where(self, row: int) -> str:
         """File and line of a row (of Parquet: the row, from 0), for messages."""
@@ -217,7 +224,7 @@ def _clean(file: Path, names: Sequence[str]) -> list[str]:
     twice = [name for name, times in Counter(clean).items() if times > 1]
     if twice:
         raise DataError(
-            f"{file}: columns are there twice: {a_few(twice)}; give every column a name of its own"
+            f"{file}: repeated columns: {a_few(twice)}; give every column a name of its own"
         )
     return clean
 

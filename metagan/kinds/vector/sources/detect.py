@@ -52,7 +52,7 @@ def _detect_file(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in BY_ENDING:
         raise DataError(
-            f"data.path {path}: no source of vectors reads this file; read are "
+            f"data.path {path}: unsupported file; supported: "
             f"{', '.join(BY_ENDING)}, and folders of them; {fix_of(path)}"
         )
     return BY_ENDING[ending]

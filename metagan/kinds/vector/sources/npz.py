@@ -40,7 +40,9 @@ def load(config: VectorData) -> Dataset:
     paths, notes = _chosen(path)
     shown = [shown_below(file, path) for file in paths]
     roles, role_notes = file_roles([parts_below(file, path) for file in paths], root_name(path))
-    files = [read_npz(file) for file in paths]
+    wanted = list(map(table_name, config.columns))
+    found = [read_npz(file).respelled(wanted, own) for file, own in zip(paths, shown, strict=True)]
+    files = [file for file, _ in found]
     columns = _columns(files, config.columns)
     names = TableNames()
     parts = [
@@ -57,6 +59,7 @@ def load(config: VectorData) -> Dataset:
             *notes,
             *role_notes,
             *names.notes(),
+            *(note for _, notes in found for note in notes),
             *_own_notes(files, shown, columns),
         ],
     )
@@ -79,7 +82,7 @@ def _chosen(path: Path) -> tuple[list[Path], list[str]]:
         raise only_generated(path, made)
     lines = [*links, *(f"{name}: made by metagan generate" for name in made)]
     below = (shown_below(file, path) for file in named_files(path, ".npz")[0])
-    lines += [f"{name}: lies too deep; move it up" for name in below if name.count("/") > 1]
+    lines += [f"{name}: is too deep; move it up" for name in below if name.count("/") > 1]
     lines += unread_notes(path)
     real = [file for file in files if shown_below(file, path) not in made]
     return real, listed(lines, "files left out")
@@ -141,7 +144,7 @@ def _own_notes(files: Sequence[Arrays], shown: Sequence[str], columns: Sequence[
     ]
     if unread:
         notes.append(
-            f"other files ignored: arrays {a_few(unread)}; read are x, y, domain, split and columns"
+            f"other files ignored: arrays {a_few(unread)}; supported: x, y, domain, split, columns"
         )
     return notes
 

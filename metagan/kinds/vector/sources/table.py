@@ -37,7 +37,8 @@ _DEFAULT_DOMAIN: Final = VectorData().domain
 def load(config: VectorData) -> Dataset:
     """Read one table, or every one below a folder.
 
-    Columns are found by name, so that files may have them in another order.
+    Columns are found by name, so that files may have them in another order. Where `data.columns`
+    names them, and with them label and domain, names match regardless of case, with a note.
 
     Raises:
         DataError: If a file is damaged, lacks a column, or holds something else than numbers in one
@@ -55,6 +56,9 @@ def load(config: VectorData) -> Dataset:
         [parts_below(file, path) for file in files], root_name(path)
     )
     tables = [read_table(file, name, key=label) for file, name in zip(files, shown, strict=True)]
+    spelling: list[str] = []
+    if config.columns:
+        tables, spelling = _respelled(tables, config)
     _check_domains(tables, domain, is_set=domain != _DEFAULT_DOMAIN)
     if not config.columns:
         _check_spelling(tables, domain)
@@ -80,7 +84,14 @@ def load(config: VectorData) -> Dataset:
             "domain": config.domain,
             "sha256": sha256,
         },
-        notes=[*copied_notes(sha256), *notes, *role_notes, *column_notes, *names.notes()],
+        notes=[
+            *copied_notes(sha256),
+            *notes,
+            *role_notes,
+            *spelling,
+            *column_notes,
+            *names.notes(),
+        ],
     )
 
 
@@ -111,6 +122,15 @@ def _chosen(path: Path) -> tuple[list[Path], list[str]]:
     lines = [*links, *(f"{shown_below(file, path)}: made by metagan generate" for file in made)]
     lines += unread_notes(path)
     return [file for file in files if file not in made], listed(lines, "files left out")
+
+
+def _respelled(tables: Sequence[Table], config: VectorData) -> tuple[list[Table], list[str]]:
+    """The tables with the names that the settings give, and notes where theirs differ by case."""
+    meant = {*map(table_name, config.columns), table_name(config.label)}
+    if table_name(config.domain) != _DEFAULT_DOMAIN:
+        meant.add(table_name(config.domain))
+    found = [table.respelled(meant) for table in tables]
+    return [table for table, _ in found], [note for _, notes in found for note in notes]
 
 
 def _check_domains(tables: Sequence[Table], domain: str, *, is_set: bool) -> None:

@@ -15,6 +15,7 @@ from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.notes import by_weight, first_notes
 from metagan.data.registry import load_dataset
 from metagan.data.repeats import find_leak, find_leak_into, find_repeats
+from metagan.kinds.image.notes import WORDS
 from metagan.kinds.image.pictures import png_bytes
 from metagan.kinds.image.reading.looks import (
     blank_samples,
@@ -223,13 +224,13 @@ def test_notes_come_by_weight_and_the_heaviest_kind_is_never_cut():
         "labels: y",
         "domains left out: z",
     ]
-    assert [note.partition(":")[0] for note in by_weight(notes)] == [
+    assert [note.partition(":")[0] for note in by_weight(notes, WORDS)] == [
         "leak", "domains left out", "labels", "duplicates", "left out",
     ]  # fmt: skip
     many = [f"leak: {i}" for i in range(7)] + ["left out: a"]
-    assert first_notes(many) == [*many[:7], "and 1 more: metagan data inspect"]
-    assert first_notes(notes, most=2)[-1] == "and 3 more: metagan data inspect"
-    assert first_notes([]) == []
+    assert first_notes(many, WORDS) == [*many[:7], "and 1 more: metagan data inspect"]
+    assert first_notes(notes, WORDS, most=2)[-1] == "and 3 more: metagan data inspect"
+    assert first_notes([], WORDS) == []
 
 
 def test_repeats_are_found_whatever_their_order():

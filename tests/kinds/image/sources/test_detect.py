@@ -51,7 +51,7 @@ def test_layouts_are_told_apart(tmp_path):
 
 def test_a_file_that_no_source_reads_is_refused_with_what_is_read(tmp_path):
     write(tmp_path, {"model.pt": b""})
-    with pytest.raises(DataError, match=r"no source reads this file; read are folders, \.zip"):
+    with pytest.raises(DataError, match=r"unsupported file; supported: folders, \.zip"):
         detect_source(tmp_path / "model.pt")
 
 
@@ -123,7 +123,7 @@ def test_generated_pictures_inside_data_are_not_read(tmp_path):
         data = load_dataset(settings(form))
         assert data.origin["source"] == "image_folder"
         assert data.fingerprint() == original
-        assert "skipped: metagan itself wrote more (generated pictures)" in data.notes
+        assert "skipped: metagan itself wrote more (generated samples)" in data.notes
 
 
 def test_a_generated_table_is_read_only_by_its_own_name_and_with_a_note(tmp_path):

@@ -27,18 +27,18 @@ def test_usual_columns_have_no_notes():
 NOTED = {
     "one value": (np.full(100, 3.0), "columns: odd has one value in all rows"),
     "the label": (np.repeat([1.0, 2.0], 50), "leak: odd has one value in every class"),
-    "codes": (RNG.integers(0, 4, 100), "columns: a few whole numbers are all that is in odd"),
+    "codes": (RNG.integers(0, 4, 100), "columns: odd (4 values) holds only a few whole numbers"),
     "-999": (
         np.where(np.arange(100) % 20 == 0, -999.0, RNG.uniform(0, 9, 100)),
-        "columns: unlike all other values is odd (-999 in 5 rows)",
+        "columns: odd (-999 in 5 rows) is unlike all other values",
     ),
     "-999 among fractions as large": (
         np.where(np.arange(100) % 20 == 0, -999.0, 600 * RNG.normal(size=100)),
-        "columns: unlike all other values is odd (-999 in 5 rows)",
+        "columns: odd (-999 in 5 rows) is unlike all other values",
     ),
     "another sign of nothing": (
         np.where(np.arange(100) % 20 == 0, -1.0, RNG.uniform(5, 6, 100)),
-        "columns: unlike all other values is odd (-1 in 5 rows)",
+        "columns: odd (-1 in 5 rows) is unlike all other values",
     ),
     "seconds since 1970": (
         1.7e9 + RNG.uniform(0, 60, 100),
@@ -66,7 +66,7 @@ def test_a_column_that_is_not_what_it_seems_is_noted_by_name(what):
 
 def test_a_column_that_repeats_another_is_noted():
     [note] = check_looks(dataset(USUAL))
-    assert note.startswith("columns: equal in every row are odd = usual")
+    assert note.startswith("columns: odd = usual are equal in every row")
 
 
 @pytest.mark.parametrize("change", [lambda rows: 1000 * rows, lambda rows: rows + 20])
@@ -112,7 +112,7 @@ def test_the_reader_packs_checks_and_judges(tmp_path):
     with pytest.raises(DataError, match="float64"):
         READER.check(np.zeros((2, 2)))
     with pytest.raises(DataError, match="NaN or infinity"):
-        READER.check(np.array([[1, np.nan]], np.float32))
+        READER.check_values(np.array([[1, np.nan]], np.float32))
     data = dataset(np.arange(100))
     assert READER.judge(data, settings(tmp_path)) == ([], {})
     assert not READER.blank(data).any()
@@ -123,6 +123,7 @@ def test_the_reader_packs_checks_and_judges(tmp_path):
 def test_prepared_data_with_other_columns_are_refused(tmp_path):
     data = dataset(np.arange(100))
     READER.check_prepared(data, settings(tmp_path, columns=("usual", "odd")), tmp_path)
+    READER.check_prepared(data, settings(tmp_path, columns=("Usual", "ODD")), tmp_path)
     with pytest.raises(DataError, match=r"columns usual, odd, but data\.columns is odd"):
         READER.check_prepared(data, settings(tmp_path, columns=("odd",)), tmp_path)
 

@@ -114,7 +114,7 @@ def test_a_column_that_counts_the_rows_is_noted(tmp_path):
 def test_files_that_lie_too_deep_are_noted(tmp_path):
     save(tmp_path / "d" / "a.npz", x=X, y=Y)
     save(tmp_path / "d" / "b" / "c" / "d.npz", x=X[::-1], y=Y)
-    assert "files left out: b/c/d.npz: lies too deep; move it up" in load(tmp_path / "d").notes
+    assert "files left out: b/c/d.npz: is too deep; move it up" in load(tmp_path / "d").notes
 
 
 def test_nothing_is_unpickled(tmp_path):

@@ -86,13 +86,15 @@ FAULTS = {
     "a word among numbers": ("label,a\nx,5\nx,6\ny,low\n", r"line 4, .*'low'; it is no number"),
     "infinity": ("label,a\nx,5\ny,inf\n", r"line 3, column a: 'inf'; numbers must be finite"),
     "too large": ("label,a\nx,5\ny,1e38\n", r"line 3, column a: 1e\+38; values must be finite"),
-    "a name twice": ("label,a,a\nx,5,6\n", "columns are there twice: a"),
+    "a name twice": ("label,a,a\nx,5,6\n", "repeated columns: a"),
     "a long row": ("label,a\n\nx,5\ny,6,7\n", r"line 4: 3 fields, but the header has 2"),
     "a short row": ("label,a,b\nx,5\n", r"line 2: 2 fields, but the header has 3"),
     "no header": ("1,2.5\n3,4.5\n", r"line 1: the first line is 1, 2\.5, which are numbers"),
     "no rows": ("label,a\n", "holds no rows below its columns label, a"),
     "nothing": ("", "is empty"),
     "no label column": ("Label,a\nx,5\n", "no column label; .* did you mean Label.*data.label"),
+    "a misspelt label column": ("labels,a\nx,5\n", "no column label; .* did you mean labels"),
+    "nothing like a label column": ("place,a\nx,5\n", "columns are place, a; set data.label"),
     "an empty label": ("label,a\nx,5\n ,6\n", r"line 3, column label: None; a name is needed"),
     "no numbers": ("label,name\nx,five\n", "no column of numbers is left; .*name holds text"),
     "a bad split": ("label,split,a\nx,spring,5\n", r"line 2: split 'spring'; use train"),
@@ -103,7 +105,10 @@ FAULTS = {
     "a padded title": ("Survey,,\nlabel,a,b\nx,5,6\n", "line 1: names only 1 of 3.*take titles"),
     "a comment": ("# in g, mm\nlabel,a,b\nx,5,6\n", r"header has 2 \(# in g\).*take titles and"),
     "a comment below": ("label,a\nx,5\n# end\n", "line 3: 1 field.*if the line is a comment"),
-    "rows with names": ("label,a\n0,x,5\n1,y,6\n", "line 2: 3 fields.*name the first column, too"),
+    "rows with names": (
+        "label,a\n0,x,5\n1,y,6\n",
+        "line 2: 3 fields.*if the first column holds the rows' names",
+    ),
     "rows separated otherwise": ("label,a\nx;5\ny;6\n", "separate the fields of a row as the"),
     "units below the header": ("label,a\n-,mm\nx,1\ny,2\n", "'mm'; it is no number.*holds units"),
     "one column": ("label mass\nx 5\ny 6\n", "if that is more than one, separate columns by"),
@@ -238,16 +243,46 @@ def test_true_and_false_are_read_as_one_and_zero_with_a_note(tmp_path):
     assert data.notes == ("columns: a: true is read as 1 and false as 0",)
 
 
+def test_a_point_before_three_digits_in_every_row_is_noted_as_a_decimal(tmp_path):
+    mass = ["1.250", "9.870", "123.456", "2.000", "7.125"] * 3
+    rows = [f"{'xy'[i % 2]},{m},{i % 4}.5" for i, m in enumerate(mass)]
+
+    def noted(rows):
+        text = "\n".join(["label,mass,width", *rows]) + "\n"
+        data = load(write(tmp_path / "f.csv", text))
+        assert 1.25 in data.samples
+        return [note for note in data.notes if "three digits" in note]
+
+    assert noted(rows) == [
+        "columns: mass has three digits behind the point in every row, read as decimals; if the "
+        "point separates thousands, write 1250 for 1.250"
+    ]
+    assert noted(rows[:9]) == []
+    assert noted([*rows, "x,0.5,1.5"]) == []
+
+
 def test_named_columns_must_be_there_and_hold_numbers(tmp_path):
     file = write(tmp_path / "f.csv", "label,Mass,day\nx,1,2024-01-02\ny,2,2024-01-03\n")
-    with pytest.raises(DataError, match=r"no column mass; .* did you mean Mass"):
-        load(file, columns=("mass",))
+    with pytest.raises(DataError, match=r"no column masse; .* did you mean Mass"):
+        load(file, columns=("masse",))
     with pytest.raises(DataError, match=r"line 2, column day: '2024-01-02'; .*days since"):
         load(file, columns=("Mass", "day"))
-    with pytest.raises(DataError, match=r"data\.columns has label, which tells"):
+    with pytest.raises(DataError, match=r"data\.columns has label, which names"):
         load(file, columns=("Mass", "label"))
     with pytest.raises(DataError, match="names Mass twice"):
         load(file, columns=("Mass", "Mass"))
+
+
+def test_named_columns_match_regardless_of_case_with_a_note(tmp_path):
+    file = write(tmp_path / "f.csv", "Label,B,a,A\nx,1,2,3\ny,4,5,6\n")
+    data = load(file, columns=("a", "b"))
+    assert rows_of(data) == {"f/x": [[2, 1]], "f/y": [[5, 4]]}
+    assert data.origin["columns"] == ["a", "b"]
+    assert data.notes[0] == (
+        "columns: f.csv: names match regardless of case: Label as label, B as b"
+    )
+    with pytest.raises(DataError, match="no column label"):
+        load(file)  # Nothing is named, so nothing is known to be meant.
 
 
 # --- several files ------------------------------------------------------------------------------
