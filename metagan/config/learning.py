@@ -3,7 +3,6 @@
 Like `metagan.config.settings`, this module imports neither torch nor Ray.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -152,17 +151,8 @@ class GanConfig(Config):
         """A word alone is a list of one; "none" is the empty list."""
         if isinstance(given, str):
             return () if given == "none" else (given,)
-        return given
-
-    @model_validator(mode="before")
-    @classmethod
-    def _weight_of_before(cls, given: Any) -> Any:
-        """Earlier versions gave the weight of the one distance that they knew."""
-        if isinstance(given, Mapping) and type(given.get("reconstruction")) in (int, float):
-            weight = given["reconstruction"]
-            name = "l1" if weight else "none"
-            return {**given, "reconstruction": name, "reconstruction_weight": weight or 1.0}
-        return given
+        # What a file holds is a list, which nothing but JSON itself may turn into a tuple.
+        return tuple(given) if isinstance(given, list) else given
 
     @property
     def has_adversary(self) -> bool:

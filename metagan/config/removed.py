@@ -33,8 +33,20 @@ REMOVED: Mapping[str, tuple[object, ...]] = {
 """By dotted key, the values that ask for nothing."""
 
 
+def as_written_now(gan: dict[str, Any]) -> None:
+    """Rewrite the section `gan` of an earlier version, in place.
+
+    `reconstruction` was the weight of the one distance that there was.
+    """
+    weight = gan.get("reconstruction")
+    if type(weight) in (int, float):
+        gan["reconstruction"] = "l1" if weight else "none"
+        if weight:
+            gan["reconstruction_weight"] = weight
+
+
 def take_removed(data: dict[str, Any]) -> Iterator[tuple[Location, Any]]:
-    """Take the removed settings out of a file's content.
+    """Take the removed settings out of a file's content, and rewrite those that are written anew.
 
     Args:
         data: Sections by name; changed in place.
@@ -42,6 +54,8 @@ def take_removed(data: dict[str, Any]) -> Iterator[tuple[Location, Any]]:
     Yields:
         Place and value of each that asks for what is no longer there.
     """
+    if isinstance(data.get("gan"), dict):
+        as_written_now(data["gan"])
     for key, harmless in REMOVED.items():
         *sections, name = place = tuple(key.split("."))
         section: Any = data

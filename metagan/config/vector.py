@@ -44,3 +44,9 @@ class VectorData(DataConfig):
         description="Tables: the columns that make the vector, in this order; default: every "
         "numeric one that is neither label, domain nor split.",
     )
+    inputs: tuple[str, ...] = field(
+        (),
+        affects="samples networks",
+        description="Columns that are told to the generator, which draws the others (with "
+        "gan.conditioning input).",
+    )

@@ -3,7 +3,7 @@
 Shapes: W classes, K support samples of each, R generated samples per support sample.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from metagan.config.learning import InnerConfig
 from metagan.config.settings import TaskConfig
-from metagan.core.batches import Condition, GanBatch, draw_batches
+from metagan.core.adapters import solve_support
+from metagan.core.batches import Condition, GanBatch, all_pairs, draw_batches
 from metagan.core.chunk_gradient import prefers_vmap
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.gan import GanPair
@@ -81,6 +82,7 @@ def adapt_to_target(
     seed: int,
     batch_size: int = ADAPT_BATCH,
     inputs: Tensor | None = None,
+    solve: bool | None = None,
 ) -> AdaptedTarget:
     """Run the inner loop on a target's support.
 
@@ -98,6 +100,7 @@ def adapt_to_target(
         seed: Names every draw.
         batch_size: Samples or pairs in a step.
         inputs: (W, K, *given_shape), where samples come in pairs.
+        solve: Whether the head is solved for in closed form after the steps; None: as `inner` says.
 
     Raises:
         DataError: If `support` is not that, or not what the networks are made for.
@@ -106,21 +109,39 @@ def adapt_to_target(
     _check_support(support, gan)
     check_number("steps", steps, least=0)
     check_number("batch_size", batch_size, least=1)
-    whole = Half(support, inputs)
-    each = _classes_each(gan, task)
-    if steps == 0:
-        players = init.players
-        if each and "support" in gan.config.conditioning:
-            # Sets that read their own part each, though their weights are alike.
-            count = -(-len(support) // each)
-            players = GanParams(
-                *(map_params(lambda w: w.expand(count, *w.shape), p) for p in players)
-            )
-            return AdaptedTarget(players, each, support, inputs=inputs)
-        return AdaptedTarget(players, 0, support, inputs=inputs)
+    solves = inner.solve if solve is None else solve
+    whole, each = Half(support, inputs), _classes_each(gan, task)
+    sets: dict[str | int, Half] = {"all": whole}
+    if each:
+        starts = range(0, len(support), each)
+        sets = {i: whole.of_classes(start, start + each) for i, start in enumerate(starts)}
+    if steps:
+        params = _stepped(gan, init, sets, inner, steps, seed, batch_size)
+    elif each and (solves or "support" in gan.config.conditioning):
+        # Sets that read their own part each, though their weights are alike.
+        params = _each(init.players, lambda w: w.expand(len(sets), *w.shape))
+    else:
+        params, each = _each(init.players, lambda w: w[None]), 0
+    if solves:
+        params = _with_solved_heads(gan, params, list(sets.values()), init.rates)
+    if not each:
+        params = _each(params, lambda w: w[0])
+    return AdaptedTarget(params, each, support, inputs=inputs)
 
-    def batches(part: Half, name: str | int) -> GanBatch:
-        device = part.samples.device
+
+def _stepped(
+    gan: GanPair,
+    init: GanParams,
+    sets: Mapping[str | int, Half],
+    inner: InnerConfig,
+    steps: int,
+    seed: int,
+    batch_size: int,
+) -> GanParams:
+    """Both players after the inner loop on each set, by its name; sets stand in front."""
+
+    def batches(name: str | int) -> GanBatch:
+        part, device = sets[name], sets[name].samples.device
         part = Half(part.samples.cpu(), None if part.inputs is None else part.inputs.cpu())
         drawn = draw_batches(
             part,
@@ -135,33 +156,44 @@ def adapt_to_target(
         )
         return GanBatch(*(tensor.to(device) for tensor in drawn))
 
-    if not each:
-        adapted = adapt(gan, init, batches(whole, "all"), inner, gradient=autograd_gradient)
-        return AdaptedTarget(_weights(adapted.params), 0, support, inputs=inputs)
-    sets = [whole.of_classes(start, start + each) for start in range(0, len(support), each)]
+    def one(batch: GanBatch) -> GanParams:
+        return _weights(adapt(gan, init, batch, inner, gradient=functional_gradient).params)
 
-    def one(inputs: GanBatch) -> GanParams:
-        return _weights(adapt(gan, init, inputs, inner, gradient=functional_gradient).params)
-
-    at_once = 1
-    if prefers_vmap(gan, len(sets), support.device):
-        at_once = SETS_AT_ONCE
+    names = list(sets)
+    together = prefers_vmap(gan, len(sets), next(iter(sets.values())).samples.device)
+    at_once = SETS_AT_ONCE if together else 1
     parts: list[GanParams] = []
-    for start in range(0, len(sets), at_once):
-        several = [
-            batches(sets[index], index) for index in range(start, min(start + at_once, len(sets)))
-        ]
+    for start in range(0, len(names), at_once):
+        several = [batches(name) for name in names[start : start + at_once]]
         if at_once == 1:
             alone = adapt(gan, init, several[0], inner, gradient=autograd_gradient).params
-            parts.append(GanParams(*(map_params(lambda w: w[None], p) for p in _weights(alone))))
+            parts.append(_each(_weights(alone), lambda w: w[None]))
         else:
             stacked = GanBatch(*(torch.stack(tensors) for tensors in zip(*several, strict=True)))
             parts.append(detach(torch.func.vmap(one)(stacked)))
-    joined = [
-        map_params(lambda *tensors: torch.cat(tensors), *(part[player] for part in parts))
-        for player in range(len(PLAYERS))
-    ]
-    return AdaptedTarget(GanParams(*joined), each, support, inputs=inputs)
+    return _each(parts[0], lambda *tensors: torch.cat(tensors), *parts[1:])
+
+
+def _with_solved_heads(
+    gan: GanPair, params: GanParams, sets: Sequence[Half], rates: Params
+) -> GanParams:
+    """Weights, sets in front, whose generators have heads that are solved for on each set."""
+    solved = []
+    for index, part in enumerate(sets):
+        own = map_params(lambda w: w[index], params.generator)  # noqa: B023 - used at once
+        pairs = all_pairs(part, gan.config, num_draws=gan.augment.num_draws)
+        with torch.no_grad():
+            solved.append(solve_support(gan, own, pairs, rates))
+    generator = map_params(lambda *heads: torch.stack(heads), *solved)
+    return params._replace(generator=generator)
+
+
+def _each(params: GanParams, function: Callable[..., Tensor], *others: GanParams) -> GanParams:
+    """A function of every weight of both players."""
+    trees = (params, *others)
+    return GanParams(
+        *(map_params(function, *(tree[player] for tree in trees)) for player in range(len(PLAYERS)))
+    )
 
 
 def _classes_each(gan: GanPair, task: TaskConfig) -> int:
@@ -265,6 +297,8 @@ def generate_samples(
     within = _kind_of(gan)[0].within
     latent = (ways, shots * drawn, gan.config.latent_dim)
     z = torch.from_numpy(rng.standard_normal(latent, dtype=np.float32)).to(target.support.device)
+    if gan.config.has_one_answer:
+        z = torch.zeros_like(z)
     kept = []
     for way in range(ways):
         players = target.of_class(way)
@@ -287,6 +321,41 @@ def generate_samples(
             samples = samples[first + best]
         kept.append(samples)
     return torch.stack(kept)
+
+
+@torch.no_grad()
+def answers(
+    gan: GanPair, target: AdaptedTarget, inputs: Tensor, *, seed: int, batch_size: int = 256
+) -> Tensor:
+    """What the adapted GAN draws for inputs of the target's domain, one sample each.
+
+    Args:
+        gan: The pair, conditioned on an input.
+        target: What `adapt_to_target` returned; one set of weights serves all.
+        inputs: (N, *given_shape).
+        seed: Names the latents, where they have a meaning.
+        batch_size: Samples drawn at once.
+
+    Returns:
+        (N, *sample_shape) as networks see samples.
+    """
+    rng = generator(seed, "answers")
+    z = torch.from_numpy(
+        rng.standard_normal((len(inputs), gan.config.latent_dim), dtype=np.float32)
+    ).to(inputs.device)
+    if gan.config.has_one_answer:
+        z = torch.zeros_like(z)
+    told = {"input": inputs, **read_whole(gan, target, 0, len(inputs))}
+    within = _kind_of(gan)[0].within
+    weights = target.of_class(0).generator
+    return torch.cat(
+        [
+            within(gan.generate(weights, condition, latents))
+            for condition, latents in zip(
+                _parts(told, batch_size, len(inputs)), torch.split(z, batch_size), strict=True
+            )
+        ]
+    )
 
 
 def _conditions(gan: GanPair, target: AdaptedTarget, way: int) -> Condition:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from metagan.core.gan import MakePlayers
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
+from metagan.data.tasks import MakeInputs
 
 
 class Support(dict[str, Samples]):
@@ -83,6 +84,7 @@ class Kind:
         fit: (data, training classes, settings) -> the form of the data's samples.
         to_tensor: (stored samples (..., *sample_shape), form) -> (..., *form.shape) float32.
         conversion_facts: Names of the form's facts that `to_tensor` goes by.
+        make_inputs: (data, form) -> what gives its samples' inputs; DataError where they have none.
         to_samples: (what networks draw, form) -> samples as their owner's own files have them.
         within: What a generator draws, brought to what samples can be.
         check_support: Refuses, by DataError, a support that is no tensor of floats, or has values
@@ -114,6 +116,7 @@ class Kind:
     fit: Callable[[Dataset, Sequence[int], Any], Form]
     to_tensor: Callable[[Samples, Form], Tensor]
     conversion_facts: frozenset[str]
+    make_inputs: Callable[[Dataset, Form], MakeInputs]
     to_samples: Callable[[Tensor, Form], NDArray[Any]]
     within: Callable[[Tensor], Tensor]
     check_support: Callable[[object, Form], None]

@@ -13,6 +13,7 @@ from torch import Tensor
 from metagan.config.kinds import DEFAULT_KIND
 from metagan.config.learning import GanConfig
 from metagan.config.may_change import check_changes
+from metagan.config.removed import as_written_now
 from metagan.core.algorithms import check_moves, inner_settings
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
@@ -204,9 +205,11 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
             f"{folder}: not the result of metagan adapt, or not all of it; {what_it_is(folder)}"
         )
     form = _form_of(info)
+    settings = dict(info["gan"])
+    as_written_now(settings)
     gan, _ = build_gan(
         find_kind(form.kind).players,
-        GanConfig.model_validate(info["gan"], strict=False),
+        GanConfig.model_validate(settings, strict=False),
         form,
         seed=0,
     )

@@ -5,6 +5,7 @@ import math
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.settings import RunConfig
 from metagan.core.meta_learner import MetaLearner
+from metagan.core.params import PLAYERS
 from metagan.data.inspect import domain_lines, inspect_dataset
 from metagan.data.notes import first_notes
 from metagan.data.reader import find_reader
@@ -44,10 +45,12 @@ def announce(
             "task.num_query and are left out of episodes"
         )
     sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
+    weights = " + ".join(str(sizes[player]) for player in PLAYERS if player in sizes)
+    alone = "" if config.gan.has_adversary else ", no discriminator"
     rates = f", {sizes['rates']} rates" if "rates" in sizes else ""
     reporter.print(
         f"gan: {config.gan.family}, conditioning {config.gan.conditioning_text}, "
-        f"{sizes['generator']} + {sizes['discriminator']} weights{rates}; "
+        f"{weights} weights{rates}{alone}; "
         f"algorithm: {config.algorithm.name}, {config.outer.steps - learner.step} outer steps to go"
     )
 

@@ -30,7 +30,7 @@ from metagan.runs.checkpoint import (
 )
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError, RunFolder
-from metagan.workflow.worker import build_run_gan, converter
+from metagan.workflow.worker import build_run_gan, open_tasks
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def prepare(
     )
     # Of the training classes alone: nothing of what is held out reaches the weights.
     form = find_kind(dataset.kind).fit(dataset, chosen.train, config.data)
-    source = DatasetTasks(dataset, chosen, config.task, converter(form))
+    source = open_tasks(dataset, chosen, config, form)
     gan, layout, initial = build_run_gan(config, form)
     check_derivatives(gan, initial, config, form)
     spec = WorkerSpec(config, form, chosen.names(dataset), fingerprint, layout.sha256)

@@ -17,9 +17,9 @@ from metagan.core.outer_loop import RunnerStats, Upcoming, WorkerSpec
 from metagan.core.params import GanParams, Layout, Vector
 from metagan.core.rates import with_rates
 from metagan.data.cache import open_dataset
-from metagan.data.dataset import Samples
+from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
-from metagan.data.tasks import DatasetTasks, splits_from_names
+from metagan.data.tasks import DatasetTasks, Splits, splits_from_names
 from metagan.devices import pinned_threads
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed
@@ -47,7 +47,7 @@ class ChunkWorker:
         self._config, self._device = spec.config, device
         records = device.type == "cuda" and spec.config.cuda_graphs
         self._recorder = Recorder() if records else None
-        self._source = DatasetTasks(dataset, splits, spec.config.task, converter(spec.form))
+        self._source = open_tasks(dataset, splits, spec.config, spec.form)
         self._gan, self._layout, _ = build_run_gan(spec.config, spec.form)
         self._gan.to(device)
         if self._layout.sha256 != spec.layout_sha256:
@@ -112,6 +112,17 @@ def converter(form: Form) -> Callable[[Samples], Tensor]:
     """Function that converts stored samples of a form to what networks see."""
     to_tensor = find_kind(form.kind).to_tensor
     return lambda samples: to_tensor(samples, form)
+
+
+def open_tasks(dataset: Dataset, splits: Splits, config: RunConfig, form: Form) -> DatasetTasks:
+    """The episodes of a run.
+
+    Raises:
+        DataError: If no task has samples for an episode, or samples lack the inputs that are told.
+    """
+    told = "input" in config.gan.conditioning
+    make_inputs = find_kind(form.kind).make_inputs(dataset, form) if told else None
+    return DatasetTasks(dataset, splits, config.task, converter(form), make_inputs)
 
 
 def build_run_gan(config: RunConfig, form: Form) -> tuple[GanPair, Layout, GanParams]:

@@ -123,7 +123,14 @@ def test_the_meta_gradient_of_every_weight_is_the_slope_of_its_players_query_los
     [
         # What is not smooth everywhere (distances of samples, pixels that are cut out) is so here.
         ("maml", "dcgan", "none", "query", "none", {**VARIED, "augment": ["color", "cutout"]}),
-        ("maml", "flow", "sample", "query", "none", {**VARIED, **PENALISED, "reconstruction": 0.5}),
+        (
+            "maml",
+            "flow",
+            "sample",
+            "query",
+            "none",
+            {**VARIED, **PENALISED, "reconstruction": "l1"},
+        ),
         ("anil", "dcgan", "none", "support", "tensor", {**VARIED, "augment": ["color"]}),
         ("meta_sgd", "residual", "label", "query", "none", {**VARIED, "spectral_norm": True}),
         ("meta_sgd", "dcgan", "sample", "support", "none", {**PENALISED, "augment": ["cutout"]}),

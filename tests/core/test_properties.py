@@ -108,7 +108,9 @@ def runs(draw: st.DrawFn) -> Drawn:
         "spectral_norm": draw(st.booleans()),
         "augment": draw(st.lists(st.sampled_from(every_augment(family)), unique=True)),
         "mode_seeking": draw(st.sampled_from([0.0, 0.03])),
-        "reconstruction": draw(st.sampled_from([0.0, 0.5])) if conditioning == "sample" else 0.0,
+        "reconstruction": draw(st.sampled_from(["none", "l1"]))
+        if conditioning == "sample"
+        else "none",
     }
     critic = draw(st.sampled_from(["query", "support"]))
     multi_step = draw(st.sampled_from([0, 4])) if ALGORITHMS[algorithm].query_at_every_step else 0

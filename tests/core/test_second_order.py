@@ -25,7 +25,7 @@ CASES = pytest.mark.parametrize(
         ("maml", "dcgan", "none", "query", "adam", "none", 4, {"loss": "hinge"}),
         pytest.param(
             *("maml", "residual", "sample", "support", "adam", "tensor", 0),
-            {"reconstruction": 0.5},
+            {"reconstruction": "l1", "reconstruction_weight": 0.5},
             marks=SLOW,
         ),
         ("maml", "dcgan", "sample", "query", "adam", "none", 0, {"loss": "nonsaturating"}),

@@ -63,7 +63,10 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
             "gradient_penalty": 0.1,
             "penalty_every": 2,
             "augment": every_augment(family),
-            "reconstruction": 0.5 if conditioning == "sample" else 0.0,
+            "reconstruction": "l1"
+            if {"sample", "input"} & set(conditioning.split("+"))
+            else "none",
+            "reconstruction_weight": 0.5,
         },
         inner=InnerConfig(
             steps=2,

@@ -235,7 +235,7 @@ MATTERS: dict[str, tuple[dict[str, dict[str, Any]], Any]] = {
     "gan.gradient_penalty": ({"gan": {"loss": "wgan_gp"}}, 50.0),
     "gan.penalty_every": ({"inner": {"steps": 4}}, 2),
     "gan.mode_seeking": ({}, 3.0),
-    "gan.reconstruction": ({}, 3.0),
+    "gan.reconstruction": ({}, "mse"),
     "gan.augment": ({}, ("cutout",)),
     "task.unit": ({}, "domain"),
     "inner.steps": ({}, 4),

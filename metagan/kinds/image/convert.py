@@ -15,6 +15,7 @@ from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.form import Form
 from metagan.data.handed_in import array_of
+from metagan.data.tasks import MakeInputs
 from metagan.kinds.image.reading.record import Reading, median_level
 from metagan.kinds.image.samples import FAR_ABOVE_WHITE, in_bytes, picture_classes
 from metagan.kinds.kind import Support
@@ -41,6 +42,20 @@ def form_of_before(config: ImageData, record: Mapping[str, Any]) -> Form:
 def to_tensor(samples: Samples, form: Form) -> Tensor:  # noqa: ARG001 - conversion has no facts
     """Stored pictures as networks see them, float32 in [-1, 1]."""
     return to_float(samples)
+
+
+def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
+    """Function that gives the inputs of a data set's pictures.
+
+    Raises:
+        DataError: If they have none.
+    """
+    if not form.given:
+        raise DataError(
+            "gan.conditioning has input, but the pictures have none; set data.reference_domain, "
+            "whose pictures of the same classes are then the inputs"
+        )
+    raise NotImplementedError(dataset.kind)
 
 
 def to_pictures(images: Tensor, form: Form) -> np.ndarray:

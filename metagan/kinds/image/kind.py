@@ -8,6 +8,7 @@ from metagan.kinds.image.convert import (
     check_support,
     fit,
     form_of_before,
+    make_inputs,
     to_pictures,
     to_tensor,
     within,
@@ -21,6 +22,7 @@ from metagan.kinds.kind import Kind
 KIND = Kind(
     fit=fit,
     to_tensor=to_tensor,
+    make_inputs=make_inputs,
     conversion_facts=frozenset(),
     to_samples=to_pictures,
     within=within,

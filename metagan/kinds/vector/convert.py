@@ -19,10 +19,11 @@ from torch import Tensor
 from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
-from metagan.data.paths.names import a_few
+from metagan.data.paths.names import a_few, table_name
+from metagan.data.tasks import MakeInputs
 from metagan.kinds.kind import Support
 from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
-from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
+from metagan.kinds.vector.scales import REACH, center_and_scale, column_names, drawn_columns
 from metagan.warn import warn
 from metagan.words import agreeing, counted
 
@@ -54,30 +55,88 @@ def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:
         )
     rows = np.concatenate([dataset.class_samples(index) for index in classes])
     center, scale = center_and_scale(rows)
+    columns = column_names(dataset)
     facts = {
-        "columns": column_names(dataset),
+        "columns": columns,
         "center": center.tolist(),
         "scale": scale.tolist(),
         "label": config.label,
         "domain": config.domain,
     }
-    return Form("vector", tuple(dataset.sample_shape), facts)
+    if not config.inputs:
+        return Form("vector", tuple(dataset.sample_shape), facts)
+    inputs = _named_inputs(columns, config)
+    facts["inputs"] = inputs
+    return Form("vector", (len(columns) - len(inputs),), facts, (len(inputs),))
+
+
+def _named_inputs(columns: Sequence[str], config: VectorData) -> list[str]:
+    """The columns that are inputs, in the order of the settings."""
+    named, there = list(map(table_name, config.inputs)), list(columns)
+    lacking = [name for name in named if name not in there]
+    if lacking:
+        raise DataError(
+            f"data.inputs names {a_few(lacking)}, but the vectors' columns are {a_few(there)}"
+        )
+    if len(set(named)) < len(named):
+        raise DataError(f"data.inputs is {a_few(named)}; name each column once")
+    if len(named) == len(there):
+        raise DataError(
+            "data.inputs names every column, so that nothing is left to draw; leave one out"
+        )
+    return named
 
 
 def to_tensor(samples: NDArray[Any], form: Form) -> Tensor:
     """Stored vectors (..., D) as float32: (value - center) / scale, drawn in to +-10.
 
+    Columns that are inputs are left out; see `to_inputs`.
+
     Raises:
-        DataError: If they have another number of columns than the form.
+        DataError: If they have another number of columns than the run's data.
     """
-    array = np.asarray(samples)
-    if array.shape[-1:] != form.shape:
+    return _scaled(samples, form, drawn_columns(form))
+
+
+def to_inputs(samples: NDArray[Any], form: Form) -> Tensor:
+    """The inputs (..., *form.given) of stored vectors (..., D), converted alike.
+
+    Raises:
+        DataError: If they have another number of columns than the run's data.
+    """
+    return _scaled(samples, form, form.facts["inputs"])
+
+
+def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
+    """Function that looks up the inputs of samples of a data set.
+
+    Raises:
+        DataError: If the samples have none.
+    """
+    if not form.given:
         raise DataError(
-            f"samples have shape {array.shape}; the run's have {form.shape[0]} columns: "
-            f"{a_few(form.facts['columns'])}"
+            "gan.conditioning has input, but no column is one; name them by data.inputs"
         )
-    center, scale = _numbers(form)
-    scaled = (array.astype(np.float64) - center) / scale
+
+    def inputs(
+        classes: NDArray[np.int64],
+        places: NDArray[np.int64],
+        samples: Tensor,  # noqa: ARG001 - they do not hold their inputs
+        seed: int,  # noqa: ARG001 - nothing is drawn
+    ) -> Tensor:
+        return to_inputs(dataset.samples[dataset.offsets[classes] + places], form)
+
+    return inputs
+
+
+def _scaled(samples: NDArray[Any], form: Form, columns: Sequence[str]) -> Tensor:
+    array, known = np.asarray(samples), list(form.facts["columns"])
+    if array.shape[-1] != len(known):
+        raise DataError(
+            f"samples have shape {array.shape}; the run's have {len(known)} columns: {a_few(known)}"
+        )
+    (center, scale), where = _numbers(form, columns), [known.index(name) for name in columns]
+    scaled = (array[..., where].astype(np.float64) - center) / scale
     return torch.from_numpy(np.clip(scaled, -REACH, REACH).astype(np.float32))
 
 
@@ -94,7 +153,7 @@ def to_samples(samples: Tensor, form: Form) -> Vectors:
         raise DataError(
             f"samples have shape {tuple(samples.shape)}; expected (..., {form.shape[0]})"
         )
-    center, scale = _numbers(form)
+    center, scale = _numbers(form, drawn_columns(form))
     drawn = within(samples.detach().cpu().double()).numpy()
     result: Vectors = np.clip(drawn * scale + center, -LARGEST, LARGEST).astype(np.float32)
     return result
@@ -120,7 +179,7 @@ def check_support(support: object, form: Form) -> None:
     if not finite.all():
         way, shot, column = torch.nonzero(~finite)[0].tolist()
         raise DataError(
-            f"support[{way}, {shot}], column {form.facts['columns'][column]!r}: "
+            f"support[{way}, {shot}], column {drawn_columns(form)[column]!r}: "
             f"{support[way, shot, column].item()}; values must be finite"
         )
 
@@ -135,7 +194,8 @@ def check_classes(classes: object, form: Form) -> Support:
     Raises:
         DataError: If they are no such samples; the message names the class.
     """
-    found = vector_classes(classes, columns=form.facts["columns"], width=form.shape[0])
+    columns = form.facts["columns"]
+    found = vector_classes(classes, columns=columns, width=len(columns))
     if isinstance(classes, Support):  # What was read from files has a note on it.
         return Support(found, classes.form)
     if warning := far_from(list(found.values()), form):
@@ -163,14 +223,19 @@ def far_from(samples: Sequence[Vectors], form: Form) -> str | None:
     named = [f"{names[i]} (median {medians[i]:g}, learned from {center[i]:g})" for i in far]
     lies = agreeing(len(far), "lies", "lie")
     return (
-        f"{len(far)} of {counted(form.shape[0], 'column')} {lies} more than {REACH:g} scales away "
+        f"{len(far)} of {counted(len(names), 'column')} {lies} more than {REACH:g} scales away "
         f"from what was learned from, and networks do not see how far: {a_few(named, most=3)}; "
         "check the units, and the order of the columns"
     )
 
 
-def _numbers(form: Form) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _numbers(
+    form: Form, columns: Sequence[str] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The center and the scale of some columns, or of all."""
+    known = list(form.facts["columns"])
+    where = [known.index(name) for name in (known if columns is None else columns)]
     return (
-        np.asarray(form.facts["center"], np.float64),
-        np.asarray(form.facts["scale"], np.float64),
+        np.asarray(form.facts["center"], np.float64)[where],
+        np.asarray(form.facts["scale"], np.float64)[where],
     )

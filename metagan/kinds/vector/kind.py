@@ -7,6 +7,7 @@ from metagan.kinds.vector.convert import (
     check_classes,
     check_support,
     fit,
+    make_inputs,
     to_samples,
     to_tensor,
     within,
@@ -37,6 +38,7 @@ def _remark(form: Form, use: str) -> str:
 KIND = Kind(
     fit=fit,
     to_tensor=to_tensor,
+    make_inputs=make_inputs,
     conversion_facts=frozenset({"center", "scale"}),
     to_samples=to_samples,
     within=within,

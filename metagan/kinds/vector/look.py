@@ -18,7 +18,7 @@ from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.paths.names import clean_name
 from metagan.files import write_bytes
-from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
+from metagan.kinds.vector.scales import REACH, center_and_scale, column_names, drawn_columns
 
 Group = NDArray[Any]
 
@@ -186,7 +186,7 @@ def _draw_line(panel: Any, groups: Sequence[Group], form: Form) -> None:
         )
     panel.set_yticks([])
     panel.set_ylim(-len(groups) + 0.4, 0.6)
-    panel.set_xlabel(_plain(form.facts["columns"][0]), fontsize=8)
+    panel.set_xlabel(_plain(drawn_columns(form)[0]), fontsize=8)
 
 
 def _draw_plane(panel: Any, groups: Sequence[Group], form: Form) -> None:
@@ -201,8 +201,8 @@ def _draw_plane(panel: Any, groups: Sequence[Group], form: Form) -> None:
             alpha=0.65,
             linewidths=0,
         )
-    panel.set_xlabel(_plain(form.facts["columns"][0]), fontsize=8)
-    panel.set_ylabel(_plain(form.facts["columns"][1]), fontsize=8)
+    panel.set_xlabel(_plain(drawn_columns(form)[0]), fontsize=8)
+    panel.set_ylabel(_plain(drawn_columns(form)[1]), fontsize=8)
 
 
 def _draw_columns(panel: Any, groups: Sequence[Group], form: Form) -> None:
@@ -216,7 +216,7 @@ def _draw_columns(panel: Any, groups: Sequence[Group], form: Form) -> None:
         alpha = 0.45 if number == 0 else 0.75
         panel.plot(places, scaled.T, color=_COLOURS[number % 3], alpha=alpha, linewidth=width)
     step = -(-len(places) // _MAX_TICKS)
-    names = [_plain(name) for name in form.facts["columns"]]
+    names = [_plain(name) for name in drawn_columns(form)]
     panel.set_xticks(places[::step], names[::step], rotation=60, ha="right")
     panel.set_ylabel("scales from the median", fontsize=8)
 

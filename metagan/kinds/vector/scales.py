@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metagan.data.dataset import Dataset
+from metagan.data.form import Form
 
 REACH: Final = 10.0
 """The farthest value that networks see, in scales from the median."""
@@ -22,6 +23,12 @@ def column_names(dataset: Dataset) -> list[str]:
     names = list(map(str, dataset.origin.get("columns") or ()))
     width = dataset.samples.shape[1]
     return names if len(names) == width else numbered(width)
+
+
+def drawn_columns(form: Form) -> list[str]:
+    """The columns that a generator draws: all but the inputs."""
+    inputs = set(form.facts.get("inputs", ()))
+    return [name for name in form.facts["columns"] if name not in inputs]
 
 
 def numbered(width: int) -> list[str]:

@@ -158,11 +158,12 @@ def _check_named(file: Path, wanted: Sequence[str], there: Sequence[str]) -> Non
 
 
 def _check_width(file: Path, width: int, form: Form, columns: Sequence[str] = ()) -> None:
-    if width != form.shape[0]:
+    wanted = form.facts["columns"]
+    if width != len(wanted):
         named = f" ({a_few(columns, most=_MAX_COLUMNS_SHOWN)})" if columns else ""
         raise DataError(
             f"{file}: has {counted(width, 'column')} of numbers{named}, but the run learned from "
-            f"{form.shape[0]}: {a_few(form.facts['columns'], most=_MAX_COLUMNS_SHOWN)}; name the "
+            f"{len(wanted)}: {a_few(wanted, most=_MAX_COLUMNS_SHOWN)}; name the "
             "columns alike"
         )
 

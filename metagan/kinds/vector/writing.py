@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from metagan.data.form import Form
 from metagan.kinds.vector.look import look
 from metagan.kinds.vector.reading.arrays import GENERATED
+from metagan.kinds.vector.scales import drawn_columns
 
 NPZ: Final = "samples.npz"
 TABLE: Final = "samples.parquet"
@@ -52,7 +53,7 @@ def write_samples(
     folder.mkdir(parents=True, exist_ok=True)
     rows = np.asarray(samples, np.float32).reshape(-1, form.shape[0])
     named = [label for label, own in zip(labels, samples, strict=True) for _ in range(len(own))]
-    columns = [str(name) for name in form.facts["columns"]]
+    columns = drawn_columns(form)
     arrays: dict[str, Any] = {
         "x": rows,
         "y": np.array(named, np.str_),
