@@ -372,6 +372,11 @@ def inner_settings(config: RunConfig) -> InnerConfig:
     return config.inner.model_copy(update=chosen)
 
 
+def usual_steps(config: RunConfig) -> int:
+    """Inner steps of adaptation as training does it."""
+    return 0 if ALGORITHMS[config.algorithm.name].solves else config.inner.steps
+
+
 def outer_settings(config: RunConfig) -> OuterConfig:
     """The outer loop's settings, with what the algorithm itself says about it."""
     if not ALGORITHMS[config.algorithm.name].every_task:

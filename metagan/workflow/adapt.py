@@ -14,7 +14,7 @@ from metagan.config.kinds import DEFAULT_KIND
 from metagan.config.learning import GanConfig
 from metagan.config.may_change import check_changes
 from metagan.config.removed import as_written_now
-from metagan.core.algorithms import check_moves, inner_settings
+from metagan.core.algorithms import check_moves, inner_settings, usual_steps
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
 from metagan.data.dataset import DataError
@@ -241,7 +241,7 @@ def default_steps(run: LoadedRun) -> int:
         chosen = run.folder.read_json("evaluation.json").get("adapt_steps")
         if isinstance(chosen, int):
             return chosen
-    return run.config.inner.steps
+    return usual_steps(run.config)
 
 
 def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: int) -> None:

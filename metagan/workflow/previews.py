@@ -6,9 +6,10 @@ import numpy as np
 from torch import Tensor
 
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import inner_settings
+from metagan.core.algorithms import inner_settings, usual_steps
 from metagan.core.params import GanParams
-from metagan.evaluate.target import adapt_to_target, generate_samples
+from metagan.data.tasks import EpisodeKey
+from metagan.evaluate.target import adapt_to_target, answers, generate_samples
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed
 from metagan.workflow.setup import TrainSetup
@@ -22,7 +23,9 @@ class Preview:
     """Samples that a run generates for a few validation classes.
 
     Attributes:
-        sheet: Per class its support, then generated before and after adaptation, as PNG.
+        sheet: Per class its support, then generated before and after adaptation, as PNG; of pairs
+            per task its support, the answers to other inputs, and what is drawn for these, before
+            and after.
         spread: Standard deviation of a value over a class's samples generated after adaptation,
             over that of its support; roots of means over values and classes. About 1 for samples
             as varied as real ones, 0 for one and the same. None if the support does not vary.
@@ -34,6 +37,8 @@ class Preview:
 
 def preview(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | None:
     """A look at the averaged initialization; None if no validation class has enough samples."""
+    if "input" in config.gan.conditioning:
+        return _preview_of_pairs(setup, config, init)
     usable = [
         index
         for index in setup.splits.validation
@@ -70,6 +75,38 @@ def preview(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | 
         columns.append(kind.to_samples(shown, form))
     rows = [[column[row] for column in columns] for row in range(len(chosen))]
     return Preview(kind.look(rows, form), _spread(shown, support))
+
+
+def _preview_of_pairs(setup: TrainSetup, config: RunConfig, init: GanParams) -> Preview | None:
+    """Per validation task its support, the answers to other inputs, and what is drawn for them."""
+    tasks = setup.source.tasks("validation")
+    if not tasks:
+        return None
+    form, rows = setup.spec.form, []
+    seed = derive_seed(config.seed, "preview")
+    to_samples = find_kind(form.kind).to_samples
+    for index in np.unique(np.linspace(0, len(tasks) - 1, NUM_CLASSES).astype(int)):
+        episode = setup.source.episode(EpisodeKey(tasks[index], seed))
+        support, query = episode.support, episode.query.cut(0, NUM_GENERATED)
+        asked = query.inputs
+        assert asked is not None, "of pairs"
+        shown = [support.samples[0], query.samples[0]]
+        for steps, solve in ((0, False), (usual_steps(config), None)):
+            target = adapt_to_target(
+                setup.gan,
+                init,
+                support.samples,
+                inner=inner_settings(config),
+                task=config.task,
+                steps=steps,
+                batch_size=config.inner.batch_size,
+                seed=seed,
+                inputs=support.inputs,
+                solve=solve,
+            )
+            shown.append(answers(setup.gan, target, asked[0], seed=seed))
+        rows.append([to_samples(part, form) for part in shown])
+    return Preview(find_kind(form.kind).look(rows, form), None)
 
 
 def _spread(made: Tensor, real: Tensor) -> float | None:

@@ -20,6 +20,7 @@ from tests.reference.cases import dimmed, make_case, perturbed
 
 STEP = 2e-6
 VARIED = {"mode_seeking": 0.3}
+NEAR = {"reconstruction": "l1", "reconstruction_weight": 0.5}
 PENALISED = {"loss": "wgan_gp", "gradient_penalty": 0.3, "spectral_norm": True}
 
 
