@@ -77,6 +77,22 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """How a kind's samples are told from their inputs, and put together with them.
+
+    Attributes:
+        inputs_of: (stored pairs (..., *stored_shape), form) -> inputs as networks see them.
+        form_of_inputs: (form) -> the form by which a file of inputs alone is read.
+        joined: (inputs stored, samples as `to_samples` gives them, form) -> whole pairs as their
+            owner has them, and their form.
+    """
+
+    inputs_of: Callable[[Samples, Form], Tensor]
+    form_of_inputs: Callable[[Form], Form]
+    joined: Callable[[Samples, NDArray[Any], Form], tuple[NDArray[Any], Form]]
+
+
+@dataclass(frozen=True)
 class Kind:
     """A row of the table of kinds.
 
@@ -111,6 +127,7 @@ class Kind:
             differ from what networks take and draw, in words; "" where they do not.
         form_of_before: (settings, data.json) -> the form of a run of an earlier version, which
             kept none; None where there are no such runs.
+        pairs: How pairs are told apart and put together; None where that is not known.
     """
 
     fit: Callable[[Dataset, Sequence[int], Any], Form]
@@ -132,3 +149,4 @@ class Kind:
     write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]
     remark: Callable[[Form, str], str]
     form_of_before: Callable[[Any, Mapping[str, Any]], Form] | None = None
+    pairs: Pairs | None = None

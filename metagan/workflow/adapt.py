@@ -19,9 +19,9 @@ from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
-from metagan.evaluate.target import AdaptedTarget, adapt_to_target, generate_samples
+from metagan.evaluate.target import AdaptedTarget, adapt_to_target, answers, generate_samples
 from metagan.files import is_there, write_bytes
-from metagan.kinds.kind import Support
+from metagan.kinds.kind import Pairs, Support
 from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     MANIFEST,
@@ -112,8 +112,14 @@ def adapt_run(
     samples = kind.check_classes(classes, run.form)
     inner = inner_settings(config)
     check_moves(inner, run.init)
-    shots = max(len(array) for array in samples.values())
-    support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
+    inputs = None
+    if "input" in config.gan.conditioning:
+        # Pairs of a domain are one class, whatever they are called.
+        support = np.concatenate(list(samples.values()))[None]
+        inputs = _pairs_of(run.form).inputs_of(support, samples.form)
+    else:
+        shots = max(len(array) for array in samples.values())
+        support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
     steps = default_steps(run) if steps is None else steps
     target = adapt_to_target(
         replace(run.gan, config=config.gan),
@@ -123,10 +129,18 @@ def adapt_run(
         task=config.task,
         steps=steps,
         seed=config.seed if seed is None else seed,
+        inputs=inputs,
     )
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
         raise DataError(f"adaptation diverged after {steps} steps; take fewer, or lower inner.lr")
     return replace(target, form=samples.form)
+
+
+def _pairs_of(form: Form) -> Pairs:
+    pairs = find_kind(form.kind).pairs
+    if pairs is None:
+        raise DataError(f"samples of kind {form.kind} do not come in pairs with inputs")
+    return pairs
 
 
 def _check_opened(run: object) -> None:
@@ -163,6 +177,8 @@ def save_adapted(
     folder, names = Path(out), [str(label) for label in labels]
     if is_there(folder, f"--out {folder}", RunError):
         raise RunError(f"--out {folder} exists already; choose another folder or remove it")
+    if target.inputs is not None:
+        names = [" + ".join(names)]
     if isinstance(labels, str) or len(names) != len(target.support):
         given = f"one text, {labels!r}" if isinstance(labels, str) else len(names)
         raise ValueError(
@@ -183,7 +199,10 @@ def save_adapted(
         "form": (target.form or run.form).as_json(),
         "gan": run.config.gan.model_dump(mode="json"),
     }
-    files = {WEIGHTS: named_tensors(target.params), SUPPORT: {"support": target.support}}
+    kept = {"support": target.support}
+    if target.inputs is not None:
+        kept["inputs"] = target.inputs
+    files = {WEIGHTS: named_tensors(target.params), SUPPORT: kept}
     write_tensor_folder(folder, files, info)
 
 
@@ -217,8 +236,10 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
     for name, tensor in read_tensors(folder, WEIGHTS).items():
         player, _, weight = name.partition(".")
         players[player][weight] = tensor
-    support = read_tensors(folder, SUPPORT)["support"]
-    target = AdaptedTarget(GanParams(**players), info["classes_each"], support, form)
+    kept = read_tensors(folder, SUPPORT)
+    target = AdaptedTarget(
+        GanParams(**players), info["classes_each"], kept["support"], form, kept.get("inputs")
+    )
     return AdaptedGan(gan, target, tuple(info["labels"]), info, form)
 
 
@@ -255,6 +276,11 @@ def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: in
     """
     form = target.form or run.form
     kind = find_kind(form.kind)
+    if target.inputs is not None:
+        drawn = answers(run.gan, target, target.inputs[0], seed=seed)
+        groups = [kind.to_samples(target.support[0], form), kind.to_samples(drawn, form)]
+        write_bytes(path, kind.look([groups], form))
+        return
     generated = generate_samples(
         run.gan,
         target,

@@ -33,6 +33,33 @@ def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) 
     return to_samples(spread[:, :num], adapted.form)
 
 
+def draw_answers(
+    adapted: AdaptedGan, path: Path, *, seed: int
+) -> tuple[NDArray[Any], Form, list[str]]:
+    """Whole pairs (1, N, *stored_shape) of the inputs in a user's file and what is drawn for them.
+
+    Args:
+        adapted: Of a run that is told inputs.
+        path: File or folder of inputs; other columns in it are not read.
+        seed: Names the latents, where they have a meaning.
+
+    Returns:
+        The pairs as their owner has them, their form, and notes on the file.
+
+    Raises:
+        DataError: If the file has no such inputs.
+    """
+    kind = find_kind(adapted.form.kind)
+    assert kind.pairs is not None, "it was adapted to pairs"
+    form = kind.pairs.form_of_inputs(adapted.form)
+    check_exists(path, "--inputs", DataError)
+    read, notes = kind.read(path, form, {})
+    stored = np.concatenate(list(read.values()))
+    drawn = answers(adapted.gan, adapted.target, kind.to_tensor(stored, read.form), seed=seed)
+    pairs, whole = kind.pairs.joined(stored, kind.to_samples(drawn, adapted.form), adapted.form)
+    return pairs[None], whole, notes
+
+
 def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
     """Turn what networks draw, (..., *sample_shape), into samples as their owners have them.
 

@@ -107,6 +107,36 @@ def to_inputs(samples: NDArray[Any], form: Form) -> Tensor:
     return _scaled(samples, form, form.facts["inputs"])
 
 
+def form_of_inputs(form: Form) -> Form:
+    """The form by which a file that has the inputs alone is read."""
+    return _with_columns(form, form.facts["inputs"])
+
+
+def joined(
+    inputs: NDArray[Any], drawn: NDArray[Any], form: Form
+) -> tuple[NDArray[np.float32], Form]:
+    """Rows with every column of the user's files, and their form.
+
+    Args:
+        inputs: (..., inputs), stored, in the order of the form's.
+        drawn: (..., the other columns), as `to_samples` gives them.
+        form: Of the pairs.
+    """
+    columns = list(form.facts["columns"])
+    rows = np.empty((*drawn.shape[:-1], len(columns)), np.float32)
+    for part, names in ((inputs, form.facts["inputs"]), (drawn, drawn_columns(form))):
+        rows[..., [columns.index(name) for name in names]] = part
+    return rows, _with_columns(form, columns)
+
+
+def _with_columns(form: Form, columns: Sequence[str]) -> Form:
+    """The form of vectors that have these of the columns, none of them an input."""
+    center, scale = _numbers(form, columns)
+    facts = {key: value for key, value in form.facts.items() if key != "inputs"}
+    facts |= {"columns": list(columns), "center": center.tolist(), "scale": scale.tolist()}
+    return Form(form.kind, (len(columns),), facts)
+
+
 def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
     """Function that looks up the inputs of samples of a data set.
 

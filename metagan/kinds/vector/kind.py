@@ -1,13 +1,16 @@
 """Vectors as a row of the table of kinds."""
 
 from metagan.data.form import Form
-from metagan.kinds.kind import Kind
+from metagan.kinds.kind import Kind, Pairs
 from metagan.kinds.vector.augment import classical
 from metagan.kinds.vector.convert import (
     check_classes,
     check_support,
     fit,
+    form_of_inputs,
+    joined,
     make_inputs,
+    to_inputs,
     to_samples,
     to_tensor,
     within,
@@ -54,4 +57,5 @@ KIND = Kind(
     read=read_support,
     write=write_samples,
     remark=_remark,
+    pairs=Pairs(to_inputs, form_of_inputs, joined),
 )
