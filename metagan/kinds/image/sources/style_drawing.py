@@ -62,6 +62,11 @@ class Style:
     contrast: float
     line: float
 
+    def moved(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far to the right the slant and the wave move what is at these heights."""
+        waves = np.sin(2 * np.pi * y / self.wave_length + self.wave_phase)
+        return self.slant * y + self.wave * waves
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -148,7 +153,7 @@ def draw_style(fields: Fields, style: Style, *, image_size: int) -> Samples:
     y = (BASELINE * fine - places) / capital
     x = (places - fine / 2) / capital
     rows = _CAPITAL * (y * (1 + 2 * grown) - grown)
-    columns = x[None, None, :] + centres[:, None, None] - _moved(style, y)[None, :, None]
+    columns = x[None, None, :] + centres[:, None, None] - style.moved(y)[None, :, None]
     last = fields.sizes[:, :, None, None] - 1
     source_y = np.clip(fields.baseline[:, None, None] - rows[:, None] - 0.5, 0, last[:, 0] - 0.001)
     source_x = np.clip(columns / width * _CAPITAL + last[:, 1] / 2, 0, last[:, 1] - 0.001)
@@ -175,12 +180,6 @@ def _strokes(fields: Fields, style: Style) -> tuple[float, float]:
     return weight, min(max(style.contrast, -most), most)
 
 
-def _moved(style: Style, y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far to the right the slant and the wave move what is at these heights."""
-    waves = np.sin(2 * np.pi * y / style.wave_length + style.wave_phase)
-    return style.slant * y + style.wave * waves
-
-
 def _fitted(fields: Fields, style: Style, grown: float) -> tuple[float, NDArray[np.float64]]:
     """The width at which all characters fit into the picture, and the centre of each one's ink.
 
@@ -193,7 +192,7 @@ def _fitted(fields: Fields, style: Style, grown: float) -> tuple[float, NDArray[
     while True:
         ends = []
         for y, x in fields.edges:
-            moved = width * x + _moved(style, y)
+            moved = width * x + style.moved(y)
             ends.append((moved.min(), moved.max()))
         low, high = np.array(ends).T
         widest = (high - low).max() + 2 * grown * width

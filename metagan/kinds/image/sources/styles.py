@@ -7,10 +7,12 @@ seed of a run.
 """
 
 import logging
+from collections import defaultdict
 from functools import cache, partial
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metagan.config.image import ImageData
 from metagan.data.dataset import ClassRecord, DataError, Dataset
@@ -46,6 +48,7 @@ _OUTLINED: Final = frozenset(
     }
 )
 
+_CANDIDATES: Final = 8
 _OUTLINED_SHARE: Final = 0.5  # of the styles with a heavy face
 _WAVED_SHARE: Final = 0.6
 # Lengths are in heights of a capital.
@@ -58,14 +61,33 @@ _CONTRAST: Final = (-0.03, 0.05)
 _LINE: Final = (0.055, 0.075)
 
 
-def style_of(number: int) -> Style:
-    """The style with a number, from 0: the same however many there are."""
-    block, place = divmod(number, len(_FACES))
-    face = _FACES[generator(_SEED, "style faces", block).permutation(len(_FACES))[place]]
-    rng = generator(_SEED, "style", number)
+def styles_of(number: int) -> list[Style]:
+    """The first styles, so many; each depends on those before it alone.
+
+    Of some candidates that one is taken which is the farthest from all earlier styles of its face,
+    so that no two styles are nearly one.
+    """
+    found: list[Style] = []
+    of_face: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for place in range(number):
+        block, rank = divmod(place, len(_FACES))
+        face = _FACES[generator(_SEED, "style faces", block).permutation(len(_FACES))[rank]]
+        rng = generator(_SEED, "style", place)
+        candidates = [_candidate(face, rng) for _ in range(_CANDIDATES)]
+        points = np.stack([_point(style) for style in candidates])
+        earlier = np.array(of_face[face]).reshape(-1, 1, points.shape[1])
+        nearest = np.linalg.norm(points - earlier, axis=2).min(axis=0, initial=np.inf)
+        best = int(nearest.argmax())
+        found.append(candidates[best])
+        of_face[face].append(points[best])
+    return found
+
+
+def _candidate(face: str, rng: np.random.Generator) -> Style:
+    """A style of a face; every number is drawn, whether it is used or not."""
     slant = rng.uniform(*_SLANT)
     weight = rng.uniform(-1, 1)
-    width = np.exp(rng.uniform(*np.log(_WIDTH)))
+    width = float(np.exp(rng.uniform(*np.log(_WIDTH))))
     wave, is_waved = rng.uniform(*_WAVE), rng.random() < _WAVED_SHARE
     wave_length, wave_phase = rng.uniform(*_WAVE_LENGTH), rng.uniform(0, 2 * np.pi)
     contrast = rng.uniform(*_CONTRAST)
@@ -79,13 +101,20 @@ def style_of(number: int) -> Style:
         face=face,
         slant=slant,
         weight=weight,
-        width=float(width),
+        width=width,
         wave=min(wave, steepest * wave_length) if is_waved else 0.0,
         wave_length=wave_length,
         wave_phase=wave_phase,
         contrast=contrast,
         line=line,
     )
+
+
+def _point(style: Style) -> NDArray[np.float64]:
+    """A style as a point; what looks different is far apart."""
+    rows = style.moved(np.linspace(0, 1, 12)) / (0.1 * np.sqrt(12))
+    others = [style.weight, np.log(style.width) / 0.4, style.contrast / 0.05, bool(style.line) * 2]
+    return np.concatenate([rows, others])
 
 
 def load(config: ImageData) -> Dataset:
@@ -116,9 +145,8 @@ def load(config: ImageData) -> Dataset:
         partial(shelf.font, REFERENCE_FACE), CHARACTERS, image_size=config.image_size
     )
     drawn = {REFERENCE: np.stack([plain[text] for text in CHARACTERS])}
-    for number in range(config.styles):
-        style = style_of(number)
-        drawn[f"style {number + 1:04d}"] = draw_style(
+    for number, style in enumerate(styles_of(config.styles), start=1):
+        drawn[f"style {number:04d}"] = draw_style(
             fields_of(style.face), style, image_size=config.image_size
         )
     return Dataset.from_classes(
