@@ -56,6 +56,12 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             # Matplotlib brings the fonts, Pillow draws with them.
             libraries=("pillow", "matplotlib"),
         ),
+        "omniglot": _of_files("omniglot", 2),
+        "image_folder": _of_files("image_folder", 2),
+        "manifest": _of_files("manifest", 2),
+        "parquet": _of_files("parquet", 3),
+        "idx": _of_files("idx", 2),
+        "npz": _of_files("npz", 2),
         "styles": Source(
             "metagan.kinds.image.sources.styles",
             1,
@@ -65,12 +71,6 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
         ),
         # Matplotlib brings the reference, fontTools tells which characters a face has.
         "fonts": _of_files("fonts", 1, "matplotlib", "fonttools"),
-        "omniglot": _of_files("omniglot", 2),
-        "image_folder": _of_files("image_folder", 2),
-        "manifest": _of_files("manifest", 2),
-        "parquet": _of_files("parquet", 3),
-        "idx": _of_files("idx", 2),
-        "npz": _of_files("npz", 2),
     }
 )
 

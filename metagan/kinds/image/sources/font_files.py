@@ -4,7 +4,9 @@ A face is asked by its table of characters, never by its drawing alone: what a f
 character that it lacks is a picture, too.
 """
 
+import contextlib
 import io
+import logging
 import struct
 import unicodedata
 from collections import Counter
@@ -17,8 +19,9 @@ from fontTools import agl
 from fontTools.ttLib import TTCollection, TTFont, TTLibError
 from PIL import ImageFont
 
+from metagan.data.dataset import Samples
 from metagan.data.paths.names import table_name
-from metagan.kinds.image.sources.face_drawing import CHARACTERS, ink
+from metagan.kinds.image.sources.face_drawing import CHARACTERS, draw_face, ink
 
 _FAMILY: Final = (16, 1)  # numbers of names, the preferred one first
 _STYLE: Final = (17, 2)
@@ -76,14 +79,42 @@ class Face:
         """The face at a size, pixels."""
         return _opened(self.content, self.index, em)
 
+    def draw(self, image_size: int) -> tuple[dict[str, Samples], float]:
+        """Pictures of its characters and their size, see `draw_face`.
 
-def faces_of(content: bytes, file: str) -> Iterator[Face | FaceError]:
+        Raises:
+            FaceError: If the font is damaged.
+        """
+        try:
+            return draw_face(self.open, self.characters, image_size=image_size)
+        except _DAMAGED as error:
+            raise FaceError(f"damaged ({_said(error)})") from error
+
+
+def faces_of(content: bytes, file: str) -> list[Face | FaceError]:
     """The faces of a font file, or why one of them, or the file, cannot be used.
 
     Args:
         content: The file.
         file: Its name, for messages.
     """
+    with _quiet():
+        return list(_faces(content, file))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of fontTools, which do not say of which file they are."""
+    logger = logging.getLogger("fontTools")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _faces(content: bytes, file: str) -> Iterator[Face | FaceError]:
     try:
         with io.BytesIO(content) as stream:
             fonts = (
@@ -156,7 +187,7 @@ def _characters(font: Any) -> list[str]:
     letters = [text for text, name in named.items() if name and _folded(name) == _folded(text)]
     if not letters:
         raise FaceError(
-            f"is of symbols: the one in the place of {other[0]} is called {glyphs[other[0]]}"
+            f"is of symbols, as the one in the place of {other[0]} is called {glyphs[other[0]]}"
         )
     return letters
 

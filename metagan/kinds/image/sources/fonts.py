@@ -76,7 +76,11 @@ def load(config: ImageData) -> Dataset:
     small: list[str] = []
     names = named_apart(found.faces)
     for name, face in zip(names, found.faces, strict=True):
-        drawn, size = draw_face(face.open, face.characters, image_size=config.image_size)
+        try:
+            drawn, size = face.draw(config.image_size)
+        except FaceError as error:
+            found.problems.append(f"{face.file}: {error}")
+            continue
         for text, picture in drawn.items():
             record = ClassRecord(name, label_of(text), group=groups[face.family])
             records[record] = as_samples(picture[None], config)
@@ -84,7 +88,9 @@ def load(config: ImageData) -> Dataset:
             lacking.append(f"{name} lacks {a_few(missing)}")
         if size < _SMALL:
             small.append(name)
-    if REFERENCE not in names:
+    if not records:
+        raise _nothing_found(path, found)
+    if not any(record.domain == REFERENCE for record in records):
         shelf = FontShelf(faces=(REFERENCE_FACE,))
         plain = partial(shelf.font, REFERENCE_FACE)
         for text, picture in draw_face(plain, CHARACTERS, image_size=config.image_size)[0].items():
