@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Look at data before training on them. Read are folders domain/class/picture,
-Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ;
+Parquet and Arrow files, CSV or JSON-lines manifests, Omniglot, IDX and NPZ, and
+fonts (a folder of TTF and OTF files, or NPZ with pictures of their characters);
 data.source=auto, the default with a path, finds out which. With
 data.kind=vector, samples are rows of numbers, read from NPZ, CSV, Parquet and
 Arrow files."""

@@ -19,6 +19,7 @@ from metagan.data.paths.names import a_few
 from metagan.data.paths.tree import ARCHIVE_SUFFIXES, TreeFile, read_below, read_tree
 from metagan.kinds.image.reading.collect import describe_origin
 from metagan.kinds.image.reading.contents import endings
+from metagan.kinds.image.sources.detect import first_font
 from metagan.kinds.image.sources.face_drawing import (
     CHARACTERS,
     REFERENCE,
@@ -62,10 +63,15 @@ def load(config: ImageData) -> Dataset:
         and one baseline. The reference domain is "DejaVu Sans": the folder's own, or matplotlib's.
 
     Raises:
-        DataError: If there is no font that can be read.
+        DataError: If there is no font that can be read, or both font files and pictures of faces.
     """
     path = data_path(config)
     if (pictures := pictures_of_faces(path)) is not None:
+        if path.is_dir() and (font := first_font(path)):
+            raise DataError(
+                f"{path}: holds pictures of faces ({pictures.name}) and font files "
+                f"({font.relative_to(path)}); give data.path one of them"
+            )
         return load_pictures(pictures, config)
     found = _read(path)
     if not found.faces:
