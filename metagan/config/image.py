@@ -11,13 +11,13 @@ SourceName = Literal[
     "auto",
     "glyphs",
     "styles",
-    "fonts",
     "omniglot",
     "image_folder",
     "manifest",
     "parquet",
     "idx",
     "npz",
+    "fonts",
     "arrow",
 ]
 

@@ -240,7 +240,7 @@ def test_two_faces_of_one_name_are_told_apart_by_their_files(tmp_path):
     [
         ("Foo", "Bold Italic", "Foo Bold Italic"),
         ("Foo", "Book", "Foo"),
-        (" Fo\u200bo \n", "Regular", "Fo\\u200bo"),
+        (" Ba\u200br \n", "Regular", "Ba\\u200br"),
         ("", "", "plain"),
     ],
 )
