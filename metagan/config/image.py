@@ -12,12 +12,12 @@ SourceName = Literal[
     "glyphs",
     "styles",
     "omniglot",
+    "fonts",
     "image_folder",
     "manifest",
     "parquet",
     "idx",
     "npz",
-    "fonts",
     "arrow",
 ]
 
