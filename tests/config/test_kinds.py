@@ -186,7 +186,7 @@ def test_networks_of_vectors_take_every_conditioning(overrides):
         ),
         (
             ["data.source=table"],
-            "omniglot, image_folder, manifest, parquet, idx, npz, fonts, arrow; got",
+            "fonts, image_folder, manifest, parquet, idx, npz, arrow; got",
         ),
         (["data.columnz=[a]", *VECTORS], "data.columnz: unknown key; did you mean data.columns?"),
         ([*VECTORS, "data.columns=[3]"], "data.columns[0]: expected text; got 3"),
