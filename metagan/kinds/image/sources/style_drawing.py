@@ -6,7 +6,7 @@ changes the shapes of all characters; another level of ink would only be a facto
 Each outline becomes a signed distance field, as in `metagan.kinds.image.sources.glyph_drawing`.
 Lengths are in heights of a capital; y points upwards from the baseline.
 
-Shapes: n characters, S x S pixels each, K x K before averaging down.
+Shapes: n characters, S x S pixels each.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label, maximum
 
 from metagan.data.dataset import Samples
-from metagan.kinds.image.sources.face_drawing import (
-    BASELINE,
-    CAP_HEIGHT,
-    SUPERSAMPLE,
-    ink,
-)
+from metagan.kinds.image.sources.face_drawing import BASELINE, CAP_HEIGHT, SUPERSAMPLE, ink
 from metagan.kinds.image.sources.glyph_drawing import Outline, bilinear, stack_fields, trace
 from metagan.kinds.image.sources.glyph_shapes import FontShelf
 

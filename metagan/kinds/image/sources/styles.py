@@ -8,7 +8,7 @@ seed of a run.
 
 import logging
 from collections import defaultdict
-from functools import cache, partial
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -140,15 +140,18 @@ def load(config: ImageData) -> Dataset:
             f"data.source styles: matplotlib has no {missing[0]}.ttf; reinstall matplotlib"
         )
     _LOG.info("drawing %d styles of %d characters", config.styles, len(CHARACTERS))
-    fields_of = cache(partial(face_fields, shelf, characters=CHARACTERS))
     plain, _ = draw_face(
         partial(shelf.font, REFERENCE_FACE), CHARACTERS, image_size=config.image_size
     )
     drawn = {REFERENCE: np.stack([plain[text] for text in CHARACTERS])}
-    for number, style in enumerate(styles_of(config.styles), start=1):
-        drawn[f"style {number:04d}"] = draw_style(
-            fields_of(style.face), style, image_size=config.image_size
-        )
+    wanted = list(enumerate(styles_of(config.styles), start=1))
+    for face in sorted({style.face for _, style in wanted}):
+        fields = face_fields(shelf, face, CHARACTERS)
+        for number, style in wanted:
+            if style.face == face:
+                drawn[f"style {number:04d}"] = draw_style(
+                    fields, style, image_size=config.image_size
+                )
     return Dataset.from_classes(
         {
             ClassRecord(domain, label_of(text)): as_samples(picture[None], config)
