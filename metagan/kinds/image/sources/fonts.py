@@ -26,6 +26,7 @@ from metagan.kinds.image.sources.face_drawing import (
     REFERENCE_FACE,
     draw_face,
 )
+from metagan.kinds.image.sources.font_copies import join_copies
 from metagan.kinds.image.sources.font_files import (
     Face,
     FaceError,
@@ -72,7 +73,7 @@ def load(config: ImageData) -> Dataset:
                 f"{path}: holds pictures of faces ({pictures.name}) and font files "
                 f"({font.relative_to(path)}); give data.path one of them"
             )
-        return load_pictures(pictures, config)
+        return join_copies(load_pictures(pictures, config))
     found = _read(path)
     if not found.faces:
         raise _nothing_found(path, found)
@@ -102,14 +103,16 @@ def load(config: ImageData) -> Dataset:
         for text, picture in draw_face(plain, CHARACTERS, image_size=config.image_size)[0].items():
             records[ClassRecord(REFERENCE, label_of(text))] = as_samples(picture[None], config)
     check_names(records, str(path))
-    return Dataset.from_classes(
-        records,
-        notes=_notes(found, lacking, small),
-        origin={
-            **describe_origin("fonts", path, config, sha256=found.sha256),
-            "white": {},
-            "reference_domain": REFERENCE,
-        },
+    return join_copies(
+        Dataset.from_classes(
+            records,
+            notes=_notes(found, lacking, small),
+            origin={
+                **describe_origin("fonts", path, config, sha256=found.sha256),
+                "white": {},
+                "reference_domain": REFERENCE,
+            },
+        )
     )
 
 

@@ -132,6 +132,27 @@ def test_families_stay_on_one_side_of_the_split(tmp_path):
         assert not held & set(data.classes_of("DejaVu Sans"))
 
 
+def test_families_that_share_pictures_are_one(tmp_path):
+    saved(tmp_path / "copy.ttf", "cmr10", family="Copy")
+    with_only(tmp_path / "part.ttf", "HIx", family="Part")
+    data = load(copied(tmp_path, "cmr10", "cmtt10", "DejaVuSans"))
+    assert {data.group_of(domain) for domain in ("Copy", "Part", "cmr10")} == {"Copy"}
+    assert data.group_of("cmtt10") == "cmtt10"
+    [note] = [note for note in data.notes if note.startswith("domains: ")]
+    assert note == (
+        "domains: families that share pictures are held out together: Copy and cmr10, Copy and Part"
+    )
+
+
+def test_a_face_that_looks_like_the_reference_is_in_no_group_for_that(tmp_path):
+    for name in ("One", "Two"):
+        saved(tmp_path / f"{name}.ttf", "DejaVuSans", family=name)
+    saved(tmp_path / "Two.ttf", "cmtt10", family="Two")
+    data = load(tmp_path)
+    assert (data.group_of("One"), data.group_of("Two")) == ("One", "Two")
+    assert data.notes == ()
+
+
 def test_a_character_that_a_face_lacks_is_left_out_and_never_a_box(tmp_path):
     with_only(tmp_path / "few.ttf", "ABx7")
     data = load(copied(tmp_path, "cmtt10"))
