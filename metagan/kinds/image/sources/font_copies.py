@@ -24,8 +24,8 @@ def join_copies(dataset: Dataset) -> Dataset:
         return group
 
     alike: dict[tuple[str, str], None] = {}
-    for classes in find_repeats(dataset).across_classes:
-        domains = sorted({dataset.classes[index].domain for index in classes} - {reference})
+    for shared in find_repeats(dataset).across_classes:
+        domains = sorted({dataset.classes[index].domain for index in shared} - {reference})
         for other in domains[1:]:
             one, two = sorted((root(group_of[domains[0]]), root(group_of[other])))
             if one != two:
