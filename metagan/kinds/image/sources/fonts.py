@@ -4,8 +4,8 @@ A domain is a face, a class is a character with one picture, and the faces of a 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -42,14 +42,36 @@ from metagan.kinds.image.sources.glyphs import as_samples
 _SMALL: Final = 0.8  # of the usual size; a note names faces that are drawn smaller
 
 
-@dataclass
-class _Found:
-    """What the files of a folder hold: faces, why files are left out, and all other files."""
+@dataclass(frozen=True)
+class _Drawn:
+    """A face, without its file, and its pictures.
 
-    faces: list[Face] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    sha256: dict[str, str] = field(default_factory=dict)
+    Attributes:
+        face: Its names.
+        pictures: By character, (S, S) uint8.
+        size: How large they are drawn, 1 where capitals have the usual height.
+    """
+
+    face: Face
+    pictures: Mapping[str, Samples]
+    size: float
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a file holds: faces, and why others or all of it are left out.
+
+    Attributes:
+        name: Its path below the root.
+        sha256: Of a font; empty for other files.
+        faces: Its faces.
+        problems: A line on everything that cannot be used.
+    """
+
+    name: str
+    sha256: str = ""
+    faces: tuple[_Drawn, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def load(config: ImageData) -> Dataset:
@@ -74,41 +96,29 @@ def load(config: ImageData) -> Dataset:
                 f"({font.relative_to(path)}); give data.path one of them"
             )
         return join_copies(load_pictures(pictures, config))
-    found = _read(path)
-    if not found.faces:
-        raise _nothing_found(path, found)
-    groups = families(found.faces)
-    records: dict[ClassRecord, Samples] = {}
-    lacking: list[str] = []
-    small: list[str] = []
-    names = named_apart(found.faces)
-    for name, face in zip(names, found.faces, strict=True):
-        try:
-            drawn, size = face.draw(config.image_size)
-        except FaceError as error:
-            found.problems.append(f"{face.file}: {error}")
-            continue
-        for text, picture in drawn.items():
-            record = ClassRecord(name, label_of(text), group=groups[face.family])
-            records[record] = as_samples(picture[None], config)
-        if missing := [text for text in CHARACTERS if text not in drawn]:
-            lacking.append(f"{name} lacks {a_few(missing)}")
-        if size < _SMALL:
-            small.append(name)
-    if not records:
-        raise _nothing_found(path, found)
-    if not any(record.domain == REFERENCE for record in records):
-        shelf = FontShelf(faces=(REFERENCE_FACE,))
-        plain = partial(shelf.font, REFERENCE_FACE)
-        for text, picture in draw_face(plain, CHARACTERS, image_size=config.image_size)[0].items():
-            records[ClassRecord(REFERENCE, label_of(text))] = as_samples(picture[None], config)
+    files = _read(path, config.image_size)
+    drawn = [one for file in files for one in file.faces]
+    if not drawn:
+        raise _nothing_found(path, files)
+    names = named_apart([one.face for one in drawn])
+    groups = families(one.face for one in drawn)
+    records: dict[ClassRecord, Samples] = {
+        ClassRecord(name, label_of(text), group=groups[one.face.family]): picture
+        for name, one in zip(names, drawn, strict=True)
+        for text, picture in one.pictures.items()
+    }
+    if REFERENCE not in names:
+        plain = partial(FontShelf(faces=(REFERENCE_FACE,)).font, REFERENCE_FACE)
+        inputs, _ = draw_face(plain, CHARACTERS, image_size=config.image_size)
+        records |= {ClassRecord(REFERENCE, label_of(text)): inputs[text] for text in inputs}
     check_names(records, str(path))
+    sha256 = {file.name: file.sha256 for file in files if file.sha256}
     return join_copies(
         Dataset.from_classes(
-            records,
-            notes=_notes(found, lacking, small),
+            {record: as_samples(picture[None], config) for record, picture in records.items()},
+            notes=_notes(files, dict(zip(names, drawn, strict=True))),
             origin={
-                **describe_origin("fonts", path, config, sha256=found.sha256),
+                **describe_origin("fonts", path, config, sha256=sha256),
                 "white": {},
                 "reference_domain": REFERENCE,
             },
@@ -116,29 +126,41 @@ def load(config: ImageData) -> Dataset:
     )
 
 
-def _read(path: Path) -> _Found:
-    """The faces of all files below a path, in the order of their paths."""
-    found, first_of = _Found(), dict[str, str]()
-    # A tar comes in any order.
-    for file in sorted(_files(path), key=lambda file: (file.parts, file.stored)):
-        if file.content is None:
-            if file.problem:
-                found.problems.append(f"{file.name}: {file.problem}")
-            elif not file.is_empty_folder:
-                found.others.append(file.name)
-            continue
-        sha256 = hashlib.sha256(file.content).hexdigest()
-        found.sha256[file.name] = sha256
-        if sha256 in first_of:
-            found.problems.append(f"{file.name}: the same file as {first_of[sha256]}")
-            continue
-        first_of[sha256] = file.name
-        for face in faces_of(file.content, file.name):
+def _read(path: Path, image_size: int) -> list[_File]:
+    """All files below a path, in the order of their paths; copies have no faces.
+
+    One file is in memory at a time.
+    """
+    # Of a file that is packed twice the later one is meant; a tar comes in any order.
+    found = {
+        (file.parts, file.stored): _read_file(file, image_size)
+        for file in _files(path)
+        if not file.is_empty_folder
+    }
+    files: list[_File] = []
+    first_of: dict[str, str] = {}
+    for _, file in sorted(found.items(), key=lambda item: item[0]):
+        first = first_of.setdefault(file.sha256, file.name)
+        if file.sha256 and first != file.name:
+            file = _File(file.name, file.sha256, problems=(f"the same file as {first}",))
+        files.append(file)
+    return files
+
+
+def _read_file(file: TreeFile, image_size: int) -> _File:
+    if file.content is None:
+        return _File(file.name, problems=(file.problem,) if file.problem else ())
+    drawn: list[_Drawn] = []
+    problems: list[str] = []
+    for face in faces_of(file.content, file.name):
+        try:
             if isinstance(face, FaceError):
-                found.problems.append(f"{file.name}: {face}")
-            else:
-                found.faces.append(face)
-    return found
+                raise face
+            drawn.append(_Drawn(replace(face, content=b""), *face.draw(image_size)))
+        except FaceError as error:
+            problems.append(str(error))
+    sha256 = hashlib.sha256(file.content).hexdigest()
+    return _File(file.name, sha256, tuple(drawn), tuple(problems))
 
 
 def _files(path: Path) -> Iterable[TreeFile]:
@@ -153,25 +175,41 @@ def _files(path: Path) -> Iterable[TreeFile]:
     return read_tree(path, is_font)
 
 
-def _nothing_found(path: Path, found: _Found) -> DataError:
-    if found.problems:
+def _nothing_found(path: Path, files: Sequence[_File]) -> DataError:
+    if problems := _problems(files):
         return DataError(
-            f"{path}: no font here can be read: {a_few(found.problems, most=3)}; add fonts with "
-            "the letters A to Z, a to z or digits"
+            f"{path}: no font here can be read: {a_few(problems, most=3)}; add fonts with the "
+            "letters A to Z, a to z or digits"
         )
-    others = f"; other endings there: {endings(found.others)}" if found.others else ""
+    named = _others(files)
+    others = f"; other endings there: {endings(named)}" if named else ""
     return DataError(f"{path}: no font files found ({', '.join(FONT_SUFFIXES)}){others}")
 
 
-def _notes(found: _Found, lacking: Sequence[str], small: Sequence[str]) -> list[str]:
-    notes = [*listed(found.problems, "domains left out"), *listed(lacking, "characters left out")]
-    if variable := [face.name for face in found.faces if face.is_variable]:
+def _problems(files: Sequence[_File]) -> list[str]:
+    return [f"{file.name}: {problem}" for file in files for problem in file.problems]
+
+
+def _others(files: Sequence[_File]) -> list[str]:
+    """Names of files that are no fonts."""
+    return [file.name for file in files if not file.sha256 and not file.problems]
+
+
+def _notes(files: Sequence[_File], drawn: Mapping[str, _Drawn]) -> list[str]:
+    """Lines on what was left out, and on faces that look other than their owner may think."""
+    lacking = {
+        name: [text for text in CHARACTERS if text not in one.pictures]
+        for name, one in drawn.items()
+    }
+    lines = [f"{name} lacks {a_few(texts)}" for name, texts in lacking.items() if texts]
+    notes = [*listed(_problems(files), "domains left out"), *listed(lines, "characters left out")]
+    if variable := [name for name, one in drawn.items() if one.face.is_variable]:
         notes.append(f"domains: of variable fonts the default form is drawn: {a_few(variable)}")
-    if small:
+    if small := [name for name, one in drawn.items() if one.size < _SMALL]:
         notes.append(
             "domains: drawn smaller than the others, as one of their characters is wide or deep: "
             f"{a_few(small)}"
         )
-    if found.others:
-        notes.append(f"other files ignored: by ending {endings(found.others)}")
+    if others := _others(files):
+        notes.append(f"other files ignored: by ending {endings(others)}")
     return notes

@@ -1,6 +1,7 @@
 """Font files as domains: every face with the characters that it has, and never a box for one."""
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import matplotlib
@@ -291,6 +292,18 @@ def test_archives_of_fonts_and_single_files_are_read_as_the_folder_is(tmp_path):
     for form in three_forms(root)[1:]:
         assert load(form, source="fonts").fingerprint() == wanted
     assert load(root / "cmr10.ttf").domains == ("DejaVu Sans", "cmr10")
+
+
+def test_a_font_that_is_packed_twice_is_the_later_one(tmp_path):
+    root = copied(tmp_path / "fonts", "cmr10")
+    (root / "empty").mkdir()
+    older = write(tmp_path, {"cmr10.ttf": (FONTS / "cmtt10.ttf").read_bytes()}) / "cmr10.ttf"
+    with tarfile.open(tmp_path / "fonts.tar", "w") as archive:
+        archive.add(older, "cmr10.ttf")
+        archive.add(root / "cmr10.ttf", "cmr10.ttf")
+    data = load(tmp_path / "fonts.tar", source="fonts")
+    assert data.fingerprint() == load(root).fingerprint()
+    assert data.notes == load(root).notes == ()
 
 
 def test_size_channels_and_invert_are_followed(tmp_path):
