@@ -20,7 +20,7 @@ from metagan.config.data import DataConfig
 from metagan.config.settings import RunConfig, TaskConfig
 from metagan.exits import EXIT_DONE
 from metagan.files import expanded
-from metagan.words import command_line, counted
+from metagan.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from metagan.data.dataset import Dataset
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Look at data before training on them. Supported layouts: folders
 domain/class/picture, Parquet and Arrow files, CSV or JSON-lines manifests,
-Omniglot, IDX and NPZ; data.source=auto, the default with a path, finds out
-which. With data.kind=vector, samples are rows of numbers in NPZ, CSV, Parquet
-or Arrow files."""
+Omniglot, IDX and NPZ, and fonts (a folder of TTF and OTF files, or NPZ with
+pictures of their characters); data.source=auto, the default with a path, finds
+out which. With data.kind=vector, samples are rows of numbers in NPZ, CSV,
+Parquet or Arrow files."""
 
 INSPECT = """\
 Say what is in a data set: domains, classes, samples per class; of every domain
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _inspect(args: argparse.Namespace, console: Console) -> None:
     from metagan.data.inspect import format_summary, inspect_dataset
+    from metagan.data.pairs import with_reference
     from metagan.data.reader import find_reader
     from metagan.data.registry import load_dataset
 
@@ -106,7 +108,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> None:
     config = load_data(args, args.path, args.overrides)
     if args.sheet is not None:
         check_out_file(args.sheet, "--sheet")
-    dataset = load_dataset(config.data)
+    dataset = with_reference(load_dataset(config.data), config.data)
     width = shutil.get_terminal_size().columns
     console.print(format_summary(inspect_dataset(dataset), width).rstrip())
     console.print(_enough(dataset, config.task))
@@ -119,13 +121,14 @@ def _inspect(args: argparse.Namespace, console: Console) -> None:
 def _prepare(args: argparse.Namespace, console: Console) -> None:
     from metagan.data.arrow import check_target, prepare
     from metagan.data.dataset import DataError
+    from metagan.data.pairs import with_reference
     from metagan.data.registry import load_dataset
 
     config = load_data(args, args.path, args.overrides)
     args.out = expanded(args.out)
     check_out_folder(args.out, "OUT", new=False)
     check_target(args.out)
-    dataset = load_dataset(config.data)
+    dataset = with_reference(load_dataset(config.data), config.data)
     written = prepare(dataset, args.out)
     for note in dataset.notes:
         console.warn(note)
@@ -176,12 +179,16 @@ def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]
 def _division(dataset: "Dataset", config: RunConfig) -> str:
     """How a training would divide the classes, in words."""
     from metagan.data.dataset import DataError
+    from metagan.data.pairs import reference_domain
 
     try:
         splits, settings = _splits(dataset, config)
     except DataError as error:
         return f"- too little to train on: {error}"
     given = f", with {' '.join(settings)}" if settings else ""
+    reference = reference_domain(dataset)
+    if reference is not None:
+        given += f"; {printable(reference)} is the input of pairs, and in none of them"
     return (
         f"- a training would learn from {counted(len(splits.train), 'class', 'classes')}, choose "
         f"on {len(splits.validation)} and measure on {len(splits.test)}{given}"

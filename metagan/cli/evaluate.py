@@ -21,6 +21,7 @@ from metagan.cli.options import (
 )
 from metagan.cli.outputs import check_out_file, check_writable
 from metagan.cli.train import check_data_there
+from metagan.config.agreement import BUILT_IN
 from metagan.config.load import Loaded
 from metagan.config.settings import RunConfig
 from metagan.config.tree import Kinds, lookup
@@ -88,7 +89,7 @@ def _sources(kind: str | None = None) -> list[str]:
     known: Kinds = {} if kind is None else {("data",): kind}
     field = lookup(RunConfig, ("data", "source"), known)
     assert field is not None
-    return [name for name in get_args(field.annotation) if name != "glyphs"]
+    return [name for name in get_args(field.annotation) if name not in BUILT_IN]
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -3,8 +3,9 @@
 The bound of a single setting is in `metagan.config.settings`.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.data import DataConfig
@@ -15,8 +16,10 @@ if TYPE_CHECKING:  # The settings themselves import this module.
     from metagan.config.learning import GanConfig, InnerConfig
     from metagan.config.settings import RunConfig, TaskConfig
 
-# Settings of the built-in data alone.
-GLYPHS_ONLY = ("drawings_per_class", "max_classes_per_domain")
+BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"glyphs": ("drawings_per_class", "max_classes_per_domain"), "styles": ("styles",)}
+)
+"""The sources that read no files, and the settings that each has alone."""
 
 
 def disagreements(run: "RunConfig") -> Iterator[str]:
@@ -252,24 +255,34 @@ def _data(data: DataConfig) -> Iterator[str]:
             f"data.validation_fraction {data.validation_fraction:g} and data.test_fraction "
             f"{data.test_fraction:g} leave nothing to train on; make their sum less than 1"
         )
-    if data.source != "glyphs" and data.path is None:
+    if data.source not in BUILT_IN and data.path is None:
         yield f"data.source {data.source} needs data.path"
-    if data.source == "glyphs" and data.path is not None:
+    if data.source in BUILT_IN and data.path is not None:
         yield (
-            f"data.path is {data.path}, but data.source glyphs is built in and reads no files; set "
-            "data.source auto to read that path, or data.path null to draw glyphs"
+            f"data.path is {data.path}, but data.source {data.source} is built in and reads no "
+            f"files; set data.source auto to read that path, or data.path null to draw "
+            f"{data.source}"
         )
-    if isinstance(data, ImageData) and data.source != "glyphs":
-        yield from _glyphs_only(data)
+    if isinstance(data, ImageData):
+        yield from _built_in_only(data)
+    if data.reference is not None:
+        for name in ("validation_domains", "test_domains"):
+            if data.reference in getattr(data, name):
+                yield (
+                    f"data.{name} names {data.reference}, which is data.reference_domain and is "
+                    "not measured; take it out of one of them"
+                )
 
 
-def _glyphs_only(data: ImageData) -> Iterator[str]:
-    """Settings of the built-in data, given for data that are read."""
-    for name in GLYPHS_ONLY:
-        value, usual = getattr(data, name), type(data).model_fields[name].default
-        # A run's file holds every setting, so that only another value says that it was asked for.
-        if value != usual:
-            yield (
-                f"data.{name} is {value}, but it is for data.source glyphs alone, and data.source "
-                f"is {data.source}; leave it out, or set it to {'null' if usual is None else usual}"
-            )
+def _built_in_only(data: ImageData) -> Iterator[str]:
+    """Settings of built-in data, given for other data."""
+    for source, names in BUILT_IN.items():
+        for name in names if data.source != source else ():
+            value, usual = getattr(data, name), type(data).model_fields[name].default
+            # A run's file holds every setting: only another value says that it was asked for.
+            if value != usual:
+                yield (
+                    f"data.{name} is {value}, but it is for data.source {source} alone, and "
+                    f"data.source is {data.source}; leave it out, or set it to "
+                    f"{'null' if usual is None else usual}"
+                )

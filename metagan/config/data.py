@@ -20,7 +20,7 @@ class DataConfig(Config):
         None,
         affects="where",
         min_length=1,
-        description="File or folder; glyphs are built in and have none.",
+        description="File or folder; glyphs and styles are built in and have none.",
     )
     allow_leaks: bool = field(
         False,
@@ -50,3 +50,8 @@ class DataConfig(Config):
         affects="where",
         description="Folder for prepared shards; default: the user's cache folder.",
     )
+
+    @property
+    def reference(self) -> str | None:
+        """The domain that the settings name as the inputs of pairs; None where they name none."""
+        return None

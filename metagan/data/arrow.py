@@ -135,7 +135,7 @@ def open_prepared(folder: Path, *, progress: Progress | None = None) -> Dataset:
         kind, dtype = str(manifest["kind"]), np.dtype(str(manifest["dtype"]))
         counts = [int(entry["count"]) for entry in manifest["classes"]]
         classes = tuple(
-            ClassRecord(entry["domain"], entry["label"], entry["split"])
+            ClassRecord(entry["domain"], entry["label"], entry["split"], entry.get("group"))
             for entry in manifest["classes"]
         )
         notes, origin = tuple(manifest["notes"]), dict(manifest["origin"])
@@ -204,6 +204,7 @@ def _describe(dataset: Dataset, shard: Path, progress: Progress | None) -> dict[
                 "label": record.label,
                 "split": record.split,
                 "count": dataset.count(index),
+                **({} if record.group is None else {"group": record.group}),
             }
             for index, record in enumerate(dataset.classes)
         ],

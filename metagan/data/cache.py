@@ -27,6 +27,7 @@ from metagan.config.data import DataConfig
 from metagan.config.kinds import DEFAULT_KIND
 from metagan.data import arrow
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.pairs import with_reference
 from metagan.data.paths.links import real_path
 from metagan.data.paths.own_folders import own_kind_of
 from metagan.data.reader import reader_of
@@ -60,6 +61,12 @@ def open_dataset(config: DataConfig, *, lock_timeout_s: float = LOCK_TIMEOUT_S) 
             f"config is {type(config).__name__}; give the data settings of a run, as in "
             "open_dataset(metagan.RunConfig(data={'path': 'my_letters'}).data)"
         )
+    # Entries do not know which domain the settings name: it shapes no sample.
+    return with_reference(_open(config, lock_timeout_s), config)
+
+
+def _open(config: DataConfig, lock_timeout_s: float) -> Dataset:
+    """The data as their source gives them."""
     source = _source_of(config)
     if source == "arrow":
         return arrow.load(config)

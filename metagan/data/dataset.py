@@ -8,6 +8,7 @@ Shapes: N samples; what a sample is, its kind's `metagan.data.reader.Reader` say
 
 import hashlib
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,11 +34,14 @@ class ClassRecord:
         label: The class's name inside its domain.
         split: The split that the data set's publisher put it in ("train", "validation" or
             "test"), or None where the publisher made none.
+        group: Related domains that have to stay on one side of the split, such as the faces of a
+            family; None: the domain alone. One for all classes of a domain.
     """
 
     domain: str
     label: str
     split: str | None = None
+    group: str | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +81,12 @@ class Dataset:
             raise ValueError("offsets do not fit the classes and samples")
         if keys != sorted(keys) or len(set(names)) != len(names):
             raise ValueError("classes must be unique and sorted by domain, then label")
+        groups = {record.domain: record.group for record in self.classes}
+        if odd := [r for r in self.classes if r.group != groups[r.domain]]:
+            raise ValueError(
+                f"classes of {odd[0].domain} are in the groups {odd[0].group} and "
+                f"{groups[odd[0].domain]}; all classes of a domain have one"
+            )
         find_reader(self.kind).check(self.samples)
 
     @classmethod
@@ -146,7 +156,12 @@ class Dataset:
 
     def classes_of(self, domain: str) -> tuple[int, ...]:
         """Indices of a domain's classes."""
-        return tuple(i for i, record in enumerate(self.classes) if record.domain == domain)
+        first = bisect_left(self.classes, domain, key=_domain)
+        return tuple(range(first, bisect_right(self.classes, domain, first, key=_domain)))
+
+    def group_of(self, domain: str) -> str | None:
+        """The group of a domain, None where it is alone."""
+        return self.classes[self.classes_of(domain)[0]].group
 
     def fingerprint(self) -> str:
         """SHA-256 over classes, shapes and every sample: equal data, equal fingerprint."""
@@ -157,6 +172,8 @@ class Dataset:
             "offsets": self.offsets.tolist(),
             "classes": [[r.domain, r.label, r.split] for r in self.classes],
         }
+        if any(record.group is not None for record in self.classes):
+            header["groups"] = [record.group for record in self.classes]
         digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         digest.update(np.ascontiguousarray(self.samples).data)
         return digest.hexdigest()
@@ -174,6 +191,12 @@ def _check_records(classes: Iterable[object]) -> None:
             raise DataError(f"{record!r}: domain and label must be text")
         if record.split not in (None, "train", "validation", "test"):
             raise DataError(f"{record!r}: split must be train, validation, test or None")
+        if not (record.group is None or isinstance(record.group, str)):
+            raise DataError(f"{record!r}: group must be text or None")
+
+
+def _domain(record: ClassRecord) -> str:
+    return record.domain
 
 
 def _count(samples: object) -> int:

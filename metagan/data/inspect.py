@@ -136,7 +136,7 @@ def _summarize(dataset: Dataset, domain: str, looks: str) -> DomainSummary:
 
 def _count_duplicates(dataset: Dataset, repeats: Repeats) -> DuplicateSummary:
     shared = repeats.across_classes
-    leaks = repeats.across([record.split for record in dataset.classes])
+    leaks = repeats.across_published(dataset)
     pairs = dict.fromkeys(
         (dataset.classes[classes[0]].name, dataset.classes[classes[1]].name)
         for classes in (*leaks, *shared)

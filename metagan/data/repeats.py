@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from metagan.config.kinds import DEFAULT_KIND
 from metagan.data.dataset import Dataset
+from metagan.data.pairs import measured_classes
 from metagan.data.reader import find_reader
 from metagan.words import agreeing, counted
 
@@ -42,6 +43,12 @@ class Repeats:
     def across(self, side: Sequence[str | None]) -> list[tuple[int, ...]]:
         """The same where these classes are on different sides; `side` has one entry per class."""
         return [group for group in self.across_classes if len({side[i] for i in group}) > 1]
+
+    def across_published(self, dataset: Dataset) -> list[tuple[int, ...]]:
+        """The same for the published split; the reference domain is on no side of it."""
+        measured = set(measured_classes(dataset))
+        kept = (tuple(i for i in group if i in measured) for group in self.groups)
+        return Repeats(tuple(kept), {}).across([record.split for record in dataset.classes])
 
 
 def contents(dataset: Dataset, classes: Iterable[int] | None = None) -> NDArray[np.uint64]:
@@ -87,7 +94,7 @@ def duplicate_notes(dataset: Dataset) -> list[str]:
     """Lines on equal samples across published splits, and within classes."""
     repeats = find_repeats(dataset)
     notes = []
-    if across := repeats.across([record.split for record in dataset.classes]):
+    if across := repeats.across_published(dataset):
         named = " and ".join(dataset.classes[index].name for index in across[0][:3])
         are = agreeing(len(across), "sample is", "samples are")
         notes.append(

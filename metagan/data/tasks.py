@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from metagan.config.data import DataConfig
 from metagan.config.settings import TaskConfig
 from metagan.data.dataset import DataError, Dataset
+from metagan.data.pairs import reference_domain, with_reference
 from metagan.data.reader import find_reader
 from metagan.seeding import derive_seed, generator
+from metagan.words import counted
 
 if TYPE_CHECKING:  # Whoever only looks at data waits for no torch.
     from torch import Tensor
@@ -105,19 +107,29 @@ class Splits:
 
 
 def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
-    """Assign every class to train, validation or test.
+    """Assign every class to train, validation or test, but those of the reference domain.
 
     Domains named in `test_domains` and `validation_domains` go there. Otherwise, by
-    `config.split_by`: the publisher's split where the data carry one (validation domains are then
-    drawn from its training part if it has none, or classes where domains do not suffice), whole
-    domains, or classes of every domain.
+    `config.split_by`: the publisher's split where the data carry one (test and validation domains
+    are then drawn from its training part if it has none, or validation classes where domains do
+    not suffice), whole domains, or classes of every domain. Domains of a group are held out
+    together; a publisher's split is followed even where it divides one.
 
     Raises:
-        DataError: If a named domain does not exist or is named twice, or a split would be empty.
+        DataError: If a named domain does not exist, is named twice or is the reference domain, or
+            a split would be empty.
     """
-    domains = dataset.domains
+    dataset = with_reference(dataset, config)
+    reference = reference_domain(dataset)
+    domains = tuple(domain for domain in dataset.domains if domain != reference)
     for setting in ("test_domains", "validation_domains"):
         unknown = sorted(set(getattr(config, setting)) - set(domains))
+        if unknown and unknown[0] == reference:
+            raise DataError(
+                f"data.{setting} names {reference!r}, which is the reference domain: it is the "
+                "input of all pairs and cannot be measured; take it out, or set "
+                "data.reference_domain"
+            )
         if unknown:
             raise DataError(f"data.{setting}: no domain named {unknown[0]!r}; there are {domains}")
     both = sorted(set(config.test_domains) & set(config.validation_domains))
@@ -127,25 +139,27 @@ def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
         )
     rng = generator(seed, "split")
     if config.split_by == "class":
-        assigned = _split_classes(dataset, config, rng)
+        assigned = _split_classes(dataset, domains, config, rng)
     else:
-        assigned = _split_domains(dataset, config, rng)
+        assigned = _split_domains(dataset, domains, config, rng)
     splits = Splits(
-        *(tuple(i for i in range(dataset.num_classes) if assigned[i] == s) for s in SPLITS)
+        *(tuple(i for i, split in sorted(assigned.items()) if split == s) for s in SPLITS)
     )
     for split in SPLITS:
         if not splits.of(split):
+            groups = len(_units(dataset, domains))
+            related = "" if groups == len(domains) else f" in {counted(groups, 'group')}"
             raise DataError(
-                f"the {split} split is empty (domains {len(domains)}, classes "
-                f"{dataset.num_classes}, data.split_by {config.split_by}); "
-                f"{_more_for(split, dataset, config)}"
+                f"the {split} split is empty (domains {len(domains)}{related}, classes "
+                f"{len(assigned)}, data.split_by {config.split_by}); "
+                f"{_more_for(split, len(assigned), config)}"
             )
     return splits
 
 
-def _more_for(split: Split, dataset: Dataset, config: DataConfig) -> str:
+def _more_for(split: Split, num_classes: int, config: DataConfig) -> str:
     """Fix for an empty split."""
-    if dataset.num_classes < len(SPLITS):
+    if num_classes < len(SPLITS):
         return (
             "training needs at least three classes: one each for train, validation and test. "
             "Fewer are enough for the target of a trained run: metagan evaluate --data"
@@ -157,14 +171,17 @@ def _more_for(split: Split, dataset: Dataset, config: DataConfig) -> str:
     return f"add classes, or raise data.{split}_fraction"
 
 
-def _split_classes(dataset: Dataset, config: DataConfig, rng: np.random.Generator) -> list[str]:
+def _split_classes(
+    dataset: Dataset, domains: Sequence[str], config: DataConfig, rng: np.random.Generator
+) -> dict[int, Split]:
     """The split of every class when a part of each domain's classes is held out."""
-    assigned = ["train"] * dataset.num_classes
-    for domain in dataset.domains:
+    assigned: dict[int, Split] = {}
+    for domain in domains:
         order = rng.permutation(np.array(dataset.classes_of(domain))).tolist()
         num_test = round(config.test_fraction * len(order))
         num_held = num_test + round(config.validation_fraction * len(order))
         for rank, index in enumerate(order):
+            assigned[index] = "train"
             if domain in config.test_domains or domain in config.validation_domains:
                 assigned[index] = "test" if domain in config.test_domains else "validation"
             elif rank < num_held:
@@ -172,41 +189,86 @@ def _split_classes(dataset: Dataset, config: DataConfig, rng: np.random.Generato
     return assigned
 
 
-def _split_domains(dataset: Dataset, config: DataConfig, rng: np.random.Generator) -> list[str]:
+def _split_domains(
+    dataset: Dataset, domains: Sequence[str], config: DataConfig, rng: np.random.Generator
+) -> dict[int, Split]:
     """The split of every class when domains are held out, or the publisher's split is followed."""
-    published = {record.split for record in dataset.classes} - {None}
+    records = {i: dataset.classes[i] for domain in domains for i in dataset.classes_of(domain)}
+    published = {record.split for record in records.values()} - {None}
     by_publisher = config.split_by == "published" and bool(published)
-    held_test, held_validation = set(config.test_domains), set(config.validation_domains)
-    free = [d for d in dataset.domains if d not in held_test | held_validation]
+    held_test, held_validation = _named(dataset, domains, config)
+    free = [d for d in domains if d not in held_test | held_validation]
     if by_publisher:
         free = [
-            d
-            for d in free
-            if {dataset.classes[i].split for i in dataset.classes_of(d)} <= {"train", None}
+            d for d in free if {records[i].split for i in dataset.classes_of(d)} <= {"train", None}
         ]
-    elif not held_test:
-        num_test = max(1, round(config.test_fraction * len(dataset.domains)))
-        held_test = {free[i] for i in rng.permutation(len(free))[:num_test]}
+    if not held_test and not (by_publisher and "test" in published):
+        share = len(free if by_publisher else domains)
+        held_test = _drawn(dataset, free, max(1, round(config.test_fraction * share)), rng)
         free = [d for d in free if d not in held_test]
     has_validation = held_validation or (by_publisher and "validation" in published)
-    if not has_validation and len(free) > 1:
+    if not has_validation and len(_units(dataset, free)) > 1:
         count = min(max(1, round(config.validation_fraction * len(free))), len(free) - 1)
-        held_validation = {free[i] for i in rng.permutation(len(free))[:count]}
-    assigned = []
-    for record in dataset.classes:
+        held_validation = _drawn(dataset, free, count, rng)
+    assigned: dict[int, Split] = {}
+    for index, record in records.items():
         split = record.split if by_publisher and record.split is not None else "train"
         if record.domain in held_test:
             split = "test"
         elif record.domain in held_validation:
             split = "validation"
-        assigned.append(split)
-    learned = [i for i, split in enumerate(assigned) if split == "train"]
-    if by_publisher and "validation" not in assigned and len(learned) > 1:
+        assigned[index] = cast(Split, split)
+    learned = [i for i, split in assigned.items() if split == "train"]
+    if by_publisher and "validation" not in assigned.values() and len(learned) > 1:
         # No domain lies wholly in the training part but, at most, the only one: classes are drawn.
         count = min(max(1, round(config.validation_fraction * len(learned))), len(learned) - 1)
         for place in rng.permutation(len(learned))[:count]:
             assigned[learned[place]] = "validation"
     return assigned
+
+
+def _units(dataset: Dataset, domains: Sequence[str]) -> list[tuple[str, ...]]:
+    """The domains that stay together: those of a group, and every other one by itself."""
+    units: dict[tuple[str, bool], list[str]] = {}
+    for domain in domains:
+        group = dataset.group_of(domain)
+        units.setdefault((domain, False) if group is None else (group, True), []).append(domain)
+    return [tuple(unit) for unit in units.values()]
+
+
+def _named(
+    dataset: Dataset, domains: Sequence[str], config: DataConfig
+) -> tuple[set[str], set[str]]:
+    """The domains to test and to validate on that are held out by name, and those of their groups.
+
+    Raises:
+        DataError: If domains of one group are named for both.
+    """
+    held_test, held_validation = set(config.test_domains), set(config.validation_domains)
+    for unit in _units(dataset, domains):
+        tested, chosen = held_test & set(unit), held_validation & set(unit)
+        if tested and chosen:
+            raise DataError(
+                f"data.test_domains names {min(tested)!r} and data.validation_domains "
+                f"{min(chosen)!r}, which are related (group {dataset.group_of(unit[0])!r}) and "
+                "stay together; keep them in one"
+            )
+        held_test |= set(unit) if tested else set()
+        held_validation |= set(unit) if chosen else set()
+    return held_test, held_validation
+
+
+def _drawn(
+    dataset: Dataset, domains: Sequence[str], count: int, rng: np.random.Generator
+) -> set[str]:
+    """At most so many domains, drawn by groups: the first that fit, or the smallest of all."""
+    units = _units(dataset, domains)
+    order = [units[i] for i in rng.permutation(len(units))]
+    held: set[str] = set()
+    for unit in order:
+        if len(held) + len(unit) <= count:
+            held |= set(unit)
+    return held or set(min(order, key=len, default=()))
 
 
 def splits_from_names(names: Mapping[str, Sequence[str]], dataset: Dataset) -> Splits:
@@ -278,7 +340,7 @@ class DatasetTasks:
                         task = f"{record.domain}@{split}"
                     self._classes[split].setdefault(task, []).append(index)
         if not self._classes["train"]:
-            raise DataError(_too_few(dataset, splits.train, config))
+            raise DataError(_too_few(dataset, splits.train, config, pooled=self._is_pooled))
 
     def _usable(self, splits: Splits, need: int) -> set[int]:
         """Classes with samples for an episode, alone or together with others of their task."""
@@ -360,16 +422,23 @@ def _members(dataset: Dataset, classes: Sequence[int]) -> NDArray[np.int64]:
     ).astype(np.int64)
 
 
-def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig) -> str:
-    """A message about training classes of which none has samples for an episode."""
+def _too_few(
+    dataset: Dataset, classes: Sequence[int], config: TaskConfig, *, pooled: bool
+) -> str:
+    """A message about training classes, or whole domains, of which none has enough samples."""
     origin = dataset.origin
     path = origin.get("prepared", origin.get("path"))
     where = "" if path is None else f" of data.path {path}"
     more = find_reader(dataset.kind).more_samples(origin)
+    what, sizes = "class", Counter({i: dataset.count(i) for i in classes})
+    if pooled:
+        what, sizes = "domain", Counter()
+        for index in classes:
+            sizes[dataset.classes[index].domain] += dataset.count(index)
     return (
-        f"no training class{where} has task.shots {config.shots} + task.num_query "
+        f"no training {what}{where} has task.shots {config.shots} + task.num_query "
         f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "
-        f"{max(map(dataset.count, classes), default=0)}; lower them{more}"
+        f"{max(sizes.values(), default=0)}; lower them{more}"
     )
 
 

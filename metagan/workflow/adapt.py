@@ -19,6 +19,7 @@ from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
+from metagan.data.reader import find_reader
 from metagan.evaluate.target import AdaptedTarget, adapt_to_target, answers, generate_samples
 from metagan.files import is_there, write_bytes
 from metagan.kinds.kind import Pairs, Support
@@ -139,7 +140,10 @@ def adapt_run(
 def _pairs_of(form: Form) -> Pairs:
     pairs = find_kind(form.kind).pairs
     if pairs is None:
-        raise DataError(f"samples of kind {form.kind} do not come in pairs with inputs")
+        raise DataError(
+            f"this run is told inputs, which files of {find_reader(form.kind).word}s do not hold; "
+            "give both to metagan.adapt_to_target, as support and inputs"
+        )
     return pairs
 
 

@@ -15,6 +15,7 @@ from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.notes import first_notes
+from metagan.data.pairs import measured_classes
 from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
 from metagan.data.tasks import splits_from_names
@@ -333,5 +334,5 @@ def open_target(
     other = open_dataset(data)
     for note in first_notes(kind.other_notes(other.notes, said), reader.note_words):
         reporter.print(f"note: {note}")
-    target = Target(other, tuple(range(other.num_classes)), str(path), source)
+    target = Target(other, measured_classes(other), str(path), source)
     return target, kind.other_looks(other, form, data)

@@ -5,13 +5,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metagan.data.dataset import DataError
 from metagan.data.form import Form
-from metagan.evaluate.target import generate_samples
+from metagan.evaluate.target import answers, generate_samples
 from metagan.files import is_there
 from metagan.kinds.registry import find_kind
+from metagan.runs.places import check_exists
 from metagan.runs.run_folder import RunError
 from metagan.workflow.adapt import AdaptedGan
 

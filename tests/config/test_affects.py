@@ -110,7 +110,7 @@ def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:
 def test_prepared_data_are_named_by_what_shapes_the_samples() -> None:
     named = set(settings_of(ImageData, "samples")) - {"kind"}
     glyphs = {"drawings_per_class", "max_classes_per_domain"}
-    assert named == {"image_size", "channels", "invert", "white"} | glyphs
+    assert named == {"image_size", "channels", "invert", "white", "styles"} | glyphs
 
 
 def test_items_of_an_evaluation_are_named_by_what_they_do_not_name_themselves() -> None:

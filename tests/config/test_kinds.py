@@ -184,7 +184,10 @@ def test_networks_of_vectors_take_every_conditioning(overrides):
             [*VECTORS, "data.source=omniglot"],
             "data.source: expected one of auto, npz, table, arrow; got omniglot",
         ),
-        (["data.source=table"], "omniglot, image_folder, manifest, parquet, idx, npz, arrow; got"),
+        (
+            ["data.source=table"],
+            "fonts, image_folder, manifest, parquet, idx, npz, arrow; got",
+        ),
         (["data.columnz=[a]", *VECTORS], "data.columnz: unknown key; did you mean data.columns?"),
         ([*VECTORS, "data.columns=[3]"], "data.columns[0]: expected text; got 3"),
         (["data.image=3"], "data.image: unknown key; did you mean data.image_size?"),

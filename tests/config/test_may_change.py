@@ -29,6 +29,7 @@ TOGETHER = {
     "data.channels": ["data.channels=3"],
     "data.image_size": ["data.image_size=32"],
     "data.split_by": ["data.split_by=class"],
+    "data.styles": ["data.source=styles", "data.styles=7"],
     "warmup.steps": ["warmup.steps=7"],
     "outer.optimizer": ["outer.optimizer=sgd"],
     "outer.anneal": ["outer.anneal=linear"],

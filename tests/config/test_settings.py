@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from cluster.config import ClusterConfig, JobConfig
-from metagan.config.agreement import GLYPHS_ONLY
+from metagan.config.agreement import BUILT_IN
 from metagan.config.image import ImageData
 from metagan.config.load import ConfigError, list_settings, load_config, to_yaml
 from metagan.config.settings import EvaluateConfig, RunConfig
@@ -256,6 +256,26 @@ def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
             "data.max_classes_per_domain is 2, but it is for data.source glyphs alone, and "
             "data.source is npz; leave it out, or set it to null",
         ),
+        (
+            ["data.source=styles", "data.path=my_data"],
+            "data.source styles is built in and reads no files; set data.source auto to read that "
+            "path, or data.path null to draw styles",
+        ),
+        (
+            ["data.styles=5"],
+            "data.styles is 5, but it is for data.source styles alone, and data.source is glyphs; "
+            "leave it out, or set it to 120",
+        ),
+        (
+            ["data.source=styles", "data.drawings_per_class=5"],
+            "it is for data.source glyphs alone, and data.source is styles",
+        ),
+        (["data.source=styles", "data.styles=3"], "data.styles: expected a whole number, at least"),
+        (
+            ["data.path=d", "data.reference_domain=Foo", "data.test_domains=[Foo]"],
+            "data.test_domains names Foo, which is data.reference_domain and is not measured",
+        ),
+        (["data.source=fonts"], "data.source fonts needs data.path"),
         (["data.path=''"], "data.path: expected text or null, not empty"),
     ],
 )
@@ -272,9 +292,11 @@ def test_settings_of_glyphs_at_their_defaults_are_no_setting_for_other_data(tmp_
     assert load_config(RunConfig, file, ["data.image_size=32"]).config.data.path == "my_data"
 
 
-def test_every_setting_of_glyphs_alone_says_so():
-    for name in GLYPHS_ONLY:
-        assert ImageData.model_fields[name].description.startswith("Glyphs only")
+@pytest.mark.parametrize("source", BUILT_IN)
+def test_every_setting_of_built_in_data_alone_says_so(source):
+    for name in BUILT_IN[source]:
+        description = ImageData.model_fields[name].description
+        assert description.startswith(f"{source.capitalize()} only")
 
 
 # --- from Python ------------------------------------------------------------------------------

@@ -19,9 +19,12 @@ from tests.helpers import bars
 def dataset() -> Dataset:
     plain = bars(num_domains=3, classes=5, drawings=4)
     samples = {
-        ClassRecord(record.domain, record.label, "test" if index % 2 else None): (
-            plain.class_samples(index)[: 2 + index % 3]
-        )
+        ClassRecord(
+            record.domain,
+            record.label,
+            "test" if index % 2 else None,
+            "some" if record.domain == "domain1" else None,
+        ): (plain.class_samples(index)[: 2 + index % 3])
         for index, record in enumerate(plain.classes)
     }
     return Dataset.from_classes(

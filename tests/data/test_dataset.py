@@ -70,6 +70,29 @@ def test_the_fingerprint_reads_every_pixel_name_and_split():
     assert bars().fingerprint() == bars().fingerprint()
 
 
+def test_groups_are_a_part_of_the_fingerprint_where_there_are_any():
+    def build(*groups: str | None) -> str:
+        records = [ClassRecord(d, "x", None, g) for d, g in zip("ab", groups, strict=True)]
+        return Dataset.from_classes(
+            {r: pictures(1, i) for i, r in enumerate(records)}
+        ).fingerprint()
+
+    plain = {ClassRecord("a", "x"): pictures(1, 0), ClassRecord("b", "x"): pictures(1, 1)}
+    assert build(None, None) == Dataset.from_classes(plain).fingerprint()
+    assert len({build(None, None), build("g", None), build("g", "g"), build("g", "h")}) == 4
+
+
+def test_all_classes_of_a_domain_have_one_group():
+    one, other = ClassRecord("a", "x", None, "g"), ClassRecord("a", "y", None, "h")
+    with pytest.raises(ValueError, match="classes of a are in the groups g and h"):
+        Dataset.from_classes({one: pictures(1, 0), other: pictures(1, 1)})
+    odd = ClassRecord("a", "x", None, 3)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="group must be text or None"):
+        Dataset.from_classes({odd: pictures(1, 0)})
+    dataset = Dataset.from_classes({one: pictures(1, 0), ClassRecord("b", "x"): pictures(1, 1)})
+    assert (dataset.group_of("a"), dataset.group_of("b")) == ("g", None)
+
+
 def test_the_fingerprint_tells_where_classes_end():
     a, b = ClassRecord("a", "x"), ClassRecord("a", "y")
     one = Dataset.from_classes({a: pictures(1, 0), b: pictures(3, 0)})

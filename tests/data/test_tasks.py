@@ -200,6 +200,82 @@ def test_too_few_domains_or_classes_are_refused_with_the_way_out():
         make_splits(bars(4, 1, 1, size=2), ImageData(split_by="class"), seed=0)
 
 
+def grouped(sizes: dict[str, int], *, classes: int = 2) -> Dataset:
+    """Domains in groups of these sizes; one of size 1 is alone."""
+    plain = bars(sum(sizes.values()), classes, 1, size=2)
+    groups = [name if n > 1 else None for name, n in sizes.items() for _ in range(n)]
+    records = (
+        dataclasses.replace(r, group=groups[int(r.domain.removeprefix("domain"))])
+        for r in plain.classes
+    )
+    return dataclasses.replace(plain, classes=tuple(records))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_domains_of_a_group_stay_on_one_side(seed):
+    dataset = grouped({"a": 4, "b": 3, "c": 1, "d": 2, "e": 1, "f": 2, "g": 1, "h": 3, "i": 3})
+    splits = make_splits(dataset, ImageData(), seed=seed)
+    assert_partition(dataset, splits)
+    related = [{dataset.classes[i].group for i in splits.of(s)} - {None} for s in SPLITS]
+    assert sum(map(len, related)) == len(set().union(*related)) == 6
+    _, validation, test = domains_of(dataset, splits)
+    # Shares are of domains; no group that would exceed one is added.
+    assert 3 <= len(test) <= 4
+    assert 1 <= len(validation) <= 2
+
+
+def test_where_no_group_fits_the_smallest_is_held_out():
+    dataset = grouped({"a": 5, "b": 4, "c": 6})
+    for seed in range(4):
+        held = [len(d) for d in domains_of(dataset, make_splits(dataset, ImageData(), seed=seed))]
+        assert held == [6, 5, 4]
+
+
+def test_draws_without_groups_are_those_of_earlier_versions():
+    # A run that is made anew from its settings has to be the same run.
+    dataset = bars(12, 3, 1, size=2)
+    _, validation, test = domains_of(dataset, make_splits(dataset, ImageData(), seed=5))
+    assert (validation, test) == ({"domain0", "domain4"}, {"domain5", "domain6"})
+
+
+def test_related_domains_go_with_one_that_is_held_out_by_name():
+    dataset = grouped({"a": 3, "b": 3, "c": 3})
+    config = ImageData(test_domains=("domain1",), validation_domains=("domain3",))
+    _, validation, test = domains_of(dataset, make_splits(dataset, config, seed=0))
+    assert validation == {"domain3", "domain4", "domain5"}
+    assert test == {"domain0", "domain1", "domain2"}
+    both = ImageData(test_domains=("domain1",), validation_domains=("domain2",))
+    with pytest.raises(
+        DataError, match=r"'domain1' and .*'domain2', which are related \(group 'a'"
+    ):
+        make_splits(dataset, both, seed=0)
+
+
+def test_a_published_split_is_followed_and_validation_is_drawn_from_it_by_group():
+    dataset = published(grouped({"a": 3, "b": 2, "c": 2, "d": 2}), {"domain2": "test"})
+    pairs = [{f"domain{n}", f"domain{n + 1}"} for n in (0, 3, 5, 7)]
+    for seed in range(4):
+        config = ImageData(validation_fraction=0.25)
+        _, validation, test = domains_of(dataset, make_splits(dataset, config, seed=seed))
+        assert test == {"domain2"}
+        assert validation in pairs
+
+
+def test_a_test_part_is_drawn_from_the_training_part_where_the_publisher_has_none():
+    dataset = published(bars(6, 2, 1, size=2), dict.fromkeys(("domain3", "domain4"), "validation"))
+    for seed in range(4):
+        train, validation, test = domains_of(dataset, make_splits(dataset, ImageData(), seed=seed))
+        assert validation == {"domain3", "domain4"}
+        assert len(test) == 1
+        assert train | test == {"domain0", "domain1", "domain2", "domain5"}
+
+
+def test_too_few_groups_are_refused_with_their_number():
+    dataset = grouped({"a": 3, "b": 2})
+    with pytest.raises(DataError, match=r"validation split is empty \(domains 5 in 2 groups"):
+        make_splits(dataset, ImageData(), seed=0)
+
+
 def test_stored_names_give_the_same_splits():
     dataset = bars(5, 3, 1, size=2)
     splits = make_splits(dataset, ImageData(), seed=1)

@@ -1,12 +1,14 @@
 """Pictures as a row of the table of readers: what is read, and what is said of it."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from metagan.config.agreement import BUILT_IN
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.reader import Reader, Source
@@ -21,23 +23,26 @@ from metagan.kinds.image.reading.looks import (
 )
 from metagan.kinds.image.samples import picture_classes
 from metagan.kinds.image.sources.detect import detect_source
+from metagan.kinds.image.sources.font_suffixes import FONT_SUFFIXES
 from metagan.kinds.image.sources.manifest import listed_files
 
 _BY_ITSELF: Final = frozenset(
     {".npz", ".parquet", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"}
+    | set(FONT_SUFFIXES)
 )
 _CONTAINERS: Final = frozenset(
     {".npz", ".parquet", ".csv", ".jsonl", ".zip", ".tar", ".gz", ".tgz", "-ubyte"}
+    | set(FONT_SUFFIXES)
 )
 
 
-def _of_files(name: str, version: int) -> Source:
+def _of_files(name: str, version: int, *libraries: str) -> Source:
     return Source(
         f"metagan.kinds.image.sources.{name}",
         version,
-        idle=frozenset({"drawings_per_class", "max_classes_per_domain"}),
+        idle=frozenset(chain(*BUILT_IN.values())),
         # Pillow decodes and resizes.
-        libraries=("pillow",),
+        libraries=("pillow", *libraries),
     )
 
 
@@ -47,6 +52,7 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             "metagan.kinds.image.sources.glyphs",
             1,
             built_in=True,
+            idle=frozenset(BUILT_IN["styles"]),
             # Matplotlib brings the fonts, Pillow draws with them.
             libraries=("pillow", "matplotlib"),
         ),
@@ -56,6 +62,15 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
         "parquet": _of_files("parquet", 3),
         "idx": _of_files("idx", 2),
         "npz": _of_files("npz", 2),
+        "styles": Source(
+            "metagan.kinds.image.sources.styles",
+            1,
+            built_in=True,
+            idle=frozenset(BUILT_IN["glyphs"]),
+            libraries=("pillow", "matplotlib", "scipy"),
+        ),
+        # Matplotlib brings the reference, fontTools tells which characters a face has.
+        "fonts": _of_files("fonts", 1, "matplotlib", "fonttools"),
     }
 )
 

@@ -20,7 +20,8 @@ def other_settings(
         source: The layout of the other pictures.
         said: Names of fields of `data` that are said of them.
     """
-    reading, changes = Reading.of_form(form), dict[str, Any]()
+    # Other pictures have a reference of their own, or none.
+    reading, changes = Reading.of_form(form), dict[str, Any](reference_domain=None)
     # Omniglot's files and prepared data have one polarity, whatever the run's have.
     if "invert" not in said:
         changes["invert"] = reading.inverted and source not in ("omniglot", "arrow")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from metagan.data.dataset import DataError
+from metagan.kinds.image.sources.font_suffixes import FONT_SUFFIXES, is_font
 
 _BY_ENDING = {
     ".npz": "npz",
@@ -51,6 +52,7 @@ def _detect_folder(path: Path) -> str:
 
 def _layouts(path: Path) -> Iterator[tuple[str, str]]:
     """The sources that could read a folder, and what speaks for each."""
+    from metagan.kinds.image.sources.fonts_npz import pictures_of_faces
     from metagan.kinds.image.sources.idx import idx_image_files
     from metagan.kinds.image.sources.manifest import manifest_files
     from metagan.kinds.image.sources.npz import npz_files
@@ -74,8 +76,14 @@ def _layouts(path: Path) -> Iterator[tuple[str, str]]:
     arrays = sorted(path.glob("*.npz")) or (
         [] if folder_of_pictures(path, claimed) else npz_files(path)
     )
-    if arrays:
+    if arrays and pictures_of_faces(path):
+        yield "fonts", f"pictures of faces ({arrays[0].relative_to(path)})"
+        others = True
+    elif arrays:
         yield "npz", f"npz files ({arrays[0].relative_to(path)})"
+        others = True
+    if font := first_font(path):
+        yield "fonts", f"font files ({font.relative_to(path)})"
         others = True
     manifest = manifest_files(path)
     if manifest:
@@ -118,12 +126,30 @@ def folder_of_pictures(path: Path, claimed: Collection[str] = ()) -> Path | None
     return None
 
 
+def first_font(path: Path) -> Path | None:
+    """The first font file below a path."""
+    from metagan.data.paths.own_folders import own_kind_of
+    from metagan.data.paths.tree import is_clutter
+
+    for folder, folders, names in os.walk(path):
+        here = Path(folder)
+        kept = [name for name in sorted(folders) if not is_clutter((name,))]
+        folders[:] = [name for name in kept if not own_kind_of(here / name)]
+        fonts = sorted(name for name in names if is_font(name) and not is_clutter((name,)))
+        if fonts:
+            return here / fonts[0]
+    return None
+
+
 def _detect_file(path: Path) -> str:
     from metagan.data.paths.tree import ARCHIVE_SUFFIXES
     from metagan.kinds.image.reading.decode import is_picture
+    from metagan.kinds.image.sources.fonts_npz import pictures_of_faces
     from metagan.kinds.image.sources.idx import idx_image_files, idx_label_files
 
     name = path.name.lower()
+    if is_font(name) or pictures_of_faces(path):
+        return "fonts"
     if path.suffix.lower() in _BY_ENDING:
         return _BY_ENDING[path.suffix.lower()]
     if idx_image_files(path) or idx_label_files(path):
@@ -139,7 +165,7 @@ def _detect_file(path: Path) -> str:
         )
     raise DataError(
         f"data.path {path}: unsupported file; supported: folders, "
-        f"{', '.join(ARCHIVE_SUFFIXES)}, {', '.join(_BY_ENDING)} and idx images files"
+        f"{', '.join((*ARCHIVE_SUFFIXES, *_BY_ENDING, *FONT_SUFFIXES))} and idx images files"
     )
 
 

@@ -40,7 +40,7 @@ _BORDER = 0.9  # kept free at the edge of the picture, output pixels
 
 
 @dataclass(frozen=True)
-class _Outline:
+class Outline:
     """A character in one face, as distances to its edge.
 
     Attributes:
@@ -91,7 +91,7 @@ def _smooth(field: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(field)
 
 
-def _outline(bitmap: Bitmap, unit: float) -> _Outline:
+def trace(bitmap: Bitmap, unit: float) -> Outline:
     """Measure a cropped bitmap.
 
     Args:
@@ -107,7 +107,7 @@ def _outline(bitmap: Bitmap, unit: float) -> _Outline:
     border = ink & (inside < 1.5)
     edge = np.stack(np.nonzero(border)).astype(np.float64)
     edge -= (edge.min(axis=1, keepdims=True) + edge.max(axis=1, keepdims=True)) / 2
-    return _Outline(
+    return Outline(
         field=_smooth(np.where(ink, inside - 0.5, 0.5 - outside)),
         edge=edge,
         longer_side=max(bitmap.shape),
@@ -177,7 +177,7 @@ class _Variations:
         return _MAX_ELASTIC * np.tanh(field / _MAX_ELASTIC)
 
 
-def _weight_change(outline: _Outline, half_stroke: float, unit: float) -> float:
+def _weight_change(outline: Outline, half_stroke: float, unit: float) -> float:
     """How far to move the outline outwards for the wanted half-width, in bitmap pixels.
 
     Limited so that hairlines stay, narrow gaps stay open, and solid shapes stay what they are.
@@ -191,7 +191,7 @@ def _weight_change(outline: _Outline, half_stroke: float, unit: float) -> float:
     return float(np.clip(max(min(max(change, thinnest), thickest), needed), -limit, limit))
 
 
-def _bilinear(
+def bilinear(
     fields: NDArray[np.float32],
     which: NDArray[np.int64],
     y: NDArray[np.float64],
@@ -208,7 +208,7 @@ def _bilinear(
     return above * (1 - down) + below * down
 
 
-def _stack(outlines: Sequence[_Outline]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def stack_fields(outlines: Sequence[Outline]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The fields in the top left of equal frames, (F, height, width), and their sizes, (F, 2)."""
     sizes = np.array([outline.field.shape for outline in outlines], np.float64)
     height, width = sizes.max(axis=0).astype(int)
@@ -235,14 +235,14 @@ def draw(shelf: FontShelf, character: Character, num_drawings: int, *, image_siz
     variations = _Variations.of(character, num_drawings)
     chosen = (variations.uniform[:, 0] * len(character.faces)).astype(np.int64)
     used, which = np.unique(chosen, return_inverse=True)
-    outlines: list[_Outline] = []
+    outlines: list[Outline] = []
     units: list[float] = []
     for index in used:
         face = character.faces[index]
         em = _em_for(shelf, character, face, _FILL[1] * unit)
         bitmap = shelf.bitmap(face, character.text, em)
         units.append(max(bitmap.shape) / _FILL[1])
-        outlines.append(_outline(bitmap, units[-1]))
+        outlines.append(trace(bitmap, units[-1]))
 
     matrices = variations.matrices()
     half_strokes = variations.between(2, *_HALF_STROKE)
@@ -257,7 +257,7 @@ def draw(shelf: FontShelf, character: Character, num_drawings: int, *, image_siz
         matrices[i] *= fills[i] / (high - low).max()
         offsets[i] = (low + high) / 2 * (fills[i] / (high - low).max())
     return _render(
-        *_stack(outlines),
+        *stack_fields(outlines),
         which,
         matrices,
         changes,
@@ -307,7 +307,7 @@ def _render(
     source_x = inverse[:, 1, 0] * y + inverse[:, 1, 1] * x + last[:, 1] / 2
     source_y = np.clip(source_y, 0, last[:, 0] - 0.001).reshape(num, -1)
     source_x = np.clip(source_x, 0, last[:, 1] - 0.001).reshape(num, -1)
-    distance = _bilinear(frames, which, source_y, source_x)
+    distance = bilinear(frames, which, source_y, source_x)
     # Distances in supersampled pixels: the edge fades over one of them.
     scale = np.sqrt(np.abs(np.linalg.det(matrices))) * _SUPERSAMPLE
     ink = np.clip((distance + changes[:, None]) * scale[:, None] + 0.5, 0, 1)

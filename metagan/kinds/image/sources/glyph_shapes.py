@@ -93,6 +93,14 @@ sees no gap that is narrower than twice the radius.
 """
 
 
+def label_of(text: str) -> str:
+    """The label of a single character, such as `U+0416 CYRILLIC CAPITAL LETTER ZHE`.
+
+    Letters that differ by case alone have labels that differ otherwise, as folders need them.
+    """
+    return f"U+{ord(text):04X} {unicodedata.name(text, '')}".rstrip()
+
+
 @dataclass(frozen=True)
 class Character:
     """One class of the built-in data.
@@ -115,7 +123,7 @@ class Character:
     @property
     def label(self) -> str:
         """The class's name, such as `U+0416 CYRILLIC CAPITAL LETTER ZHE`."""
-        return f"U+{self.code:04X} {unicodedata.name(self.text)}"
+        return label_of(self.text)
 
 
 @dataclass(frozen=True)
@@ -134,23 +142,31 @@ class Catalogue:
 class FontShelf:
     """The font faces on disk, each opened once per size."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, faces: Sequence[str] = _FACES) -> None:
         """Use the faces in a folder of .ttf files, by default the ones that matplotlib installs.
 
         Raises:
             DataError: If the folder has none of the expected faces.
         """
         self._folder = folder or _matplotlib_fonts()
-        self._open: dict[tuple[str, int], ImageFont.FreeTypeFont] = {}
-        self.faces = tuple(face for face in _FACES if self._path(face).is_file())
+        self._open: dict[tuple[str, float], ImageFont.FreeTypeFont] = {}
+        self.faces = tuple(face for face in faces if self._path(face).is_file())
         if not self.faces:
             raise DataError(
-                f"{self._folder}: none of the DejaVu and STIX fonts that data.source glyphs draws "
-                "from is here; reinstall matplotlib, or set data.source to your own data"
+                f"{self._folder}: none of the fonts that the built-in data are drawn from is here, "
+                f"such as {faces[0]}.ttf; reinstall matplotlib, or set data.source to your own data"
             )
 
     def _path(self, face: str) -> Path:
         return self._folder / f"{face}.ttf"
+
+    def font(self, face: str, em: float) -> ImageFont.FreeTypeFont:
+        """A face at a size, pixels."""
+        if (face, em) not in self._open:
+            self._open[face, em] = ImageFont.truetype(
+                str(self._path(face)), em, layout_engine=ImageFont.Layout.BASIC
+            )
+        return self._open[face, em]
 
     def codes(self, face: str) -> frozenset[int]:
         """The code points for which a face has a glyph other than its missing-glyph box."""
@@ -167,12 +183,7 @@ class FontShelf:
             text: The character.
             em: Size of the font, pixels.
         """
-        font = self._open.get((face, em))
-        if font is None:
-            font = ImageFont.truetype(
-                str(self._path(face)), em, layout_engine=ImageFont.Layout.BASIC
-            )
-            self._open[face, em] = font
+        font = self.font(face, em)
         left, top, right, bottom = (round(edge) for edge in font.getbbox(text))
         if right <= left or bottom <= top:
             return np.zeros((0, 0), np.uint8)

@@ -46,22 +46,17 @@ def load(config: ImageData) -> Dataset:
     Raises:
         DataError: If data.path is set, or matplotlib's fonts are missing.
     """
-    if config.path is not None:
-        raise DataError(
-            f"data.path is {config.path}, but data.source glyphs reads no files; "
-            "set data.source (or data.source auto) to use that path"
-        )
-    if config.white is not None:
-        raise DataError(
-            f"data.white is {config.white:g}, but data.source glyphs draws in 8 bits; leave it out"
-        )
+    check_built_in("glyphs", config)
     shelf = FontShelf()
     found = catalogue(shelf)
     characters = _chosen(found, config.max_classes_per_domain)
     _LOG.info("drawing %d characters, %d times each", len(characters), config.drawings_per_class)
     return Dataset.from_classes(
         {
-            ClassRecord(character.script, character.label): _samples(shelf, character, config)
+            ClassRecord(character.script, character.label): as_samples(
+                draw(shelf, character, config.drawings_per_class, image_size=config.image_size),
+                config,
+            )
             for character in characters
         },
         notes=_notes(found, characters, config),
@@ -79,6 +74,31 @@ def load(config: ImageData) -> Dataset:
     )
 
 
+def check_built_in(source: str, config: ImageData) -> None:
+    """Refuse settings of files where pictures are drawn.
+
+    Raises:
+        DataError: If data.path or data.white is set.
+    """
+    if config.path is not None:
+        raise DataError(
+            f"data.path is {config.path}, but data.source {source} reads no files; "
+            "set data.source (or data.source auto) to use that path"
+        )
+    if config.white is not None:
+        raise DataError(
+            f"data.white is {config.white:g}, but data.source {source} draws in 8 bits; "
+            "leave it out"
+        )
+
+
+def as_samples(drawings: Samples, config: ImageData) -> Samples:
+    """Drawings (n, S, S) as samples (n, C, S, S), swapped where the settings say so."""
+    if config.invert:
+        drawings = 255 - drawings
+    return np.repeat(drawings[:, None], config.channels, axis=1)
+
+
 def _chosen(found: Catalogue, limit: int | None) -> list[Character]:
     """The first `limit` characters of each script, in an order fixed by a named draw."""
     chosen: list[Character] = []
@@ -87,14 +107,6 @@ def _chosen(found: Catalogue, limit: int | None) -> list[Character]:
         order = generator(_SEED, "glyph classes", script).permutation(len(members))
         chosen.extend(members[index] for index in order[:limit])
     return chosen
-
-
-def _samples(shelf: FontShelf, character: Character, config: ImageData) -> Samples:
-    """All drawings of a character, (n, C, S, S) uint8."""
-    drawings = draw(shelf, character, config.drawings_per_class, image_size=config.image_size)
-    if config.invert:
-        drawings = 255 - drawings
-    return np.repeat(drawings[:, None], config.channels, axis=1)
 
 
 def _notes(found: Catalogue, characters: Sequence[Character], config: ImageData) -> list[str]:

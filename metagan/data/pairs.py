@@ -1,0 +1,84 @@
+"""Pairs of samples: a class in the reference domain (the input) and the same one elsewhere.
+
+The reference domain is neither learned from nor measured. Its name stands in the origin of the
+data, as `reference_domain`: that of their source, or of `data.reference_domain`.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metagan.config.data import DataConfig
+from metagan.data.dataset import DataError, Dataset
+
+_KEY: Final = "reference_domain"
+_MAX_DOMAINS: Final = 20
+_MAX_CLASSES: Final = 5
+
+
+def with_reference(dataset: Dataset, config: DataConfig) -> Dataset:
+    """The data with the reference domain that the settings name, where they name one.
+
+    Raises:
+        DataError: If the data have no such domain.
+    """
+    if config.reference is None:
+        return dataset
+    checked = replace(dataset, origin={**dataset.origin, _KEY: config.reference})
+    reference_domain(checked)
+    return checked
+
+
+def reference_domain(dataset: Dataset) -> str | None:
+    """Name of the domain that inputs of pairs come from; None where there is none.
+
+    Raises:
+        DataError: If the data have no such domain.
+    """
+    name: str | None = dataset.origin.get(_KEY)
+    if name is not None and name not in dataset.domains:
+        shown = [*dataset.domains[:_MAX_DOMAINS]]
+        if left := len(dataset.domains) - len(shown):
+            shown.append(f"{left} more")
+        raise DataError(
+            f"data.reference_domain: no domain named {name!r}; there are {', '.join(shown)}"
+        )
+    return name
+
+
+def measured_classes(dataset: Dataset) -> tuple[int, ...]:
+    """Indices of all classes but those of the reference domain."""
+    reference = reference_domain(dataset)
+    apart = set(dataset.classes_of(reference)) if reference is not None else set[int]()
+    return tuple(index for index in range(dataset.num_classes) if index not in apart)
+
+
+def reference_of(dataset: Dataset, domain: str) -> NDArray[np.int64]:
+    """The class of the reference domain that has the same label, for every class.
+
+    Args:
+        dataset: The data.
+        domain: The reference domain.
+
+    Returns:
+        (num_classes,) indices of classes; those of the reference domain are their own.
+
+    Raises:
+        DataError: If labels are not in the reference domain.
+    """
+    index_of = {dataset.classes[index].label: index for index in dataset.classes_of(domain)}
+    missing = [record for record in dataset.classes if record.label not in index_of]
+    if missing:
+        first, *others = missing
+        more = [record.name for record in others[: _MAX_CLASSES - 1]]
+        if left := len(others) - len(more):
+            more.append(f"and {left} more")
+        also = f" (nor have {', '.join(more)})" if more else ""
+        raise DataError(
+            f"label {first.label} of domain {first.domain} has no picture in "
+            f"data.reference_domain {domain}{also}: take these classes out of the data, or add "
+            f"their labels to {domain}"
+        )
+    return np.array([index_of[record.label] for record in dataset.classes], np.int64)
