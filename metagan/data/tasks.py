@@ -422,21 +422,18 @@ def _members(dataset: Dataset, classes: Sequence[int]) -> NDArray[np.int64]:
     ).astype(np.int64)
 
 
-def _too_few(
-    dataset: Dataset, classes: Sequence[int], config: TaskConfig, *, pooled: bool
-) -> str:
+def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig, *, pooled: bool) -> str:
     """A message about training classes, or whole domains, of which none has enough samples."""
     origin = dataset.origin
     path = origin.get("prepared", origin.get("path"))
     where = "" if path is None else f" of data.path {path}"
     more = find_reader(dataset.kind).more_samples(origin)
-    what, sizes = "class", Counter({i: dataset.count(i) for i in classes})
-    if pooled:
-        what, sizes = "domain", Counter()
-        for index in classes:
-            sizes[dataset.classes[index].domain] += dataset.count(index)
+    sizes: Counter[str] = Counter()
+    for index in classes:
+        record = dataset.classes[index]
+        sizes[record.domain if pooled else record.name] += dataset.count(index)
     return (
-        f"no training {what}{where} has task.shots {config.shots} + task.num_query "
+        f"no training {'domain' if pooled else 'class'}{where} has task.shots {config.shots} + task.num_query "
         f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "
         f"{max(sizes.values(), default=0)}; lower them{more}"
     )
