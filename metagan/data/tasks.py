@@ -324,8 +324,11 @@ class DatasetTasks:
         self._is_pooled = make_inputs is not None and config.unit == "domain"
         need = config.shots + config.num_query
         usable = self._usable(splits, need)
+        learned = set(chain(*splits.sides().values()))
         self.left_out = tuple(
-            dataset.classes[i].name for i in range(dataset.num_classes) if i not in usable
+            dataset.classes[i].name
+            for i in range(dataset.num_classes)
+            if i in learned and i not in usable
         )
         self._classes: dict[Split, dict[str, list[int]]] = {split: {} for split in SPLITS}
         domains = [{dataset.classes[i].domain for i in splits.of(split)} for split in SPLITS]
@@ -433,8 +436,8 @@ def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig, *, po
         record = dataset.classes[index]
         sizes[record.domain if pooled else record.name] += dataset.count(index)
     return (
-        f"no training {'domain' if pooled else 'class'}{where} has task.shots {config.shots} + task.num_query "
-        f"{config.num_query} = {config.shots + config.num_query} samples, the largest has "
+        f"no training {'domain' if pooled else 'class'}{where} has task.shots {config.shots} + "
+        f"task.num_query {config.num_query} = {config.shots + config.num_query} samples, the largest has "
         f"{max(sizes.values(), default=0)}; lower them{more}"
     )
 

@@ -221,8 +221,8 @@ class StepLog:
                 "step": learner.step,
                 "steps": self._config.outer.steps,
                 "algorithm": record.algorithm,
-                "loss_g": update.metrics.get("loss_g_last", update.metrics.get("loss_g_first")),
-                "loss_d": update.metrics.get("loss_d_last", update.metrics.get("loss_d_first")),
+                "loss_g": _shown(update.metrics, "loss_g"),
+                "loss_d": _shown(update.metrics, "loss_d"),
                 "episodes": f"{update.num_finite}/{update.num_planned}",
                 "failed": self._failures,
                 "restarts": self._restarts,
@@ -312,3 +312,9 @@ class StepLog:
                 f"{what} cannot be written to {path}: {error.strerror or error}; free space or "
                 f"fix the disk, then continue from outer step {step} with --resume"
             ) from error
+
+
+def _shown(metrics: Mapping[str, float], loss: str) -> float | None:
+    """A player's loss after the inner loop, else the one loss that there is; None without it."""
+    names = (f"{loss}_{when}" for when in ("last", "first", "query"))
+    return next((metrics[name] for name in names if name in metrics), None)
