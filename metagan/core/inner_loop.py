@@ -214,9 +214,9 @@ def adapt(
         if index in keep_steps:
             path[index] = (at, critic)
         for when in ("first", "last") if index == 0 else ("last",):
-            losses[f"loss_g_{when}"] = g_loss
             if d_updates:
                 losses[f"loss_d_{when}"] = d_loss
+            losses[f"loss_g_{when}"] = g_loss
     return Adapted(at, critic, losses, path)
 
 

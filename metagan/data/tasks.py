@@ -437,8 +437,8 @@ def _too_few(dataset: Dataset, classes: Sequence[int], config: TaskConfig, *, po
         sizes[record.domain if pooled else record.name] += dataset.count(index)
     return (
         f"no training {'domain' if pooled else 'class'}{where} has task.shots {config.shots} + "
-        f"task.num_query {config.num_query} = {config.shots + config.num_query} samples, the largest has "
-        f"{max(sizes.values(), default=0)}; lower them{more}"
+        f"task.num_query {config.num_query} = {config.shots + config.num_query} samples, the "
+        f"largest has {max(sizes.values(), default=0)}; lower them{more}"
     )
 
 

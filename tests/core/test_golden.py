@@ -25,9 +25,9 @@ LR = 0.05
 
 def curve(name: str) -> list[dict[str, float]]:
     """Losses and the meta-gradient's norm at every outer step of a plain descent."""
+    network = ("mlp", "input+support") if ALGORITHMS[name].solves else ("dcgan", "sample")
     config, source, gan, params, layout = run_setup(
-        "dcgan",
-        "sample",
+        *network,
         second_order=ALGORITHMS[name].second_order,
         inner=InnerConfig(steps=2, batch_size=3, lr=0.02, optimizer="sgd"),
         algorithm=AlgorithmConfig(name=name, cg_steps=2),

@@ -34,6 +34,7 @@ from tests.reference.cases import (
     episode_inputs,
     episode_keys,
     every_augment,
+    goes_with,
     kind_of,
     perturbed,
     run_setup,
@@ -75,7 +76,8 @@ SHAPES = {"image": [(1, 16, 16), (3, 16, 16), (1, 20, 20)], "vector": [(1,), (5,
 def runs(draw: st.DrawFn) -> Drawn:
     """Anything that the settings allow, small."""
     algorithm = draw(st.sampled_from(ADAPTING))
-    family, conditioning = draw(st.sampled_from(ARCHITECTURES))
+    fitting = [network for network in ARCHITECTURES if goes_with(algorithm, *network)]
+    family, conditioning = draw(st.sampled_from(fitting))
     optimizers = ["sgd"]
     if not ALGORITHMS[algorithm].second_order:
         # The second derivative of Adam's root is 1e8 where a gradient is near epsilon: no float64

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import torch
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.kinds import KIND_WORDS
 from metagan.config.learning import AdversarialLossName
 from metagan.config.settings import RunConfig
@@ -38,6 +39,12 @@ SHAPES: dict[str, tuple[int, ...]] = {"image": (1, 16, 16), "vector": (5,)}
 LOSSES = get_args(AdversarialLossName)
 #: Of an algorithm that reads both halves.
 QUERY_TOO = ChunkKey(0, 0, "fomaml", ())
+
+
+def goes_with(algorithm: str, family: str, conditioning: str) -> bool:
+    """Whether a row can learn such a network: one that solves for heads needs pairs."""
+    solvable = family in KIND_WORDS[kind_of(family)].solvable and "input" in conditioning
+    return solvable or not ALGORITHMS[algorithm].solves
 
 
 class Case(NamedTuple):
