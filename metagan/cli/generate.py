@@ -2,18 +2,23 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metagan.cli.console import Console
-from metagan.cli.options import Parser, add_command, add_output, count, whole
+from metagan.cli.options import Parser, UsageError, add_command, add_output, count, whole
 from metagan.cli.outputs import check_out_folder
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_adapted
 from metagan.words import counted
 
+if TYPE_CHECKING:
+    from metagan.workflow.adapt import AdaptedGan
+
 DESCRIPTION = """\
 Draw new samples from a GAN that `metagan adapt` has fitted: pictures as files
 in one sub-folder per class and a Parquet table, vectors as npz and Parquet.
-Equal seeds draw equal samples."""
+Equal seeds draw equal samples. A GAN that is told inputs draws the answers to
+the inputs in a file."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -23,13 +28,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         "generate",
         summary="draw samples from an adapted GAN",
         description=DESCRIPTION,
-        examples=("metagan generate --adapted adapted/ --num 64 --out samples/ --seed 1",),
+        examples=(
+            "metagan generate --adapted adapted/ --num 64 --out samples/ --seed 1",
+            "metagan generate --adapted adapted/ --inputs states.csv --out answers/",
+        ),
     )
     parser.add_argument(
         "--adapted", type=Path, required=True, metavar="DIR", help="result of metagan adapt"
     )
+    parser.add_argument("--num", type=count, metavar="N", help="samples per class (default: 64)")
     parser.add_argument(
-        "--num", type=count, default=64, metavar="N", help="samples per class (default: 64)"
+        "--inputs",
+        type=Path,
+        metavar="PATH",
+        help="inputs to answer, in place of --num (gan.conditioning input)",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the samples are written"
@@ -55,14 +67,40 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from metagan.workflow.generate import draw_samples, write_samples
 
     adapted = load_adapted(args.adapted)
+    if args.inputs is not None and args.num is not None:
+        raise UsageError("--num and --inputs exclude each other: each input has one answer")
+    if (args.inputs is None) == (adapted.target.inputs is not None):
+        raise UsageError(
+            f"{args.adapted} is not told inputs, so it has no answers to draw; leave --inputs out"
+            if args.inputs
+            else f"{args.adapted} draws answers to inputs; name a file of inputs by --inputs"
+        )
+    if args.inputs is not None:
+        return _answer(args, adapted, console)
     best_of = adapted.info.get("best_of", 1) if args.best_of is None else args.best_of
-    samples = draw_samples(adapted, num=args.num, seed=args.seed, best_of=best_of)
+    num = 64 if args.num is None else args.num
+    samples = draw_samples(adapted, num=num, seed=args.seed, best_of=best_of)
     written = write_samples(args.out, adapted, samples, seed=args.seed)
     word = find_reader(adapted.form.kind).word
     remark = find_kind(adapted.form.kind).remark(adapted.form, "generate")
     console.print(
-        f"wrote {counted(args.num, word)} of each of "
+        f"wrote {counted(num, word)} of each of "
         f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} ({written})"
         + (f"; {remark}" if remark else "")
     )
+    return EXIT_DONE
+
+
+def _answer(args: argparse.Namespace, adapted: "AdaptedGan", console: Console) -> int:
+    """Draw answers to the inputs in a file."""
+    from metagan.data.reader import find_reader
+    from metagan.workflow.generate import draw_answers, write_samples
+
+    reader = find_reader(adapted.form.kind)
+    inputs, drawn, notes = draw_answers(adapted, args.inputs, seed=args.seed)
+    for note in notes:
+        tell = console.warn if note.startswith(reader.warned) else console.print
+        tell(note)
+    written = write_samples(args.out, adapted, drawn, seed=args.seed, inputs=inputs)
+    console.print(f"wrote {counted(len(drawn), 'answer')} to {args.out} ({written})")
     return EXIT_DONE

@@ -117,7 +117,7 @@ def adapt_run(
     if "input" in config.gan.conditioning:
         # Pairs of a domain are one class, whatever they are called.
         support = np.concatenate(list(samples.values()))[None]
-        inputs = _pairs_of(run.form).inputs_of(support, samples.form)
+        inputs = pairs_of(run.form).inputs_of(support, samples.form)
     else:
         shots = max(len(array) for array in samples.values())
         support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
@@ -137,7 +137,12 @@ def adapt_run(
     return replace(target, form=samples.form)
 
 
-def _pairs_of(form: Form) -> Pairs:
+def pairs_of(form: Form) -> Pairs:
+    """How pairs of a kind of sample are told apart and put together.
+
+    Raises:
+        DataError: If files of the kind hold no inputs.
+    """
     pairs = find_kind(form.kind).pairs
     if pairs is None:
         raise DataError(

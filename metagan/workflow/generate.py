@@ -16,7 +16,7 @@ from metagan.files import is_there
 from metagan.kinds.registry import find_kind
 from metagan.runs.places import check_exists
 from metagan.runs.run_folder import RunError
-from metagan.workflow.adapt import AdaptedGan
+from metagan.workflow.adapt import AdaptedGan, pairs_of
 
 
 def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> NDArray[Any]:
@@ -38,8 +38,8 @@ def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) 
 
 def draw_answers(
     adapted: AdaptedGan, path: Path, *, seed: int
-) -> tuple[NDArray[Any], Form, list[str]]:
-    """Whole pairs (1, N, *stored_shape) of the inputs in a user's file and what is drawn for them.
+) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
+    """Inputs from a user's file, and the sample that is drawn for each.
 
     Args:
         adapted: Of a run that is told inputs.
@@ -47,20 +47,18 @@ def draw_answers(
         seed: Names the latents, where they have a meaning.
 
     Returns:
-        The pairs as their owner has them, their form, and notes on the file.
+        Inputs (N, ...) and samples (N, *sample_shape) as their owner has them, and notes on the
+        file.
 
     Raises:
         DataError: If the file has no such inputs.
     """
-    kind = find_kind(adapted.form.kind)
-    assert kind.pairs is not None, "it was adapted to pairs"
-    form = kind.pairs.form_of_inputs(adapted.form)
     check_exists(path, "--inputs", DataError)
+    kind, form = find_kind(adapted.form.kind), pairs_of(adapted.form).form_of_inputs(adapted.form)
     read, notes = kind.read(path, form, {})
     stored = np.concatenate(list(read.values()))
     drawn = answers(adapted.gan, adapted.target, kind.to_tensor(stored, read.form), seed=seed)
-    pairs, whole = kind.pairs.joined(stored, kind.to_samples(drawn, adapted.form), adapted.form)
-    return pairs[None], whole, notes
+    return stored, kind.to_samples(drawn, adapted.form), notes
 
 
 def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
@@ -73,8 +71,22 @@ def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
     return find_kind(form.kind).to_samples(drawn, form)
 
 
-def write_samples(out: Path, adapted: AdaptedGan, samples: NDArray[Any], *, seed: int) -> str:
+def write_samples(
+    out: Path,
+    adapted: AdaptedGan,
+    samples: NDArray[Any],
+    *,
+    seed: int,
+    inputs: NDArray[Any] | None = None,
+) -> str:
     """Write samples of every class as the files that owners of such samples have, all or nothing.
+
+    Args:
+        out: The folder.
+        adapted: What drew them.
+        samples: (W, n, *sample_shape), or (n, *sample_shape) of answers to inputs.
+        seed: What they were drawn with.
+        inputs: (n, ...) of the answers, which are written beside them.
 
     Returns:
         What was written, for people.
@@ -87,10 +99,16 @@ def write_samples(out: Path, adapted: AdaptedGan, samples: NDArray[Any], *, seed
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     kind = find_kind(adapted.form.kind)
-    support = to_samples(adapted.target.support, adapted.form)
+    target, form = adapted.target, adapted.form
+    support = to_samples(target.support, form)
+    if inputs is not None and target.inputs is not None:
+        pairs = pairs_of(form)
+        given = kind.to_samples(target.inputs, pairs.form_of_inputs(form))
+        support, _ = pairs.joined(given, support, form)
+        samples, form = pairs.joined(inputs[None], samples[None], form)
     try:
         staging.mkdir()
-        written = kind.write(staging, adapted.labels, samples, support, seed, adapted.form)
+        written = kind.write(staging, adapted.labels, samples, support, seed, form)
         staging.rename(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
