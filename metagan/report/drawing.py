@@ -25,7 +25,6 @@ Values = NDArray[np.float64]
 
 WIDTH: Final = 380  # Units of every chart; about the pixels of a phone.
 LETTER: Final = 6.7  # Units of a letter, at most.
-NUM_RANKS: Final = 5  # Colours of a ranking.
 _HEIGHT, _ROW = 210, 22  # Units of a chart, and of a row of dots.
 _TOP, _RIGHT, _BOTTOM = 10, 14, 36
 _MAX_LABEL = 28  # Letters of a label.
@@ -38,10 +37,7 @@ _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
 }
-_COLOURS = (
-    *("ink", "muted", "rule", "strong-rule", "accent", "second", "base", "bad"),
-    *(f"q{rank}" for rank in range(NUM_RANKS)),
-)
+_COLOURS = ("ink", "muted", "rule", "strong-rule", "accent", "second", "base", "bad")
 # matplotlib knows no variables: each is a colour of its own until the chart is drawn.
 INK: Final = {name: f"#0000{number:02x}" for number, name in enumerate(_COLOURS, start=1)}
 styled = matplotlib.style.context(["default", _STYLE])
@@ -55,13 +51,12 @@ _NEEDLESS = re.compile(
 
 
 class Chart(NamedTuple):
-    """A picture for a page: its title, the rest of its caption, a legend (words, sign), notes."""
+    """A picture for a page: its title, the rest of its caption, a legend (words, sign)."""
 
     title: str
     more: str
     svg: Markup
     legend: Sequence[tuple[str, str]] = ()
-    notes: Sequence[str] = ()
 
 
 class Mark(NamedTuple):
@@ -92,20 +87,14 @@ class Axis(NamedTuple):
         """The value, or the end of the axis beyond which it lies."""
         return min(max(value, self.low), self.high)
 
-    def share(self, value: float) -> float:
-        """Place of a value on the axis, from 0 to 1."""
-        value, low, high = self.inside(value), self.low, self.high
-        if self.is_log:
-            value, low, high = (math.log(end) for end in (value, low, high))
-        return (value - low) / (high - low) if high > low else 0.5
-
     def ticks(self, wanted: int = 4) -> dict[float, str]:
         """Round values, with as many decimals as tell them apart."""
         if self.is_log:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
             every = max(1, math.ceil((last - first + 1) / 6))
             powers = [10.0**power for power in range(first, last + 1, every)]
-            return {tick: significant(tick, 1) for tick in powers}
+            if powers:
+                return {tick: significant(tick, 1) for tick in powers}
         whole = {"integer": True, "min_n_ticks": 1} if self.is_whole else {}
         locator = MaxNLocator(wanted, steps=[1, 2, 5, 10], **whole)
         values = locator.tick_values(self.low, self.high)

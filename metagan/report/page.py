@@ -13,7 +13,6 @@ from metagan.report import (
     importance,
     load,
     overview,
-    parallel,
     pictures,
     results,
     search_charts,
@@ -26,8 +25,8 @@ from metagan.report.load import RunFiles
 from metagan.report.search_load import Search
 
 # Templates ask these for words and numbers, and have only structure themselves.
-_MODULES = (appendix, commands, gate_words, headline, importance, overview, parallel, pictures,
-            results, search_charts, search_view, search_words, training)  # fmt: skip
+_MODULES = (appendix, commands, gate_words, headline, importance, overview, pictures, results,
+            search_charts, search_view, search_words, training)  # fmt: skip
 
 
 def render_run(run: RunFiles, model: type[Config]) -> str:

@@ -25,6 +25,7 @@ def test_ticks_are_round_and_inside_of_the_axis():
     assert list(Axis(0.13, 0.92).ticks()) == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert list(Axis(-3.0, 7.0).ticks()) == pytest.approx([0.0, 5.0])
     assert list(Axis(0.02, 300.0, is_log=True).ticks()) == pytest.approx([0.1, 1, 10, 100])
+    assert list(Axis(2.0, 9.0, is_log=True).ticks().values()) == ["2", "4", "6", "8"]
     assert list(Axis(0.13, 0.92).ticks().values()) == ["0.2", "0.4", "0.6", "0.8"]
     assert list(whole_axis(0.5, 1.5).ticks().values()) == ["1"]
     assert list(whole_axis(0, 8000).ticks().values()) == ["0", "2,000", "4,000", "6,000", "8,000"]

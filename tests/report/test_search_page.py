@@ -62,7 +62,7 @@ def test_a_page_can_be_read_aloud_and_walked_through(complete):
     names = [attributes["id"] for _, attributes in complete.elements if "id" in attributes]
     assert len(names) == len(set(names))
     pictures = [svg for svg in complete.all("svg") if svg.get("role") == "img"]
-    assert len(pictures) == 5
+    assert len(pictures) == 8
     for picture, title in zip(pictures, re.findall("<figcaption><b>(.*?)</b>", complete.source),
                               strict=True):  # fmt: skip
         assert picture["aria-label"].startswith(f"{title}. ")
@@ -285,7 +285,7 @@ def test_a_file_of_an_earlier_version_shows_what_it_has(tmp_path):
     page = page_of(write_search(tmp_path / "search", old))
     assert "search.json is of an earlier version" in page.text
     assert "are better than those given" in page.text
-    assert "Settings and objective of every trial" in page.text
+    assert "Trials by the value of one setting at a time" in page.text
     assert "No trial has both a value and a time." in page.text
 
 
