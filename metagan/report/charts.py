@@ -88,74 +88,50 @@ def line_chart(
 
 
 class Dot(NamedTuple):
-    """A row of a dot chart: label, estimate, colour, and a text where there is no estimate."""
+    """A row of a dot chart: its label, its estimate, and a text where there is no estimate."""
 
     label: str
     value: Estimate | None
-    colour: str = "accent"
     text: str = DASH
 
-    def shown(self, *, signed: bool) -> str:
+    @property
+    def shown(self) -> str:
         """The value in words."""
-        return self.text if self.value is None else self.value.text(signed=signed)
+        return self.text if self.value is None else self.value.text(signed=True)
 
 
 @styled
-def dot_chart(
-    title: str,
-    groups: Mapping[str, Sequence[Dot]],
-    *,
-    signed: bool = False,
-    unit: str,
-    span: tuple[float, float] | None = None,
-) -> Chart | None:
-    """Means as dots, 95 % intervals as lines, one row each; all on one axis.
+def dot_chart(title: str, groups: Mapping[str, Sequence[Dot]], *, unit: str) -> Chart | None:
+    """Differences as dots, their 95 % intervals as lines, one row each below their headings.
 
     Args:
         title: Of the chart.
         groups: Rows below their headings.
-        signed: Differences: zero is on the axis and marked.
-        unit: Of the axis, such as "%".
-        span: Values (fractions) that the axis must contain, so that several charts can share one.
+        unit: Of the axis, on which zero is marked.
     """
     rows: list[tuple[str, Dot | None]] = []
     for heading, dots in groups.items():
         rows += [(heading, None), *((dot.label, dot) for dot in dots)]
-    ends = span or span_of([dot for _, dot in rows if dot is not None])
-    if ends is None:
+    values = [dot.value for _, dot in rows if dot is not None and dot.value is not None]
+    if not values:
         return None
-    low, high = 100 * ends[0], 100 * ends[1]
-    if signed:
-        low, high = min(low, 0.0), max(high, 0.0)
+    ends = [100 * end for v in values for end in (v.mean, v.low, v.high) if end is not None]
+    low, high = min(0.0, *ends), max(0.0, *ends)
     room = 0.06 * (high - low) or 1.0
-    x_axis = Axis(low - room, high + room)
-    axes = row_frame([(name, dot is None) for name, dot in rows], x_axis, signed=signed)
+    axes = row_frame(
+        [(name, dot is None) for name, dot in rows], Axis(low - room, high + room), signed=True
+    )
     marks = []
     for row, (label, dot) in enumerate(rows):
         if dot is None:
             continue
         if dot.value is None:
-            write(axes, x_axis.inside(0.0), row, SPACE + dot.text, va="center")
+            write(axes, 0.0, row, SPACE + dot.text, va="center")
             continue
         if dot.value.low is not None and dot.value.high is not None:
-            line(axes, [100 * dot.value.low, 100 * dot.value.high], [row, row], dot.colour, 2)
-        told = f"{label}: {dot.shown(signed=signed)}"
-        marks.append(Mark(100 * dot.value.mean, row, dot.colour, told, 4.5))
+            line(axes, [100 * dot.value.low, 100 * dot.value.high], [row, row], "accent", 2)
+        marks.append(Mark(100 * dot.value.mean, row, "accent", f"{label}: {dot.shown}", 4.5))
     summary = "; ".join(
-        f"{heading}, {dot.label}: {dot.shown(signed=signed)}"
-        for heading, dots in groups.items()
-        for dot in dots
+        f"{heading}, {dot.label}: {dot.shown}" for heading, dots in groups.items() for dot in dots
     )
     return Chart(title, f", {unit}", svg(axes, f"{title}, {unit}: {summary}", marks))
-
-
-def span_of(dots: Sequence[Dot]) -> tuple[float, float] | None:
-    """Smallest and largest end of the intervals; None if no row has a value."""
-    ends = [
-        end
-        for dot in dots
-        if dot.value is not None
-        for end in (dot.value.mean, dot.value.low, dot.value.high)
-        if end is not None
-    ]
-    return (min(ends), max(ends)) if ends else None

@@ -59,8 +59,8 @@ def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
     ]
 
 
-def missing(run: RunFiles) -> list[tuple[str, str]]:
-    """Parts that an unfinished run lacks, each with the command that makes it."""
+def missing(run: RunFiles) -> dict[str, str]:
+    """Parts that an unfinished run lacks, in words, by the command that makes them."""
     found: list[tuple[str, str]] = []
     evaluate = evaluate_command(run, None)
     if not run.steps:
@@ -81,7 +81,9 @@ def missing(run: RunFiles) -> list[tuple[str, str]]:
     for name, there in (("splits.json", run.splits), ("data.json", run.data)):
         if not there:
             found.append((f"{name} is missing; training again writes it.", repeat_command(run)))
-    return found
+    return {
+        command: " ".join(what for what, other in found if other == command) for _, command in found
+    }
 
 
 def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
@@ -107,7 +109,7 @@ def _baseline_folder(run: RunFiles, name: str) -> str:
 
 
 def _local(run: RunFiles) -> str:
-    return " --local" if run.command and "--local" in run.command.split() else ""
+    return " --local" if run.is_local else ""
 
 
 def _quoted(path: Path | str) -> str:

@@ -100,6 +100,11 @@ class RunFiles:
         """The classes of all splits."""
         return tuple(name for split in self.splits.values() for name in split)
 
+    @property
+    def is_local(self) -> bool:
+        """True if the command asked for one process."""
+        return self.command is not None and "--local" in self.command.split()
+
     def text(self, key: str) -> str:
         """A setting as text; a dash where it is not known."""
         value = self.settings.get(key)

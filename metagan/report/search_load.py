@@ -122,6 +122,11 @@ class Search(SearchDocument):
         ]
 
     @property
+    def has_schedule(self) -> bool:
+        """True if the best trial's changing settings were trained with fresh seeds, too."""
+        return any(pair.schedule is not None for pair in self.pairs)
+
+    @property
     def confirm_seeds(self) -> int | None:
         """Fresh seeds that were asked for; None where that was not written down."""
         return whole(self.settings.get("confirm_seeds"))

@@ -36,40 +36,31 @@ class Measure:
     step_unit: str = ""
     signed: bool = False
 
-    def text(self, value: float | None) -> str:
-        """A value with its unit."""
-        return self._number(value, signed=self.signed) + ("" if value is None else self.unit)
-
-    def number(self, value: float | None) -> str:
-        """A value without its unit."""
-        return self._number(value, signed=self.signed)
-
-    def change(self, value: float | None, *, unit: bool = True) -> str:
-        """A difference of two values, with its sign."""
-        text = self._number(value, signed=True)
-        return text + self.step_unit if unit and value is not None else text
-
-    def _number(self, value: float | None, *, signed: bool) -> str:
+    def number(self, value: float | None, *, signed: bool | None = None) -> str:
+        """A value without its unit; `signed` for a difference of two."""
         if value is None:
             return fixed(None, 0)
         value *= self.factor
+        signed = self.signed if signed is None else signed
         if self.decimals is not None and abs(value) < LARGE:
             return fixed(value, self.decimals, signed=signed)
         text = significant(value)
         return f"+{text}" if signed and value > 0 else text
+
+    def text(self, value: float | None) -> str:
+        """A value with its unit."""
+        return self.number(value) + ("" if value is None else self.unit)
+
+    def change(self, value: float | None) -> str:
+        """A difference of two values with its unit."""
+        return self.number(value, signed=True) + ("" if value is None else self.step_unit)
 
 
 _POINTS = f"{SPACE}points"
 _PERCENT = f"{SPACE}%"
 _MEASURES = {
     "gain": Measure(
-        "gain over classical augmentation",
-        "gain, points",
-        100,
-        2,
-        _POINTS,
-        _POINTS,
-        signed=True,
+        "gain over classical augmentation", "gain, points", 100, 2, _POINTS, _POINTS, True
     ),
     "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
     "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
@@ -202,7 +193,8 @@ def _numbers(search: Search, outcome: Outcome) -> str:
             "no interval, so it is weak evidence"
         )
     low, high = (
-        measure.change(end, unit=False) for end in (outcome.difference.low, outcome.difference.high)
+        measure.number(end, signed=True)
+        for end in (outcome.difference.low, outcome.difference.high)
     )
     around = ", which includes zero" if outcome.verdict == "unclear" else ""
     return (
@@ -213,16 +205,8 @@ def _numbers(search: Search, outcome: Outcome) -> str:
 
 def status_line(search: Search) -> str:
     """Number of trials, and how they ended."""
+    words = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
     ends = [trial.status for trial in search.trials]
-    parts = [
-        f"{ends.count(status)} {words}"
-        for status, words in (
-            ("done", "trained to the end"),
-            ("stopped", "stopped early"),
-            ("failed", "failed"),
-        )
-        if status in ends
-    ]
-    return f"Report of a search: {plural(len(ends), 'trial')}" + (
-        f" ({', '.join(parts)})" if parts else ""
-    )
+    parts = [f"{ends.count(end)} {text}" for end, text in words.items() if end in ends]
+    listed = f" ({', '.join(parts)})" if parts else ""
+    return f"Report of a search: {plural(len(ends), 'trial')}{listed}"

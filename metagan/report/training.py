@@ -102,57 +102,30 @@ def time_sentence(run: RunFiles) -> str:
     return text + f". On average {fixed(compute / total, 1)}{of} workers were computing."
 
 
-def time_parts(run: RunFiles) -> list[tuple[str, float]]:
-    """Shares of the wall-clock time, as (words, share); the shares add up to 1."""
-    total = sum(_seconds(run, "wall_s"))
-    compute, transfer, wait = (
-        sum(_seconds(run, key)) for key in ("compute_s", "transfer_s", "wait_s")
-    )
-    # Without workers the computing itself happens in the loop; with them the loop waits for it.
-    if _is_local(run):
-        parts = {"Computing": compute, "The rest": max(0.0, total - compute)}
-    else:
-        parts = {
-            "Waiting for workers that compute": wait,
-            "Transfer of parameters and results": transfer,
-            "The driver's own work": max(0.0, total - transfer - wait),
-        }
-    whole = sum(parts.values())
-    return [
-        (f"{name}: {duration(seconds)} ({_whole_percent(seconds / whole)})", seconds / whole)
-        for name, seconds in (parts if whole > 0 else {}).items()
-    ]
-
-
-def training_time(run: RunFiles) -> str:
-    """All of it."""
-    return duration(sum(_seconds(run, "wall_s")))
-
-
 def times(run: RunFiles) -> list[list[str | None]]:
     """Seconds of the driver and of the workers: in all, their share, and by outer step."""
     total = sum(_seconds(run, "wall_s"))
+    # Without workers the computing itself happens in the loop; with them the loop waits for it.
+    loop = ("compute_s",) if _is_local(run) else ("transfer_s", "wait_s")
+    rest = total - sum(sum(_seconds(run, key)) for key in loop)
     rows: list[list[str | None]] = []
-    for name, key in (
-        ("Outer step, wall clock", "wall_s"),
-        ("Computing, summed over workers", "compute_s"),
-        ("Transfer", "transfer_s"),
-        ("Waiting for workers", "wait_s"),
+    for name, seconds in (
+        ("Outer step, wall clock", _seconds(run, "wall_s")),
+        ("Computing, summed over workers", _seconds(run, "compute_s")),
+        ("Transfer of parameters and results", _seconds(run, "transfer_s")),
+        ("Waiting for workers that compute", _seconds(run, "wait_s")),
+        ("The driver's own work", [max(0.0, rest)]),
     ):
-        seconds = sorted(_seconds(run, key))
         share = fixed(100 * sum(seconds) / total, 1) if total else None
-        found = (sum(seconds), seconds[len(seconds) // 2], seconds[-1]) if seconds else [None] * 3
-        whole, *each = [None if time is None else duration(time) for time in found]
-        rows.append([name, whole, share, *each])
+        each = sorted(seconds) if len(seconds) > 1 else []
+        middle, slowest = (each[len(each) // 2], each[-1]) if each else (None, None)
+        whole = sum(seconds) if seconds else None
+        rows.append([name, duration(whole), share, duration(middle), duration(slowest)])
     return rows
 
 
 def _is_local(run: RunFiles) -> bool:
     return sum(_seconds(run, "transfer_s")) + sum(_seconds(run, "wait_s")) == 0
-
-
-def _whole_percent(share: float) -> str:
-    return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
 
 
 def _seconds(run: RunFiles, key: str) -> list[float]:

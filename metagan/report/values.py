@@ -91,14 +91,6 @@ def brief(value: float | None, digits: int = 4) -> str:
     return mantissa + e + power
 
 
-def column_decimals(values: Iterable[float | None], digits: int = 3, most: int = 5) -> int:
-    """Decimals for a column of numbers, so that its largest has `digits` significant digits."""
-    largest = max((abs(value) for value in values if value is not None), default=0.0)
-    if largest == 0:
-        return digits - 1
-    return min(most, max(0, digits - 1 - math.floor(math.log10(largest))))
-
-
 def count(value: object) -> str:
     """A whole number with thousands apart."""
     number = finite(value)
@@ -155,11 +147,6 @@ class Estimate:
     low: float | None
     high: float | None
     seeds: int | None
-
-    @property
-    def has_interval(self) -> bool:
-        """True if both ends are known."""
-        return self.low is not None and self.high is not None
 
     def text(self, *, signed: bool = False, decimals: int = 1) -> str:
         """`mean [low, high]` in per cent, or in points where signed."""

@@ -110,22 +110,21 @@ def test_a_chart_says_what_it_shows_and_names_its_axes():
 
 
 def test_dots_lie_in_the_order_of_their_values_and_tell_them():
-    dots = [Dot("a", Estimate(0.05, 0.0, 0.1, 3)), Dot("b", Estimate(0.1, None, None, 1), "base")]
+    dots = [Dot("a", Estimate(0.05, 0.0, 0.1, 3)), Dot("b", Estimate(0.1, None, None, 1))]
     chart = dot_chart("Gain", {"5 shots": dots}, unit="%")
-    (told, sign, middle), (other, other_sign, right) = marks(chart)
-    assert (told, other) == ("a: 5.0 [0.0, 10.0]", "b: 10.0")
-    assert (sign, other_sign) == ("accent", "base")
+    (told, _, middle), (other, _, right) = marks(chart)
+    assert (told, other) == ("a: +5.0 [0.0, +10.0]", "b: +10.0")
     # One whisker, from the end of a's interval at 0 to that at 10, where b is.
     line = r'd="M ([\d.]+) [\d.]+ L ([\d.]+) [\d.]+ ?" style="[^"]*accent'
     [(low, high)] = re.findall(line, chart.svg)
     assert middle == pytest.approx((float(low) + float(high)) / 2, abs=0.1)
     assert right == pytest.approx(float(high), abs=0.1)
-    assert texts(chart)[:2] == ["0", "5"]
+    assert texts(chart)[:2] == ["0", "+5"]
 
 
 def test_differences_have_zero_on_their_axis_and_signs():
     dots = [Dot("a", Estimate(0.05, 0.04, 0.06, 3)), Dot("b", None, text="left out")]
-    chart = dot_chart("Gain", {"": dots}, unit="points", signed=True)
+    chart = dot_chart("Gain", {"": dots}, unit="points")
     assert {"0", "+2", "\u00a0left out"} <= set(texts(chart))
     assert [text for text, _, _ in marks(chart)] == ["a: +5.0 [+4.0, +6.0]"]
 

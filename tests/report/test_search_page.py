@@ -82,7 +82,7 @@ def test_the_same_search_gives_the_same_bytes(tmp_path):
 def test_the_numbers_of_the_search_are_on_the_page(complete):
     for text in (
         "24 trials (7 trained to the end, 15 stopped early, 2 failed)",
-        "1 h 47 min",
+        "trials 1 h 27 min; fresh seeds 20 min 10 s",
         "asha; of 3 trials at a step one goes on; none is stopped before outer step 25",
         "where outer.optimizer is nesterov",
         "0.0001 to 0.003, logarithmic",
