@@ -119,10 +119,8 @@ def origin(run: RunFiles) -> list[Cells]:
     ]
 
 
-def settings(
-    values: Mapping[str, Any], model: type[Config]
-) -> tuple[list[Cells], list[Cells], bool]:
-    """Settings that are not the defaults, all others, and whether `model` knows every one.
+def settings(values: Mapping[str, Any], model: type[Config]) -> tuple[list[Cells], list[Cells]]:
+    """Settings that are not the defaults, and all others.
 
     Args:
         values: By dotted key.
@@ -141,7 +139,7 @@ def settings(
             "" if setting is None else setting.description,
         ]
         (others if default is None or _equal(value, default) else changed).append(cells)
-    return changed, others, all(key in known for key in values)
+    return changed, others
 
 
 def meanings(model: type[Config]) -> dict[str, str]:

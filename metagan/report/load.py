@@ -2,12 +2,13 @@
 
 import json
 import math
-import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
 
 from metagan.config.yaml import YamlError, parse_document
 from metagan.files import sha256_of
@@ -18,7 +19,6 @@ from metagan.runs.run_folder import RunError, RunFolder
 EVALUATION = "evaluation.json"
 SPLITS = ("train", "validation", "test")
 ADAPTATION_GROUPS = ("given", "before", "after")
-_MAX_HEADER_BYTES = 16 * 2**20
 
 
 class Evaluation(NamedTuple):
@@ -90,12 +90,6 @@ class RunFiles:
         return self.path.resolve().name or str(self.path)
 
     @property
-    def version(self) -> str:
-        """Version of metagan that trained the run, after a space; nothing where it is not known."""
-        found = pick(self.environment, "packages", "metagan")
-        return f" {found}" if found else ""
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes of all splits."""
         return tuple(name for split in self.splits.values() for name in split)
@@ -151,7 +145,7 @@ def load_run_files(path: Path) -> RunFiles:
         path=path,
         settings=reader.settings(),
         config_sha256=sha256_of(folder.config_file.read_bytes()),
-        command=reader.command(),
+        command=_command(path),
         environment=reader.mapping("environment.json"),
         splits={name: _texts(splits.get(name)) for name in SPLITS if name in splits},
         data=reader.mapping("data.json"),
@@ -182,12 +176,6 @@ class _Reader:
             return {}
         return flat(data) if isinstance(data, Mapping) else {}
 
-    def command(self) -> str | None:
-        file = self._folder.path / "command.txt"
-        if not file.is_file():
-            return None
-        return file.read_text("utf-8", "replace").strip() or None
-
     def mapping(self, name: str) -> Mapping[str, Any]:
         value = self._json(name)
         if value is None:
@@ -199,24 +187,11 @@ class _Reader:
 
     def lines(self, name: str) -> tuple[Mapping[str, Any], ...]:
         file = self._folder.path / name
-        if not file.is_file():
-            return ()
-        found: list[Mapping[str, Any]] = []
-        bad = 0
-        for line in file.read_bytes().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                bad += 1
-                continue
-            if isinstance(record, Mapping):
-                found.append(record)
-            else:
-                bad += 1
+        found = list(map(_record, file.read_bytes().splitlines() if file.is_file() else ()))
         # One half-written last line is what a crash leaves behind and no damage.
-        if bad > 1:
+        if (bad := found.count(None)) > 1:
             self.damaged.append(f"{name} has {bad} lines that cannot be read; they are left out")
-        return tuple(found)
+        return tuple(record for record in found if record is not None)
 
     def adaptation(self) -> tuple[AdaptationPicture, ...]:
         pictures = []
@@ -250,11 +225,6 @@ class _Reader:
             return None
 
 
-def domain_of(class_name: str) -> str:
-    """The domain in `domain/label`."""
-    return class_name.partition("/")[0]
-
-
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings in sections by their dotted keys."""
     found: dict[str, Any] = {}
@@ -267,8 +237,21 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
-    """Number of classes of each domain, by name."""
-    return Counter(domain_of(name) for name in class_names)
+    """Number of classes of each domain, by name; a class is `domain/label`."""
+    return Counter(name.partition("/")[0] for name in class_names)
+
+
+def _command(path: Path) -> str | None:
+    file = path / "command.txt"
+    return (file.read_text("utf-8", "replace").strip() or None) if file.is_file() else None
+
+
+def _record(line: bytes) -> Mapping[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, Mapping) else None
 
 
 def _texts(values: object) -> tuple[str, ...]:
@@ -287,21 +270,15 @@ def _previews(folder: Path) -> tuple[tuple[int, Path], ...]:
 def _num_weights(checkpoints: Path) -> dict[str, int]:
     """Weights by player, counted from the header of the newest readable checkpoint."""
     for file in sorted(checkpoints.glob("step-*/ema.safetensors"), key=_step_of, reverse=True):
-        try:
-            with file.open("rb") as stream:
-                (size,) = struct.unpack("<Q", stream.read(8))
-                header = json.loads(stream.read(size)) if size <= _MAX_HEADER_BYTES else {}
-        except (OSError, ValueError, struct.error):
-            continue
-        if not isinstance(header, dict):
-            continue
         counts: Counter[str] = Counter()
-        for name, tensor in header.items():
-            shape = pick(tensor, "shape")
-            if isinstance(shape, list):
-                counts[name.partition(".")[0]] += math.prod(shape)
-        if counts:
-            return dict(counts)
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 - no mapping
+                    shape = tensors.get_slice(name).get_shape()
+                    counts[name.partition(".")[0]] += math.prod(shape)
+        except (OSError, SafetensorError):
+            continue
+        return dict(counts)
     return {}
 
 

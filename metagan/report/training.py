@@ -19,8 +19,9 @@ _CURVES = {
     "Discriminator loss": dict(zip(("loss_d_first", "loss_d_last"), _FIRST_AND_LAST, strict=True)),
     "Norm of the generator's meta-gradient": {"grad_norm_generator": "norm"},
     "Norm of the discriminator's meta-gradient": {"grad_norm_discriminator": "norm"},
+    "Wall clock of an outer step, seconds": {"wall_s": "seconds"},
 }
-_NOT_CURVES = {"step", "episodes", "planned", "wall_s", "compute_s", "transfer_s", "wait_s"}
+_NOT_CURVES = {"step", "episodes", "planned", "compute_s", "transfer_s", "wait_s"}
 _MAX_OTHER_CURVES = 8
 _MAX_CHANGES = 12  # More changes of the algorithm than these are not of its doing.
 _MAX_FAILURES = 40
@@ -28,14 +29,8 @@ _MAX_FAILURES = 40
 _LARGEST = 1e30
 
 
-def algorithms(run: RunFiles) -> str:
-    """The algorithms in the log, in order."""
-    names = (str(record["algorithm"]) for record in run.steps if record.get("algorithm"))
-    return ", then ".join(dict.fromkeys(names))
-
-
 def curves(run: RunFiles) -> list[Chart | None]:
-    """Losses, gradient norms and whatever else was logged, by outer step."""
+    """Losses, gradient norms, time and whatever else was logged, by outer step."""
     known = _NOT_CURVES.union(*_CURVES.values())
     others = {
         key
@@ -45,12 +40,6 @@ def curves(run: RunFiles) -> list[Chart | None]:
     }
     shown = {**_CURVES, **{key: {key: key} for key in sorted(others)[:_MAX_OTHER_CURVES]}}
     return [_chart(run.steps, title, keys) for title, keys in shown.items()]
-
-
-def wall_chart(run: RunFiles) -> Chart | None:
-    """Wall clock by outer step."""
-    title = "Wall clock of an outer step, seconds"
-    return _chart(run.steps, title, {"wall_s": "seconds"})
 
 
 def _chart(steps: Sequence[Record], title: str, keys: Mapping[str, str]) -> Chart | None:
