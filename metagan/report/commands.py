@@ -75,7 +75,7 @@ def missing(run: RunFiles) -> dict[str, str]:
     elif absent := [
         picture.domain
         for picture in run.adaptation
-        if not all(path.is_file() for path in picture.files.values())
+        if not all(path.is_file() for path in picture.files)
     ]:
         found.append((f"The pictures of {', '.join(absent)} are gone.", evaluate))
     for name, there in (("splits.json", run.splits), ("data.json", run.data)):

@@ -64,14 +64,8 @@ ARMS = (
 class Comparison:
     """One arm with generated samples against its baseline, on test.
 
-    Attributes:
-        classifier: What was trained.
-        shots: Real samples per class.
-        arm: The generated samples and what they are compared with.
-        before: Accuracy of the baseline.
-        after: Accuracy with generated samples.
-        difference: Paired difference.
-        closed: Whether the gate left generated samples out.
+    Accuracies of the baseline (`before`) and with generated samples (`after`), their paired
+    difference, and whether the gate left generated samples out (`closed`).
     """
 
     classifier: Classifier

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from metagan.config.yaml import YamlError, parse_document
 from metagan.files import sha256_of
-from metagan.report.values import DASH, finite, pick, records, shorten
+from metagan.report.values import DASH, finite, pick, records, shorten, whole
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError, RunFolder
 
@@ -34,37 +34,27 @@ class Evaluation(NamedTuple):
 
 
 class AdaptationPicture(NamedTuple):
-    """Pictures of one unseen domain, one class per row.
-
-    `files` has PNG files of the samples "given", and of those generated "before" and "after"
-    adaptation; "all" of them in one file of an earlier version.
-    """
+    """Pictures of one unseen domain, one class per row: a file for each of `ADAPTATION_GROUPS`."""
 
     domain: str
-    files: Mapping[str, Path]
+    files: tuple[Path, ...]
     rows: tuple[str, ...]
     adapt_steps: int | None
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """A run folder, read.
+    """A run folder, read; what is missing or damaged is empty or None.
 
     Attributes:
-        path: The folder, as it was given.
-        settings: Every setting by its dotted key; empty if the file is damaged.
-        config_sha256: Hash of config.yaml.
-        command: The command that started the run, or None.
-        environment: Versions and machine, or empty.
-        splits: Class names by split, or empty.
-        data: About the data set, or empty.
+        settings: Every setting by its dotted key.
+        splits: Class names by split.
         steps: One record per outer step, in order.
         failures: Failures and runner events.
-        evaluation: Results on the run's own test classes, or None.
+        evaluation: Results on the run's own test classes.
         others: Results on other targets.
-        adaptation: Pictures of adaptation to unseen domains.
         previews: (outer step, PNG) of training previews, in order.
-        num_weights: Weights by player, from the newest checkpoint; empty if there is none.
+        num_weights: Weights by player, from the newest checkpoint.
         damaged: A line for each file that is there but cannot be read.
     """
 
@@ -111,13 +101,12 @@ class RunFiles:
     @property
     def steps_planned(self) -> int | None:
         """Outer steps that the settings ask for."""
-        planned = finite(self.settings.get("outer.steps"))
-        return None if planned is None else int(planned)
+        return whole(self.settings.get("outer.steps"))
 
     @property
     def steps_done(self) -> int:
         """Outer steps in the log."""
-        return max((int(finite(record.get("step")) or 0) for record in self.steps), default=0)
+        return max((whole(record.get("step")) or 0 for record in self.steps), default=0)
 
     @property
     def finished(self) -> bool:
@@ -196,21 +185,19 @@ class _Reader:
     def adaptation(self) -> tuple[AdaptationPicture, ...]:
         pictures = []
         for entry in records(self._json("samples/adaptation/index.json")):
-            files = entry.get("files", {"all": entry.get("file")})
-            groups = ADAPTATION_GROUPS if "files" in entry else ("all",)
-            names = [pick(files, group) for group in groups]
+            files = entry.get("files")
+            names = [pick(files, group) for group in ADAPTATION_GROUPS]
             # The index is data: it must not name files outside of its folder.
             if not all(isinstance(n, str) and n and Path(n).name == n for n in names):
                 self.damaged.append(f"samples/adaptation/index.json names the files {files!r}")
                 continue
-            steps = finite(entry.get("adapt_steps"))
             folder = self._folder.samples / "adaptation"
             pictures.append(
                 AdaptationPicture(
                     domain=str(entry.get("domain", names[0])),
-                    files={g: folder / name for g, name in zip(groups, names, strict=True)},
+                    files=tuple(folder / name for name in names),
                     rows=_texts(entry.get("rows")),
-                    adapt_steps=None if steps is None else int(steps),
+                    adapt_steps=whole(entry.get("adapt_steps")),
                 )
             )
         return tuple(pictures)

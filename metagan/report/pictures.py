@@ -55,31 +55,22 @@ def adaptation(run: RunFiles) -> list[Figure]:
     shown = run.adaptation[:_MAX_DOMAINS]
     figures = []
     for picture in shown:
-        after = "After adaptation"
-        if picture.adapt_steps is not None:
-            after += f", {plural(picture.adapt_steps, 'inner step')}"
+        steps = picture.adapt_steps
+        after = "fter adaptation" + ("" if steps is None else f", {plural(steps, 'inner step')}")
         words = {
-            "given": ("Given", "real samples given, one class per row"),
-            "before": (
-                "Before adaptation",
-                "samples generated before adaptation, one class per row",
-            ),
-            "after": (after, f"samples generated a{after[1:]}, one class per row"),
-            # Of an earlier version: all three on one picture.
-            "all": (
-                f"Given, before, a{after[1:]}",
-                "real samples, samples generated before and after adaptation",
-            ),
+            "Given": "real samples given",
+            "Before adaptation": "samples generated before adaptation",
+            f"A{after}": f"samples generated a{after}",
         }
-        share = _ADAPTATION_BYTES // (len(shown) * len(picture.files))
+        share = _ADAPTATION_BYTES // (len(shown) * len(words))
         images = [
-            embed(path, share, name=words[group][0], alt=f"{picture.domain}: {words[group][1]}")
-            for group, path in picture.files.items()
+            embed(path, share, name=name, alt=f"{picture.domain}: {alt}, one class per row")
+            for (name, alt), path in zip(words.items(), picture.files, strict=True)
         ]
         found = [image for image in images if image is not None]
         if len(found) == len(images):
-            labels = [shorten(label, _MAX_LABEL) for label in picture.rows]
-            figures.append(Figure(picture.domain, found, labels))
+            rows = [shorten(label, _MAX_LABEL) for label in picture.rows]
+            figures.append(Figure(picture.domain, found, rows))
     return figures
 
 

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from metagan.report.charts import Dot, dot_chart
-from metagan.report.drawing import Chart
+from metagan.report.charts import Chart, Dot, dot_chart
 from metagan.report.headline import (
     ARMS,
     CLASSIFIERS,

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from metagan.config.yaml import format_value
-from metagan.report.drawing import (
+from metagan.report.charts import (
     INK,
     Axis,
     Chart,

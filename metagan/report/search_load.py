@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metagan.config.yaml import format_value
 from metagan.files import is_there
 from metagan.metrics.front import front_of
 from metagan.report.load import flat
-from metagan.report.values import finite, whole
+from metagan.report.values import whole
 from metagan.runs.places import what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.runs.search_document import (
     SCHEMA_VERSION,
     SEARCH_FILE,
     SearchDocument,
-    SearchedKey,
     Trial,
 )
 
@@ -46,8 +44,7 @@ class Pair(NamedTuple):
 class Search(SearchDocument):
     """A search, read: what its `search.json` holds, and what follows from that.
 
-    Trials have their ranks, `given` has dotted keys, and the space is there even of a file that
-    does not say it: as far as trials show it.
+    Trials have their ranks, and `given` has dotted keys.
     """
 
     path: Path
@@ -156,9 +153,7 @@ def load_search(path: Path) -> Search:
         )
         for rank, trial in enumerate(document.trials, 1)
     )
-    names = sorted({*document.best, *(key for trial in trials for key in trial.sample)})
-    seen = [_seen(name, [t.sample[name] for t in trials if name in t.sample]) for name in names]
-    more = {"trials": trials, "space": document.space or seen, "given": flat(document.given)}
+    more = {"trials": trials, "given": flat(document.given)}
     return Search.model_validate({**dict(document), **more, "path": path})
 
 
@@ -198,14 +193,3 @@ def _read(path: Path) -> SearchDocument:
     # JSON can name halves of surrogate pairs, which are no text.
     text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
     return SearchDocument.model_validate(json.loads(text))
-
-
-def _seen(name: str, values: list[Any]) -> SearchedKey:
-    """Space of a setting as its trials show it, where the space was not written down."""
-    numbers = [number for value in values if (number := finite(value)) is not None]
-    if len(numbers) == len(values) and numbers and min(numbers) < max(numbers):
-        low, high = min(numbers), max(numbers)
-        kind = "loguniform" if low > 0 and high > 20 * low else "uniform"
-        return SearchedKey(key=name, kind=kind, values=(low, high))
-    distinct = {format_value(value): value for value in values}
-    return SearchedKey(key=name, kind="choice", values=tuple(distinct.values()))

@@ -16,16 +16,10 @@ Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "fail
 
 @dataclass(frozen=True)
 class Measure:
-    """The way in which values of an objective are written.
+    """The way in which values of an objective are written, in sentences and in headings (`short`).
 
-    Attributes:
-        name: In words, for sentences.
-        short: In headings of tables and beside axes.
-        factor: From a stored value to one on the page.
-        decimals: On the page; None for three significant digits.
-        unit: Of a value, such as " %".
-        step_unit: Of a difference, such as " points".
-        signed: Whether a value is itself a difference.
+    A stored value times `factor` has `decimals`, None for three significant digits, and a unit;
+    `signed` says that it is itself a difference, and `step_unit` is the unit of differences.
     """
 
     name: str
@@ -76,16 +70,10 @@ def measure_of(name: str) -> Measure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The comparison by fresh seeds.
+    """The comparison by fresh seeds: means over the seeds with which both trainings were measured.
 
-    Attributes:
-        verdict: What may be said of the best settings.
-        num_pairs: Seeds with which both trainings were measured.
-        num_lost: Seeds with which one of them failed.
-        best: Mean of the best settings over the pairs.
-        given: Mean of the given ones.
-        change: Mean of best less given over the pairs.
-        difference: The same with its interval; None with fewer than two pairs.
+    With `num_lost` further seeds one of them failed. `difference` is `change`, best less given,
+    with its interval; None with fewer than two pairs.
     """
 
     verdict: Verdict

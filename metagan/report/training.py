@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metagan.report.charts import Line, line_chart
-from metagan.report.drawing import Chart
+from metagan.report.charts import Chart, Line, line_chart
 from metagan.report.load import RunFiles
 from metagan.report.values import count, duration, finite, fixed, plural, shorten
 

@@ -4,8 +4,17 @@ import matplotlib
 import numpy as np
 import pytest
 
-from metagan.report.charts import Dot, Line, dot_chart, line_chart
-from metagan.report.drawing import Axis, axis_of, smooth, thin, whole_axis
+from metagan.report.charts import (
+    Axis,
+    Dot,
+    Line,
+    axis_of,
+    dot_chart,
+    line_chart,
+    smooth,
+    thin,
+    whole_axis,
+)
 from metagan.report.values import Estimate
 from tests.report.pages import Page
 

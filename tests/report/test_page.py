@@ -12,7 +12,7 @@ from metagan.cli import report
 from metagan.runs.run_folder import RunError
 from metagan.workflow.report import write_report
 from tests.report.pages import HOSTILE, Page, check_opens_offline
-from tests.report.run_files import group_png, write_adaptation, write_lines, write_run
+from tests.report.run_files import write_adaptation, write_lines, write_run
 
 
 def page_of(run) -> Page:
@@ -113,18 +113,6 @@ def test_each_unseen_domain_is_shown_given_before_and_after(complete):
     # Fewer columns given than generated: on a phone they stand in one scale.
     shares = [float(share) for share in re.findall(r"--share:([0-9.]+)%", complete.source)]
     assert shares[:9] == [62.5, 100.0, 100.0] * 3
-
-
-def test_pictures_of_an_earlier_version_are_shown_whole(tmp_path):
-    path = write_run(tmp_path / "run")
-    folder = path / "samples" / "adaptation"
-    (folder / "00.png").write_bytes(group_png(21))
-    entry = {"domain": "lao", "file": "00.png", "adapt_steps": 20, "rows": ["a", "b"]}
-    (folder / "index.json").write_text(json.dumps([entry]))
-    page = page_of(path)
-    shown = "lao: real samples, samples generated before and after adaptation"
-    assert page.all("img")[0]["alt"] == shown
-    assert "Given, before, after adaptation, 20 inner steps" in page.text
 
 
 def test_a_half_finished_run_says_what_is_missing_and_how_to_make_it(half):

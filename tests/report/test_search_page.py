@@ -275,20 +275,6 @@ def _has_page_or_error(folder, data) -> bool:
         return str(folder / "search.json") in str(error)
 
 
-def test_a_file_of_an_earlier_version_shows_what_it_has(tmp_path):
-    data = search_data(many_trials(8))
-    old = {key: data[key] for key in ("objective", "best", "confirmation")}
-    old["trials"] = [
-        {key: one[key] for key in ("id", "sample", "status", "step", "metrics", "error")}
-        for one in data["trials"]
-    ]
-    page = page_of(write_search(tmp_path / "search", old))
-    assert "search.json is of an earlier version" in page.text
-    assert "are better than those given" in page.text
-    assert "Trials by the value of one setting at a time" in page.text
-    assert "No trial has both a value and a time." in page.text
-
-
 # --- commands ---------------------------------------------------------------------------------
 
 
