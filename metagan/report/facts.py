@@ -1,6 +1,6 @@
 """Facts of a run for the first and the last parts of its page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metagan.config.load import Config, list_settings
@@ -19,7 +19,8 @@ from metagan.report.values import (
 )
 
 Cells = list[str | None]
-_MAX_DOMAINS = 40
+_MAX_NAMES = 40
+_MAX_NOTES = 40
 
 
 def status(run: RunFiles) -> str:
@@ -91,17 +92,24 @@ def splits(run: RunFiles) -> list[Cells]:
     for split in SPLITS:
         classes = run.splits.get(split, ())
         domains = sorted(domains_of(classes))
-        names = ", ".join(shorten(name, 60) for name in domains[:_MAX_DOMAINS])
-        more = f" and {len(domains) - _MAX_DOMAINS:,} more" * (len(domains) > _MAX_DOMAINS)
-        rows.append([split.capitalize(), count(len(domains)), count(len(classes)),
-                     names + more or None])  # fmt: skip
+        numbers = [count(len(domains)), count(len(classes))]
+        rows.append([split.capitalize(), *numbers, first(domains) or None])
     return rows
 
 
+def first(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    more = len(names) - _MAX_NAMES
+    shown = ", ".join(shorten(name, 60) for name in names[:_MAX_NAMES])
+    return shown + f" and {more:,} more" * (more > 0)
+
+
 def notes(run: RunFiles) -> list[str]:
-    """Notes on the data of a run."""
+    """Notes on the data of a run, the first ones of very many."""
     found = [leak_sentence(run.data).strip(), *map(str, _listed(run.data, "notes"))]
-    return [shorten(note, 400) for note in found if note]
+    shown = [shorten(note, 400) for note in found if note]
+    more = len(shown) - _MAX_NOTES
+    return shown[:_MAX_NOTES] + [f"{more:,} more are in data.json"] * (more > 0)
 
 
 def left_out(run: RunFiles) -> list[str]:
