@@ -1,6 +1,5 @@
 """The commands that made a run, that repeat it, and that make what is missing."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from metagan.config.removed import REMOVED
 from metagan.config.yaml import format_value
 from metagan.report.load import EVALUATION, Evaluation, RunFiles
 from metagan.report.values import count, plural, records
+from metagan.words import command_line
 
 # Initializations that need no other run: the run itself and untrained weights.
 _OWN_INITS = ("run", "scratch")
@@ -16,34 +16,28 @@ _OWN_INITS = ("run", "scratch")
 
 def resume_command(run: RunFiles) -> str:
     """Continues the run."""
-    config = _quoted(run.path / "config.yaml")
-    return f"metagan train -c {config} --run {_quoted(run.path)}{_local(run)} --resume"
+    return _train_command(run, run.path, "--resume")
 
 
 def repeat_command(run: RunFiles) -> str:
     """Trains the same run again in another folder, from its stored settings."""
-    config = _quoted(run.path / "config.yaml")
-    other = _quoted(run.path.parent / f"{run.name}-again")
-    return f"metagan train -c {config} --run {other}{_local(run)}"
+    return _train_command(run, run.path.parent / f"{run.name}-again")
 
 
 def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
     """Evaluates the run; with an evaluation, such that it is the same again."""
-    words = [f"metagan evaluate --run {_quoted(run.path)}"]
+    words: list[object] = ["evaluate", "--run", run.path]
     if evaluation is None:
-        return words[0]
-    data = evaluation.data
-    if evaluation.file != EVALUATION:
-        words.append(f"--data {_quoted(str(data.get('target', 'PATH')))}")
-    inits = dict.fromkeys(str(row.get("init")) for row in records(data.get("comparison")))
-    words += [
-        f"--baseline {shlex.quote(f'{name}={_baseline_folder(run, name)}')}"
-        for name in inits
-        if name not in _OWN_INITS
-    ]
-    if evaluation.file != EVALUATION:
-        words.append(f"--out {_quoted(run.path / evaluation.file)}")
-    return " ".join(words + _changed_settings(run, data))
+        return command_line(*words)
+    data, is_other = evaluation.data, evaluation.file != EVALUATION
+    if is_other:
+        words += ["--data", data.get("target", "PATH")]
+    for name in dict.fromkeys(str(row.get("init")) for row in records(data.get("comparison"))):
+        if name not in _OWN_INITS:
+            words += ["--baseline", f"{name}={_baseline_folder(run, name)}"]
+    if is_other:
+        words += ["--out", run.path / evaluation.file]
+    return command_line(*words, *_changed_settings(run, data))
 
 
 def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
@@ -55,7 +49,7 @@ def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
             (f"Evaluate it on another target ({other.target})", evaluate_command(run, other))
             for other in run.others
         ),
-        ("Write this report", f"metagan report --run {_quoted(run.path)}"),
+        ("Write this report", command_line("report", "--run", run.path)),
     ]
 
 
@@ -72,11 +66,8 @@ def missing(run: RunFiles) -> dict[str, str]:
         found.append(("There is no evaluation on unseen domains.", evaluate))
     if not run.adaptation:
         found.append(("There are no pictures of adaptation to unseen domains.", evaluate))
-    elif absent := [
-        picture.domain
-        for picture in run.adaptation
-        if not all(path.is_file() for path in picture.files)
-    ]:
+    absent = [p.domain for p in run.adaptation if not all(file.is_file() for file in p.files)]
+    if absent:
         found.append((f"The pictures of {', '.join(absent)} are gone.", evaluate))
     for name, there in (("splits.json", run.splits), ("data.json", run.data)):
         if not there:
@@ -84,6 +75,11 @@ def missing(run: RunFiles) -> dict[str, str]:
     return {
         command: " ".join(what for what, other in found if other == command) for _, command in found
     }
+
+
+def _train_command(run: RunFiles, folder: Path, *more: str) -> str:
+    local = ["--local"] if run.is_local else []
+    return command_line("train", "-c", run.path / "config.yaml", "--run", folder, *local, *more)
 
 
 def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
@@ -95,7 +91,7 @@ def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
     if not isinstance(evaluate, Mapping):
         return []
     return [
-        shlex.quote(f"evaluate.{key}={format_value(value)}")
+        f"evaluate.{key}={format_value(value)}"
         for key, value in evaluate.items()
         if run.settings.get(name := f"evaluate.{key}") != value
         and value not in REMOVED.get(name, ())
@@ -106,11 +102,3 @@ def _baseline_folder(run: RunFiles, name: str) -> str:
     inside = run.path / name
     plain = Path(name).name == name
     return str(inside) if plain and (inside / "config.yaml").is_file() else "DIR"
-
-
-def _local(run: RunFiles) -> str:
-    return " --local" if run.is_local else ""
-
-
-def _quoted(path: Path | str) -> str:
-    return shlex.quote(str(path))

@@ -25,11 +25,10 @@ _MAX_NOTES = 40
 
 def status(run: RunFiles) -> str:
     """State of the run: the steps that it has done."""
-    done = plural(run.steps_done, "outer step")
-    if run.steps_planned is None:
-        return f"Report of a run: {done}"
-    if run.finished:
-        return f"Report of a finished run: {done}"
+    if run.steps_planned is None or run.finished:
+        return (
+            f"Report of a {'finished ' * run.finished}run: {plural(run.steps_done, 'outer step')}"
+        )
     planned = plural(run.steps_planned, "outer step")
     return f"Report of an unfinished run: {count(run.steps_done)} of {planned}"
 
@@ -46,12 +45,9 @@ def stale(run: RunFiles) -> str:
 
 
 def weights(run: RunFiles) -> str:
-    """Sizes of the networks."""
-    return listing(
-        f"{run.num_weights[player]:,} weights in the {player}"
-        for player in ("generator", "discriminator")
-        if player in run.num_weights
-    )
+    """Sizes of the networks, the generator first."""
+    found = sorted(run.num_weights.items(), reverse=True)
+    return listing(f"{number:,} weights in the {player}" for player, number in found)
 
 
 def durations(run: RunFiles) -> str:
@@ -81,9 +77,9 @@ def hardware(run: RunFiles) -> str:
 def versions(run: RunFiles) -> str:
     """Versions of Python and of packages."""
     packages = pick(run.environment, "packages")
-    found = [("Python", run.environment.get("python"))]
-    found += list(packages.items()) if isinstance(packages, dict) else []
-    return ", ".join(f"{name} {version}" for name, version in found if version)
+    found = {"Python": run.environment.get("python")}
+    found |= packages if isinstance(packages, Mapping) else {}
+    return ", ".join(f"{name} {version}" for name, version in found.items() if version)
 
 
 def splits(run: RunFiles) -> list[Cells]:

@@ -21,7 +21,7 @@ from metagan.report.charts import (
 )
 from metagan.report.importance import categories
 from metagan.report.search_load import MAX_KEY, Search
-from metagan.report.search_words import measure_of, outcome_of
+from metagan.report.search_words import outcome_of
 from metagan.report.values import duration, finite, fixed, plural, shorten
 from metagan.runs.search_document import SearchedKey, Trial
 
@@ -32,15 +32,14 @@ _SIGNS = {
     "cross": "failed or not measured",
     "best": "best",
 }
-Legend = Sequence[tuple[str, str]]
 
 
 @styled
 def history_chart(search: Search) -> Chart | None:
     """The objective of each trial by its order, with the best so far."""
-    measure, outcome = measure_of(search.objective), outcome_of(search)
     if not search.measured:
         return None
+    measure, outcome, best = search.measure, outcome_of(search), search.best_so_far
     means = {
         (f"{name} settings, mean of fresh seeds", colour): measure.factor * mean
         for name, colour, mean in (
@@ -49,13 +48,11 @@ def history_chart(search: Search) -> Chart | None:
         )
         if mean is not None
     }
-    last = max(trial.order for trial in search.trials)
-    x = whole_axis(0.5, last + 0.5)
+    x = whole_axis(0.5, max(trial.order for trial in search.trials) + 0.5)
     y = axis_of([*(_height(search, trial) for trial in search.measured), *means.values()])
     axes = frame(x, y, "trial, in order of start")
     for (_, colour), mean in means.items():
         axes.axhline(mean, color=INK[colour], linestyle=(0, (5, 3)), linewidth=1.4)
-    best = search.best_so_far
     _stairs(axes, [(order, measure.factor * value) for order, value in best], x.high)
     places = [
         (t, t.order, y.low if _sign(search, t) == "cross" else _height(search, t))
@@ -74,7 +71,7 @@ def curves_chart(search: Search) -> Chart | None:
     """The objective of every trial by outer step."""
     best = search.best_trial
     # The best is drawn last and lies on top.
-    curves = [(t, points) for t in reversed(search.trials) if (points := _points(t, search))]
+    curves = [(t, points) for t in reversed(search.trials) if (points := _points(search, t))]
     if not curves:
         return None
     y = axis_of([value for _, points in curves for _, value in points])
@@ -89,7 +86,7 @@ def curves_chart(search: Search) -> Chart | None:
     description = "One line for each trial."
     legend = [("other trials", "base")] if len(curves) > 1 else []
     if best is not None:
-        shown = "; ".join(f"step {step:.0f}, {fixed(v, 4)}" for step, v in _points(best, search))
+        shown = "; ".join(f"step {step:.0f}, {fixed(v, 4)}" for step, v in _points(search, best))
         description += f" The best, {_id(best)}: {shown}"
         legend.insert(0, (f"the best, trial {_id(best)}", "second"))
     ends = [(trial, *points[-1]) for trial, points in curves]
@@ -109,47 +106,38 @@ def _setting_chart(search: Search, key: SearchedKey, trials: Sequence[Trial]) ->
     description = f"{plural(len(trials), 'trial')} by the value of the setting."
     if key.ends is None:
         names = categories(key, trials)
-        axes = row_frame([(name, False) for name in names], heights)
-        rows = whole_axis(0, len(names) - 1)
-        at = [
-            (t, _height(search, t), float(names.index(format_value(t.sample[key.key]))))
-            for t in trials
-        ]
-        return _chart(search, title, axes, heights, rows, at, description)
+        axes, rows = row_frame([(name, False) for name in names], heights), Axis(0, len(names))
+        at = [(t, _height(search, t), names.index(format_value(t.sample[key.key]))) for t in trials]
+        return _chart(search, title, axes, heights, rows, at, description, caption=heights.words)
     x = Axis(*key.ends, is_log=key.is_log, is_whole="randint" in key.kind)
     axes = frame(x, heights, f"{title}{', logarithmic' * x.is_log}")
-    at = [
-        (t, value, _height(search, t))
-        for t in trials
-        if (value := finite(t.sample[key.key])) is not None
-    ]
-    return _chart(search, title, axes, x, heights, at, description)
+    values = [(t, finite(t.sample[key.key])) for t in trials]
+    places = [(t, value, _height(search, t)) for t, value in values if value is not None]
+    return _chart(search, title, axes, x, heights, places, description)
 
 
 @styled
 def pareto_chart(search: Search) -> Chart | None:
     """The objective against a trial's time, with the front."""
-    measure = measure_of(search.objective)
     seconds = {t.id: t.seconds for t in search.measured if t.seconds is not None}
     if not seconds:
         return None
-    most = max(seconds.values())
-    unit, length = next(
-        (unit for unit in (("hours", 3600.0), ("minutes", 60.0)) if most >= 2 * unit[1]),
-        ("seconds", 1.0),
-    )
-    at = [
-        (t, seconds[t.id] / length, _height(search, t)) for t in search.measured if t.id in seconds
-    ]
-    x, y = axis_of([place for _, place, _ in at]), axis_of([height for _, _, height in at])
+    unit, length = "seconds", 1.0
+    for name, longer in (("minutes", 60.0), ("hours", 3600.0)):
+        if max(seconds.values()) >= 2 * longer:
+            unit, length = name, longer
+    timed = [t for t in search.measured if t.id in seconds]
+    at = {t.id: (seconds[t.id] / length, _height(search, t)) for t in timed}
+    x, y = (axis_of([place[i] for place in at.values()]) for i in (0, 1))
     axes = frame(x, y, f"{unit} of one trial{', logarithmic' * x.is_log}")
-    front = search.front
-    _stairs(axes, [(seconds[t.id] / length, _height(search, t)) for t in front], x.high)
+    _stairs(axes, [at[trial.id] for trial in search.front], x.high)
     description = "On the front, cheapest first: " + "; ".join(
-        f"trial {_id(t)}, {duration(t.seconds)}, {measure.text(t.value)}" for t in front
+        f"trial {_id(t)}, {duration(t.seconds)}, {search.measure.text(t.value)}"
+        for t in search.front
     )
+    places = [(t, *at[t.id]) for t in timed]
     legend = [("no other trial is both better and cheaper", "accent")]
-    return _chart(search, "Objective against time", axes, x, y, at, description, legend)
+    return _chart(search, "Objective against time", axes, x, y, places, description, legend)
 
 
 def _chart(
@@ -160,7 +148,8 @@ def _chart(
     y: Axis,
     places: Iterable[tuple[Trial, float, float]],
     description: str,
-    legend: Legend = (),
+    legend: Sequence[tuple[str, str]] = (),
+    caption: str | None = None,
 ) -> Chart:
     """A chart with the marks of trials on it, the best last, as it lies on top."""
     ordered = sorted(places, key=lambda place: -place[0].rank)
@@ -172,11 +161,10 @@ def _chart(
     ]
     present = {mark.sign for mark in marks}
     signs = [(text, sign) for sign, text in _SIGNS.items() if sign in present]
-    short = measure_of(search.objective).short
     cut = "; a few extreme values are drawn at the edge" * (x.is_cut or y.is_cut)
-    picture = svg(axes, f"{title}. {short}. {description}", marks)
-    words = x.words if y.is_whole else y.words  # Rows are whole numbers; the objective lies across.
-    return Chart(title, f", {short}{words}{cut}", picture, [*legend, *signs])
+    more = f", {search.measure.short}{y.words if caption is None else caption}{cut}"
+    picture = svg(axes, f"{title}. {search.measure.short}. {description}", marks)
+    return Chart(title, more, picture, [*legend, *signs])
 
 
 def _stairs(axes: Axes, points: Sequence[tuple[float, float]], until: float) -> None:
@@ -187,16 +175,12 @@ def _stairs(axes: Axes, points: Sequence[tuple[float, float]], until: float) -> 
 
 def _height(search: Search, trial: Trial) -> float:
     """The objective as it is drawn."""
-    return measure_of(search.objective).factor * (trial.value or 0.0)
+    return search.measure.factor * (trial.value or 0.0)
 
 
-def _points(trial: Trial, search: Search) -> list[tuple[float, float]]:
-    factor = measure_of(search.objective).factor
-    points = [
-        (float(at.step), factor * value)
-        for at in trial.curve
-        if (value := at.metrics.get(search.objective)) is not None
-    ]
+def _points(search: Search, trial: Trial) -> list[tuple[float, float]]:
+    values = [(at.step, at.metrics.get(search.objective)) for at in trial.curve]
+    points = [(float(step), search.measure.factor * v) for step, v in values if v is not None]
     if not points and trial.value is not None:
         points = [(float(trial.step), _height(search, trial))]
     return points
@@ -212,7 +196,7 @@ def _about(search: Search, trial: Trial) -> str:
     """The text for a pointer that rests on a trial."""
     ends = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
     end = ends.get(trial.status, shorten(trial.status, 20))
-    value = measure_of(search.objective).text(trial.value)
+    value = search.measure.text(trial.value)
     return f"trial {_id(trial)}, rank {trial.rank}: {value}, step {trial.step}, {end}"
 
 

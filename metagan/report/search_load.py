@@ -4,13 +4,14 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from metagan.files import is_there
 from metagan.metrics.front import front_of
 from metagan.report.load import flat
-from metagan.report.values import whole
+from metagan.report.values import LARGE, SPACE, fixed, significant, whole
 from metagan.runs.places import what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.runs.search_document import (
@@ -21,6 +22,55 @@ from metagan.runs.search_document import (
 )
 
 MAX_KEY = 40  # Letters of a setting's key that are shown.
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The way in which values of an objective are written, in sentences and in headings (`short`).
+
+    A stored value times `factor` has `decimals`, None for three significant digits, and a unit;
+    `signed` says that it is itself a difference, and `step_unit` is the unit of differences.
+    """
+
+    name: str
+    short: str
+    factor: float = 1.0
+    decimals: int | None = None
+    unit: str = ""
+    step_unit: str = ""
+    signed: bool = False
+
+    def number(self, value: float | None, *, signed: bool | None = None) -> str:
+        """A value without its unit; `signed` for a difference of two."""
+        if value is None:
+            return fixed(None, 0)
+        value *= self.factor
+        signed = self.signed if signed is None else signed
+        if self.decimals is not None and abs(value) < LARGE:
+            return fixed(value, self.decimals, signed=signed)
+        text = significant(value)
+        return f"+{text}" if signed and value > 0 else text
+
+    def text(self, value: float | None) -> str:
+        """A value with its unit."""
+        return self.number(value) + ("" if value is None else self.unit)
+
+    def change(self, value: float | None) -> str:
+        """A difference of two values with its unit."""
+        return self.number(value, signed=True) + ("" if value is None else self.step_unit)
+
+
+_POINTS = f"{SPACE}points"
+_PERCENT = f"{SPACE}%"
+_MEASURES = {
+    "gain": Measure(
+        "gain over classical augmentation", "gain, points", 100, 2, _POINTS, _POINTS, True
+    ),
+    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
+    "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
+    "kid": Measure("kernel distance (KID)", "KID", 1, 4),
+    "compute_s": Measure("seconds of computing", "computing, s"),
+}
 
 
 class Pair(NamedTuple):
@@ -41,6 +91,11 @@ class Pair(NamedTuple):
         return None if self.best is None or self.given is None else self.best - self.given
 
 
+def measure_of(name: str) -> Measure:
+    """The way in which values of this objective or metric are written."""
+    return _MEASURES.get(name, Measure(name, name))
+
+
 class Search(SearchDocument):
     """A search, read: what its `search.json` holds, and what follows from that.
 
@@ -55,15 +110,15 @@ class Search(SearchDocument):
         return self.path.resolve().name or str(self.path)
 
     @property
+    def measure(self) -> Measure:
+        """The way in which values of the objective are written."""
+        return measure_of(self.objective)
+
+    @property
     def sign(self) -> int:
         """1 where a larger objective is better, else -1."""
         usual = "min" if self.objective == "kid" else "max"
         return -1 if (self.direction or usual) == "min" else 1
-
-    @property
-    def better(self) -> str:
-        """Words for a better objective: "larger" or "smaller"."""
-        return "larger" if self.sign > 0 else "smaller"
 
     @property
     def measured(self) -> list[Trial]:
@@ -117,11 +172,6 @@ class Search(SearchDocument):
             Pair(*(column[i] if i < len(column) else None for column in columns))
             for i in range(number)
         ]
-
-    @property
-    def has_schedule(self) -> bool:
-        """True if the best trial's changing settings were trained with fresh seeds, too."""
-        return any(pair.schedule is not None for pair in self.pairs)
 
     @property
     def confirm_seeds(self) -> int | None:

@@ -1,15 +1,15 @@
 """Tables, short words and commands of the page about a search."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metagan.config.yaml import format_value
 from metagan.report.importance import Importance
-from metagan.report.search_load import MAX_KEY, Search
-from metagan.report.search_words import measure_of, outcome_of
+from metagan.report.search_load import MAX_KEY, Search, measure_of
+from metagan.report.search_words import outcome_of
 from metagan.report.values import SPACE, brief, duration, finite, fixed, plural, shorten
 from metagan.runs.search_document import SearchedKey, Trial
+from metagan.words import command_line
 
 Rows = list[list[Any]]
 Columns = list[tuple[str, str]]
@@ -18,23 +18,28 @@ _MAX_VALUE = 120
 _MAX_ID = 24
 
 
-def fresh_seeds(search: Search) -> Rows:
-    """Each fresh seed with the given and the best settings, their difference, and the mean."""
-    measure, outcome = measure_of(search.objective), outcome_of(search)
+def fresh_seeds(search: Search) -> tuple[Columns, Rows]:
+    """Columns and rows of each fresh seed: given and best settings, difference; and the mean."""
+    measure, outcome = search.measure, outcome_of(search)
+    columns = ["Given settings", "Best settings", "Difference"]
     rows: Rows = [
-        [number if pair.seed is None else pair.seed, pair.given, pair.best, pair.change,
-         pair.schedule]
+        [
+            number if pair.seed is None else pair.seed,
+            measure.number(pair.given),
+            measure.number(pair.best),
+            measure.number(pair.change, signed=True),
+        ]
         for number, pair in enumerate(search.pairs, 1)
-    ]  # fmt: skip
+    ]
+    schedules = [pair.schedule for pair in search.pairs]
+    if any(value is not None for value in schedules):
+        columns.append("Schedule")
+        rows = [[*row, measure.number(v)] for row, v in zip(rows, schedules, strict=True)]
     if outcome.num_pairs > 1:
-        known = [pair.schedule for pair in search.pairs if pair.schedule is not None]
-        schedule = sum(known) / len(known) if len(known) == len(search.pairs) else None
-        rows.append(["mean", outcome.given, outcome.best, outcome.change, schedule])
-    return [
-        [seed, measure.number(given), measure.number(best), measure.number(change, signed=True),
-         *[measure.number(schedule)] * search.has_schedule]
-        for seed, given, best, change, schedule in rows
-    ]  # fmt: skip
+        means = [measure.number(outcome.given), measure.number(outcome.best)]
+        change = measure.number(outcome.change, signed=True)
+        rows.append(["mean", *means, change, *[""] * (len(columns) - 3)])
+    return [("Seed", "text"), *((name, "num") for name in columns)], rows
 
 
 def differences(search: Search, meanings: Mapping[str, str]) -> Rows:
@@ -83,7 +88,7 @@ def changes(search: Search) -> Rows:
 
 def front(search: Search) -> Rows:
     """The trials on the front of objective and time."""
-    measure = measure_of(search.objective)
+    measure = search.measure
     return [
         [shorten(trial.id, _MAX_ID), duration(trial.seconds), measure.number(trial.value),
          f"{trial.step:,}", shorten(trial.status, 20), trial.rank]
@@ -93,7 +98,7 @@ def front(search: Search) -> Rows:
 
 def trials(search: Search) -> tuple[Columns, Rows]:
     """Columns and rows of all trials: their end, their settings, all that was measured."""
-    measure = measure_of(search.objective)
+    measure = search.measure
     others = sorted({name for t in search.trials for name in t.metrics} - {search.objective})
     has_words = any(trial.error or trial.retries for trial in search.trials)
     columns = [
@@ -148,20 +153,20 @@ def confirm_command(search: Search) -> str:
     unconfirmed = outcome_of(search).verdict == "unconfirmed"
     if not (unconfirmed and search.confirm_seeds and not search.pairs):
         return ""
-    return f"metagan tune -c FILE --out {_quoted(search)} --resume"
+    return command_line("tune", "-c", "FILE", "--out", search.path, "--resume")
 
 
 def commands(search: Search) -> list[tuple[str, str]]:
     """Commands that use the result, test it further, and write this page."""
-    steps = [("Write this page again", f"metagan report --search {_quoted(search)}")]
+    again = ("Write this page again", command_line("report", "--search", search.path))
     if search.best_trial is None:
-        return steps
-    run = shlex.quote(_beside(search, "best"))
-    trained = shlex.quote(str(search.path / "trials" / search.best_trial.id))
-    best = _quoted(search, "best.yaml")
+        return [again]
+    best, run = search.path / "best.yaml", _beside(search, "best")
+    trained = search.path / "trials" / search.best_trial.id
+    evaluate = ("evaluate", "--run")
     return [
-        ("Train with the best settings", f"metagan train -c {best} --run {run}"),
-        ("Measure that run on test classes", f"metagan evaluate --run {run}"),
+        ("Train with the best settings", command_line("train", "-c", best, "--run", run)),
+        ("Measure that run on test classes", command_line(*evaluate, run)),
         (
             "Train the best settings with more fresh seeds, on the same validation targets",
             fresh_command(search, "best"),
@@ -169,9 +174,9 @@ def commands(search: Search) -> list[tuple[str, str]]:
         ("The same for the given settings", fresh_command(search, "given")),
         (
             "Measure the best trial's own weights on test classes",
-            f"metagan evaluate --run {trained}",
+            command_line(*evaluate, trained),
         ),
-        *steps,
+        again,
     ]
 
 
@@ -180,25 +185,26 @@ def fresh_command(search: Search, which: str) -> str:
     seeds = [pair.seed for pair in search.pairs if pair.seed is not None]
     given = finite(search.given_at("seed"))
     first = max(seeds, default=int(given or 0) + 999) + 1
-    space = f"{{seed: {{grid: {list(range(first, first + max(3, len(seeds))))}}}}}"
-    words = [
-        f"metagan tune -c {_quoted(search, which + '.yaml')}",
-        f"--out {shlex.quote(_beside(search, f'{which}-seeds'))}",
-        shlex.quote(f"tune.space={space}"),
-        "tune.num_trials=1",
-        "tune.scheduler=none",
-        "tune.confirm_seeds=0",
-        shlex.quote(f"tune.objective={search.objective}"),
-        *(
-            shlex.quote(f"tune.{name}={format_value(search.settings[name])}")
-            for name in ("repetitions", "report_every", "workers_per_trial")
-            if search.settings.get(name) is not None
-        ),
-    ]
-    if "seed" in search.best and given is not None and which == "best":
-        # The seed of the settings names the targets, which are to be those of this search.
-        words.append(f"seed={given:.0f}")
-    return " ".join(words)
+    grid = list(range(first, first + max(3, len(seeds))))
+    settings: dict[str, Any] = {
+        "space": f"{{seed: {{grid: {grid}}}}}",
+        "num_trials": 1,
+        "scheduler": "none",
+        "confirm_seeds": 0,
+        "objective": search.objective,
+    }
+    for name in ("repetitions", "report_every", "workers_per_trial"):
+        if search.settings.get(name) is not None:
+            settings[name] = format_value(search.settings[name])
+    # The seed of the settings names the targets, which are to be those of this search.
+    keeps_targets = "seed" in search.best and given is not None and which == "best"
+    return command_line(
+        "tune",
+        *("-c", search.path / f"{which}.yaml"),
+        *("--out", _beside(search, f"{which}-seeds")),
+        *(f"tune.{name}={value}" for name, value in settings.items()),
+        *([f"seed={given:.0f}"] if keeps_targets else []),
+    )
 
 
 def _drawn_from(key: SearchedKey) -> str:
@@ -260,10 +266,6 @@ def _direction(importance: Importance) -> str:
         return "between values without an order"
     words = {1: "larger values did better", -1: "smaller values did better"}
     return words.get(importance.direction, "neither")
-
-
-def _quoted(search: Search, file: str = "") -> str:
-    return shlex.quote(str(search.path / file))
 
 
 def _beside(search: Search, ending: str) -> str:

@@ -9,63 +9,9 @@ from typing import Literal
 
 from metagan.metrics.intervals import Interval, paired_interval
 from metagan.report.search_load import Search
-from metagan.report.values import LARGE, SPACE, fixed, plural, significant
+from metagan.report.values import SPACE, plural
 
 Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "failed"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """The way in which values of an objective are written, in sentences and in headings (`short`).
-
-    A stored value times `factor` has `decimals`, None for three significant digits, and a unit;
-    `signed` says that it is itself a difference, and `step_unit` is the unit of differences.
-    """
-
-    name: str
-    short: str
-    factor: float = 1.0
-    decimals: int | None = None
-    unit: str = ""
-    step_unit: str = ""
-    signed: bool = False
-
-    def number(self, value: float | None, *, signed: bool | None = None) -> str:
-        """A value without its unit; `signed` for a difference of two."""
-        if value is None:
-            return fixed(None, 0)
-        value *= self.factor
-        signed = self.signed if signed is None else signed
-        if self.decimals is not None and abs(value) < LARGE:
-            return fixed(value, self.decimals, signed=signed)
-        text = significant(value)
-        return f"+{text}" if signed and value > 0 else text
-
-    def text(self, value: float | None) -> str:
-        """A value with its unit."""
-        return self.number(value) + ("" if value is None else self.unit)
-
-    def change(self, value: float | None) -> str:
-        """A difference of two values with its unit."""
-        return self.number(value, signed=True) + ("" if value is None else self.step_unit)
-
-
-_POINTS = f"{SPACE}points"
-_PERCENT = f"{SPACE}%"
-_MEASURES = {
-    "gain": Measure(
-        "gain over classical augmentation", "gain, points", 100, 2, _POINTS, _POINTS, True
-    ),
-    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
-    "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
-    "kid": Measure("kernel distance (KID)", "KID", 1, 4),
-    "compute_s": Measure("seconds of computing", "computing, s"),
-}
-
-
-def measure_of(name: str) -> Measure:
-    """The way in which values of this objective or metric are written."""
-    return _MEASURES.get(name, Measure(name, name))
 
 
 @dataclass(frozen=True)
@@ -168,7 +114,7 @@ def _claim(search: Search, outcome: Outcome) -> str:
 
 
 def _numbers(search: Search, outcome: Outcome) -> str:
-    measure = measure_of(search.objective)
+    measure = search.measure
     seeds = "one fresh seed" if outcome.num_pairs == 1 else f"{outcome.num_pairs} fresh seeds"
     smaller = "" if search.sign > 0 else "; smaller is better"
     text = (
