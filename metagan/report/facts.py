@@ -85,7 +85,7 @@ def versions(run: RunFiles) -> str:
 def splits(run: RunFiles) -> list[Cells]:
     """Each split with its numbers of domains and classes, and its first domains by name."""
     rows: list[Cells] = []
-    for split in SPLITS:
+    for split in SPLITS if run.splits else ():
         classes = run.splits.get(split, ())
         domains = sorted(domains_of(classes))
         numbers = [count(len(domains)), count(len(classes))]

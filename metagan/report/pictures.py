@@ -44,11 +44,6 @@ class Figure(NamedTuple):
     images: Sequence[Embedded]
     rows: Sequence[str] = ()
 
-    @property
-    def widest(self) -> int:
-        """Width of the widest picture."""
-        return max(image.width for image in self.images)
-
 
 def adaptation(run: RunFiles) -> list[Figure]:
     """Each unseen domain: given samples, then those generated before and after adaptation."""

@@ -122,7 +122,7 @@ def initializations(data: Data) -> list[Cells]:
 
 def about_inits(data: Data) -> str:
     """Legend of the table of initializations."""
-    first = records(data.get("comparison"))[0]
+    first = next(iter(records(data.get("comparison"))), {})
     shots = finite(first.get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
     return (
