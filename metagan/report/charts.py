@@ -8,7 +8,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import matplotlib.style
@@ -20,7 +20,6 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from metagan.report.values import (
-    DASH,
     LARGE,
     SPACE,
     Estimate,
@@ -179,21 +178,17 @@ def frame(x: Axis, y: Axis, x_name: str) -> Axes:
     return axes
 
 
-def row_frame(labels: Sequence[tuple[str, bool]], x: Axis, *, signed: bool = False) -> Axes:
-    """A chart with a row for each (label, whether it is a heading)."""
-    texts = [shorten(clean(label), _MAX_LABEL) for label, _ in labels]
+def row_frame(labels: Sequence[str], x: Axis, *, signed: bool = False) -> Axes:
+    """A chart with a row for each label."""
+    texts = [shorten(clean(label), _MAX_LABEL) for label in labels]
     left = 14 + LETTER * max(map(len, texts))
     axes = _axes(_ROW * len(labels) + _TOP + 20, left, bottom=20)
     axes.set(xlim=(x.low, x.high), ylim=(len(labels) - 0.5, -0.5))
     axes.set_yticks(range(len(labels)), texts)
     axes.tick_params(axis="y", pad=8)
-    for text, (_, is_heading) in zip(axes.get_yticklabels(), labels, strict=True):
-        text.set_fontweight("bold" if is_heading else "normal")
     ticks = x.ticks()
     axes.set_xticks(list(ticks), ["+" * (signed and at > 0) + ticks[at] for at in ticks])
     axes.grid(axis="x", color=INK["rule"], linewidth=1)
-    if signed:
-        axes.axvline(0, color=INK["strong-rule"], linewidth=1)
     return axes
 
 
@@ -225,10 +220,7 @@ def write(axes: Axes, x: float, y: float, text: str, colour: str = "muted", **lo
 def svg(axes: Axes, description: str, marks: Iterable[Mark] = ()) -> Markup:
     """The chart, small: without names of parts, positions to a tenth of a unit.
 
-    Args:
-        axes: What was drawn.
-        description: For those who cannot see it.
-        marks: Drawn on top, in order.
+    Marks are drawn on top, in order; the description is for those who cannot see it.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -284,14 +276,8 @@ def line_chart(
     """Curves over the same x: every value thin, their moving average bold.
 
     The vertical axis is logarithmic where positive values span more than a factor of 50. A few
-    extreme values may lie outside of the frame; the caption then says so.
-
-    Args:
-        title: Of the chart.
-        lines: The curves.
-        x_name: Name of the horizontal axis.
-        changes: (x, word) where something changes; no line crosses them, because values before and
-            after are of different things.
+    extreme values may lie outside of the frame; the caption then says so. No line crosses the
+    `changes` (x, word), because values before and after them are of different things.
     """
     data = [
         (curve, *np.array([(x, math.nan if y is None else y) for x, y in curve.points]).T)
@@ -332,51 +318,29 @@ def line_chart(
     return Chart(title, y_axis.words + cut, svg(axes, f"{title}. {summary}", marks), legend)
 
 
-class Dot(NamedTuple):
-    """A row of a dot chart: its label, its estimate, and a text where there is no estimate."""
-
-    label: str
-    value: Estimate | None
-    text: str = DASH
-
-    @property
-    def shown(self) -> str:
-        """The value in words."""
-        return self.text if self.value is None else self.value.text(signed=True)
-
-
 @styled
-def dot_chart(title: str, groups: Mapping[str, Sequence[Dot]], *, unit: str) -> Chart | None:
-    """Differences as dots, their 95 % intervals as lines, one row each below their headings.
+def dot_chart(title: str, rows: Sequence[tuple[str, Estimate | str]], *, unit: str) -> Chart | None:
+    """Differences as dots, their 95 % intervals as lines, one row each; None without any.
 
-    Args:
-        title: Of the chart.
-        groups: Rows below their headings.
-        unit: Of the axis, on which zero is marked.
+    A row is a label and its estimate, or a text instead; that of a heading is empty.
     """
-    rows: list[tuple[str, Dot | None]] = []
-    for heading, dots in groups.items():
-        rows += [(heading, None), *((dot.label, dot) for dot in dots)]
-    values = [dot.value for _, dot in rows if dot is not None and dot.value is not None]
+    values = [value for _, value in rows if isinstance(value, Estimate)]
     if not values:
         return None
     ends = [100 * end for v in values for end in (v.mean, v.low, v.high) if end is not None]
     low, high = min(0.0, *ends), max(0.0, *ends)
     room = 0.06 * (high - low) or 1.0
-    axes = row_frame(
-        [(name, dot is None) for name, dot in rows], Axis(low - room, high + room), signed=True
-    )
-    marks = []
-    for row, (label, dot) in enumerate(rows):
-        if dot is None:
+    axes = row_frame([label for label, _ in rows], Axis(low - room, high + room), signed=True)
+    axes.axvline(0, color=INK["strong-rule"], linewidth=1)
+    marks, told = [], []
+    for row, (label, value) in enumerate(rows):
+        if isinstance(value, str):
+            axes.get_yticklabels()[row].set_fontweight("normal" if value else "bold")
+            write(axes, 0.0, row, SPACE + value, va="center")
+            told.append(f"{label}: {value}" if value else label)
             continue
-        if dot.value is None:
-            write(axes, 0.0, row, SPACE + dot.text, va="center")
-            continue
-        if dot.value.low is not None and dot.value.high is not None:
-            line(axes, [100 * dot.value.low, 100 * dot.value.high], [row, row], "accent", 2)
-        marks.append(Mark(100 * dot.value.mean, row, "accent", f"{label}: {dot.shown}", 4.5))
-    summary = "; ".join(
-        f"{heading}, {dot.label}: {dot.shown}" for heading, dots in groups.items() for dot in dots
-    )
-    return Chart(title, f", {unit}", svg(axes, f"{title}, {unit}: {summary}", marks))
+        if value.low is not None and value.high is not None:
+            line(axes, [100 * value.low, 100 * value.high], [row, row], "accent", 2)
+        told.append(f"{label}: {value.text(signed=True)}")
+        marks.append(Mark(100 * value.mean, row, "accent", told[-1], 4.5))
+    return Chart(title, f", {unit}", svg(axes, f"{title}, {unit}: {'; '.join(told)}", marks))

@@ -87,7 +87,7 @@ def splits(run: RunFiles) -> list[Cells]:
     rows: list[Cells] = []
     for split in SPLITS if run.splits else ():
         classes = run.splits.get(split, ())
-        domains = sorted(domains_of(classes))
+        domains = domains_of(classes)
         numbers = [count(len(domains)), count(len(classes))]
         rows.append([split.capitalize(), *numbers, first(domains) or None])
     return rows
@@ -124,12 +124,7 @@ def origin(run: RunFiles) -> list[Cells]:
 
 
 def settings(values: Mapping[str, Any], model: type[Config]) -> tuple[list[Cells], list[Cells]]:
-    """Settings that are not the defaults, and all others.
-
-    Args:
-        values: By dotted key.
-        model: Has their defaults and meanings.
-    """
+    """Settings by dotted key that are not the model's defaults, and all others."""
     known = {setting.key: setting for setting in list_settings(model)}
     changed: list[Cells] = []
     others: list[Cells] = []

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from metagan.config.load import flat
 from metagan.config.yaml import YamlError, parse_document
 from metagan.files import sha256_of
 from metagan.report.values import DASH, finite, pick, records, shorten, whole
@@ -163,7 +164,7 @@ class _Reader:
         except (YamlError, ValueError, OSError):
             self.damaged.append("config.yaml is not a readable file of settings")
             return {}
-        return flat(data) if isinstance(data, Mapping) else {}
+        return dict(flat(data)) if isinstance(data, Mapping) else {}
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         value = self._json(name)
@@ -212,20 +213,9 @@ class _Reader:
             return None
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings in sections by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
-    """Number of classes of each domain, by name; a class is `domain/label`."""
-    return Counter(name.partition("/")[0] for name in class_names)
+def domains_of(class_names: tuple[str, ...]) -> list[str]:
+    """The domains of classes, which are `domain/label`, by name."""
+    return sorted({name.partition("/")[0] for name in class_names})
 
 
 def _command(path: Path) -> str | None:

@@ -50,12 +50,13 @@ def adaptation(run: RunFiles) -> list[Figure]:
     shown = run.adaptation[:_MAX_DOMAINS]
     figures = []
     for picture in shown:
-        steps = picture.adapt_steps
-        after = "fter adaptation" + ("" if steps is None else f", {plural(steps, 'inner step')}")
+        after = "After adaptation"
+        if picture.adapt_steps is not None:
+            after += f", {plural(picture.adapt_steps, 'inner step')}"
         words = {
             "Given": "real samples given",
             "Before adaptation": "samples generated before adaptation",
-            f"A{after}": f"samples generated a{after}",
+            after: f"samples generated {after.replace('After', 'after')}",
         }
         share = _ADAPTATION_BYTES // (len(shown) * len(words))
         images = [

@@ -1,10 +1,12 @@
 """Numbers of an evaluation for its tables: accuracies, initializations, choices, quality."""
 
+import itertools
 import math
 from collections.abc import Mapping
+from statistics import fmean, stdev
 from typing import Any
 
-from metagan.report.charts import Chart, Dot, dot_chart
+from metagan.report.charts import Chart, dot_chart
 from metagan.report.headline import (
     ARMS,
     CLASSIFIERS,
@@ -16,6 +18,7 @@ from metagan.report.headline import (
 from metagan.report.values import (
     MINUS,
     SPACE,
+    Estimate,
     count,
     estimate_text,
     finite,
@@ -93,13 +96,14 @@ def accuracies(data: Data, classifier: Classifier) -> list[list[Any]]:
 
 def gain_chart(data: Data) -> Chart | None:
     """Chart of the gain from generated samples in every comparison."""
-    groups: dict[str, list[Dot]] = {}
-    for found in comparisons(data):
-        label = f"{plural(found.shots, 'shot')}, {found.arm.over}"
-        dot = Dot(label, None, text="left out") if found.closed else Dot(label, found.difference)
-        groups.setdefault(found.classifier.title, []).append(dot)
+    rows: list[tuple[str, Estimate | str]] = []
+    for classifier, group in itertools.groupby(comparisons(data), lambda found: found.classifier):
+        rows.append((classifier.title, ""))
+        for found in group:
+            label = f"{plural(found.shots, 'shot')}, {found.arm.over}"
+            rows.append((label, "left out" if found.closed else found.difference))
     unit = f"points of accuracy with 95{SPACE}% interval"
-    return dot_chart("Gain from generated samples", groups, unit=unit)
+    return dot_chart("Gain from generated samples", rows, unit=unit)
 
 
 def initializations(data: Data) -> list[Cells]:
@@ -208,11 +212,8 @@ def _mean_and_error(values: object) -> tuple[float | None, float | None]:
     numbers = [number for value in listed if (number := finite(value)) is not None]
     if not numbers:
         return None, None
-    mean = math.fsum(numbers) / len(numbers)
-    if len(numbers) == 1:
-        return mean, None
-    variance = math.fsum((n - mean) ** 2 for n in numbers) / (len(numbers) - 1)
-    return mean, math.sqrt(variance / len(numbers))
+    error = stdev(numbers) / math.sqrt(len(numbers)) if len(numbers) > 1 else None
+    return fmean(numbers), error
 
 
 def quality(found: Data) -> list[list[str | None]]:

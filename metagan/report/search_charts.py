@@ -106,7 +106,7 @@ def _setting_chart(search: Search, key: SearchedKey, trials: Sequence[Trial]) ->
     description = f"{plural(len(trials), 'trial')} by the value of the setting."
     if key.ends is None:
         names = categories(key, trials)
-        axes, rows = row_frame([(name, False) for name in names], heights), Axis(0, len(names))
+        axes, rows = row_frame(names, heights), Axis(0, len(names))
         at = [(t, _height(search, t), names.index(format_value(t.sample[key.key]))) for t in trials]
         return _chart(search, title, axes, heights, rows, at, description, caption=heights.words)
     x = Axis(*key.ends, is_log=key.is_log, is_whole="randint" in key.kind)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from metagan.config.load import flat
 from metagan.files import is_there
 from metagan.metrics.front import front_of
-from metagan.report.load import flat
 from metagan.report.values import LARGE, SPACE, fixed, significant, whole
 from metagan.runs.places import what_it_is
 from metagan.runs.run_folder import RunError
@@ -29,7 +29,7 @@ class Measure:
     """The way in which values of an objective are written, in sentences and in headings (`short`).
 
     A stored value times `factor` has `decimals`, None for three significant digits, and a unit;
-    `signed` says that it is itself a difference, and `step_unit` is the unit of differences.
+    `signed` says that it is itself a difference.
     """
 
     name: str
@@ -37,7 +37,6 @@ class Measure:
     factor: float = 1.0
     decimals: int | None = None
     unit: str = ""
-    step_unit: str = ""
     signed: bool = False
 
     def number(self, value: float | None, *, signed: bool | None = None) -> str:
@@ -57,17 +56,16 @@ class Measure:
 
     def change(self, value: float | None) -> str:
         """A difference of two values with its unit."""
-        return self.number(value, signed=True) + ("" if value is None else self.step_unit)
+        unit = "" if value is None or not self.unit else f"{SPACE}points"
+        return self.number(value, signed=True) + unit
 
 
-_POINTS = f"{SPACE}points"
-_PERCENT = f"{SPACE}%"
 _MEASURES = {
     "gain": Measure(
-        "gain over classical augmentation", "gain, points", 100, 2, _POINTS, _POINTS, True
+        "gain over classical augmentation", "gain, points", 100, 2, f"{SPACE}points", signed=True
     ),
-    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
-    "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
+    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, f"{SPACE}%"),
+    "coverage": Measure("coverage", "coverage, %", 100, 2, f"{SPACE}%"),
     "kid": Measure("kernel distance (KID)", "KID", 1, 4),
     "compute_s": Measure("seconds of computing", "computing, s"),
 }
@@ -203,7 +201,7 @@ def load_search(path: Path) -> Search:
         )
         for rank, trial in enumerate(document.trials, 1)
     )
-    more = {"trials": trials, "given": flat(document.given)}
+    more = {"trials": trials, "given": dict(flat(document.given))}
     return Search.model_validate({**dict(document), **more, "path": path})
 
 

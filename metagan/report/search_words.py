@@ -60,12 +60,9 @@ def headline(search: Search) -> str:
     outcome = outcome_of(search)
     if outcome.verdict == "failed":
         number = len(search.trials)
-        return (
-            f"{'The only trial' if number == 1 else f'All {number} trials'} failed: no settings "
-            "can be recommended."
-            if number
-            else "The search holds no trial: no settings can be recommended."
-        )
+        failed = "The only trial failed" if number == 1 else f"All {number} trials failed"
+        why = failed if number else "The search holds no trial"
+        return f"{why}: no settings can be recommended."
     if outcome.verdict == "unconfirmed":
         return f"Whether the best settings found beat the given ones is not known: {_why(search)}."
     return f"{_claim(search, outcome)}: {_numbers(search, outcome)}."
@@ -74,12 +71,10 @@ def headline(search: Search) -> str:
 def advice(search: Search, *, commands: str = "below") -> str:
     """Advice on a search's result; `commands` says where those for more fresh seeds stand."""
     outcome = outcome_of(search)
-    lost = (
-        f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "
-        "neither counts."
-        if outcome.num_lost and outcome.num_pairs
-        else ""
-    )
+    lost = ""
+    if outcome.num_lost and outcome.num_pairs:
+        seeds = plural(outcome.num_lost, "further seed")
+        lost = f" With {seeds} one of the two trainings failed; neither counts."
     return {
         "better": "The settings in best.yaml are worth using.",
         "worse": "Keep the settings that were given: the search found none that are better.",
@@ -101,16 +96,15 @@ def _why(search: Search) -> str:
 
 
 def _claim(search: Search, outcome: Outcome) -> str:
-    if outcome.verdict == "better":
-        return "The best settings found are better than those given"
-    if outcome.verdict == "worse":
-        return "The best settings found are worse than those given"
-    change = outcome.change or 0.0
-    if search.sign * change <= 0:
-        return "The best settings found are not better than those given"
-    if outcome.verdict == "one seed":
-        return "Whether the best settings found are better than those given is not known yet"
-    return "The best settings found are not measurably better than those given"
+    how = f"are {outcome.verdict} than"
+    if outcome.verdict not in ("better", "worse"):
+        if search.sign * (outcome.change or 0.0) <= 0:
+            how = "are not better than"
+        elif outcome.verdict == "one seed":
+            return "Whether the best settings found are better than those given is not known yet"
+        else:
+            how = "are not measurably better than"
+    return f"The best settings found {how} those given"
 
 
 def _numbers(search: Search, outcome: Outcome) -> str:

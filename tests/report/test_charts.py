@@ -6,7 +6,6 @@ import pytest
 
 from metagan.report.charts import (
     Axis,
-    Dot,
     Line,
     axis_of,
     dot_chart,
@@ -104,7 +103,7 @@ def test_any_values_give_a_chart_of_finite_numbers(values):
 def test_without_any_value_there_is_no_chart():
     assert line_chart("Loss", [Line("loss", [(1.0, None)])], x_name="outer step") is None
     assert line_chart("Loss", [], x_name="outer step") is None
-    assert dot_chart("Gain", {"a": [Dot("a", None)]}, unit="%") is None
+    assert dot_chart("Gain", [("a", "left out")], unit="%") is None
 
 
 def test_a_chart_says_what_it_shows_and_names_its_axes():
@@ -119,8 +118,12 @@ def test_a_chart_says_what_it_shows_and_names_its_axes():
 
 
 def test_dots_lie_in_the_order_of_their_values_and_tell_them():
-    dots = [Dot("a", Estimate(0.05, 0.0, 0.1, 3)), Dot("b", Estimate(0.1, None, None, 1))]
-    chart = dot_chart("Gain", {"5 shots": dots}, unit="%")
+    rows = [
+        ("5 shots", ""),
+        ("a", Estimate(0.05, 0.0, 0.1, 3)),
+        ("b", Estimate(0.1, None, None, 1)),
+    ]
+    chart = dot_chart("Gain", rows, unit="%")
     (told, _, middle), (other, _, right) = marks(chart)
     assert (told, other) == ("a: +5.0 [0.0, +10.0]", "b: +10.0")
     # One whisker, from the end of a's interval at 0 to that at 10, where b is.
@@ -132,8 +135,8 @@ def test_dots_lie_in_the_order_of_their_values_and_tell_them():
 
 
 def test_differences_have_zero_on_their_axis_and_signs():
-    dots = [Dot("a", Estimate(0.05, 0.04, 0.06, 3)), Dot("b", None, text="left out")]
-    chart = dot_chart("Gain", {"": dots}, unit="points")
+    rows = [("a", Estimate(0.05, 0.04, 0.06, 3)), ("b", "left out")]
+    chart = dot_chart("Gain", rows, unit="points")
     assert {"0", "+2", "\u00a0left out"} <= set(texts(chart))
     assert [text for text, _, _ in marks(chart)] == ["a: +5.0 [+4.0, +6.0]"]
 
