@@ -212,11 +212,6 @@ def line(axes: Axes, x: Any, y: Any, colour: str, width: float, **look: Any) -> 
     axes.plot(*few, color=INK[colour], linewidth=width, clip_on=False, **look)
 
 
-def write(axes: Axes, x: float, y: float, text: str, colour: str = "muted", **look: Any) -> None:
-    """A text in the chart."""
-    axes.text(x, y, clean(text), color=INK[colour], **look)
-
-
 def svg(axes: Axes, description: str, marks: Iterable[Mark] = ()) -> Markup:
     """The chart, small: without names of parts, positions to a tenth of a unit.
 
@@ -241,15 +236,11 @@ def svg(axes: Axes, description: str, marks: Iterable[Mark] = ()) -> Markup:
 
 def _tag(tag: re.Match[str]) -> str:
     """A tag with short numbers, variables for colours, and without what the style sheet says."""
-    text = re.sub(r"\d+\.\d+", _short, tag[1])
+    text = re.sub(r"\d+\.\d+", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), tag[1])
     text = re.sub(_NEEDLESS, "", text)
     for name, colour in INK.items():
         text = text.replace(colour, f"var(--{name})")
     return text.replace("\n", "")
-
-
-def _short(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _dot(axes: Axes, height: float, mark: Mark) -> Markup:
@@ -307,7 +298,8 @@ def line_chart(
             side, text = (
                 ("right", word + SPACE) if 2 * place > low + high else ("left", SPACE + word)
             )
-            write(axes, place, 1, text, ha=side, va="top", transform=axes.get_xaxis_transform())
+            where: dict[str, Any] = {"ha": side, "transform": axes.get_xaxis_transform()}
+            axes.text(place, 1, clean(text), va="top", color=INK["muted"], **where)
     summary = "; ".join(
         f"{curve.name}: {significant(known[0])} at first, {significant(known[-1])} at last"
         for curve, _, y in data
@@ -336,7 +328,7 @@ def dot_chart(title: str, rows: Sequence[tuple[str, Estimate | str]], *, unit: s
     for row, (label, value) in enumerate(rows):
         if isinstance(value, str):
             axes.get_yticklabels()[row].set_fontweight("normal" if value else "bold")
-            write(axes, 0.0, row, SPACE + value, va="center")
+            axes.text(0, row, SPACE + value, va="center", color=INK["muted"])
             told.append(f"{label}: {value}" if value else label)
             continue
         if value.low is not None and value.high is not None:

@@ -16,6 +16,7 @@ from metagan.report.values import (
     plural,
     plus_minus,
     records,
+    whole,
 )
 
 Verdict = Literal["gain", "loss", "none", "closed"]
@@ -133,11 +134,8 @@ def reference_shots(data: Data) -> int | None:
     """
     measured = shots_of(pick(data, "downstream"))
     listed = pick(data, "evaluate", "shots")
-    if isinstance(listed, list) and listed:
-        middle = finite(listed[len(listed) // 2])
-        if middle is not None and int(middle) in measured:
-            return int(middle)
-    return measured[len(measured) // 2] if measured else None
+    middle = whole(listed[len(listed) // 2]) if isinstance(listed, list) and listed else None
+    return middle if middle in measured else measured[len(measured) // 2] if measured else None
 
 
 def at_reference(data: Data, classifier: Classifier = CLASSIFIERS[0]) -> list[Comparison]:
@@ -217,9 +215,8 @@ def sentence(found: Comparison) -> str:
     if found.verdict == "gain":
         return f"{start} generated samples raise the {name}{change} over {over}."
     if found.verdict == "loss":
-        return (
-            f"{start} generated samples lower the {name}{change} against {over}: they do harm here."
-        )
+        harm = "they do harm here"
+        return f"{start} generated samples lower the {name}{change} against {over}: {harm}."
     return (
         f"{start} there is no measurable gain or loss: with generated samples the {name} "
         f"goes{change} over {over}, and the interval includes zero."

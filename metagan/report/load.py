@@ -236,17 +236,14 @@ def _texts(values: object) -> tuple[str, ...]:
 
 
 def _previews(folder: Path) -> tuple[tuple[int, Path], ...]:
-    found = []
-    for file in folder.glob("step-*.png"):
-        number = file.stem.removeprefix("step-")
-        if number.isdecimal():
-            found.append((int(number), file))
-    return tuple(sorted(found))
+    found = ((_step_of(file.stem), file) for file in folder.glob("step-*.png"))
+    return tuple(sorted((step, file) for step, file in found if step >= 0))
 
 
 def _num_weights(checkpoints: Path) -> dict[str, int]:
     """Weights by player, counted from the header of the newest readable checkpoint."""
-    for file in sorted(checkpoints.glob("step-*/ema.safetensors"), key=_step_of, reverse=True):
+    files = checkpoints.glob("step-*/ema.safetensors")
+    for file in sorted(files, key=lambda file: _step_of(file.parent.name), reverse=True):
         counts: Counter[str] = Counter()
         try:
             with safe_open(file, framework="numpy") as tensors:
@@ -259,6 +256,6 @@ def _num_weights(checkpoints: Path) -> dict[str, int]:
     return {}
 
 
-def _step_of(file: Path) -> int:
-    number = file.parent.name.removeprefix("step-")
+def _step_of(name: str) -> int:
+    number = name.removeprefix("step-")
     return int(number) if number.isdecimal() else -1

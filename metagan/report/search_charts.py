@@ -20,15 +20,15 @@ from metagan.report.charts import (
     whole_axis,
 )
 from metagan.report.importance import categories
-from metagan.report.search_load import MAX_KEY, Search
+from metagan.report.search_load import ENDS, MAX_ID, MAX_KEY, Search
 from metagan.report.search_words import outcome_of
 from metagan.report.values import duration, finite, fixed, plural, shorten
 from metagan.runs.search_document import SearchedKey, Trial
 
 # In every chart a trial has the same sign.
 _SIGNS = {
-    "full": "trained to the end",
-    "ring": "stopped early",
+    "full": ENDS["done"],
+    "ring": ENDS["stopped"],
     "cross": "failed or not measured",
     "best": "best",
 }
@@ -194,11 +194,10 @@ def _sign(search: Search, trial: Trial) -> str:
 
 def _about(search: Search, trial: Trial) -> str:
     """The text for a pointer that rests on a trial."""
-    ends = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
-    end = ends.get(trial.status, shorten(trial.status, 20))
+    end = ENDS.get(trial.status, shorten(trial.status, 20))
     value = search.measure.text(trial.value)
     return f"trial {_id(trial)}, rank {trial.rank}: {value}, step {trial.step}, {end}"
 
 
 def _id(trial: Trial) -> str:
-    return shorten(trial.id, 24)
+    return shorten(trial.id, MAX_ID)

@@ -21,7 +21,8 @@ from metagan.runs.search_document import (
     Trial,
 )
 
-MAX_KEY = 40  # Letters of a setting's key that are shown.
+MAX_KEY, MAX_ID = 40, 24  # Letters of a setting's key and of a trial's name that are shown.
+ENDS = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from metagan.config.yaml import format_value
 from metagan.report.importance import Importance
-from metagan.report.search_load import MAX_KEY, Search, measure_of
+from metagan.report.search_load import MAX_ID, MAX_KEY, Search, measure_of
 from metagan.report.search_words import outcome_of
 from metagan.report.values import SPACE, brief, duration, finite, fixed, plural, shorten
 from metagan.runs.search_document import SearchedKey, Trial
@@ -15,7 +15,6 @@ Rows = list[list[Any]]
 Columns = list[tuple[str, str]]
 
 _MAX_VALUE = 120
-_MAX_ID = 24
 
 
 def fresh_seeds(search: Search) -> tuple[Columns, Rows]:
@@ -73,13 +72,13 @@ def associations(found: Sequence[Importance]) -> Rows:
 def lineage(search: Search) -> Rows:
     """What the weights of the best trial were trained with, from the beginning."""
     parts = search.best_trial.lineage if search.best_trial else ()
-    return [[f"{p.step:,}", shorten(p.trial, _MAX_ID), *_sample(search, p.sample)] for p in parts]
+    return [[f"{p.step:,}", shorten(p.trial, MAX_ID), *_sample(search, p.sample)] for p in parts]
 
 
 def changes(search: Search) -> Rows:
     """Changes of trials to another trial's weights, in order of the trials' start."""
     return [
-        [shorten(trial.id, _MAX_ID), f"{change.step:,}", shorten(change.donor, _MAX_ID),
+        [shorten(trial.id, MAX_ID), f"{change.step:,}", shorten(change.donor, MAX_ID),
          *_sample(search, change.sample)]
         for trial in sorted(search.trials, key=lambda trial: trial.order)
         for change in trial.changes
@@ -90,7 +89,7 @@ def front(search: Search) -> Rows:
     """The trials on the front of objective and time."""
     measure = search.measure
     return [
-        [shorten(trial.id, _MAX_ID), duration(trial.seconds), measure.number(trial.value),
+        [shorten(trial.id, MAX_ID), duration(trial.seconds), measure.number(trial.value),
          f"{trial.step:,}", shorten(trial.status, 20), trial.rank]
         for trial in search.front
     ]  # fmt: skip
@@ -107,7 +106,7 @@ def trials(search: Search) -> tuple[Columns, Rows]:
         *((measure_of(name).short, "num") for name in others), ("Started as", "num"),
     ]  # fmt: skip
     rows: Rows = [
-        [trial.rank, shorten(trial.id, _MAX_ID), measure.number(trial.value), f"{trial.step:,}",
+        [trial.rank, shorten(trial.id, MAX_ID), measure.number(trial.value), f"{trial.step:,}",
          _end(trial), duration(trial.seconds), *_sample(search, trial.sample),
          *(measure_of(name).number(trial.metrics.get(name)) for name in others), trial.order]
         for trial in search.trials

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from metagan.metrics.intervals import Interval, paired_interval
-from metagan.report.search_load import Search
+from metagan.report.search_load import ENDS, Search
 from metagan.report.values import SPACE, plural
 
 Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "failed"]
@@ -133,8 +133,7 @@ def _numbers(search: Search, outcome: Outcome) -> str:
 
 def status_line(search: Search) -> str:
     """Number of trials, and how they ended."""
-    words = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
     ends = [trial.status for trial in search.trials]
-    parts = [f"{ends.count(end)} {text}" for end, text in words.items() if end in ends]
+    parts = [f"{ends.count(end)} {text}" for end, text in ENDS.items() if end in ends]
     listed = f" ({', '.join(parts)})" if parts else ""
     return f"Report of a search: {plural(len(ends), 'trial')}{listed}"

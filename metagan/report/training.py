@@ -11,14 +11,14 @@ from metagan.report.values import count, duration, finite, fixed, plural, shorte
 
 Record = Mapping[str, Any]
 
-_FIRST_AND_LAST = ("first inner step", "last inner step")
+_FIRST_AND_LAST = [("first inner step", "second"), ("last inner step", "accent")]
 # Metrics with a chart of their own, several of the same kind in one; the rest follows by name.
 _CURVES = {
-    "Generator loss": dict(zip(("loss_g_first", "loss_g_last"), _FIRST_AND_LAST, strict=True)),
-    "Discriminator loss": dict(zip(("loss_d_first", "loss_d_last"), _FIRST_AND_LAST, strict=True)),
-    "Norm of the generator's meta-gradient": {"grad_norm_generator": "norm"},
-    "Norm of the discriminator's meta-gradient": {"grad_norm_discriminator": "norm"},
-    "Wall clock of an outer step, seconds": {"wall_s": "seconds"},
+    "Generator loss": ("loss_g_first", "loss_g_last"),
+    "Discriminator loss": ("loss_d_first", "loss_d_last"),
+    "Norm of the generator's meta-gradient": ("grad_norm_generator",),
+    "Norm of the discriminator's meta-gradient": ("grad_norm_discriminator",),
+    "Wall clock of an outer step, seconds": ("wall_s",),
 }
 _NOT_CURVES = {"step", "episodes", "planned", "compute_s", "transfer_s", "wait_s"}
 _MAX_OTHER_CURVES = 8
@@ -37,15 +37,15 @@ def curves(run: RunFiles) -> list[Chart | None]:
         for key, value in record.items()
         if key not in known and finite(value) is not None
     }
-    shown = {**_CURVES, **{key: {key: key} for key in sorted(others)[:_MAX_OTHER_CURVES]}}
+    shown = {**_CURVES, **{key: (key,) for key in sorted(others)[:_MAX_OTHER_CURVES]}}
     return [_chart(run.steps, title, keys) for title, keys in shown.items()]
 
 
-def _chart(steps: Sequence[Record], title: str, keys: Mapping[str, str]) -> Chart | None:
-    colours = ("second", "accent") if len(keys) == 2 else ("accent",)
+def _chart(steps: Sequence[Record], title: str, keys: Sequence[str]) -> Chart | None:
+    looks = [(key, "accent") for key in keys] if len(keys) == 1 else _FIRST_AND_LAST
     lines = [
         Line(name, _points(steps, key), colour)
-        for (key, name), colour in zip(keys.items(), colours, strict=True)
+        for key, (name, colour) in zip(keys, looks, strict=True)
         if any(finite(record.get(key)) is not None for record in steps)
     ]
     return line_chart(title, lines, x_name="outer step", changes=_changes(steps))
