@@ -41,17 +41,14 @@ def history_chart(search: Search) -> Chart | None:
         return None
     measure, outcome, best = search.measure, outcome_of(search), search.best_so_far
     means = {
-        (f"{name} settings, mean of fresh seeds", colour): measure.factor * mean
-        for name, colour, mean in (
-            ("given", "base", outcome.given),
-            ("best", "second", outcome.best),
-        )
+        colour: measure.factor * mean
+        for colour, mean in (("base", outcome.given), ("second", outcome.best))
         if mean is not None
     }
     x = whole_axis(0.5, max(trial.order for trial in search.trials) + 0.5)
     y = axis_of([*(_height(search, trial) for trial in search.measured), *means.values()])
     axes = frame(x, y, "trial, in order of start")
-    for (_, colour), mean in means.items():
+    for colour, mean in means.items():
         axes.axhline(mean, color=INK[colour], linestyle=(0, (5, 3)), linewidth=1.4)
     _stairs(axes, [(order, measure.factor * value) for order, value in best], x.high)
     places = [
@@ -62,7 +59,10 @@ def history_chart(search: Search) -> Chart | None:
         f"{plural(len(places), 'trial')} in order of start. "
         f"Best so far: {'; '.join(f'trial {n}, {measure.text(value)}' for n, value in best)}."
     )
-    legend = [("best so far", "accent"), *((name, f"dashed {colour}") for name, colour in means)]
+    legend = [("best so far", "accent")]
+    if means:
+        for name, colour in (("given", "base"), ("best", "second")):
+            legend.append((f"{name} settings, mean of fresh seeds", f"dashed {colour}"))
     return _chart(search, "Objective by trial", axes, x, y, places, description, legend)
 
 

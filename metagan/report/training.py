@@ -74,25 +74,25 @@ def _changes(steps: Sequence[Record]) -> list[tuple[float, str]]:
 
 
 def time_sentence(run: RunFiles) -> str:
-    """Sentence on the speed of training; empty where no times have been logged."""
-    wall, compute = _seconds(run, "wall_s"), sum(_seconds(run, "compute_s"))
-    if not wall:
-        return ""
-    total = sum(wall)
-    text = f"{plural(len(run.steps), 'outer step')} took {duration(total)}"
-    episodes = sum(finite(record.get("episodes")) or 0 for record in run.steps)
-    if total > 0:
-        text += f": {fixed(episodes / total, 1)} episodes per second"
-    if _is_local(run) or not total:
-        return text + "."
+    """Sentence on the speed of training."""
+    total, compute = sum(_seconds(run, "wall_s")), sum(_seconds(run, "compute_s"))
+    if not total:
+        return "No times have been logged."
+    speed = fixed(run.total("episodes") / total, 1)
+    steps = plural(len(run.steps), "outer step")
+    text = f"{steps} took {duration(total)}: {speed} episodes per second."
+    if _is_local(run):
+        return text
     workers = finite(run.settings.get("cluster.num_workers"))
     of = f" of {count(workers)}" if workers else ""
-    return text + f". On average {fixed(compute / total, 1)}{of} workers were computing."
+    return f"{text} On average {fixed(compute / total, 1)}{of} workers were computing."
 
 
 def times(run: RunFiles) -> list[list[str | None]]:
     """Seconds of the driver and of the workers: in all, their share, and by outer step."""
     total = sum(_seconds(run, "wall_s"))
+    if not total:
+        return []
     # Without workers the computing itself happens in the loop; with them the loop waits for it.
     loop = ("compute_s",) if _is_local(run) else ("transfer_s", "wait_s")
     rest = total - sum(sum(_seconds(run, key)) for key in loop)
@@ -104,7 +104,7 @@ def times(run: RunFiles) -> list[list[str | None]]:
         ("Waiting for workers that compute", _seconds(run, "wait_s")),
         ("The driver's own work", [max(0.0, rest)]),
     ):
-        share = fixed(100 * sum(seconds) / total, 1) if total else None
+        share = fixed(100 * sum(seconds) / total, 1)
         each = sorted(seconds) if len(seconds) > 1 else []
         middle, slowest = (each[len(each) // 2], each[-1]) if each else (None, None)
         whole = sum(seconds) if seconds else None
