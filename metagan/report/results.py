@@ -52,7 +52,7 @@ _QUALITY = (
      "Median distance to the nearest given sample, generated over real."),
 )  # fmt: skip
 # As many as have room beside each other; the rest of each row is in evaluation.json.
-COMPARED = tuple(m for m in _QUALITY if m[0] not in ("fid", "density", "support_distance"))
+_COMPARED = tuple(m for m in _QUALITY if m[0] not in ("fid", "density", "support_distance"))
 
 
 def measured(data: Data) -> list[Classifier]:
@@ -89,8 +89,8 @@ def accuracies(data: Data, classifier: Classifier) -> list[list[Any]]:
                 for arm in ARMS
             ),
         ]
-        for shots in shots_of(data[classifier.section])
-        for entry in [data[classifier.section][str(shots)]]
+        for shots in shots_of(pick(data, classifier.section))
+        for entry in [pick(data, classifier.section, str(shots))]
     ]
 
 
@@ -118,7 +118,7 @@ def initializations(data: Data) -> list[Cells]:
             count(row.get("adapt_steps")),
             estimate_text(row.get("accuracy")),
             estimate_text(row.get("run_minus"), signed=True),
-            *(_quality_text(row, key, decimals) for key, _, _, decimals, _ in COMPARED),
+            *(_quality_text(row, key, decimals) for key, _, _, decimals, _ in _COMPARED),
         ]
         for row in rows
     ]
