@@ -6,7 +6,7 @@ from typing import Any
 from metagan.config.load import Config, list_settings
 from metagan.config.yaml import YamlError, format_value, parse_document
 from metagan.report.headline import leak_sentence
-from metagan.report.load import SPLITS, RunFiles, domains_of
+from metagan.report.load import SPLITS, RunFiles, domains_of, texts
 from metagan.report.values import (
     count,
     duration,
@@ -102,15 +102,10 @@ def first(names: Sequence[str]) -> str:
 
 def notes(run: RunFiles) -> list[str]:
     """Notes on the data of a run, the first ones of very many."""
-    found = [leak_sentence(run.data).strip(), *map(str, _listed(run.data, "notes"))]
+    found = [leak_sentence(run.data).strip(), *texts(run.data.get("notes"))]
     shown = [shorten(note, 400) for note in found if note]
     more = len(shown) - _MAX_NOTES
     return shown[:_MAX_NOTES] + [f"{more:,} more are in data.json"] * (more > 0)
-
-
-def left_out(run: RunFiles) -> list[str]:
-    """Classes that no episode uses."""
-    return [str(name) for name in _listed(run.data, "left_out")]
 
 
 def origin(run: RunFiles) -> list[Cells]:
@@ -144,11 +139,6 @@ def settings(values: Mapping[str, Any], model: type[Config]) -> tuple[list[Cells
 def meanings(model: type[Config]) -> dict[str, str]:
     """The meaning of every setting."""
     return {setting.key: setting.description for setting in list_settings(model)}
-
-
-def _listed(data: Mapping[str, Any], key: str) -> list[Any]:
-    value = data.get(key)
-    return value if isinstance(value, list) else []
 
 
 def _plain(value: Any) -> str:

@@ -86,6 +86,11 @@ class RunFiles:
         return tuple(name for split in self.splits.values() for name in split)
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """Classes that no episode uses."""
+        return texts(self.data.get("left_out"))
+
+    @property
     def is_local(self) -> bool:
         """True if the command asked for one process."""
         return self.command is not None and "--local" in self.command.split()
@@ -137,7 +142,7 @@ def load_run_files(path: Path) -> RunFiles:
         config_sha256=sha256_of(folder.config_file.read_bytes()),
         command=_command(path),
         environment=reader.mapping("environment.json"),
-        splits={name: _texts(splits.get(name)) for name in SPLITS if name in splits},
+        splits={name: texts(splits.get(name)) for name in SPLITS if name in splits},
         data=reader.mapping("data.json"),
         steps=reader.lines("metrics.jsonl"),
         failures=reader.lines("failures.jsonl"),
@@ -197,7 +202,7 @@ class _Reader:
                 AdaptationPicture(
                     domain=str(entry.get("domain", names[0])),
                     files=tuple(folder / name for name in names),
-                    rows=_texts(entry.get("rows")),
+                    rows=texts(entry.get("rows")),
                     adapt_steps=whole(entry.get("adapt_steps")),
                 )
             )
@@ -231,7 +236,8 @@ def _record(line: bytes) -> Mapping[str, Any] | None:
     return record if isinstance(record, Mapping) else None
 
 
-def _texts(values: object) -> tuple[str, ...]:
+def texts(values: object) -> tuple[str, ...]:
+    """The items of a list as texts; nothing for anything else."""
     return tuple(str(value) for value in values) if isinstance(values, list) else ()
 
 

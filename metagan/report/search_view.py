@@ -85,16 +85,6 @@ def changes(search: Search) -> Rows:
     ]  # fmt: skip
 
 
-def front(search: Search) -> Rows:
-    """The trials on the front of objective and time."""
-    measure = search.measure
-    return [
-        [shorten(trial.id, MAX_ID), duration(trial.seconds), measure.number(trial.value),
-         f"{trial.step:,}", shorten(trial.status, 20), trial.rank]
-        for trial in search.front
-    ]  # fmt: skip
-
-
 def trials(search: Search) -> tuple[Columns, Rows]:
     """Columns and rows of all trials: their end, their settings, all that was measured."""
     measure = search.measure
