@@ -53,25 +53,25 @@ def weights(run: RunFiles) -> str:
 def durations(run: RunFiles) -> str:
     """Durations of training and evaluation."""
     evaluated = finite(pick(run.evaluation.data, "wall_s")) if run.evaluation else None
-    texts = [f"training {duration(run.total('wall_s'))}"] if run.steps else []
-    return "; ".join(texts + [f"evaluation {duration(evaluated)}"] * (evaluated is not None))
+    parts = [f"training {duration(run.total('wall_s'))}"] if run.steps else []
+    return "; ".join(parts + [f"evaluation {duration(evaluated)}"] * (evaluated is not None))
 
 
 def hardware(run: RunFiles) -> str:
     """Devices and workers that the run was trained on."""
-    texts = [f"device {run.text('device')}"]
+    parts = [f"device {run.text('device')}"]
     workers = finite(run.settings.get("cluster.num_workers"))
     if run.is_local:
-        texts.append("one process")
+        parts.append("one process")
     elif workers is not None:
         gpus = finite(run.settings.get("cluster.gpus_per_worker")) or 0
         each = f"{significant(finite(run.settings.get('cluster.cpus_per_worker')), 2)} cores"
         each += f" and {significant(gpus, 2)} GPUs" if gpus else ""
-        texts.append(f"{plural(int(workers), 'Ray worker')} with {each} each")
+        parts.append(f"{plural(int(workers), 'Ray worker')} with {each} each")
     if (cores := finite(run.environment.get("cpu_count"))) is not None:
-        texts.append(f"driver with {plural(int(cores), 'core')}")
-    texts += [str(run.environment[key]) for key in ("cpu", "platform") if run.environment.get(key)]
-    return "; ".join(texts)
+        parts.append(f"driver with {plural(int(cores), 'core')}")
+    parts += [str(run.environment[key]) for key in ("cpu", "platform") if run.environment.get(key)]
+    return "; ".join(parts)
 
 
 def versions(run: RunFiles) -> str:
