@@ -1,7 +1,7 @@
 """Strength of the relation between each searched setting and the ranking of trials.
 
 With the few trials of a search a fitted model would explain noise, so this is the simplest honest
-measure: an association of ranks, beside what shuffled trials show by chance.
+measure: an association of ranks, beside how often shuffled trials show one that is as strong.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,6 @@ class Importance:
             square root of the share of the ranks' variance that lies between the values; None
             where it cannot be told, and `why_not` says why.
         direction: 1 if trials with larger values did better, -1 if worse; 0 where not ordered.
-        by_chance: Strength that 95 % of the shuffles stay below.
         p: Share of shuffles that are at least as strong.
     """
 
@@ -43,7 +42,6 @@ class Importance:
     is_ordered: bool
     strength: float | None = None
     direction: int = 0
-    by_chance: float | None = None
     p: float | None = None
     why_not: str = ""
 
@@ -90,7 +88,6 @@ def _importance(key: SearchedKey, search: Search) -> Importance:
         found,
         strength=float(strengths[0]),
         direction=int(np.sign(signed[0])) if is_ordered else 0,
-        by_chance=float(np.quantile(strengths[1:], 0.95)),
         p=(1 + as_strong) / (1 + NUM_SHUFFLES),
     )
 

@@ -63,8 +63,8 @@ def space(search: Search) -> Rows:
 def associations(found: Sequence[Importance]) -> Rows:
     """How strongly each setting goes along with the ranking, and chance."""
     return [
-        [shorten(one.key, MAX_KEY), fixed(one.strength, 2), fixed(one.by_chance, 2),
-         _direction(one), fixed(one.p, 3), one.num_trials]
+        [shorten(one.key, MAX_KEY), fixed(one.strength, 2), _direction(one), fixed(one.p, 3),
+         one.num_trials]
         for one in found
     ]  # fmt: skip
 

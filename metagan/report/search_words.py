@@ -96,15 +96,15 @@ def _why(search: Search) -> str:
 
 
 def _claim(search: Search, outcome: Outcome) -> str:
-    how = f"are {outcome.verdict} than"
-    if outcome.verdict not in ("better", "worse"):
-        if search.sign * (outcome.change or 0.0) <= 0:
-            how = "are not better than"
-        elif outcome.verdict == "one seed":
-            return "Whether the best settings found are better than those given is not known yet"
-        else:
-            how = "are not measurably better than"
-    return f"The best settings found {how} those given"
+    if outcome.verdict in ("better", "worse"):
+        how: str = outcome.verdict
+    elif search.sign * (outcome.change or 0.0) <= 0:
+        how = "not better"
+    elif outcome.verdict == "one seed":
+        return "Whether the best settings found are better than those given is not known yet"
+    else:
+        how = "not measurably better"
+    return f"The best settings found are {how} than those given"
 
 
 def _numbers(search: Search, outcome: Outcome) -> str:
