@@ -14,14 +14,11 @@ from metagan.words import command_line
 _OWN_INITS = ("run", "scratch")
 
 
-def resume_command(run: RunFiles) -> str:
-    """Continues the run."""
-    return _train_command(run, run.path, "--resume")
-
-
-def repeat_command(run: RunFiles) -> str:
-    """Trains the same run again in another folder, from its stored settings."""
-    return _train_command(run, run.path.parent / f"{run.name}-again")
+def train_command(run: RunFiles, *, again: bool) -> str:
+    """Trains the same run `again` in another folder, from its stored settings, or continues it."""
+    folder = run.path.parent / f"{run.name}-again" if again else run.path
+    words = ["train", "-c", run.path / "config.yaml", "--run", folder]
+    return command_line(*words, *["--local"] * run.is_local, *["--resume"] * (not again))
 
 
 def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
@@ -43,7 +40,7 @@ def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
 def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
     """Commands that repeat parts of a run, each with a text that says what it does."""
     return [
-        ("Train the same run again, from its stored settings", repeat_command(run)),
+        ("Train the same run again, from its stored settings", train_command(run, again=True)),
         ("Evaluate it", evaluate_command(run, run.evaluation)),
         *(
             (f"Evaluate it on another target ({other.target})", evaluate_command(run, other))
@@ -55,31 +52,25 @@ def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
 
 def missing(run: RunFiles) -> dict[str, str]:
     """Parts that an unfinished run lacks, in words, by the command that makes them."""
-    found: list[tuple[str, str]] = []
+    resume, again = train_command(run, again=False), train_command(run, again=True)
     evaluate = evaluate_command(run, None)
+    found: dict[str, list[str]] = {resume: [], evaluate: [], again: []}
     if not run.steps:
-        found.append(("No outer step has been logged.", resume_command(run)))
+        found[resume].append("No outer step has been logged.")
     elif not run.finished and run.steps_planned is not None:
         done = f"{count(run.steps_done)} of {plural(run.steps_planned, 'outer step')}"
-        found.append((f"Training stopped after {done}.", resume_command(run)))
+        found[resume].append(f"Training stopped after {done}.")
     if run.evaluation is None:
-        found.append(("There is no evaluation on unseen domains.", evaluate))
+        found[evaluate].append("There is no evaluation on unseen domains.")
     if not run.adaptation:
-        found.append(("There are no pictures of adaptation to unseen domains.", evaluate))
+        found[evaluate].append("There are no pictures of adaptation to unseen domains.")
     absent = [p.domain for p in run.adaptation if not all(file.is_file() for file in p.files)]
     if absent:
-        found.append((f"The pictures of {', '.join(absent)} are gone.", evaluate))
+        found[evaluate].append(f"The pictures of {', '.join(absent)} are gone.")
     for name, there in (("splits.json", run.splits), ("data.json", run.data)):
         if not there:
-            found.append((f"{name} is missing; training again writes it.", repeat_command(run)))
-    return {
-        command: " ".join(what for what, other in found if other == command) for _, command in found
-    }
-
-
-def _train_command(run: RunFiles, folder: Path, *more: str) -> str:
-    local = ["--local"] if run.is_local else []
-    return command_line("train", "-c", run.path / "config.yaml", "--run", folder, *local, *more)
+            found[again].append(f"{name} is missing; training again writes it.")
+    return {command: " ".join(texts) for command, texts in found.items() if texts}
 
 
 def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
