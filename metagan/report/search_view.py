@@ -18,27 +18,16 @@ _MAX_VALUE = 120
 
 
 def fresh_seeds(search: Search) -> tuple[Columns, Rows]:
-    """Columns and rows of each fresh seed: given and best settings, difference; and the mean."""
-    measure, outcome = search.measure, outcome_of(search)
-    columns = ["Given settings", "Best settings", "Difference"]
+    """Columns and rows of the fresh seeds: given and best settings, difference, any schedule."""
+    number = search.measure.number
+    has_schedule = any(pair.schedule is not None for pair in search.pairs)
+    names = ["Given settings", "Best settings", "Difference", *["Schedule"] * has_schedule]
     rows: Rows = [
-        [
-            number if pair.seed is None else pair.seed,
-            measure.number(pair.given),
-            measure.number(pair.best),
-            measure.number(pair.change, signed=True),
-        ]
-        for number, pair in enumerate(search.pairs, 1)
-    ]
-    schedules = [pair.schedule for pair in search.pairs]
-    if any(value is not None for value in schedules):
-        columns.append("Schedule")
-        rows = [[*row, measure.number(v)] for row, v in zip(rows, schedules, strict=True)]
-    if outcome.num_pairs > 1:
-        means = [measure.number(outcome.given), measure.number(outcome.best)]
-        change = measure.number(outcome.change, signed=True)
-        rows.append(["mean", *means, change, *[""] * (len(columns) - 3)])
-    return [("Seed", "text"), *((name, "num") for name in columns)], rows
+        [place if pair.seed is None else pair.seed, number(pair.given), number(pair.best),
+         number(pair.change, signed=True), *[number(pair.schedule)] * has_schedule]
+        for place, pair in enumerate(search.pairs, 1)
+    ]  # fmt: skip
+    return [("Seed", "text"), *((name, "num") for name in names)], rows
 
 
 def differences(search: Search, meanings: Mapping[str, str]) -> Rows:
