@@ -58,13 +58,6 @@ def categories(key: SearchedKey, trials: Sequence[Trial]) -> list[str]:
     return list(dict.fromkeys(format_value(value) for value in values)) or ["?"]
 
 
-def goodness(search: Search, trials: Sequence[Trial]) -> Ranks:
-    """Ranks of trials, the best with the largest: by steps first, then by the objective."""
-    order = sorted({(t.step, search.sign * (t.value or 0.0)) for t in trials})
-    places = {found: place for place, found in enumerate(order)}
-    return rankdata([places[t.step, search.sign * (t.value or 0.0)] for t in trials])
-
-
 def _importance(key: SearchedKey, search: Search) -> Importance:
     trials = [t for t in search.measured if t.status != "failed" and key.key in t.sample]
     values = [t.sample[key.key] for t in trials]
@@ -74,7 +67,10 @@ def _importance(key: SearchedKey, search: Search) -> Importance:
         return replace(found, why_not=f"fewer than {MIN_TRIALS} trials")
     if len({format_value(value) for value in values}) < 2:
         return replace(found, why_not="all trials have the same value")
-    response = goodness(search, trials)
+    # The best has the largest rank: by steps first, then by the objective.
+    reached = [(t.step, search.sign * (t.value or 0.0)) for t in trials]
+    order = sorted(set(reached))
+    response = rankdata([order.index(result) for result in reached])
     if response.min() == response.max():
         return replace(found, why_not="all trials did equally well")
     rng = np.random.default_rng(0)

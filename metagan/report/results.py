@@ -126,9 +126,11 @@ def initializations(data: Data) -> list[Cells]:
 
 def about_inits(data: Data) -> str:
     """Legend of the table of initializations."""
-    first = next(iter(records(data.get("comparison"))), {})
+    rows = records(data.get("comparison"))
+    first = rows[0] if rows else {}
     shots = finite(first.get("shots"))
     at = f"at {plural(int(shots), 'shot')} " if shots is not None else ""
+    alone = {str(row.get("init")) for row in rows} <= {"run", "scratch"}
     return (
         f"The same targets {at}and the same use of generated samples; only the initialization "
         "differs. Accuracy is of the from-scratch classifier on real and generated samples, "
@@ -138,12 +140,9 @@ def about_inits(data: Data) -> str:
         + judged_by(
             first.get("extractor_sha256"), pick(data, "source_classifier", "held_out_accuracy")
         )
+        + " No other training was compared; metagan evaluate --baseline joint=DIR adds a run that "
+        "was pre-trained jointly." * alone
     )
-
-
-def has_other_training(data: Data) -> bool:
-    """True if a trained initialization other than this run's was compared."""
-    return bool({str(r.get("init")) for r in records(data.get("comparison"))} - {"run", "scratch"})
 
 
 def choices(data: Data) -> list[Cells]:

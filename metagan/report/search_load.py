@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from metagan.runs.search_document import (
     SearchDocument,
     Trial,
 )
+from metagan.words import command_line
 
 MAX_KEY, MAX_ID = 40, 24  # Letters of a setting's key and of a trial's name that are shown.
 ENDS = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
@@ -208,8 +208,7 @@ def load_search(path: Path) -> Search:
 
 def _read(path: Path) -> SearchDocument:
     file = path / SEARCH_FILE
-    quoted = shlex.quote(str(path))
-    again = f"metagan tune -c FILE --out {quoted} --resume"
+    again = command_line("tune", "-c", "FILE", "--out", path, "--resume")
     if not os.path.isfile(file):
         if os.path.isdir(path / "tune"):
             raise RunError(
@@ -218,7 +217,8 @@ def _read(path: Path) -> SearchDocument:
         # A search is not to be made in a folder that is something else.
         there = is_there(path, f"--search {path}", RunError)
         free = not there or (path.is_dir() and not any(path.iterdir()))
-        fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
+        made = command_line("tune", "--out", path)
+        fix = f"make one with {made}" if free else what_it_is(path)
         raise RunError(f"{path}: no search here (no {SEARCH_FILE}); {fix}")
     damaged, fix = f"{file} is damaged", f"write it again with {again}, which keeps finished trials"
     try:
