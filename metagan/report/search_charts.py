@@ -118,15 +118,15 @@ def _setting_chart(search: Search, key: SearchedKey, trials: Sequence[Trial]) ->
 
 @styled
 def pareto_chart(search: Search) -> Chart | None:
-    """The objective against a trial's time, with the front."""
-    seconds = {t.id: t.seconds for t in search.measured if t.seconds is not None}
+    """The objective against a trial's time, with the front, where values compare."""
+    seconds = {t.id: t.seconds for t in search.comparable if t.seconds is not None}
     if not seconds:
         return None
     unit, length = "seconds", 1.0
     for name, longer in (("minutes", 60.0), ("hours", 3600.0)):
         if max(seconds.values()) >= 2 * longer:
             unit, length = name, longer
-    timed = [t for t in search.measured if t.id in seconds]
+    timed = [t for t in search.comparable if t.id in seconds]
     at = {t.id: (seconds[t.id] / length, _height(search, t)) for t in timed}
     x, y = (axis_of([place[i] for place in at.values()]) for i in (0, 1))
     axes = frame(x, y, f"{unit} of one trial{', logarithmic' * x.is_log}")

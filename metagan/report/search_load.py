@@ -154,8 +154,8 @@ class Search(SearchDocument):
 
     @property
     def front(self) -> list[Trial]:
-        """Trials that no other one beats in the objective and in time at once, cheapest first."""
-        timed = [trial for trial in self.measured if trial.seconds is not None]
+        """Comparable trials that no other one beats in objective and time, cheapest first."""
+        timed = [trial for trial in self.comparable if trial.seconds is not None]
         values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
         return [timed[place] for place in front_of(values, costs, sign=self.sign)]
 

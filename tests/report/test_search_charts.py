@@ -142,6 +142,13 @@ def test_the_front_is_that_of_all_comparisons(tmp_path_factory, values, is_large
     assert {t.id for t in search.front} == expected
 
 
+def test_trials_that_were_stopped_early_are_not_on_the_front(read):
+    trials = [trial(1, 0.03, seconds=100.0), trial(2, 0.9, seconds=10.0, step=25)]
+    search = read(search_data(trials))
+    assert [t.order for t in search.front] == [1]
+    assert list(marks(pareto_chart(search))) == ["1"]
+
+
 def test_the_front_is_drawn_through_its_trials(read):
     trials = [
         trial(1, 0.03, seconds=100.0),
