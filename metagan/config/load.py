@@ -205,15 +205,16 @@ def changed_settings(before: Config, now: Config, may_change: Collection[str]) -
 
 def flat_settings(config: Config) -> dict[str, Any]:
     """Every setting's value by its dotted key."""
-    return dict(_flat(config.model_dump(), ""))
+    return dict(flat(config.model_dump()))
 
 
-def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings in sections by their dotted keys."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value
 
 
 def list_settings(model: type[Config]) -> tuple[Setting, ...]:

@@ -1,6 +1,5 @@
 """The commands that made a run, that repeat it, and that make what is missing."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,79 +8,69 @@ from metagan.config.removed import REMOVED
 from metagan.config.yaml import format_value
 from metagan.report.load import EVALUATION, Evaluation, RunFiles
 from metagan.report.values import count, plural, records
+from metagan.words import command_line
 
 # Initializations that need no other run: the run itself and untrained weights.
 _OWN_INITS = ("run", "scratch")
 
 
-def resume_command(run: RunFiles) -> str:
-    """Continues the run."""
-    config = _quoted(run.path / "config.yaml")
-    return f"metagan train -c {config} --run {_quoted(run.path)}{_local(run)} --resume"
-
-
-def repeat_command(run: RunFiles) -> str:
-    """Trains the same run again in another folder, from its stored settings."""
-    config = _quoted(run.path / "config.yaml")
-    other = _quoted(run.path.parent / f"{run.name}-again")
-    return f"metagan train -c {config} --run {other}{_local(run)}"
+def train_command(run: RunFiles, *, again: bool) -> str:
+    """Trains the same run `again` in another folder, from its stored settings, or continues it."""
+    folder = run.path.parent / f"{run.name}-again" if again else run.path
+    words = ["train", "-c", run.path / "config.yaml", "--run", folder]
+    return command_line(*words, *["--local"] * run.is_local, *["--resume"] * (not again))
 
 
 def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
     """Evaluates the run; with an evaluation, such that it is the same again."""
-    words = [f"metagan evaluate --run {_quoted(run.path)}"]
+    words: list[object] = ["evaluate", "--run", run.path]
     if evaluation is None:
-        return words[0]
-    data = evaluation.data
-    if evaluation.file != EVALUATION:
-        words.append(f"--data {_quoted(str(data.get('target', 'PATH')))}")
-    inits = dict.fromkeys(str(row.get("init")) for row in records(data.get("comparison")))
-    words += [
-        f"--baseline {shlex.quote(f'{name}={_baseline_folder(run, name)}')}"
-        for name in inits
-        if name not in _OWN_INITS
-    ]
-    if evaluation.file != EVALUATION:
-        words.append(f"--out {_quoted(run.path / evaluation.file)}")
-    return " ".join(words + _changed_settings(run, data))
+        return command_line(*words)
+    data, is_other = evaluation.data, evaluation.file != EVALUATION
+    if is_other:
+        words += ["--data", data.get("target", "PATH")]
+    for name in dict.fromkeys(str(row.get("init")) for row in records(data.get("comparison"))):
+        if name not in _OWN_INITS:
+            words += ["--baseline", f"{name}={_baseline_folder(run, name)}"]
+    if is_other:
+        words += ["--out", run.path / evaluation.file]
+    return command_line(*words, *_changed_settings(run, data))
 
 
 def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
     """Commands that repeat parts of a run, each with a text that says what it does."""
     return [
-        ("Train the same run again, from its stored settings", repeat_command(run)),
+        ("Train the same run again, from its stored settings", train_command(run, again=True)),
         ("Evaluate it", evaluate_command(run, run.evaluation)),
         *(
             (f"Evaluate it on another target ({other.target})", evaluate_command(run, other))
             for other in run.others
         ),
-        ("Write this report", f"metagan report --run {_quoted(run.path)}"),
+        ("Write this report", command_line("report", "--run", run.path)),
     ]
 
 
-def missing(run: RunFiles) -> list[tuple[str, str]]:
-    """Parts that an unfinished run lacks, each with the command that makes it."""
-    found: list[tuple[str, str]] = []
+def missing(run: RunFiles) -> dict[str, str]:
+    """Parts that an unfinished run lacks, in words, by the command that makes them."""
+    resume, again = train_command(run, again=False), train_command(run, again=True)
     evaluate = evaluate_command(run, None)
+    found: dict[str, list[str]] = {resume: [], evaluate: [], again: []}
     if not run.steps:
-        found.append(("No outer step has been logged.", resume_command(run)))
+        found[resume].append("No outer step has been logged.")
     elif not run.finished and run.steps_planned is not None:
         done = f"{count(run.steps_done)} of {plural(run.steps_planned, 'outer step')}"
-        found.append((f"Training stopped after {done}.", resume_command(run)))
+        found[resume].append(f"Training stopped after {done}.")
     if run.evaluation is None:
-        found.append(("There is no evaluation on unseen domains.", evaluate))
+        found[evaluate].append("There is no evaluation on unseen domains.")
     if not run.adaptation:
-        found.append(("There are no pictures of adaptation to unseen domains.", evaluate))
-    elif absent := [
-        picture.domain
-        for picture in run.adaptation
-        if not all(path.is_file() for path in picture.files.values())
-    ]:
-        found.append((f"The pictures of {', '.join(absent)} are gone.", evaluate))
+        found[evaluate].append("There are no pictures of adaptation to unseen domains.")
+    absent = [p.domain for p in run.adaptation if not all(file.is_file() for file in p.files)]
+    if absent:
+        found[evaluate].append(f"The pictures of {', '.join(absent)} are gone.")
     for name, there in (("splits.json", run.splits), ("data.json", run.data)):
         if not there:
-            found.append((f"{name} is missing; training again writes it.", repeat_command(run)))
-    return found
+            found[again].append(f"{name} is missing; training again writes it.")
+    return {command: " ".join(texts) for command, texts in found.items() if texts}
 
 
 def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
@@ -93,7 +82,7 @@ def _changed_settings(run: RunFiles, data: Mapping[str, Any]) -> list[str]:
     if not isinstance(evaluate, Mapping):
         return []
     return [
-        shlex.quote(f"evaluate.{key}={format_value(value)}")
+        f"evaluate.{key}={format_value(value)}"
         for key, value in evaluate.items()
         if run.settings.get(name := f"evaluate.{key}") != value
         and value not in REMOVED.get(name, ())
@@ -104,11 +93,3 @@ def _baseline_folder(run: RunFiles, name: str) -> str:
     inside = run.path / name
     plain = Path(name).name == name
     return str(inside) if plain and (inside / "config.yaml").is_file() else "DIR"
-
-
-def _local(run: RunFiles) -> str:
-    return " --local" if run.command and "--local" in run.command.split() else ""
-
-
-def _quoted(path: Path | str) -> str:
-    return shlex.quote(str(path))

@@ -1,8 +1,8 @@
 """The result in plain words, from the numbers alone: a gain, a loss, neither, or not yet known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from metagan.report.values import (
     SPACE,
@@ -14,22 +14,50 @@ from metagan.report.values import (
     percent,
     pick,
     plural,
+    plus_minus,
     records,
+    whole,
 )
 
 Verdict = Literal["gain", "loss", "none", "closed"]
 Data = Mapping[str, Any]
 
-# Section of the evaluation, its name in choices, and what it is called here.
-CLASSIFIERS: tuple[tuple[str, str, str], ...] = (
-    ("downstream", "scratch", "from-scratch classifier"),
-    ("downstream_pretrained", "pretrained", "fine-tuned pre-trained classifier"),
-    ("downstream_centroid", "centroid", "nearest-centroid classifier"),
-)
-# An arm with generated samples: its baseline, the difference, and what the baseline is called.
-GENERATED_ARMS: tuple[tuple[str, str, str, str], ...] = (
-    ("generated", "none", "generated_minus_none", "the real samples alone"),
-    ("both", "classical", "both_minus_classical", "classical augmentation"),
+
+class Classifier(NamedTuple):
+    """A section of the evaluation, its name in choices, and words for it."""
+
+    section: str
+    name: str
+    title: str
+    words: str
+    about: str
+
+
+class Arm(NamedTuple):
+    """An arm with generated samples, its baseline, their difference, and words for the baseline."""
+
+    name: str
+    baseline: str
+    difference: str
+    over: str
+    words: str
+
+
+CLASSIFIERS = (
+    Classifier("downstream", "scratch", "From scratch", "from-scratch classifier",
+               "A small network trained on the target's few samples alone."),
+    Classifier("downstream_pretrained", "pretrained", "Fine-tuned",
+               "fine-tuned pre-trained classifier",
+               "The same network, pre-trained on the source domains, then fine-tuned on the "
+               "target."),
+    Classifier("downstream_centroid", "centroid", "Nearest centroid",
+               "nearest-centroid classifier",
+               "Nearest class mean in the features of the source classifier; nothing is trained on "
+               "the target."),
+)  # fmt: skip
+ARMS = (
+    Arm("generated", "none", "generated_minus_none", "over real", "the real samples alone"),
+    Arm("both", "classical", "both_minus_classical", "over classical", "classical augmentation"),
 )
 
 
@@ -37,25 +65,13 @@ GENERATED_ARMS: tuple[tuple[str, str, str, str], ...] = (
 class Comparison:
     """One arm with generated samples against its baseline, on test.
 
-    Attributes:
-        section: Of the evaluation, such as "downstream".
-        classifier: Its name in choices, such as "scratch".
-        classifier_name: In words.
-        shots: Real samples per class.
-        arm: "generated" or "both".
-        baseline_name: In words.
-        before: Accuracy of the baseline.
-        after: Accuracy with generated samples.
-        difference: Paired difference.
-        closed: Whether the gate left generated samples out.
+    Accuracies of the baseline (`before`) and with generated samples (`after`), their paired
+    difference, and whether the gate left generated samples out (`closed`).
     """
 
-    section: str
-    classifier: str
-    classifier_name: str
+    classifier: Classifier
     shots: int
-    arm: str
-    baseline_name: str
+    arm: Arm
     before: Estimate | None
     after: Estimate | None
     difference: Estimate
@@ -82,45 +98,32 @@ def shots_of(section: object) -> list[int]:
 
 def comparisons(data: Data) -> list[Comparison]:
     """Every classifier, number of shots and arm with generated samples that was measured."""
-    return list(_comparisons(data))
+    return [
+        Comparison(
+            classifier,
+            shots,
+            arm,
+            before=estimate(pick(entry, arm.baseline)),
+            after=estimate(pick(entry, arm.name)),
+            difference=measured,
+            closed=is_closed(data, shots, classifier, arm),
+        )
+        for classifier in CLASSIFIERS
+        for shots in shots_of(pick(data, classifier.section))
+        for entry in [pick(data, classifier.section, str(shots))]
+        for arm in ARMS
+        if (measured := estimate(pick(entry, arm.difference))) is not None
+    ]
 
 
-def _comparisons(data: Data) -> Iterator[Comparison]:
-    for section, classifier, name in CLASSIFIERS:
-        for shots in shots_of(pick(data, section)):
-            entry = pick(data, section, str(shots))
-            for arm, baseline, difference, baseline_name in GENERATED_ARMS:
-                measured = estimate(pick(entry, difference))
-                if measured is None:
-                    continue
-                yield Comparison(
-                    section=section,
-                    classifier=classifier,
-                    classifier_name=name,
-                    shots=shots,
-                    arm=arm,
-                    baseline_name=baseline_name,
-                    before=estimate(pick(entry, baseline)),
-                    after=estimate(pick(entry, arm)),
-                    difference=measured,
-                    closed=is_closed(data, shots, classifier, arm),
-                )
-
-
-def is_closed(data: Data, shots: int, classifier: str, arm: str) -> bool:
+def is_closed(data: Data, shots: int, classifier: Classifier, arm: Arm) -> bool:
     """True if the gate left generated samples out in this comparison."""
-    choice = choice_of(data, shots, classifier, arm)
-    return choice is not None and choice.get("closed") is True
-
-
-def choice_of(data: Data, shots: int, classifier: str, arm: str) -> Data | None:
-    """The gate's choice in this comparison, None if that was not written down."""
-    for choice in records(data.get("choices")):
-        if (choice.get("classifier"), choice.get("arm")) == (classifier, arm) and finite(
-            choice.get("shots")
-        ) == shots:
-            return choice
-    return None
+    return any(
+        choice.get("closed") is True
+        and (choice.get("classifier"), choice.get("arm")) == (classifier.name, arm.name)
+        and finite(choice.get("shots")) == shots
+        for choice in records(data.get("choices"))
+    )
 
 
 def reference_shots(data: Data) -> int | None:
@@ -129,20 +132,17 @@ def reference_shots(data: Data) -> int | None:
     It is fixed by the settings, so that the headline cannot be the luckiest of several numbers; it
     is also the one at which initializations are compared.
     """
-    listed = pick(data, "evaluate", "shots")
-    if isinstance(listed, list) and listed:
-        middle = finite(listed[len(listed) // 2])
-        if middle is not None and int(middle) in shots_of(pick(data, "downstream")):
-            return int(middle)
     measured = shots_of(pick(data, "downstream"))
-    return measured[len(measured) // 2] if measured else None
+    listed = pick(data, "evaluate", "shots")
+    middle = whole(listed[len(listed) // 2]) if isinstance(listed, list) and listed else None
+    return middle if middle in measured else measured[len(measured) // 2] if measured else None
 
 
-def at_reference(data: Data, section: str = "downstream") -> list[Comparison]:
+def at_reference(data: Data, classifier: Classifier = CLASSIFIERS[0]) -> list[Comparison]:
     """Comparisons at the headline's number of shots, that with the strongest baseline first."""
-    shots = reference_shots(data)
-    found = [c for c in comparisons(data) if (c.section, c.shots) == (section, shots)]
-    return sorted(found, key=lambda c: c.arm != "both")
+    wanted = (classifier, reference_shots(data))
+    found = [c for c in comparisons(data) if (c.classifier, c.shots) == wanted]
+    return sorted(found, key=lambda c: c.arm.name != "both")
 
 
 def headline(data: Data | None) -> str:
@@ -153,6 +153,27 @@ def headline(data: Data | None) -> str:
     if not found:
         return "The evaluation holds no accuracies of a from-scratch classifier to report."
     return f"{leak_sentence(data)}{sentence(found[0])}"
+
+
+def more_results(data: Data) -> list[str]:
+    """Sentences on the results that the headline leaves out."""
+    more = [*at_reference(data)[1:], *at_reference(data, CLASSIFIERS[1])[:1]]
+    return [text for text in (*map(sentence, more), tally(data), _quality_sentence(data)) if text]
+
+
+def _quality_sentence(data: Data) -> str:
+    kid, error, copies = (
+        finite(pick(data, "quality", name)) for name in ("kid", "kid_stderr", "copies")
+    )
+    parts = []
+    if (text := plus_minus(kid, error, 4)) is not None:
+        parts.append(f"the kernel distance (KID) is {text} (0 is perfect)")
+    if copies is not None:
+        parts.append(
+            f"{percent(copies)} of the generated samples are copies of a given one (about "
+            f"1{SPACE}% is what unseen real samples would show)"
+        )
+    return f"On unseen domains {listing(parts)}." if parts else ""
 
 
 def leak_sentence(data: Data) -> str:
@@ -169,61 +190,55 @@ def leak_sentence(data: Data) -> str:
 
 def sentence(found: Comparison) -> str:
     """One comparison in plain words."""
-    place = f"At {plural(found.shots, 'shot')}"
+    start = f"At {plural(found.shots, 'shot')}"
+    name, over = found.classifier.words, found.arm.words
     before, after = (
         None if value is None else percent(value.mean) for value in (found.before, found.after)
     )
     if found.verdict == "closed":
-        stays = f" and the {found.classifier_name} stays at {before}" if before else ""
+        stays = f" and the {name} stays at {before}" if before else ""
         return (
-            f"{place} there is no gain: on validation domains no use of generated samples beat "
-            f"{found.baseline_name} by more than its standard error, so the do-no-harm gate left "
-            f"them out{stays}."
+            f"{start} there is no gain: on validation domains no use of generated samples beat "
+            f"{over} by more than its standard error, so the do-no-harm gate left them out{stays}."
         )
-    points = f"{fixed(100 * found.difference.mean, 1, signed=True)} points"
-    low, high = found.difference.low, found.difference.high
+    mean, low, high = (
+        None if end is None else fixed(100 * end, 1, signed=True)
+        for end in (found.difference.mean, found.difference.low, found.difference.high)
+    )
     if low is None or high is None:
         return (
-            f"{place} generated samples change the accuracy of the {found.classifier_name} by "
-            f"{points} over {found.baseline_name}; without an interval this is not evidence."
+            f"{start} generated samples change the accuracy of the {name} by {mean} points over "
+            f"{over}; without an interval this is not evidence."
         )
-    ends = (
-        f"95{SPACE}% interval {fixed(100 * low, 1, signed=True)} to "
-        f"{fixed(100 * high, 1, signed=True)}"
-    )
     change = f" from {before} to {after}" if before and after else ""
+    change += f" ({mean} points, 95{SPACE}% interval {low} to {high})"
     if found.verdict == "gain":
-        return (
-            f"{place} generated samples raise the {found.classifier_name}{change} "
-            f"({points}, {ends}) over {found.baseline_name}."
-        )
+        return f"{start} generated samples raise the {name}{change} over {over}."
     if found.verdict == "loss":
-        return (
-            f"{place} generated samples lower the {found.classifier_name}{change} "
-            f"({points}, {ends}) against {found.baseline_name}: they do harm here."
-        )
+        harm = "they do harm here"
+        return f"{start} generated samples lower the {name}{change} against {over}: {harm}."
     return (
-        f"{place} there is no measurable gain or loss: with generated samples the "
-        f"{found.classifier_name} goes{change} ({points}, {ends}) over "
-        f"{found.baseline_name}, and the interval includes zero."
+        f"{start} there is no measurable gain or loss: with generated samples the {name} "
+        f"goes{change} over {over}, and the interval includes zero."
     )
 
 
 def tally(data: Data) -> str:
     """Tally of all comparisons, so that one headline hides no other result."""
-    found = comparisons(data)
+    found = [comparison.verdict for comparison in comparisons(data)]
     if len(found) < 2:
         return ""
-    verdicts = [comparison.verdict for comparison in found]
-    gains, losses, neither, closed = (
-        verdicts.count(verdict) for verdict in ("gain", "loss", "none", "closed")
-    )
-    parts = [f"{gains or 'none'} {'show' if gains > 1 else 'shows'} a gain"]
-    if losses:
-        parts.append(f"{losses} {'show' if losses > 1 else 'shows'} a loss")
-    if neither:
-        parts.append(f"{neither} {'have' if neither > 1 else 'has'} an interval around zero")
-    if closed:
+    words: dict[Verdict, tuple[str, str]] = {
+        "gain": ("shows a gain", "show a gain"),
+        "loss": ("shows a loss", "show a loss"),
+        "none": ("has an interval around zero", "have an interval around zero"),
+    }
+    parts = [
+        f"{number or 'none'} {many if number > 1 else one}"
+        for verdict, (one, many) in words.items()
+        if (number := found.count(verdict)) or verdict == "gain"
+    ]
+    if closed := found.count("closed"):
         parts.append(f"in {closed} the gate left generated samples out")
     return (
         f"Of {len(found)} comparisons (classifier, shots, with or without classical "

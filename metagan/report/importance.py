@@ -1,11 +1,11 @@
 """Strength of the relation between each searched setting and the ranking of trials.
 
 With the few trials of a search a fitted model would explain noise, so this is the simplest honest
-measure: an association of ranks, beside what shuffled trials show by chance.
+measure: an association of ranks, beside how often shuffled trials show one that is as strong.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,19 +27,14 @@ Ranks = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Importance:
-    """One searched setting.
+    """One searched setting, and the measured trials to which it applied.
 
     Attributes:
-        key: Its dotted key.
-        num_trials: Measured trials to which it applied.
-        is_ordered: Whether its values are numbers in an order.
-        strength: From 0 to 1: Spearman's |rho| of an ordered one, else the square root of the
-            share of the ranks' variance that lies between its values; None where it cannot be
-            told.
+        strength: From 0 to 1: Spearman's |rho| where values are numbers in an order, else the
+            square root of the share of the ranks' variance that lies between the values; None
+            where it cannot be told, and `why_not` says why.
         direction: 1 if trials with larger values did better, -1 if worse; 0 where not ordered.
-        by_chance: Strength that 95 % of the shuffles stay below.
         p: Share of shuffles that are at least as strong.
-        why_not: Why there is no strength.
     """
 
     key: str
@@ -47,7 +42,6 @@ class Importance:
     is_ordered: bool
     strength: float | None = None
     direction: int = 0
-    by_chance: float | None = None
     p: float | None = None
     why_not: str = ""
 
@@ -64,25 +58,21 @@ def categories(key: SearchedKey, trials: Sequence[Trial]) -> list[str]:
     return list(dict.fromkeys(format_value(value) for value in values)) or ["?"]
 
 
-def goodness(search: Search, trials: Sequence[Trial]) -> Ranks:
-    """Ranks of trials, the best with the largest: by steps first, then by the objective."""
-    order = sorted({(t.step, search.sign * (t.value or 0.0)) for t in trials})
-    places = {found: place for place, found in enumerate(order)}
-    return rankdata([places[t.step, search.sign * (t.value or 0.0)] for t in trials])
-
-
 def _importance(key: SearchedKey, search: Search) -> Importance:
     trials = [t for t in search.measured if t.status != "failed" and key.key in t.sample]
     values = [t.sample[key.key] for t in trials]
     is_ordered = key.key not in _NAMES and all(finite(value) is not None for value in values)
     found = Importance(key.key, len(trials), is_ordered)
     if len(trials) < MIN_TRIALS:
-        return _without(found, f"fewer than {MIN_TRIALS} trials")
+        return replace(found, why_not=f"fewer than {MIN_TRIALS} trials")
     if len({format_value(value) for value in values}) < 2:
-        return _without(found, "all trials have the same value")
-    response = goodness(search, trials)
+        return replace(found, why_not="all trials have the same value")
+    # The best has the largest rank: by steps first, then by the objective.
+    reached = [(t.step, search.sign * (t.value or 0.0)) for t in trials]
+    order = sorted(set(reached))
+    response = rankdata([order.index(result) for result in reached])
     if response.min() == response.max():
-        return _without(found, "all trials did equally well")
+        return replace(found, why_not="all trials did equally well")
     rng = np.random.default_rng(0)
     shuffled = response[np.argsort(rng.random((NUM_SHUFFLES, len(trials))), axis=1)]
     both = np.vstack([response, shuffled])
@@ -90,19 +80,12 @@ def _importance(key: SearchedKey, search: Search) -> Importance:
     strengths = np.abs(signed)
     # A shuffle that is as strong must not miss it by a rounding error.
     as_strong = int((strengths[1:] >= strengths[0] - 1e-12).sum())
-    return Importance(
-        key.key,
-        len(trials),
-        is_ordered,
-        float(strengths[0]),
-        int(np.sign(signed[0])) if is_ordered else 0,
-        float(np.quantile(strengths[1:], 0.95)),
-        (1 + as_strong) / (1 + NUM_SHUFFLES),
+    return replace(
+        found,
+        strength=float(strengths[0]),
+        direction=int(np.sign(signed[0])) if is_ordered else 0,
+        p=(1 + as_strong) / (1 + NUM_SHUFFLES),
     )
-
-
-def _without(found: Importance, why_not: str) -> Importance:
-    return Importance(found.key, found.num_trials, found.is_ordered, why_not=why_not)
 
 
 def _spearman(values: Sequence[Any], responses: Ranks) -> Ranks:

@@ -2,23 +2,24 @@
 
 import json
 import math
-import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError, safe_open
+
+from metagan.config.load import flat
 from metagan.config.yaml import YamlError, parse_document
 from metagan.files import sha256_of
-from metagan.report.values import DASH, finite, pick, records, shorten
+from metagan.report.values import DASH, finite, pick, records, shorten, whole
 from metagan.runs.places import check_run
 from metagan.runs.run_folder import RunError, RunFolder
 
 EVALUATION = "evaluation.json"
 SPLITS = ("train", "validation", "test")
 ADAPTATION_GROUPS = ("given", "before", "after")
-_MAX_HEADER_BYTES = 16 * 2**20
 
 
 class Evaluation(NamedTuple):
@@ -34,37 +35,27 @@ class Evaluation(NamedTuple):
 
 
 class AdaptationPicture(NamedTuple):
-    """Pictures of one unseen domain, one class per row.
-
-    `files` has PNG files of the samples "given", and of those generated "before" and "after"
-    adaptation; "all" of them in one file of an earlier version.
-    """
+    """Pictures of one unseen domain, one class per row: a file for each of `ADAPTATION_GROUPS`."""
 
     domain: str
-    files: Mapping[str, Path]
+    files: tuple[Path, ...]
     rows: tuple[str, ...]
     adapt_steps: int | None
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """A run folder, read.
+    """A run folder, read; what is missing or damaged is empty or None.
 
     Attributes:
-        path: The folder, as it was given.
-        settings: Every setting by its dotted key; empty if the file is damaged.
-        config_sha256: Hash of config.yaml.
-        command: The command that started the run, or None.
-        environment: Versions and machine, or empty.
-        splits: Class names by split, or empty.
-        data: About the data set, or empty.
+        settings: Every setting by its dotted key.
+        splits: Class names by split.
         steps: One record per outer step, in order.
         failures: Failures and runner events.
-        evaluation: Results on the run's own test classes, or None.
+        evaluation: Results on the run's own test classes.
         others: Results on other targets.
-        adaptation: Pictures of adaptation to unseen domains.
         previews: (outer step, PNG) of training previews, in order.
-        num_weights: Weights by player, from the newest checkpoint; empty if there is none.
+        num_weights: Weights by player, from the newest checkpoint.
         damaged: A line for each file that is there but cannot be read.
     """
 
@@ -90,15 +81,19 @@ class RunFiles:
         return self.path.resolve().name or str(self.path)
 
     @property
-    def version(self) -> str:
-        """Version of metagan that trained the run, after a space; nothing where it is not known."""
-        found = pick(self.environment, "packages", "metagan")
-        return f" {found}" if found else ""
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes of all splits."""
         return tuple(name for split in self.splits.values() for name in split)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Classes that no episode uses."""
+        return texts(self.data.get("left_out"))
+
+    @property
+    def is_local(self) -> bool:
+        """True if the command asked for one process."""
+        return self.command is not None and "--local" in self.command.split()
 
     def text(self, key: str) -> str:
         """A setting as text; a dash where it is not known."""
@@ -112,13 +107,12 @@ class RunFiles:
     @property
     def steps_planned(self) -> int | None:
         """Outer steps that the settings ask for."""
-        planned = finite(self.settings.get("outer.steps"))
-        return None if planned is None else int(planned)
+        return whole(self.settings.get("outer.steps"))
 
     @property
     def steps_done(self) -> int:
         """Outer steps in the log."""
-        return max((int(finite(record.get("step")) or 0) for record in self.steps), default=0)
+        return max((whole(record.get("step")) or 0 for record in self.steps), default=0)
 
     @property
     def finished(self) -> bool:
@@ -146,9 +140,9 @@ def load_run_files(path: Path) -> RunFiles:
         path=path,
         settings=reader.settings(),
         config_sha256=sha256_of(folder.config_file.read_bytes()),
-        command=reader.command(),
+        command=_command(path),
         environment=reader.mapping("environment.json"),
-        splits={name: _texts(splits.get(name)) for name in SPLITS if name in splits},
+        splits={name: texts(splits.get(name)) for name in SPLITS if name in splits},
         data=reader.mapping("data.json"),
         steps=reader.lines("metrics.jsonl"),
         failures=reader.lines("failures.jsonl"),
@@ -175,13 +169,7 @@ class _Reader:
         except (YamlError, ValueError, OSError):
             self.damaged.append("config.yaml is not a readable file of settings")
             return {}
-        return flat(data) if isinstance(data, Mapping) else {}
-
-    def command(self) -> str | None:
-        file = self._folder.path / "command.txt"
-        if not file.is_file():
-            return None
-        return file.read_text("utf-8", "replace").strip() or None
+        return dict(flat(data)) if isinstance(data, Mapping) else {}
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         value = self._json(name)
@@ -194,43 +182,28 @@ class _Reader:
 
     def lines(self, name: str) -> tuple[Mapping[str, Any], ...]:
         file = self._folder.path / name
-        if not file.is_file():
-            return ()
-        found: list[Mapping[str, Any]] = []
-        bad = 0
-        for line in file.read_bytes().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                bad += 1
-                continue
-            if isinstance(record, Mapping):
-                found.append(record)
-            else:
-                bad += 1
+        found = list(map(_record, file.read_bytes().splitlines() if file.is_file() else ()))
         # One half-written last line is what a crash leaves behind and no damage.
-        if bad > 1:
+        if (bad := found.count(None)) > 1:
             self.damaged.append(f"{name} has {bad} lines that cannot be read; they are left out")
-        return tuple(found)
+        return tuple(record for record in found if record is not None)
 
     def adaptation(self) -> tuple[AdaptationPicture, ...]:
         pictures = []
         for entry in records(self._json("samples/adaptation/index.json")):
-            files = entry.get("files", {"all": entry.get("file")})
-            groups = ADAPTATION_GROUPS if "files" in entry else ("all",)
-            names = [pick(files, group) for group in groups]
+            files = entry.get("files")
+            names = [pick(files, group) for group in ADAPTATION_GROUPS]
             # The index is data: it must not name files outside of its folder.
             if not all(isinstance(n, str) and n and Path(n).name == n for n in names):
                 self.damaged.append(f"samples/adaptation/index.json names the files {files!r}")
                 continue
-            steps = finite(entry.get("adapt_steps"))
             folder = self._folder.samples / "adaptation"
             pictures.append(
                 AdaptationPicture(
                     domain=str(entry.get("domain", names[0])),
-                    files={g: folder / name for g, name in zip(groups, names, strict=True)},
-                    rows=_texts(entry.get("rows")),
-                    adapt_steps=None if steps is None else int(steps),
+                    files=tuple(folder / name for name in names),
+                    rows=texts(entry.get("rows")),
+                    adapt_steps=whole(entry.get("adapt_steps")),
                 )
             )
         return tuple(pictures)
@@ -245,61 +218,50 @@ class _Reader:
             return None
 
 
-def domain_of(class_name: str) -> str:
-    """The domain in `domain/label`."""
-    return class_name.partition("/")[0]
+def domains_of(class_names: tuple[str, ...]) -> list[str]:
+    """The domains of classes, which are `domain/label`, by name."""
+    return sorted({name.partition("/")[0] for name in class_names})
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings in sections by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+def _command(path: Path) -> str | None:
+    file = path / "command.txt"
+    return (file.read_text("utf-8", "replace").strip() or None) if file.is_file() else None
 
 
-def domains_of(class_names: tuple[str, ...]) -> Counter[str]:
-    """Number of classes of each domain, by name."""
-    return Counter(domain_of(name) for name in class_names)
+def _record(line: bytes) -> Mapping[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, Mapping) else None
 
 
-def _texts(values: object) -> tuple[str, ...]:
+def texts(values: object) -> tuple[str, ...]:
+    """The items of a list as texts; nothing for anything else."""
     return tuple(str(value) for value in values) if isinstance(values, list) else ()
 
 
 def _previews(folder: Path) -> tuple[tuple[int, Path], ...]:
-    found = []
-    for file in folder.glob("step-*.png"):
-        number = file.stem.removeprefix("step-")
-        if number.isdecimal():
-            found.append((int(number), file))
-    return tuple(sorted(found))
+    found = ((_step_of(file.stem), file) for file in folder.glob("step-*.png"))
+    return tuple(sorted((step, file) for step, file in found if step >= 0))
 
 
 def _num_weights(checkpoints: Path) -> dict[str, int]:
     """Weights by player, counted from the header of the newest readable checkpoint."""
-    for file in sorted(checkpoints.glob("step-*/ema.safetensors"), key=_step_of, reverse=True):
-        try:
-            with file.open("rb") as stream:
-                (size,) = struct.unpack("<Q", stream.read(8))
-                header = json.loads(stream.read(size)) if size <= _MAX_HEADER_BYTES else {}
-        except (OSError, ValueError, struct.error):
-            continue
-        if not isinstance(header, dict):
-            continue
+    files = checkpoints.glob("step-*/ema.safetensors")
+    for file in sorted(files, key=lambda file: _step_of(file.parent.name), reverse=True):
         counts: Counter[str] = Counter()
-        for name, tensor in header.items():
-            shape = pick(tensor, "shape")
-            if isinstance(shape, list):
-                counts[name.partition(".")[0]] += math.prod(shape)
-        if counts:
-            return dict(counts)
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 - no mapping
+                    shape = tensors.get_slice(name).get_shape()
+                    counts[name.partition(".")[0]] += math.prod(shape)
+        except (OSError, SafetensorError):
+            continue
+        return dict(counts)
     return {}
 
 
-def _step_of(file: Path) -> int:
-    number = file.parent.name.removeprefix("step-")
+def _step_of(name: str) -> int:
+    number = name.removeprefix("step-")
     return int(number) if number.isdecimal() else -1

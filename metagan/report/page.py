@@ -6,14 +6,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metagan.config.load import Config
 from metagan.report import (
-    appendix,
     commands,
-    gate_words,
+    facts,
     headline,
     importance,
     load,
-    overview,
-    parallel,
     pictures,
     results,
     search_charts,
@@ -26,27 +23,19 @@ from metagan.report.load import RunFiles
 from metagan.report.search_load import Search
 
 # Templates ask these for words and numbers, and have only structure themselves.
-_MODULES = (appendix, commands, gate_words, headline, importance, overview, parallel, pictures,
-            results, search_charts, search_view, search_words, training)  # fmt: skip
+_MODULES = (commands, facts, headline, importance, pictures, results, search_charts, search_view,
+            search_words, training)  # fmt: skip
+_FILTERS = (load.domains_of, values.count, values.duration, values.fixed, values.parted,
+            values.plural, values.shorten, values.whole)  # fmt: skip
 
 
 def render_run(run: RunFiles, model: type[Config]) -> str:
-    """The page about a run as text.
-
-    Args:
-        run: What the run folder holds.
-        model: The settings' type, for defaults and meanings.
-    """
+    """The page about a run as text; `model` has the defaults and meanings of settings."""
     return _render("run.html", run=run, model=model)
 
 
 def render_search(search: Search, model: type[Config]) -> str:
-    """The page about a search as text.
-
-    Args:
-        search: What the folder of the search holds.
-        model: The settings' type, for defaults and meanings.
-    """
+    """The page about a search as text; `model` has the defaults and meanings of settings."""
     return _render("search.html", search=search, model=model)
 
 
@@ -60,15 +49,5 @@ def _render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
-    environment.filters |= {
-        "count": values.count,
-        "domains": load.domains_of,
-        "duration": values.duration,
-        "estimate": values.estimate_text,
-        "fixed": values.fixed,
-        "parted": values.parted,
-        "plural": values.plural,
-        "shorten": values.shorten,
-        "whole": values.whole,
-    }
+    environment.filters |= {function.__name__: function for function in _FILTERS}
     return values.clean(environment.get_template(template).render(contents=[], **context))

@@ -44,11 +44,6 @@ class Figure(NamedTuple):
     images: Sequence[Embedded]
     rows: Sequence[str] = ()
 
-    @property
-    def widest(self) -> int:
-        """Width of the widest picture."""
-        return max(image.width for image in self.images)
-
 
 def adaptation(run: RunFiles) -> list[Figure]:
     """Each unseen domain: given samples, then those generated before and after adaptation."""
@@ -59,27 +54,19 @@ def adaptation(run: RunFiles) -> list[Figure]:
         if picture.adapt_steps is not None:
             after += f", {plural(picture.adapt_steps, 'inner step')}"
         words = {
-            "given": ("Given", "real samples given, one class per row"),
-            "before": (
-                "Before adaptation",
-                "samples generated before adaptation, one class per row",
-            ),
-            "after": (after, f"samples generated a{after[1:]}, one class per row"),
-            # Of an earlier version: all three on one picture.
-            "all": (
-                f"Given, before, a{after[1:]}",
-                "real samples, samples generated before and after adaptation",
-            ),
+            "Given": "real samples given",
+            "Before adaptation": "samples generated before adaptation",
+            after: f"samples generated {after.replace('After', 'after')}",
         }
-        share = _ADAPTATION_BYTES // (len(shown) * len(picture.files))
+        share = _ADAPTATION_BYTES // (len(shown) * len(words))
         images = [
-            embed(path, share, name=words[group][0], alt=f"{picture.domain}: {words[group][1]}")
-            for group, path in picture.files.items()
+            embed(path, share, name=name, alt=f"{picture.domain}: {alt}, one class per row")
+            for (name, alt), path in zip(words.items(), picture.files, strict=True)
         ]
         found = [image for image in images if image is not None]
         if len(found) == len(images):
-            labels = [shorten(label, _MAX_LABEL) for label in picture.rows]
-            figures.append(Figure(picture.domain, found, labels))
+            rows = [shorten(label, _MAX_LABEL) for label in picture.rows]
+            figures.append(Figure(picture.domain, found, rows))
     return figures
 
 

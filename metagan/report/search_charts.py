@@ -1,11 +1,12 @@
-"""Charts of a search: results of trials, their curves, and their times."""
+"""Charts of a search: its trials by start, by outer step, by each setting and by time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from metagan.report.drawing import (
+from metagan.config.yaml import format_value
+from metagan.report.charts import (
     INK,
     Axis,
     Chart,
@@ -18,15 +19,16 @@ from metagan.report.drawing import (
     svg,
     whole_axis,
 )
-from metagan.report.importance import Importance
-from metagan.report.search_load import Search
-from metagan.report.search_words import Measure, measure_of, outcome_of
-from metagan.report.values import duration, fixed, plural, shorten
-from metagan.runs.search_document import Trial
+from metagan.report.importance import categories
+from metagan.report.search_load import ENDS, MAX_ID, MAX_KEY, Search
+from metagan.report.search_words import outcome_of
+from metagan.report.values import duration, finite, fixed, plural, shorten
+from metagan.runs.search_document import SearchedKey, Trial
 
+# In every chart a trial has the same sign.
 _SIGNS = {
-    "full": "trained to the end",
-    "ring": "stopped early",
+    "full": ENDS["done"],
+    "ring": ENDS["stopped"],
     "cross": "failed or not measured",
     "best": "best",
 }
@@ -35,136 +37,134 @@ _SIGNS = {
 @styled
 def history_chart(search: Search) -> Chart | None:
     """The objective of each trial by its order, with the best so far."""
-    measure, outcome = measure_of(search.objective), outcome_of(search)
-    values = [measure.factor * trial.value for trial in search.measured if trial.value is not None]
-    if not values:
+    if not search.measured:
         return None
+    measure, outcome, best = search.measure, outcome_of(search), search.best_so_far
     means = {
-        (f"{name} settings, mean of fresh seeds", colour): measure.factor * mean
-        for name, colour, mean in (
-            ("given", "base", outcome.given),
-            ("best", "second", outcome.best),
-        )
+        colour: measure.factor * mean
+        for colour, mean in (("base", outcome.given), ("second", outcome.best))
         if mean is not None
     }
-    last = max(trial.order for trial in search.trials)
-    y = axis_of([*values, *means.values()])
-    axes = frame(whole_axis(0.5, last + 0.5), y, "trial, in order of start")
-    for (_, colour), mean in means.items():
+    x = whole_axis(0.5, max(trial.order for trial in search.trials) + 0.5)
+    y = axis_of([*(_height(search, trial) for trial in search.measured), *means.values()])
+    axes = frame(x, y, "trial, in order of start")
+    for colour, mean in means.items():
         axes.axhline(mean, color=INK[colour], linestyle=(0, (5, 3)), linewidth=1.4)
-    best = search.best_so_far
-    _stairs(axes, [(order, measure.factor * value) for order, value in best], last + 0.5)
-    marks = []
-    # The best is drawn last and lies on top.
-    for trial in reversed(search.trials):
-        sign = _sign(search, trial)
-        height = y.low if sign == "cross" else y.inside(measure.factor * (trial.value or 0.0))
-        radius = 5 if sign == "best" else _radius(len(search.trials))
-        marks.append(Mark(trial.order, height, sign, _about(trial, measure), radius))
-    present = {mark.sign for mark in marks}
+    _stairs(axes, [(order, measure.factor * value) for order, value in best], x.high)
+    places = [
+        (t, t.order, y.low if _sign(search, t) == "cross" else _height(search, t))
+        for t in search.trials
+    ]
     description = (
-        f"Objective by trial. {measure.short} of {plural(len(marks), 'trial')} in order of start. "
+        f"{plural(len(places), 'trial')} in order of start. "
         f"Best so far: {'; '.join(f'trial {n}, {measure.text(value)}' for n, value in best)}."
     )
-    legend = [
-        ("best so far", "accent"),
-        *((text, sign) for sign, text in _SIGNS.items() if sign in present),
-        *((name, f"dashed {colour}") for name, colour in means),
-    ]
-    caption = _caption(measure, y)
-    return Chart("Objective by trial", caption, svg(axes, description, marks), legend)
+    legend = [("best so far", "accent")]
+    if means:
+        for name, colour in (("given", "base"), ("best", "second")):
+            legend.append((f"{name} settings, mean of fresh seeds", f"dashed {colour}"))
+    return _chart(search, "Objective by trial", axes, x, y, places, description, legend)
 
 
 @styled
 def curves_chart(search: Search) -> Chart | None:
     """The objective of every trial by outer step."""
-    measure, best = measure_of(search.objective), search.best_trial
+    best = search.best_trial
     # The best is drawn last and lies on top.
-    curves = [(t, points) for t in reversed(search.trials) if (points := _points(t, search))]
+    curves = [(t, points) for t in reversed(search.trials) if (points := _points(search, t))]
     if not curves:
         return None
     y = axis_of([value for _, points in curves for _, value in points])
     x = whole_axis(0, max(step for _, points in curves for step, _ in points))
     axes = frame(x, y, "outer step")
-    marks = []
     for trial, points in curves:
         steps, values = np.array(points).T
         if trial is best:
             line(axes, steps, values, "second", 2.2)
         else:
             line(axes, steps, values, "base", 1, alpha=0.5)
-        sign = "best" if trial is best else "full" if trial.status == "done" else "ring"
-        radius = 4 if trial is best else 2.5
-        marks.append(Mark(steps[-1], y.inside(values[-1]), sign, _about(trial, measure), radius))
-    description = f"Objective by outer step. {measure.short}, one line for each trial."
-    others = {trial.status for trial, _ in curves if trial is not best}
-    legend = [
-        ("other trials", "base") if others else None,
-        (_SIGNS["full"], "full") if "done" in others else None,
-        ("stopped early or failed", "ring") if others - {"done"} else None,
-    ]
+    description = "One line for each trial."
+    legend = [("other trials", "base")] if len(curves) > 1 else []
     if best is not None:
-        shown = "; ".join(f"step {step:.0f}, {fixed(v, 4)}" for step, v in _points(best, search))
+        shown = "; ".join(f"step {step:.0f}, {fixed(v, 4)}" for step, v in _points(search, best))
         description += f" The best, {_id(best)}: {shown}"
         legend.insert(0, (f"the best, trial {_id(best)}", "second"))
-    picture = svg(axes, description, marks)
-    caption = _caption(measure, y)
-    return Chart("Objective by outer step", caption, picture, [sign for sign in legend if sign])
+    ends = [(trial, *points[-1]) for trial, points in curves]
+    return _chart(search, "Objective by outer step", axes, x, y, ends, description, legend)
+
+
+@styled
+def setting_charts(search: Search) -> list[Chart]:
+    """The objective by the values of each searched setting that trials had."""
+    found = [(key, [t for t in search.measured if key.key in t.sample]) for key in search.space]
+    return [_setting_chart(search, key, trials) for key, trials in found if trials]
+
+
+def _setting_chart(search: Search, key: SearchedKey, trials: Sequence[Trial]) -> Chart:
+    """A setting's values from left to right; values without an order as rows."""
+    title, heights = shorten(key.key, MAX_KEY), axis_of([_height(search, t) for t in trials])
+    description = f"{plural(len(trials), 'trial')} by the value of the setting."
+    if key.ends is None:
+        names = categories(key, trials)
+        axes, rows = row_frame(names, heights), Axis(0, len(names))
+        at = [(t, _height(search, t), names.index(format_value(t.sample[key.key]))) for t in trials]
+        return _chart(search, title, axes, heights, rows, at, description, caption=heights.words)
+    x = Axis(*key.ends, is_log=key.is_log, is_whole="randint" in key.kind)
+    axes = frame(x, heights, f"{title}{', logarithmic' * x.is_log}")
+    values = [(t, finite(t.sample[key.key])) for t in trials]
+    places = [(t, value, _height(search, t)) for t, value in values if value is not None]
+    return _chart(search, title, axes, x, heights, places, description)
 
 
 @styled
 def pareto_chart(search: Search) -> Chart | None:
-    """The objective against a trial's time, with the front."""
-    measure = measure_of(search.objective)
-    timed = [trial for trial in search.measured if trial.seconds is not None]
-    if not timed:
+    """The objective against a trial's time, with the front, where values compare."""
+    seconds = {t.id: t.seconds for t in search.comparable if t.seconds is not None}
+    if not seconds:
         return None
-    most = max(trial.seconds or 0.0 for trial in timed)
-    unit, length = next(
-        (unit for unit in (("hours", 3600.0), ("minutes", 60.0)) if most >= 2 * unit[1]),
-        ("seconds", 1.0),
-    )
-    at = {t.id: ((t.seconds or 0.0) / length, measure.factor * (t.value or 0.0)) for t in timed}
+    unit, length = "seconds", 1.0
+    for name, longer in (("minutes", 60.0), ("hours", 3600.0)):
+        if max(seconds.values()) >= 2 * longer:
+            unit, length = name, longer
+    timed = [t for t in search.comparable if t.id in seconds]
+    at = {t.id: (seconds[t.id] / length, _height(search, t)) for t in timed}
     x, y = (axis_of([place[i] for place in at.values()]) for i in (0, 1))
     axes = frame(x, y, f"{unit} of one trial{', logarithmic' * x.is_log}")
-    front = {trial.id: trial for trial in search.front}
-    _stairs(axes, [at[name] for name in front], x.high)
-    marks = [
-        Mark(
-            x.inside(at[trial.id][0]),
-            y.inside(at[trial.id][1]),
-            "best" if trial is search.best_trial else "full" if trial.id in front else "ring",
-            f"{_about(trial, measure)}, {duration(trial.seconds)}",
-            _radius(len(timed)),
-        )
-        for trial in sorted(timed, key=lambda t: (t.id in front, -t.rank))
-    ]
-    description = "Objective against time. On the front, cheapest first: " + "; ".join(
-        f"trial {_id(t)}, {duration(t.seconds)}, {measure.text(t.value)}" for t in front.values()
+    _stairs(axes, [at[trial.id] for trial in search.front], x.high)
+    description = "On the front, cheapest first: " + "; ".join(
+        f"trial {_id(t)}, {duration(t.seconds)}, {search.measure.text(t.value)}"
+        for t in search.front
     )
-    legend = [
-        ("no other trial is both better and cheaper", "full"),
-        ("another one is", "ring"),
-        ("best", "best"),
+    places = [(t, *at[t.id]) for t in timed]
+    legend = [("no other trial is both better and cheaper", "accent")]
+    return _chart(search, "Objective against time", axes, x, y, places, description, legend)
+
+
+def _chart(
+    search: Search,
+    title: str,
+    axes: Axes,
+    x: Axis,
+    y: Axis,
+    places: Iterable[tuple[Trial, float, float]],
+    description: str,
+    legend: Sequence[tuple[str, str]] = (),
+    caption: str | None = None,
+) -> Chart:
+    """A chart with the marks of trials on it, the best last, as it lies on top."""
+    ordered = sorted(places, key=lambda place: -place[0].rank)
+    usual = 4.0 if len(ordered) <= 40 else 3.0 if len(ordered) <= 100 else 2.2
+    marks = [
+        Mark(x.inside(across), y.inside(up), sign, _about(search, trial), usual + (sign == "best"))
+        for trial, across, up in ordered
+        for sign in [_sign(search, trial)]
     ]
-    caption = _caption(measure, y)
-    return Chart("Objective against time", caption, svg(axes, description, marks), legend)
-
-
-@styled
-def strength_chart(found: Sequence[Importance]) -> Chart:
-    """A row for each setting: its strength as a dot, the reach of chance as a bar."""
-    axes = row_frame([(shorten(i.key, 20), False) for i in found], Axis(0.0, 1.0))
-    marks = []
-    for row, importance in enumerate(found):
-        by_chance, strength = importance.by_chance or 0.0, importance.strength or 0.0
-        axes.barh(row, by_chance, height=0.5, color=INK["rule"], clip_on=False)
-        told = f"{importance.key}: {fixed(strength, 2)}; by chance up to {fixed(by_chance, 2)}"
-        marks.append(Mark(strength, row, "best" if strength > by_chance else "full", told, 5))
-    title = "Strength of association with the ranking"
-    description = f"{title}. {'; '.join(mark.text for mark in marks)}"
-    more = ", 0 to 1; a dot beyond its grey bar is stronger than 95\u00a0% of the shuffles"
-    return Chart(title, more, svg(axes, description, marks))
+    present = {mark.sign for mark in marks}
+    signs = [(text, sign) for sign, text in _SIGNS.items() if sign in present]
+    cut = "; a few extreme values are drawn at the edge" * (x.is_cut or y.is_cut)
+    more = f", {search.measure.short}{y.words if caption is None else caption}{cut}"
+    picture = svg(axes, f"{title}. {search.measure.short}. {description}", marks)
+    return Chart(title, more, picture, [*legend, *signs])
 
 
 def _stairs(axes: Axes, points: Sequence[tuple[float, float]], until: float) -> None:
@@ -173,15 +173,16 @@ def _stairs(axes: Axes, points: Sequence[tuple[float, float]], until: float) -> 
     line(axes, [*x[1:], until], y, "accent", 1.9)
 
 
-def _points(trial: Trial, search: Search) -> list[tuple[float, float]]:
-    factor = measure_of(search.objective).factor
-    points = [
-        (float(at.step), factor * value)
-        for at in trial.curve
-        if (value := at.metrics.get(search.objective)) is not None
-    ]
+def _height(search: Search, trial: Trial) -> float:
+    """The objective as it is drawn."""
+    return search.measure.factor * (trial.value or 0.0)
+
+
+def _points(search: Search, trial: Trial) -> list[tuple[float, float]]:
+    values = [(at.step, at.metrics.get(search.objective)) for at in trial.curve]
+    points = [(float(step), search.measure.factor * v) for step, v in values if v is not None]
     if not points and trial.value is not None:
-        points = [(float(trial.step), factor * trial.value)]
+        points = [(float(trial.step), _height(search, trial))]
     return points
 
 
@@ -191,22 +192,12 @@ def _sign(search: Search, trial: Trial) -> str:
     return "best" if trial is search.best_trial else "full" if trial.status == "done" else "ring"
 
 
-def _about(trial: Trial, measure: Measure) -> str:
+def _about(search: Search, trial: Trial) -> str:
     """The text for a pointer that rests on a trial."""
-    ends = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
-    end = ends.get(trial.status, shorten(trial.status, 20))
-    value = measure.text(trial.value)
+    end = ENDS.get(trial.status, shorten(trial.status, 20))
+    value = search.measure.text(trial.value)
     return f"trial {_id(trial)}, rank {trial.rank}: {value}, step {trial.step}, {end}"
 
 
 def _id(trial: Trial) -> str:
-    return shorten(trial.id, 24)
-
-
-def _radius(number: int) -> float:
-    return 4.0 if number <= 40 else 3.0 if number <= 100 else 2.2
-
-
-def _caption(measure: Measure, y: Axis) -> str:
-    cut = "; a few extreme values are drawn at the edge" * y.is_cut
-    return f", {measure.short}{y.words}{cut}"
+    return shorten(trial.id, MAX_ID)

@@ -2,27 +2,74 @@
 
 import json
 import os
-import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metagan.config.yaml import format_value
+from metagan.config.load import flat
 from metagan.files import is_there
 from metagan.metrics.front import front_of
-from metagan.report.load import flat
-from metagan.report.values import finite, whole
+from metagan.report.values import LARGE, SPACE, fixed, significant, whole
 from metagan.runs.places import what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.runs.search_document import (
     SCHEMA_VERSION,
     SEARCH_FILE,
     SearchDocument,
-    SearchedKey,
     Trial,
 )
+from metagan.words import command_line
 
-MAX_KEY = 40  # Letters of a setting's key that are shown.
+MAX_KEY, MAX_ID = 40, 24  # Letters of a setting's key and of a trial's name that are shown.
+ENDS = {"done": "trained to the end", "stopped": "stopped early", "failed": "failed"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The way in which values of an objective are written, in sentences and in headings (`short`).
+
+    A stored value times `factor` has `decimals`, None for three significant digits, and a unit;
+    `signed` says that it is itself a difference.
+    """
+
+    name: str
+    short: str
+    factor: float = 1.0
+    decimals: int | None = None
+    unit: str = ""
+    signed: bool = False
+
+    def number(self, value: float | None, *, signed: bool | None = None) -> str:
+        """A value without its unit; `signed` for a difference of two."""
+        if value is None:
+            return fixed(None, 0)
+        value *= self.factor
+        signed = self.signed if signed is None else signed
+        if self.decimals is not None and abs(value) < LARGE:
+            return fixed(value, self.decimals, signed=signed)
+        text = significant(value)
+        return f"+{text}" if signed and value > 0 else text
+
+    def text(self, value: float | None) -> str:
+        """A value with its unit."""
+        return self.number(value) + ("" if value is None else self.unit)
+
+    def change(self, value: float | None) -> str:
+        """A difference of two values with its unit."""
+        unit = "" if value is None or not self.unit else f"{SPACE}points"
+        return self.number(value, signed=True) + unit
+
+
+_MEASURES = {
+    "gain": Measure(
+        "gain over classical augmentation", "gain, points", 100, 2, f"{SPACE}points", signed=True
+    ),
+    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, f"{SPACE}%"),
+    "coverage": Measure("coverage", "coverage, %", 100, 2, f"{SPACE}%"),
+    "kid": Measure("kernel distance (KID)", "KID", 1, 4),
+    "compute_s": Measure("seconds of computing", "computing, s"),
+}
 
 
 class Pair(NamedTuple):
@@ -43,11 +90,15 @@ class Pair(NamedTuple):
         return None if self.best is None or self.given is None else self.best - self.given
 
 
+def measure_of(name: str) -> Measure:
+    """The way in which values of this objective or metric are written."""
+    return _MEASURES.get(name, Measure(name, name))
+
+
 class Search(SearchDocument):
     """A search, read: what its `search.json` holds, and what follows from that.
 
-    Trials have their ranks, `given` has dotted keys, and the space is there even of a file that
-    does not say it: as far as trials show it.
+    Trials have their ranks, and `given` has dotted keys.
     """
 
     path: Path
@@ -58,15 +109,15 @@ class Search(SearchDocument):
         return self.path.resolve().name or str(self.path)
 
     @property
+    def measure(self) -> Measure:
+        """The way in which values of the objective are written."""
+        return measure_of(self.objective)
+
+    @property
     def sign(self) -> int:
         """1 where a larger objective is better, else -1."""
         usual = "min" if self.objective == "kid" else "max"
         return -1 if (self.direction or usual) == "min" else 1
-
-    @property
-    def better(self) -> str:
-        """Words for a better objective: "larger" or "smaller"."""
-        return "larger" if self.sign > 0 else "smaller"
 
     @property
     def measured(self) -> list[Trial]:
@@ -103,8 +154,8 @@ class Search(SearchDocument):
 
     @property
     def front(self) -> list[Trial]:
-        """Trials that no other one beats in the objective and in time at once, cheapest first."""
-        timed = [trial for trial in self.measured if trial.seconds is not None]
+        """Comparable trials that no other one beats in objective and time, cheapest first."""
+        timed = [trial for trial in self.comparable if trial.seconds is not None]
         values, costs = [t.value or 0.0 for t in timed], [t.seconds or 0.0 for t in timed]
         return [timed[place] for place in front_of(values, costs, sign=self.sign)]
 
@@ -151,16 +202,13 @@ def load_search(path: Path) -> Search:
         )
         for rank, trial in enumerate(document.trials, 1)
     )
-    names = sorted({*document.best, *(key for trial in trials for key in trial.sample)})
-    seen = [_seen(name, [t.sample[name] for t in trials if name in t.sample]) for name in names]
-    more = {"trials": trials, "space": document.space or seen, "given": flat(document.given)}
+    more = {"trials": trials, "given": dict(flat(document.given))}
     return Search.model_validate({**dict(document), **more, "path": path})
 
 
 def _read(path: Path) -> SearchDocument:
     file = path / SEARCH_FILE
-    quoted = shlex.quote(str(path))
-    again = f"metagan tune -c FILE --out {quoted} --resume"
+    again = command_line("tune", "-c", "FILE", "--out", path, "--resume")
     if not os.path.isfile(file):
         if os.path.isdir(path / "tune"):
             raise RunError(
@@ -169,7 +217,8 @@ def _read(path: Path) -> SearchDocument:
         # A search is not to be made in a folder that is something else.
         there = is_there(path, f"--search {path}", RunError)
         free = not there or (path.is_dir() and not any(path.iterdir()))
-        fix = f"make one with metagan tune --out {quoted}" if free else what_it_is(path)
+        made = command_line("tune", "--out", path)
+        fix = f"make one with {made}" if free else what_it_is(path)
         raise RunError(f"{path}: no search here (no {SEARCH_FILE}); {fix}")
     damaged, fix = f"{file} is damaged", f"write it again with {again}, which keeps finished trials"
     try:
@@ -193,14 +242,3 @@ def _read(path: Path) -> SearchDocument:
     # JSON can name halves of surrogate pairs, which are no text.
     text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
     return SearchDocument.model_validate(json.loads(text))
-
-
-def _seen(name: str, values: list[Any]) -> SearchedKey:
-    """Space of a setting as its trials show it, where the space was not written down."""
-    numbers = [number for value in values if (number := finite(value)) is not None]
-    if len(numbers) == len(values) and numbers and min(numbers) < max(numbers):
-        low, high = min(numbers), max(numbers)
-        kind = "loguniform" if low > 0 and high > 20 * low else "uniform"
-        return SearchedKey(key=name, kind=kind, values=(low, high))
-    distinct = {format_value(value): value for value in values}
-    return SearchedKey(key=name, kind="choice", values=tuple(distinct.values()))

@@ -8,93 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from metagan.metrics.intervals import Interval, paired_interval
-from metagan.report.search_load import Search
-from metagan.report.values import LARGE, SPACE, fixed, plural, significant
+from metagan.report.search_load import ENDS, Search
+from metagan.report.values import SPACE, plural
 
 Verdict = Literal["better", "worse", "unclear", "one seed", "unconfirmed", "failed"]
 
 
 @dataclass(frozen=True)
-class Measure:
-    """The way in which values of an objective are written.
-
-    Attributes:
-        name: In words, for sentences.
-        short: In headings of tables and beside axes.
-        factor: From a stored value to one on the page.
-        decimals: On the page; None for three significant digits.
-        unit: Of a value, such as " %".
-        step_unit: Of a difference, such as " points".
-        signed: Whether a value is itself a difference.
-    """
-
-    name: str
-    short: str
-    factor: float = 1.0
-    decimals: int | None = None
-    unit: str = ""
-    step_unit: str = ""
-    signed: bool = False
-
-    def text(self, value: float | None) -> str:
-        """A value with its unit."""
-        return self._number(value, signed=self.signed) + ("" if value is None else self.unit)
-
-    def number(self, value: float | None) -> str:
-        """A value without its unit."""
-        return self._number(value, signed=self.signed)
-
-    def change(self, value: float | None, *, unit: bool = True) -> str:
-        """A difference of two values, with its sign."""
-        text = self._number(value, signed=True)
-        return text + self.step_unit if unit and value is not None else text
-
-    def _number(self, value: float | None, *, signed: bool) -> str:
-        if value is None:
-            return fixed(None, 0)
-        value *= self.factor
-        if self.decimals is not None and abs(value) < LARGE:
-            return fixed(value, self.decimals, signed=signed)
-        text = significant(value)
-        return f"+{text}" if signed and value > 0 else text
-
-
-_POINTS = f"{SPACE}points"
-_PERCENT = f"{SPACE}%"
-_MEASURES = {
-    "gain": Measure(
-        "gain over classical augmentation",
-        "gain, points",
-        100,
-        2,
-        _POINTS,
-        _POINTS,
-        signed=True,
-    ),
-    "accuracy": Measure("accuracy", "accuracy, %", 100, 2, _PERCENT, _POINTS),
-    "coverage": Measure("coverage", "coverage, %", 100, 2, _PERCENT, _POINTS),
-    "kid": Measure("kernel distance (KID)", "KID", 1, 4),
-    "compute_s": Measure("seconds of computing", "computing, s"),
-}
-
-
-def measure_of(name: str) -> Measure:
-    """The way in which values of this objective or metric are written."""
-    return _MEASURES.get(name, Measure(name, name))
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """The comparison by fresh seeds.
+    """The comparison by fresh seeds: means over the seeds with which both trainings were measured.
 
-    Attributes:
-        verdict: What may be said of the best settings.
-        num_pairs: Seeds with which both trainings were measured.
-        num_lost: Seeds with which one of them failed.
-        best: Mean of the best settings over the pairs.
-        given: Mean of the given ones.
-        change: Mean of best less given over the pairs.
-        difference: The same with its interval; None with fewer than two pairs.
+    With `num_lost` further seeds one of them failed. `difference` is `change`, best less given,
+    with its interval; None with fewer than two pairs.
     """
 
     verdict: Verdict
@@ -135,12 +60,9 @@ def headline(search: Search) -> str:
     outcome = outcome_of(search)
     if outcome.verdict == "failed":
         number = len(search.trials)
-        return (
-            f"{'The only trial' if number == 1 else f'All {number} trials'} failed: no settings "
-            "can be recommended."
-            if number
-            else "The search holds no trial: no settings can be recommended."
-        )
+        failed = "The only trial failed" if number == 1 else f"All {number} trials failed"
+        why = failed if number else "The search holds no trial"
+        return f"{why}: no settings can be recommended."
     if outcome.verdict == "unconfirmed":
         return f"Whether the best settings found beat the given ones is not known: {_why(search)}."
     return f"{_claim(search, outcome)}: {_numbers(search, outcome)}."
@@ -149,12 +71,10 @@ def headline(search: Search) -> str:
 def advice(search: Search, *, commands: str = "below") -> str:
     """Advice on a search's result; `commands` says where to find those for more fresh seeds."""
     outcome = outcome_of(search)
-    lost = (
-        f" With {plural(outcome.num_lost, 'further seed')} one of the two trainings failed; "
-        "neither counts."
-        if outcome.num_lost and outcome.num_pairs
-        else ""
-    )
+    lost = ""
+    if outcome.num_lost and outcome.num_pairs:
+        seeds = plural(outcome.num_lost, "further seed")
+        lost = f" With {seeds} one of the two trainings failed; neither counts."
     return {
         "better": "The settings in best.yaml are worth using.",
         "worse": "Keep the settings that were given: the search found none that are better.",
@@ -176,20 +96,19 @@ def _why(search: Search) -> str:
 
 
 def _claim(search: Search, outcome: Outcome) -> str:
-    if outcome.verdict == "better":
-        return "The best settings found are better than those given"
-    if outcome.verdict == "worse":
-        return "The best settings found are worse than those given"
-    change = outcome.change or 0.0
-    if search.sign * change <= 0:
-        return "The best settings found are not better than those given"
-    if outcome.verdict == "one seed":
+    if outcome.verdict in ("better", "worse"):
+        how: str = outcome.verdict
+    elif search.sign * (outcome.change or 0.0) <= 0:
+        how = "not better"
+    elif outcome.verdict == "one seed":
         return "Whether the best settings found are better than those given is not known yet"
-    return "The best settings found are not measurably better than those given"
+    else:
+        how = "not measurably better"
+    return f"The best settings found are {how} than those given"
 
 
 def _numbers(search: Search, outcome: Outcome) -> str:
-    measure = measure_of(search.objective)
+    measure = search.measure
     seeds = "one fresh seed" if outcome.num_pairs == 1 else f"{outcome.num_pairs} fresh seeds"
     smaller = "" if search.sign > 0 else "; smaller is better"
     text = (
@@ -202,7 +121,8 @@ def _numbers(search: Search, outcome: Outcome) -> str:
             "no interval, so it is weak evidence"
         )
     low, high = (
-        measure.change(end, unit=False) for end in (outcome.difference.low, outcome.difference.high)
+        measure.number(end, signed=True)
+        for end in (outcome.difference.low, outcome.difference.high)
     )
     around = ", which includes zero" if outcome.verdict == "unclear" else ""
     return (
@@ -214,15 +134,6 @@ def _numbers(search: Search, outcome: Outcome) -> str:
 def status_line(search: Search) -> str:
     """Number of trials, and how they ended."""
     ends = [trial.status for trial in search.trials]
-    parts = [
-        f"{ends.count(status)} {words}"
-        for status, words in (
-            ("done", "trained to the end"),
-            ("stopped", "stopped early"),
-            ("failed", "failed"),
-        )
-        if status in ends
-    ]
-    return f"Report of a search: {plural(len(ends), 'trial')}" + (
-        f" ({', '.join(parts)})" if parts else ""
-    )
+    parts = [f"{ends.count(end)} {text}" for end, text in ENDS.items() if end in ends]
+    listed = f" ({', '.join(parts)})" if parts else ""
+    return f"Report of a search: {plural(len(ends), 'trial')}{listed}"

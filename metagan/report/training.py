@@ -5,22 +5,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metagan.report.charts import Line, line_chart
-from metagan.report.drawing import Chart
+from metagan.report.charts import Chart, Line, line_chart
 from metagan.report.load import RunFiles
 from metagan.report.values import count, duration, finite, fixed, plural, shorten
 
 Record = Mapping[str, Any]
 
-_FIRST_AND_LAST = ("first inner step", "last inner step")
+_FIRST_AND_LAST = [("first inner step", "second"), ("last inner step", "accent")]
 # Metrics with a chart of their own, several of the same kind in one; the rest follows by name.
 _CURVES = {
-    "Generator loss": dict(zip(("loss_g_first", "loss_g_last"), _FIRST_AND_LAST, strict=True)),
-    "Discriminator loss": dict(zip(("loss_d_first", "loss_d_last"), _FIRST_AND_LAST, strict=True)),
-    "Norm of the generator's meta-gradient": {"grad_norm_generator": "norm"},
-    "Norm of the discriminator's meta-gradient": {"grad_norm_discriminator": "norm"},
+    "Generator loss": ("loss_g_first", "loss_g_last"),
+    "Discriminator loss": ("loss_d_first", "loss_d_last"),
+    "Norm of the generator's meta-gradient": ("grad_norm_generator",),
+    "Norm of the discriminator's meta-gradient": ("grad_norm_discriminator",),
+    "Wall clock of an outer step, seconds": ("wall_s",),
 }
-_NOT_CURVES = {"step", "episodes", "planned", "wall_s", "compute_s", "transfer_s", "wait_s"}
+_NOT_CURVES = {"step", "episodes", "planned", "compute_s", "transfer_s", "wait_s"}
 _MAX_OTHER_CURVES = 8
 _MAX_CHANGES = 12  # More changes of the algorithm than these are not of its doing.
 _MAX_FAILURES = 40
@@ -28,14 +28,8 @@ _MAX_FAILURES = 40
 _LARGEST = 1e30
 
 
-def algorithms(run: RunFiles) -> str:
-    """The algorithms in the log, in order."""
-    names = (str(record["algorithm"]) for record in run.steps if record.get("algorithm"))
-    return ", then ".join(dict.fromkeys(names))
-
-
 def curves(run: RunFiles) -> list[Chart | None]:
-    """Losses, gradient norms and whatever else was logged, by outer step."""
+    """Losses, gradient norms, time and whatever else was logged, by outer step."""
     known = _NOT_CURVES.union(*_CURVES.values())
     others = {
         key
@@ -43,21 +37,15 @@ def curves(run: RunFiles) -> list[Chart | None]:
         for key, value in record.items()
         if key not in known and finite(value) is not None
     }
-    shown = {**_CURVES, **{key: {key: key} for key in sorted(others)[:_MAX_OTHER_CURVES]}}
+    shown = {**_CURVES, **{key: (key,) for key in sorted(others)[:_MAX_OTHER_CURVES]}}
     return [_chart(run.steps, title, keys) for title, keys in shown.items()]
 
 
-def wall_chart(run: RunFiles) -> Chart | None:
-    """Wall clock by outer step."""
-    title = "Wall clock of an outer step, seconds"
-    return _chart(run.steps, title, {"wall_s": "seconds"})
-
-
-def _chart(steps: Sequence[Record], title: str, keys: Mapping[str, str]) -> Chart | None:
-    colours = ("second", "accent") if len(keys) == 2 else ("accent",)
+def _chart(steps: Sequence[Record], title: str, keys: Sequence[str]) -> Chart | None:
+    looks = [(key, "accent") for key in keys] if len(keys) == 1 else _FIRST_AND_LAST
     lines = [
         Line(name, _points(steps, key), colour)
-        for (key, name), colour in zip(keys.items(), colours, strict=True)
+        for key, (name, colour) in zip(keys, looks, strict=True)
         if any(finite(record.get(key)) is not None for record in steps)
     ]
     return line_chart(title, lines, x_name="outer step", changes=_changes(steps))
@@ -86,73 +74,46 @@ def _changes(steps: Sequence[Record]) -> list[tuple[float, str]]:
 
 
 def time_sentence(run: RunFiles) -> str:
-    """Sentence on the speed of training; empty where no times have been logged."""
-    wall, compute = _seconds(run, "wall_s"), sum(_seconds(run, "compute_s"))
-    if not wall:
-        return ""
-    total = sum(wall)
-    text = f"{plural(len(run.steps), 'outer step')} took {duration(total)}"
-    episodes = sum(finite(record.get("episodes")) or 0 for record in run.steps)
-    if total > 0:
-        text += f": {fixed(episodes / total, 1)} episodes per second"
-    if _is_local(run) or not total:
-        return text + "."
+    """Sentence on the speed of training."""
+    total, compute = sum(_seconds(run, "wall_s")), sum(_seconds(run, "compute_s"))
+    if not total:
+        return "No times have been logged."
+    speed = fixed(run.total("episodes") / total, 1)
+    steps = plural(len(run.steps), "outer step")
+    text = f"{steps} took {duration(total)}: {speed} episodes per second."
+    if _is_local(run):
+        return text
     workers = finite(run.settings.get("cluster.num_workers"))
     of = f" of {count(workers)}" if workers else ""
-    return text + f". On average {fixed(compute / total, 1)}{of} workers were computing."
-
-
-def time_parts(run: RunFiles) -> list[tuple[str, float]]:
-    """Shares of the wall-clock time, as (words, share); the shares add up to 1."""
-    total = sum(_seconds(run, "wall_s"))
-    compute, transfer, wait = (
-        sum(_seconds(run, key)) for key in ("compute_s", "transfer_s", "wait_s")
-    )
-    # Without workers the computing itself happens in the loop; with them the loop waits for it.
-    if _is_local(run):
-        parts = {"Computing": compute, "The rest": max(0.0, total - compute)}
-    else:
-        parts = {
-            "Waiting for workers that compute": wait,
-            "Transfer of parameters and results": transfer,
-            "The driver's own work": max(0.0, total - transfer - wait),
-        }
-    whole = sum(parts.values())
-    return [
-        (f"{name}: {duration(seconds)} ({_whole_percent(seconds / whole)})", seconds / whole)
-        for name, seconds in (parts if whole > 0 else {}).items()
-    ]
-
-
-def training_time(run: RunFiles) -> str:
-    """All of it."""
-    return duration(sum(_seconds(run, "wall_s")))
+    return f"{text} On average {fixed(compute / total, 1)}{of} workers were computing."
 
 
 def times(run: RunFiles) -> list[list[str | None]]:
     """Seconds of the driver and of the workers: in all, their share, and by outer step."""
     total = sum(_seconds(run, "wall_s"))
+    if not total:
+        return []
+    # Without workers the computing itself happens in the loop; with them the loop waits for it.
+    loop = ("compute_s",) if _is_local(run) else ("transfer_s", "wait_s")
+    rest = total - sum(sum(_seconds(run, key)) for key in loop)
     rows: list[list[str | None]] = []
-    for name, key in (
-        ("Outer step, wall clock", "wall_s"),
-        ("Computing, summed over workers", "compute_s"),
-        ("Transfer", "transfer_s"),
-        ("Waiting for workers", "wait_s"),
+    for name, seconds in (
+        ("Outer step, wall clock", _seconds(run, "wall_s")),
+        ("Computing, summed over workers", _seconds(run, "compute_s")),
+        ("Transfer of parameters and results", _seconds(run, "transfer_s")),
+        ("Waiting for workers that compute", _seconds(run, "wait_s")),
+        ("The driver's own work", [max(0.0, rest)]),
     ):
-        seconds = sorted(_seconds(run, key))
-        share = fixed(100 * sum(seconds) / total, 1) if total else None
-        found = (sum(seconds), seconds[len(seconds) // 2], seconds[-1]) if seconds else [None] * 3
-        whole, *each = [None if time is None else duration(time) for time in found]
-        rows.append([name, whole, share, *each])
+        share = fixed(100 * sum(seconds) / total, 1)
+        each = sorted(seconds) if len(seconds) > 1 else []
+        middle, slowest = (each[len(each) // 2], each[-1]) if each else (None, None)
+        whole = sum(seconds) if seconds else None
+        rows.append([name, duration(whole), share, duration(middle), duration(slowest)])
     return rows
 
 
 def _is_local(run: RunFiles) -> bool:
     return sum(_seconds(run, "transfer_s")) + sum(_seconds(run, "wait_s")) == 0
-
-
-def _whole_percent(share: float) -> str:
-    return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
 
 
 def _seconds(run: RunFiles, key: str) -> list[float]:

@@ -91,14 +91,6 @@ def brief(value: float | None, digits: int = 4) -> str:
     return mantissa + e + power
 
 
-def column_decimals(values: Iterable[float | None], digits: int = 3, most: int = 5) -> int:
-    """Decimals for a column of numbers, so that its largest has `digits` significant digits."""
-    largest = max((abs(value) for value in values if value is not None), default=0.0)
-    if largest == 0:
-        return digits - 1
-    return min(most, max(0, digits - 1 - math.floor(math.log10(largest))))
-
-
 def count(value: object) -> str:
     """A whole number with thousands apart."""
     number = finite(value)
@@ -142,31 +134,19 @@ def listing(words: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over paired seeds and its 95 % interval, as fractions.
-
-    Attributes:
-        mean: Of the repetitions.
-        low: Lower end; None where it is not known.
-        high: Upper end; None where it is not known.
-        seeds: Repetitions; None where it is not known.
-    """
+    """A mean over paired seeds and its 95 % interval, as fractions; None where not known."""
 
     mean: float
     low: float | None
     high: float | None
     seeds: int | None
 
-    @property
-    def has_interval(self) -> bool:
-        """True if both ends are known."""
-        return self.low is not None and self.high is not None
-
-    def text(self, *, signed: bool = False, decimals: int = 1) -> str:
+    def text(self, *, signed: bool = False) -> str:
         """`mean [low, high]` in per cent, or in points where signed."""
-        mean = fixed(100 * self.mean, decimals, signed=signed)
+        mean = fixed(100 * self.mean, 1, signed=signed)
         if self.low is None or self.high is None:
             return mean
-        low, high = (fixed(100 * end, decimals, signed=signed) for end in (self.low, self.high))
+        low, high = (fixed(100 * end, 1, signed=signed) for end in (self.low, self.high))
         return f"{mean} [{low}, {high}]"
 
 
@@ -195,10 +175,5 @@ def estimate(value: object) -> Estimate | None:
     mean = finite(pick(value, "mean"))
     if mean is None:
         return None
-    seeds = finite(pick(value, "seeds"))
-    return Estimate(
-        mean,
-        finite(pick(value, "low")),
-        finite(pick(value, "high")),
-        None if seeds is None else int(seeds),
-    )
+    low, high = (finite(pick(value, end)) for end in ("low", "high"))
+    return Estimate(mean, low, high, whole(pick(value, "seeds")))

@@ -4,8 +4,16 @@ import matplotlib
 import numpy as np
 import pytest
 
-from metagan.report.charts import Dot, Line, dot_chart, line_chart
-from metagan.report.drawing import Axis, axis_of, smooth, thin, whole_axis
+from metagan.report.charts import (
+    Axis,
+    Line,
+    axis_of,
+    dot_chart,
+    line_chart,
+    smooth,
+    thin,
+    whole_axis,
+)
 from metagan.report.values import Estimate
 from tests.report.pages import Page
 
@@ -25,6 +33,7 @@ def test_ticks_are_round_and_inside_of_the_axis():
     assert list(Axis(0.13, 0.92).ticks()) == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert list(Axis(-3.0, 7.0).ticks()) == pytest.approx([0.0, 5.0])
     assert list(Axis(0.02, 300.0, is_log=True).ticks()) == pytest.approx([0.1, 1, 10, 100])
+    assert list(Axis(2.0, 9.0, is_log=True).ticks().values()) == ["2", "4", "6", "8"]
     assert list(Axis(0.13, 0.92).ticks().values()) == ["0.2", "0.4", "0.6", "0.8"]
     assert list(whole_axis(0.5, 1.5).ticks().values()) == ["1"]
     assert list(whole_axis(0, 8000).ticks().values()) == ["0", "2,000", "4,000", "6,000", "8,000"]
@@ -94,7 +103,7 @@ def test_any_values_give_a_chart_of_finite_numbers(values):
 def test_without_any_value_there_is_no_chart():
     assert line_chart("Loss", [Line("loss", [(1.0, None)])], x_name="outer step") is None
     assert line_chart("Loss", [], x_name="outer step") is None
-    assert dot_chart("Gain", {"a": [Dot("a", None)]}, unit="%") is None
+    assert dot_chart("Gain", [("a", "left out")], unit="%") is None
 
 
 def test_a_chart_says_what_it_shows_and_names_its_axes():
@@ -109,22 +118,25 @@ def test_a_chart_says_what_it_shows_and_names_its_axes():
 
 
 def test_dots_lie_in_the_order_of_their_values_and_tell_them():
-    dots = [Dot("a", Estimate(0.05, 0.0, 0.1, 3)), Dot("b", Estimate(0.1, None, None, 1), "base")]
-    chart = dot_chart("Gain", {"5 shots": dots}, unit="%")
-    (told, sign, middle), (other, other_sign, right) = marks(chart)
-    assert (told, other) == ("a: 5.0 [0.0, 10.0]", "b: 10.0")
-    assert (sign, other_sign) == ("accent", "base")
+    rows = [
+        ("5 shots", ""),
+        ("a", Estimate(0.05, 0.0, 0.1, 3)),
+        ("b", Estimate(0.1, None, None, 1)),
+    ]
+    chart = dot_chart("Gain", rows, unit="%")
+    (told, _, middle), (other, _, right) = marks(chart)
+    assert (told, other) == ("a: +5.0 [0.0, +10.0]", "b: +10.0")
     # One whisker, from the end of a's interval at 0 to that at 10, where b is.
     line = r'd="M ([\d.]+) [\d.]+ L ([\d.]+) [\d.]+ ?" style="[^"]*accent'
     [(low, high)] = re.findall(line, chart.svg)
     assert middle == pytest.approx((float(low) + float(high)) / 2, abs=0.1)
     assert right == pytest.approx(float(high), abs=0.1)
-    assert texts(chart)[:2] == ["0", "5"]
+    assert texts(chart)[:2] == ["0", "+5"]
 
 
 def test_differences_have_zero_on_their_axis_and_signs():
-    dots = [Dot("a", Estimate(0.05, 0.04, 0.06, 3)), Dot("b", None, text="left out")]
-    chart = dot_chart("Gain", {"": dots}, unit="points", signed=True)
+    rows = [("a", Estimate(0.05, 0.04, 0.06, 3)), ("b", "left out")]
+    chart = dot_chart("Gain", rows, unit="points")
     assert {"0", "+2", "\u00a0left out"} <= set(texts(chart))
     assert [text for text, _, _ in marks(chart)] == ["a: +5.0 [+4.0, +6.0]"]
 

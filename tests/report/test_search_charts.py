@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metagan.report.drawing import NUM_RANKS
-from metagan.report.parallel import NOT_USED, coordinates, line_look, parallel_chart
-from metagan.report.search_charts import curves_chart, history_chart, pareto_chart
+from metagan.report.search_charts import (
+    curves_chart,
+    history_chart,
+    pareto_chart,
+    setting_charts,
+)
 from metagan.report.search_load import load_search
 from tests.report.search_files import SPACE, many_trials, one_key, search_data, trial, write_search
 
@@ -139,6 +142,13 @@ def test_the_front_is_that_of_all_comparisons(tmp_path_factory, values, is_large
     assert {t.id for t in search.front} == expected
 
 
+def test_trials_that_were_stopped_early_are_not_on_the_front(read):
+    trials = [trial(1, 0.03, seconds=100.0), trial(2, 0.9, seconds=10.0, step=25)]
+    search = read(search_data(trials))
+    assert [t.order for t in search.front] == [1]
+    assert list(marks(pareto_chart(search))) == ["1"]
+
+
 def test_the_front_is_drawn_through_its_trials(read):
     trials = [
         trial(1, 0.03, seconds=100.0),
@@ -147,7 +157,7 @@ def test_the_front_is_drawn_through_its_trials(read):
     ]
     chart = pareto_chart(read(search_data(trials)))
     found, [stairs] = marks(chart), lines(chart, "accent")
-    assert [found[n][0] for n in "123"] == ["best", "full", "ring"]
+    assert [found[n][0] for n in "123"] == ["best", "full", "full"]
     assert stairs[0] == found["2"][1:]
     assert found["1"][1:] in stairs
     # 60 seconds are a third of the way from 40 to 100.
@@ -156,82 +166,37 @@ def test_the_front_is_drawn_through_its_trials(read):
     assert "seconds of one trial" in texts(chart)
 
 
-def test_parallel_axes_are_logarithmic_where_the_space_is(read):
+def test_each_setting_has_a_chart_with_its_values_from_left_to_right(read):
     samples = [1e-4, 1e-3, 1e-2]
     trials = [trial(i, 0.01 * i, sample={"inner.lr": lr}) for i, lr in enumerate(samples, 1)]
     search = read(search_data(trials, space=[one_key("inner.lr", "loguniform", [1e-4, 1e-2])]))
-    lr, objective = coordinates(search)
-    assert lr.places == pytest.approx([0.0, 0.5, 1.0])
-    assert lr.name == "inner.lr (log)"
-    assert [text for _, text, _ in lr.ticks] == ["0.0001", "0.001", "0.01"]
-    assert objective.places == pytest.approx([0.0, 0.5, 1.0])
+    [chart] = setting_charts(search)
+    x, y = ([marks(chart)[str(n)][i] for n in (1, 2, 3)] for i in (1, 2))
+    assert x[2] - x[1] == pytest.approx(x[1] - x[0], abs=0.2)
+    assert y[0] - y[1] == pytest.approx(y[1] - y[2], abs=0.2)
+    assert "inner.lr, logarithmic" in texts(chart)
+    assert {"0.0001", "0.001"} <= set(texts(chart))
 
 
-def test_categories_have_a_place_each_and_what_does_not_apply_one_of_its_own(read):
-    names = ["adam", "nesterov"]
+def test_values_without_an_order_are_rows_and_trials_without_the_setting_are_left_out(read):
     samples = [
         {"outer.optimizer": "adam"},
         {"outer.optimizer": "nesterov", "outer.momentum": 0.9},
     ]
     trials = [trial(i, 0.01 * i, sample=sample) for i, sample in enumerate(samples, 1)]
     space = [
-        one_key("outer.optimizer", "choice", names),
+        one_key("outer.optimizer", "choice", ["adam", "nesterov"]),
         one_key("outer.momentum", "uniform", [0.5, 0.9], {"outer.optimizer": ["nesterov"]}),
     ]
-    search = read(search_data(trials, space=space))
-    optimizer, momentum, _ = coordinates(search)
-    assert optimizer.places == pytest.approx([1 / 4, 3 / 4])
-    assert momentum.not_used
-    assert momentum.places[1] == momentum.end < momentum.places[0] < 1
-    assert not optimizer.not_used
-    assert "not used" in texts(parallel_chart(search))
+    optimizer, momentum = setting_charts(read(search_data(trials, space=space)))
+    assert {"adam", "nesterov"} <= set(texts(optimizer))
+    found = marks(optimizer)
+    assert found["1"][1] < found["2"][1]  # The objective lies across.
+    assert found["1"][2] < found["2"][2]  # The first value is the upper row.
+    assert list(marks(momentum)) == ["2"]
 
 
-def test_a_line_ends_where_a_trial_has_no_objective(read):
+def test_trials_without_an_objective_are_on_no_chart_of_settings(read):
     trials = [trial(1, 0.02), trial(2, None), trial(3, 0.01)]
-    search = read(search_data(trials, space=SPACE[:2]))
-    chart = parallel_chart(search)
-    assert coordinates(search)[2].places[1] is None
-    assert [len(line) for line in lines(chart, "second")] == [3]
-    assert [len(line) for line in lines(chart, "bad")] == [2]
-
-
-def test_colours_follow_the_ranking(read):
-    search = read(search_data(many_trials(200)))
-    colours = [line_look(search, t)[0] for t in search.trials]
-    assert colours[0] == "second"
-    measured = [name for name in colours[1:] if name != "bad"]
-    assert measured == sorted(measured)
-    fifths = [measured.count(f"q{i}") for i in range(NUM_RANKS)]
-    assert max(fifths) - min(fifths) <= 2
-
-
-LONG = [f"a-rather-long-name-{i}" for i in range(30)]
-
-
-@pytest.mark.parametrize("values", [["a"], ["adam", "sgd"], LONG[:3], LONG, list(range(40))])
-@pytest.mark.parametrize("conditional", [False, True])
-def test_words_beside_an_axis_do_not_overlap_on_a_phone(read, values, conditional):
-    trials = [trial(i, 0.001 * i, sample={"k": v}) for i, v in enumerate(values, 1)]
-    trials += [trial(99, 0.0, sample={})] if conditional else []
-    space = [one_key("k", "choice", values), *SPACE]
-    for row in coordinates(read(search_data(trials, space=space))):
-        taken = []
-        if row.not_used:
-            taken.append((NOT_USED - 8 * 6.5 / 2 / 364, 1.0))
-        for place, text, anchor in row.ticks:
-            width = 6.5 * len(text) / 364
-            left = place - {"left": 0, "center": width / 2, "right": width}[anchor]
-            taken.append((left, left + width))
-        taken.sort()
-        # Beside the axes there is a margin of 8 units.
-        assert taken[0][0] >= -8 / 364
-        assert taken[-1][1] <= 1 + 8 / 364
-        assert all(after[0] >= before[1] for before, after in pairwise(taken)), row.ticks
-
-
-def test_numbers_on_an_axis_are_told_where_words_have_no_room(read):
-    trials = [trial(i, 0.001 * i, sample={"k": v}) for i, v in enumerate(LONG, 1)]
-    chart = parallel_chart(read(search_data(trials, space=[one_key("k", "choice", LONG)])))
-    [note] = chart.notes
-    assert "30 a-rather-long-name-29" in note
+    charts = setting_charts(read(search_data(trials, space=SPACE[:2])))
+    assert [sorted(marks(chart)) for chart in charts] == [["1", "3"]] * 2

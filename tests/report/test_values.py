@@ -3,7 +3,6 @@ import math
 import pytest
 
 from metagan.report.values import (
-    column_decimals,
     count,
     duration,
     estimate,
@@ -34,13 +33,6 @@ def test_significant_digits_do_not_depend_on_the_size():
     assert significant(123.456) == "123"
     assert significant(0.0000012) == "1.20e\u22126"
     assert significant(0.0) == "0"
-
-
-def test_a_column_shares_its_decimals():
-    assert column_decimals([0.111, 0.0123, None], digits=4) == 4
-    assert column_decimals([36.8, 4.09]) == 1
-    assert column_decimals([None]) == 2
-    assert column_decimals([1e-9]) == 5
 
 
 @pytest.mark.parametrize(
