@@ -13,6 +13,7 @@ _HOME = {
     "RunConfig": "metagan.config.settings",
     "adapt_run": "metagan.workflow.adapt",
     "adapt_to_target": "metagan.evaluate.target",
+    "answers": "metagan.evaluate.target",
     "generate_samples": "metagan.evaluate.target",
     "grid": "metagan.kinds.image.pictures",
     "load_adapted": "metagan.workflow.adapt",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # Checkers and editors cannot look into the mapping; `as` exp
     from metagan.data.dataset import ClassRecord as ClassRecord
     from metagan.data.dataset import Dataset as Dataset
     from metagan.evaluate.target import adapt_to_target as adapt_to_target
+    from metagan.evaluate.target import answers as answers
     from metagan.evaluate.target import generate_samples as generate_samples
     from metagan.kinds.image.convert import to_float as to_float
     from metagan.kinds.image.convert import to_uint8 as to_uint8

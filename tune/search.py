@@ -23,6 +23,7 @@ from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.runs.run_folder import RunFolder
 from metagan.runs.search_document import SEARCH_FILE
 from metagan.words import counted
+from metagan.workflow.evaluate import check_measured
 from metagan.workflow.setup import check_leak, data_record, prepare
 from metagan.workflow.step_log import Reporter
 from tune.attempt import run_attempt
@@ -102,6 +103,7 @@ def search(
     if resumed:
         _check_same_search(config, out)
     out.mkdir(parents=True, exist_ok=True)
+    check_measured(config)
     known = resumed and (out / DATA_FILE).is_file()
     setup = prepare(config, resumed=RunFolder(out) if known else None)
     leak = check_leak(setup, config.data)

@@ -80,6 +80,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
+    from metagan.core.algorithms import inner_settings
     from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
@@ -98,12 +99,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
         tell(note)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
-    sizes = sorted({len(samples) for samples in classes.values()})
+    sizes = sorted(len(samples) for samples in classes.values())
+    if "input" in run.config.gan.conditioning:
+        given = counted(sum(sizes), "pair")
+    else:
+        given = f"{counted(len(classes), 'class', 'classes')} with " + (
+            f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {reader.word}s each"
+        )
+    solved = ", head solved in closed form" if inner_settings(run.config).solve else ""
     console.print(
-        f"adapting {args.run} (outer step {run.step}) to "
-        f"{counted(len(classes), 'class', 'classes')} with "
-        f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {reader.word}s each, "
-        f"{steps} inner steps"
+        f"adapting {args.run} (outer step {run.step}) to {given}, {steps} inner steps{solved}"
     )
     if remark := kind.remark(classes.form, "adapt"):
         console.print(remark)
@@ -111,8 +116,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
     console.print(f"wrote {args.out} (preview.png: your {reader.word}s, then generated ones)")
+    asked = ("--num", 64) if target.inputs is None else ("--inputs", "PATH")
     following = command_line(
-        "generate", "--adapted", args.out, "--num", 64, "--out", f"{args.out}-samples"
+        "generate", "--adapted", args.out, *asked, "--out", f"{args.out}-samples"
     )
     console.print(f"next: {following}")
     return EXIT_DONE

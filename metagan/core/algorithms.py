@@ -159,6 +159,8 @@ def ridge(
     `metagan.core.adapters`. There is no inner loop.
     """
 
+    assert inputs.whole is not None, "pairs to solve on"
+
     def outcome(at: GanParams, _: PartialGradient) -> tuple[PlayerLosses, Metrics]:
         solved = _solved(gan, at, at, inputs)
         return _query_losses(gan, solved, at.discriminator, inputs.query.step(-1))

@@ -49,11 +49,13 @@ def inner_field(
         functional_gradient,
         moving=inner.generator_moves,
     )
-    d_grad, _ = step.discriminator(
-        players["discriminator"], penalty_scale=1.0, moving=inner.discriminator_moves
-    )
-    g_grad, _ = step.generator(players["discriminator"])
-    field = {"generator": g_grad, "discriminator": d_grad}
+    own = players.get("discriminator", {})
+    field: dict[str, Params] = {"generator": {}}
+    if own:
+        field["discriminator"], _ = step.discriminator(
+            own, penalty_scale=1.0, moving=inner.discriminator_moves
+        )
+    field["generator"], _ = step.generator(own)
     if "critic" in players:
         field["critic"], _ = discriminator_gradient(
             gan,

@@ -56,6 +56,21 @@ class Target:
     source: str | None = None
 
 
+def check_measured(config: RunConfig) -> None:
+    """Refuse a run whose samples are answers to inputs: what is measured are classifiers.
+
+    Raises:
+        DataError: With what can be done instead.
+    """
+    if "input" in config.gan.conditioning:
+        raise DataError(
+            f"gan.conditioning is {config.gan.conditioning_text}: samples that answer an input "
+            "are not measured by a classifier of classes, and nothing else measures yet; "
+            "compare the answers of metagan generate --inputs, or of metagan.answers in Python, "
+            "with true ones"
+        )
+
+
 def source_classifier(
     run: LoadedRun, dataset: Dataset, config: RunConfig, reporter: Reporter
 ) -> SourceClassifier:
@@ -98,6 +113,7 @@ def build_subject(
             on classes that the run holds out.
         ConfigError: If a setting differs that a trained run cannot follow.
     """
+    check_measured(config)
     check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
     dataset = open_dataset(config.data)
     fingerprint = dataset.fingerprint()  # Hashes every sample.

@@ -234,7 +234,7 @@ def episode_inputs(
         episode_draws(source.episode(key), config, QUERY_TOO, num_draws=num_draws) for key in keys
     ]
     return [
-        EpisodeInputs(*(GanBatch(*(t.double() for t in half)) for half in (i.support, i.query)))
+        EpisodeInputs.of_batches([GanBatch(*(t.double() for t in part)) for part in i.batches], 0)
         for i in drawn
     ]
 

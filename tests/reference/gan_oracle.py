@@ -27,6 +27,13 @@ class Players:
     discriminator: nn.Module
 
 
+def load_generator(gan: GanPair, params: GanParams) -> nn.Module:
+    """A copy of the pair's generator that holds these weights, in their dtype."""
+    copied = copy.deepcopy(gan.generator).to(next(iter(params.generator.values())).dtype)
+    copied.load_state_dict(params.generator)
+    return copied.requires_grad_(True)
+
+
 def load_players(gan: GanPair, params: GanParams) -> Players:
     """Copies of the pair's modules that hold these weights, in their dtype."""
     modules = []
