@@ -265,12 +265,12 @@ def _data(data: DataConfig) -> Iterator[str]:
         )
     if isinstance(data, ImageData):
         yield from _built_in_only(data)
-    if data.reference is not None:
+    if data.reference_domain is not None:
         for name in ("validation_domains", "test_domains"):
-            if data.reference in getattr(data, name):
+            if data.reference_domain in getattr(data, name):
                 yield (
-                    f"data.{name} names {data.reference}, which is data.reference_domain and is "
-                    "not measured; take it out of one of them"
+                    f"data.{name} names {data.reference_domain}, which is data.reference_domain "
+                    "and is not measured; take it out of one of them"
                 )
 
 

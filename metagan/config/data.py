@@ -45,13 +45,16 @@ class DataConfig(Config):
     test_domains: tuple[str, ...] = field(
         (), affects="training measuring", description="Domains held out by name."
     )
+    reference_domain: str | None = field(
+        None,
+        affects="training measuring",
+        min_length=1,
+        description="Domain whose samples are the inputs of pairs: the same class's sample there. "
+        "It is neither learned from nor measured. Default: that of built-in styles and of fonts, "
+        "which is DejaVu Sans or the file's own; none for other data.",
+    )
     cache_dir: str | None = field(
         None,
         affects="where",
         description="Folder for prepared shards; default: the user's cache folder.",
     )
-
-    @property
-    def reference(self) -> str | None:
-        """The domain that the settings name as the inputs of pairs; None where they name none."""
-        return None

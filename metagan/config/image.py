@@ -65,19 +65,6 @@ class ImageData(DataConfig):
     styles: int = field(
         120, affects="samples", ge=4, le=1000, description="Styles only: how many there are."
     )
-    reference_domain: str | None = field(
-        None,
-        affects="training measuring",
-        min_length=1,
-        description="Domain whose samples are the inputs of pairs: the same class's sample there. "
-        "It is neither learned from nor measured. Default: that of built-in styles and of fonts, "
-        "which is DejaVu Sans or the file's own; none for other data.",
-    )
-
-    @property
-    def reference(self) -> str | None:
-        """The domain that the settings name as the inputs of pairs; None where they name none."""
-        return self.reference_domain
 
     @model_validator(mode="after")
     def _a_path_is_looked_at(self) -> Self:

@@ -158,7 +158,6 @@ def ridge(
     Source: Bertinetto et al. 2019, arXiv:1805.08136, Algorithm 1, with a prior head; see
     `metagan.core.adapters`. There is no inner loop.
     """
-
     assert inputs.whole is not None, "pairs to solve on"
 
     def outcome(at: GanParams, _: PartialGradient) -> tuple[PlayerLosses, Metrics]:

@@ -4,14 +4,31 @@ The reference domain is neither learned from nor measured. Its name stands in th
 data, as `reference_domain`: that of their source, or of `data.reference_domain`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metagan.config.data import DataConfig
-from metagan.data.dataset import DataError, Dataset
+from metagan.data.dataset import DataError, Dataset, Samples
+
+if TYPE_CHECKING:  # Whoever only looks at data waits for no torch.
+    from torch import Tensor
+
+
+class MakeInputs(Protocol):
+    """Function that gives the inputs of pairs."""
+
+    def __call__(
+        self, classes: NDArray[np.int64], places: NDArray[np.int64], samples: "Tensor", seed: int
+    ) -> "Tensor":
+        """Inputs (n, *given_shape) of the samples (n, *sample_shape) at these places (n,).
+
+        Those that are made from the sample itself are named by the seed.
+        """
+
 
 _KEY: Final = "reference_domain"
 _MAX_DOMAINS: Final = 20
@@ -24,9 +41,9 @@ def with_reference(dataset: Dataset, config: DataConfig) -> Dataset:
     Raises:
         DataError: If the data have no such domain.
     """
-    if config.reference is None:
+    if config.reference_domain is None:
         return dataset
-    checked = replace(dataset, origin={**dataset.origin, _KEY: config.reference})
+    checked = replace(dataset, origin={**dataset.origin, _KEY: config.reference_domain})
     reference_domain(checked)
     return checked
 
@@ -82,3 +99,34 @@ def reference_of(dataset: Dataset, domain: str) -> NDArray[np.int64]:
             f"their labels to {domain}"
         )
     return np.array([index_of[record.label] for record in dataset.classes], np.int64)
+
+
+def reference_inputs(
+    dataset: Dataset, to_tensor: "Callable[[Samples], Tensor]"
+) -> "MakeInputs | None":
+    """Function that looks up the samples of the reference domain; None where there is none.
+
+    Args:
+        dataset: The data.
+        to_tensor: Converts stored samples to what networks see.
+
+    Raises:
+        DataError: If labels are not in the reference domain.
+    """
+    reference = reference_domain(dataset)
+    if reference is None:
+        return None
+    same, offsets = reference_of(dataset, reference), dataset.offsets
+    counts = np.diff(offsets)
+
+    def inputs(
+        classes: NDArray[np.int64],
+        places: NDArray[np.int64],
+        samples: "Tensor",  # noqa: ARG001 - they do not hold their inputs
+        seed: int,  # noqa: ARG001 - nothing is drawn
+    ) -> "Tensor":
+        theirs = same[classes]
+        # A class of several samples has as many inputs, as far as the reference has them.
+        return to_tensor(dataset.samples[offsets[theirs] + places % counts[theirs]])
+
+    return inputs

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from metagan.config.data import DataConfig
 from metagan.config.settings import TaskConfig
 from metagan.data.dataset import DataError, Dataset
-from metagan.data.pairs import reference_domain, with_reference
+from metagan.data.pairs import MakeInputs, reference_domain, with_reference
 from metagan.data.reader import find_reader
 from metagan.seeding import derive_seed, generator
 from metagan.words import counted
@@ -285,18 +285,6 @@ def splits_from_names(names: Mapping[str, Sequence[str]], dataset: Dataset) -> S
             "data do not have; point data.path at the data that the run was trained on"
         )
     return Splits(*(tuple(sorted(index[name] for name in names[split])) for split in SPLITS))
-
-
-class MakeInputs(Protocol):
-    """Function that gives the inputs of pairs."""
-
-    def __call__(
-        self, classes: NDArray[np.int64], places: NDArray[np.int64], samples: "Tensor", seed: int
-    ) -> "Tensor":
-        """Inputs (n, *given_shape) of the samples (n, *sample_shape) at these places (n,).
-
-        Those that are made from the sample itself are named by the seed.
-        """
 
 
 class DatasetTasks:

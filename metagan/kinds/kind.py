@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from metagan.core.gan import MakePlayers
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
-from metagan.data.tasks import MakeInputs
+from metagan.data.pairs import MakeInputs
 
 
 class Support(dict[str, Samples]):

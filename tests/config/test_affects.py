@@ -21,6 +21,7 @@ ADAPTING = {
     "gan.penalty_every",
     "gan.mode_seeking",
     "gan.reconstruction",
+    "gan.reconstruction_weight",
     "gan.augment",
     "inner.lr",
     "inner.discriminator_lr_scale",
@@ -35,6 +36,7 @@ ADAPTING = {
 BUILT_ON = {
     "data.kind",
     "data.columns",
+    "data.inputs",
     "data.image_size",
     "data.channels",
     "gan.conditioning",
@@ -45,8 +47,10 @@ BUILT_ON = {
     "gan.latent_dim",
     "gan.max_displacement",
     "gan.spectral_norm",
+    "gan.adversarial_weight",
     "algorithm.name",
     "inner.learn_rates",
+    "inner.solve",
 }
 
 
@@ -103,7 +107,7 @@ def test_a_running_trial_can_change_rates_and_weights_of_losses() -> None:
         "gan.r1",
         "gan.r2",
         "gan.gradient_penalty",
-        "gan.reconstruction",
+        "gan.reconstruction_weight",
     }
 
 

@@ -212,7 +212,7 @@ def test_networks_of_vectors_take_every_conditioning(overrides):
         ),
         (
             ["gan.family=mlp"],
-            "gan.family is mlp, but data.kind is image, which has flow, dcgan, residual; set "
+            "gan.family is mlp, but data.kind is image, which has flow, dcgan, residual, unet; set "
             "gan.family flow",
         ),
         (["gan.augment=[noise]"], "gan.augment holds noise, but data.kind is image"),

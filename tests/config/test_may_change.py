@@ -31,6 +31,11 @@ TOGETHER = {
     "data.split_by": ["data.split_by=class"],
     "data.styles": ["data.source=styles", "data.styles=7"],
     "warmup.steps": ["warmup.steps=7"],
+    "gan.reconstruction": ["gan.reconstruction=l1"],
+    "inner.solve": [
+        *("inner.solve=true", "algorithm.name=maml", "gan.conditioning=input"),
+        "gan.family=unet",
+    ],
     "outer.optimizer": ["outer.optimizer=sgd"],
     "outer.anneal": ["outer.anneal=linear"],
     "outer.wire_dtype": ["outer.wire_dtype=bfloat16"],

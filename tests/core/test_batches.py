@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.config.learning import GanConfig
-from metagan.core.batches import draw_batches
+from metagan.core.batches import all_pairs, draw_batches
 from metagan.data.tasks import Half
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 
@@ -96,3 +96,76 @@ def test_a_step_is_a_slice_of_all():
     batch = draw(numbered(2, 3))
     assert torch.equal(batch.step(1).z, batch.z[1])
     assert torch.equal(batch.step(-1).real, batch.real[2])
+
+
+READING = GanConfig(latent_dim=3, conditioning=("input", "support"), family="unet")
+
+
+def of_pairs(half: Half) -> Half:
+    """The same, with inputs that say which sample they belong to."""
+    return half._replace(inputs=half.samples + 0.5)
+
+
+@pytest.mark.parametrize("ways", [1, 3])
+def test_a_sample_has_its_own_input_and_never_reads_itself(ways):
+    samples = numbered(ways, 6)
+    support, whole = of_pairs(Half(samples[:, :4])), of_pairs(Half(samples))
+    batch = draw_batches(
+        whole,
+        READING,
+        steps=2,
+        batch_size=60,
+        seed=0,
+        purpose="support",
+        num_draws=0,
+        read=support,
+        includes_read=True,
+    )
+    real = batch.real[..., 0, 0, 0]
+    assert torch.equal(batch.input[..., 0, 0, 0], real + 0.5)
+    assert batch.support.shape == (2, 1, 4 * ways, 1, 2, 2)
+    assert torch.equal(batch.support_input, batch.support + 0.5)
+    read = batch.support[:, :, :, 0, 0, 0]
+    # All but itself; all of them where it is none of those that are read.
+    assert torch.equal(batch.reads == 1, read != real[..., None])
+    assert {4 * ways - 1, 4 * ways} == set(batch.reads.sum(-1).flatten().tolist())
+    assert set(batch.condition) == {"input", "support", "support_input", "reads"}
+
+
+def test_a_query_reads_the_whole_support_though_places_are_the_same():
+    support, query = (of_pairs(Half(samples)) for samples in (numbered(2, 3), -1 - numbered(2, 3)))
+    batch = draw_batches(
+        query, READING, steps=1, batch_size=9, seed=0, purpose="query", num_draws=0, read=support
+    )
+    assert bool((batch.reads == 1).all())
+    assert float(batch.support.min()) >= 0 > float(batch.real.max())
+
+
+def test_all_pairs_are_the_support_in_order_each_reading_the_others():
+    half = of_pairs(Half(numbered(2, 3)))
+    batch = all_pairs(half, READING, num_draws=4)
+    assert torch.equal(batch.real, half.samples.flatten(0, 1))
+    assert torch.equal(batch.input, batch.real + 0.5)
+    assert torch.equal(batch.reads, 1 - torch.eye(6))
+    assert batch.z.shape == (6, 2, 3)
+    assert float(batch.z.abs().max()) == 0
+    assert batch.augment.shape == (6, 2, 4)
+
+
+def test_draws_of_what_is_told_change_no_other_draw():
+    """A run that is told more sees the same samples, latents and augmentations."""
+    half = of_pairs(Half(numbered(2, 4)))
+    plain = draw(half.samples, ALONE)
+    told = draw_batches(
+        half,
+        READING,
+        steps=3,
+        batch_size=50,
+        seed=0,
+        purpose="support",
+        num_draws=NUM_AUGMENT_DRAWS,
+        read=half,
+        includes_read=True,
+    )
+    for name in ("real", "z", "augment", "between"):
+        assert torch.equal(getattr(plain, name), getattr(told, name))

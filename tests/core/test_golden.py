@@ -32,7 +32,11 @@ def curve(name: str) -> list[dict[str, float]]:
         inner=InnerConfig(steps=2, batch_size=3, lr=0.02, optimizer="sgd"),
         algorithm=AlgorithmConfig(name=name, cg_steps=2),
     )
-    vector = layout.flatten(perturbed(params))
+    init = perturbed(params)
+    if ALGORITHMS[name].solves:
+        # A strength that has moved as far as weights have would be almost nothing.
+        init = init._replace(rates={key: rate / 50 for key, rate in init.rates.items()})
+    vector = layout.flatten(init)
     points = []
     for step in range(STEPS):
         inputs = episode_inputs(source, config, episode_keys(source, 2, step=step))

@@ -87,7 +87,7 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
         ),
         **({"outer": {"steps": 1}} if row.every_task else {}),
     )
-    assert bool(params.rates) == row.through_inner_loop
+    assert bool(params.rates) == (row.through_inner_loop or row.solves)
     init = perturbed(params)
     # The rates of some weights would be ten times their start.
     init = init._replace(rates=map_params(lambda r: r / 50, init.rates))

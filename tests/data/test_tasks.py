@@ -477,3 +477,53 @@ def test_tasks_are_drawn_in_proportion_to_their_weights():
     ]
     # Binomial(3000, 3/4): standard deviation 24.
     assert drawn.count("b") == pytest.approx(2250, abs=100)
+
+
+def place_of(classes: np.ndarray, places: np.ndarray, samples: torch.Tensor, seed: int):
+    """Inputs that say which sample they belong to."""
+    assert isinstance(seed, int)
+    assert len(samples) == len(classes)
+    return torch.from_numpy(np.stack([classes, places], axis=1)).float()
+
+
+def pooled(dataset: Dataset, **task: object) -> DatasetTasks:
+    splits = make_splits(dataset, ImageData(), seed=0)
+    config = TaskConfig(unit="domain", **task)
+    return DatasetTasks(dataset, splits, config, to_float, place_of)
+
+
+@settings(max_examples=20, derandomize=True, deadline=None)
+@given(shots=st.integers(1, 4), num_query=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_pairs_are_drawn_from_a_whole_domain_disjoint_and_with_their_own_inputs(
+    shots, num_query, seed
+):
+    dataset = numbered()
+    source = pooled(dataset, shots=shots, num_query=num_query)
+    task = source.tasks("train")[0]
+    episode = source.episode(EpisodeKey(task, seed))
+    drawn = []
+    for half, count in ((episode.support, shots), (episode.query, num_query)):
+        assert half.samples.shape == (1, count, 1, 1, 2)
+        assert half.inputs.shape == (1, count, 2)
+        for way, sample, told in zip(
+            [p[0] for p in ids(half)[0]],
+            [p[1] for p in ids(half)[0]],
+            half.inputs[0].tolist(),
+            strict=True,
+        ):
+            assert told == [way, sample]
+            assert dataset.classes[way].domain == task
+            drawn.append((way, sample))
+    assert len(set(drawn)) == shots + num_query
+
+
+def test_one_sample_of_each_class_is_enough_for_pairs():
+    source = pooled(numbered(count=1), shots=2, num_query=2)
+    assert source.left_out == ()
+    episode = source.episode(EpisodeKey(source.tasks("train")[0], 0))
+    assert len({way for way, _ in ids(episode.support)[0] + ids(episode.query)[0]}) == 4
+
+
+def test_domains_of_too_few_pairs_are_told_as_domains():
+    with pytest.raises(DataError, match=r"no training domain has task.shots 3 \+ .* largest has 4"):
+        pooled(numbered(count=1), shots=3, num_query=2)

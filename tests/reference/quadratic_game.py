@@ -19,7 +19,7 @@ SIZE = 3
 class QuadraticGame:
     """Has the methods of a `GanPair` that the inner loop and the algorithms call."""
 
-    config = SimpleNamespace(penalty_every=1)
+    config = SimpleNamespace(penalty_every=1, has_adversary=True)
 
     def __init__(self, seed: int = 0) -> None:
         rng = torch.Generator().manual_seed(seed)

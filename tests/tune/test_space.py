@@ -65,7 +65,10 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_every_algorithm_has_a_space_of_its_own(algorithm: str, optimizer: str) -> None:
     outer = {"optimizer": optimizer, **({"steps": 1} if algorithm == "average" else {})}
-    config = JobConfig.model_validate({"algorithm": {"name": algorithm}, "outer": outer})
+    pairs = {"conditioning": "input", "family": "unet"} if ALGORITHMS[algorithm].solves else {}
+    config = JobConfig.model_validate(
+        {"algorithm": {"name": algorithm}, "outer": outer, "gan": pairs}
+    )
     parameters = {p.key: p for p in parse_space({}, config)}
     assert parameters
     assert set(parameters) == set(default_space(config))

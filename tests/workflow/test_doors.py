@@ -236,6 +236,7 @@ MATTERS: dict[str, tuple[dict[str, dict[str, Any]], Any]] = {
     "gan.penalty_every": ({"inner": {"steps": 4}}, 2),
     "gan.mode_seeking": ({}, 3.0),
     "gan.reconstruction": ({}, "mse"),
+    "gan.reconstruction_weight": ({"gan": {"reconstruction": "l1"}}, 30.0),
     "gan.augment": ({}, ("cutout",)),
     "task.unit": ({}, "domain"),
     "inner.steps": ({}, 4),

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from metagan.config.image import ImageData
 from metagan.data.dataset import DataError, Dataset, Samples
 from metagan.data.form import Form
 from metagan.data.handed_in import array_of
-from metagan.data.pairs import reference_domain, reference_of
-from metagan.data.tasks import MakeInputs
+from metagan.data.pairs import MakeInputs, reference_domain, reference_inputs
 from metagan.kinds.image.reading.record import Reading, median_level
 from metagan.kinds.image.samples import FAR_ABOVE_WHITE, in_bytes, picture_classes
 from metagan.kinds.kind import Support
@@ -53,26 +51,12 @@ def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
     Raises:
         DataError: If they have none.
     """
-    reference = reference_domain(dataset)
-    if reference is None:
+    inputs = reference_inputs(dataset, lambda samples: to_tensor(samples, form))
+    if inputs is None:
         raise DataError(
             "gan.conditioning has input, but the pictures have none; set data.reference_domain, "
             "whose pictures of the same classes are then the inputs"
         )
-    same = reference_of(dataset, reference)
-    counts = np.diff(dataset.offsets)
-
-    def inputs(
-        classes: NDArray[np.int64],
-        places: NDArray[np.int64],
-        samples: Tensor,  # noqa: ARG001 - they do not hold their inputs
-        seed: int,  # noqa: ARG001 - nothing is drawn
-    ) -> Tensor:
-        theirs = same[classes]
-        # A class of several pictures has as many inputs, as far as the reference has them.
-        where = dataset.offsets[theirs] + places % counts[theirs]
-        return to_tensor(dataset.samples[where], form)
-
     return inputs
 
 

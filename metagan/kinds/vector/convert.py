@@ -19,8 +19,8 @@ from torch import Tensor
 from metagan.config.vector import VectorData
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
+from metagan.data.pairs import MakeInputs, reference_domain, reference_inputs
 from metagan.data.paths.names import a_few, table_name
-from metagan.data.tasks import MakeInputs
 from metagan.kinds.kind import Support
 from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
 from metagan.kinds.vector.scales import REACH, center_and_scale, column_names, drawn_columns
@@ -63,8 +63,14 @@ def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:
         "label": config.label,
         "domain": config.domain,
     }
+    reference, shape = reference_domain(dataset), tuple(dataset.sample_shape)
     if not config.inputs:
-        return Form("vector", tuple(dataset.sample_shape), facts)
+        return Form("vector", shape, facts, () if reference is None else shape)
+    if reference is not None:
+        raise DataError(
+            f"data.inputs names {a_few(config.inputs)}, and data.reference_domain {reference}: "
+            "inputs are columns, or samples of that domain; leave one out"
+        )
     inputs = _named_inputs(columns, config)
     facts["inputs"] = inputs
     return Form("vector", (len(columns) - len(inputs),), facts, (len(inputs),))
@@ -95,7 +101,7 @@ def to_tensor(samples: NDArray[Any], form: Form) -> Tensor:
     Raises:
         DataError: If they have another number of columns than the run's data.
     """
-    return _scaled(samples, form, drawn_columns(form))
+    return _scaled(samples, form, _drawn_places(form))
 
 
 def to_inputs(samples: NDArray[Any], form: Form) -> Tensor:
@@ -104,12 +110,12 @@ def to_inputs(samples: NDArray[Any], form: Form) -> Tensor:
     Raises:
         DataError: If they have another number of columns than the run's data.
     """
-    return _scaled(samples, form, form.facts["inputs"])
+    return _scaled(samples, form, _places(form, _told(form)))
 
 
 def form_of_inputs(form: Form) -> Form:
     """The form by which a file that has the inputs alone is read."""
-    return _with_columns(form, form.facts["inputs"])
+    return _with_columns(form, _told(form))
 
 
 def joined(
@@ -124,14 +130,14 @@ def joined(
     """
     columns = list(form.facts["columns"])
     rows = np.empty((*drawn.shape[:-1], len(columns)), np.float32)
-    for part, names in ((inputs, form.facts["inputs"]), (drawn, drawn_columns(form))):
-        rows[..., [columns.index(name) for name in names]] = part
+    for part, names in ((inputs, _told(form)), (drawn, drawn_columns(form))):
+        rows[..., _places(form, names)] = part
     return rows, _with_columns(form, columns)
 
 
 def _with_columns(form: Form, columns: Sequence[str]) -> Form:
     """The form of vectors that have these of the columns, none of them an input."""
-    center, scale = _numbers(form, columns)
+    center, scale = (numbers[_places(form, columns)] for numbers in _numbers(form))
     facts = {key: value for key, value in form.facts.items() if key != "inputs"}
     facts |= {"columns": list(columns), "center": center.tolist(), "scale": scale.tolist()}
     return Form(form.kind, (len(columns),), facts)
@@ -145,8 +151,13 @@ def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
     """
     if not form.given:
         raise DataError(
-            "gan.conditioning has input, but no column is one; name them by data.inputs"
+            "gan.conditioning has input, but no column is one; name them by data.inputs, or set "
+            "data.reference_domain"
         )
+    if "inputs" not in form.facts:
+        found = reference_inputs(dataset, lambda samples: to_tensor(samples, form))
+        assert found is not None, "that is why the form has inputs"
+        return found
 
     def inputs(
         classes: NDArray[np.int64],
@@ -159,15 +170,36 @@ def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
     return inputs
 
 
-def _scaled(samples: NDArray[Any], form: Form, columns: Sequence[str]) -> Tensor:
-    array, known = np.asarray(samples), list(form.facts["columns"])
-    if array.shape[-1] != len(known):
+def _scaled(samples: NDArray[Any], form: Form, where: list[int] | slice) -> Tensor:
+    array, (center, scale) = np.asarray(samples), _numbers(form)
+    if array.shape[-1] != len(center):
         raise DataError(
-            f"samples have shape {array.shape}; the run's have {len(known)} columns: {a_few(known)}"
+            f"samples have shape {array.shape}; the run's have {len(center)} columns: "
+            f"{a_few(form.facts['columns'])}"
         )
-    (center, scale), where = _numbers(form, columns), [known.index(name) for name in columns]
-    scaled = (array[..., where].astype(np.float64) - center) / scale
+    scaled = (array[..., where].astype(np.float64) - center[where]) / scale[where]
     return torch.from_numpy(np.clip(scaled, -REACH, REACH).astype(np.float32))
+
+
+def _drawn_places(form: Form) -> list[int] | slice:
+    """Where the columns stand that a generator draws."""
+    return _places(form, drawn_columns(form)) if form.facts.get("inputs") else slice(None)
+
+
+def _places(form: Form, names: Sequence[str]) -> list[int]:
+    """Where these columns stand in a stored row."""
+    columns = list(form.facts["columns"])
+    return [columns.index(name) for name in names]
+
+
+def _told(form: Form) -> list[str]:
+    """The columns that are inputs."""
+    if "inputs" not in form.facts:
+        raise DataError(
+            "this run's inputs are samples of a reference domain, which files of rows do not hold; "
+            "give both to metagan.adapt_to_target, as support and inputs"
+        )
+    return list(form.facts["inputs"])
 
 
 def to_samples(samples: Tensor, form: Form) -> Vectors:
@@ -183,7 +215,8 @@ def to_samples(samples: Tensor, form: Form) -> Vectors:
         raise DataError(
             f"samples have shape {tuple(samples.shape)}; expected (..., {form.shape[0]})"
         )
-    center, scale = _numbers(form, drawn_columns(form))
+    where = _drawn_places(form)
+    center, scale = (numbers[where] for numbers in _numbers(form))
     drawn = within(samples.detach().cpu().double()).numpy()
     result: Vectors = np.clip(drawn * scale + center, -LARGEST, LARGEST).astype(np.float32)
     return result
@@ -259,13 +292,9 @@ def far_from(samples: Sequence[Vectors], form: Form) -> str | None:
     )
 
 
-def _numbers(
-    form: Form, columns: Sequence[str] | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The center and the scale of some columns, or of all."""
-    known = list(form.facts["columns"])
-    where = [known.index(name) for name in (known if columns is None else columns)]
+def _numbers(form: Form) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The center and the scale of every column of a stored row."""
     return (
-        np.asarray(form.facts["center"], np.float64)[where],
-        np.asarray(form.facts["scale"], np.float64)[where],
+        np.asarray(form.facts["center"], np.float64),
+        np.asarray(form.facts["scale"], np.float64),
     )

@@ -89,7 +89,7 @@ def test_missing_columns_are_named(folder):
         load_from(csv(folder, "file_name,class\npictures/0.png,a\n"))
     with pytest.raises(DataError, match="line 1: no column file_name"):
         load_from(csv(folder, ""))
-    with pytest.raises(DataError, match="there twice"):
+    with pytest.raises(DataError, match="repeated columns: label"):
         load_from(csv(folder, "file_name,domain,label,label\n"))
 
 
