@@ -44,7 +44,8 @@ from metagan.core.losses import ADVERSARIAL_LOSSES, mode_seeking
 from metagan.core.params import GanParams, Layout
 from metagan.data.dataset import ClassRecord, Dataset
 from metagan.data.form import Form
-from metagan.data.tasks import DatasetTasks, Splits, meta_batch
+from metagan.data.splits import Splits
+from metagan.data.tasks import DatasetTasks, meta_batch
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
 from metagan.kinds.image.build import build_players
 from metagan.kinds.image.convert import to_float

@@ -13,8 +13,8 @@ _HOME = {
     "RunConfig": "metagan.config.settings",
     "adapt_run": "metagan.workflow.adapt",
     "adapt_to_target": "metagan.evaluate.target",
-    "answers": "metagan.evaluate.target",
-    "generate_samples": "metagan.evaluate.target",
+    "answers": "metagan.evaluate.drawing",
+    "generate_samples": "metagan.evaluate.drawing",
     "grid": "metagan.kinds.image.pictures",
     "load_adapted": "metagan.workflow.adapt",
     "load_run": "metagan.workflow.setup",
@@ -41,9 +41,9 @@ if TYPE_CHECKING:  # Checkers and editors cannot look into the mapping; `as` exp
     from metagan.data.cache import open_dataset as open_dataset
     from metagan.data.dataset import ClassRecord as ClassRecord
     from metagan.data.dataset import Dataset as Dataset
+    from metagan.evaluate.drawing import answers as answers
+    from metagan.evaluate.drawing import generate_samples as generate_samples
     from metagan.evaluate.target import adapt_to_target as adapt_to_target
-    from metagan.evaluate.target import answers as answers
-    from metagan.evaluate.target import generate_samples as generate_samples
     from metagan.kinds.image.convert import to_float as to_float
     from metagan.kinds.image.convert import to_uint8 as to_uint8
     from metagan.kinds.image.pictures import grid as grid

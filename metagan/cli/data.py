@@ -24,7 +24,7 @@ from metagan.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from metagan.data.dataset import Dataset
-    from metagan.data.tasks import Splits
+    from metagan.data.splits import Splits
 
 DESCRIPTION = """\
 Look at data before training on them. Supported layouts: folders
@@ -167,7 +167,7 @@ def _splits(dataset: "Dataset", config: RunConfig) -> tuple["Splits", list[str]]
         DataError: If nothing helps but more data.
     """
     from metagan.data.dataset import DataError
-    from metagan.data.tasks import make_splits
+    from metagan.data.splits import make_splits
 
     try:
         return make_splits(dataset, config.data, seed=config.seed), []

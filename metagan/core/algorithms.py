@@ -5,8 +5,7 @@ The outer optimizer treats all rules alike; `metagan.core.chunk_gradient` applie
 Shapes: E episodes in a chunk, P weights of both players.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -16,7 +15,7 @@ from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import InnerConfig, OuterConfig
 from metagan.config.settings import RunConfig
 from metagan.core.adapters import solve_support
-from metagan.core.batches import GanBatch
+from metagan.core.batches import EpisodeInputs, GanBatch
 from metagan.core.derivatives import (
     EpisodeGradient,
     Metrics,
@@ -29,38 +28,6 @@ from metagan.core.implicit import implicit_gradient
 from metagan.core.inner_loop import Adapted, StepGradients, adapt
 from metagan.core.params import PLAYERS, GanParams, Params, map_params
 from metagan.core.rates import moves, parts_of
-
-
-@dataclass(frozen=True)
-class EpisodeInputs:
-    """An episode as the estimators see it: every draw made, S inner steps in front.
-
-    Attributes:
-        support: Batches of the support half.
-        query: Batches of the query half; the last one also measures the outer loss.
-        outer_step: Decides when `joint` applies its lazy penalties, and how far the query loss has
-            narrowed to the last inner step.
-        whole: Every pair of the support once, in order, without S in front, where a head is solved
-            for on them; see `metagan.core.batches.all_pairs`.
-    """
-
-    support: GanBatch
-    query: GanBatch
-    outer_step: int = 0
-    whole: GanBatch | None = None
-
-    @property
-    def batches(self) -> tuple[GanBatch, ...]:
-        """All of its tensors, in the order of the attributes that hold some."""
-        halves = (self.support, self.query)
-        return halves if self.whole is None else (*halves, self.whole)
-
-    @classmethod
-    def of_batches(cls, batches: Sequence[GanBatch], outer_step: int) -> "EpisodeInputs":
-        """The inputs whose tensors these are."""
-        support, query, *whole = batches
-        return cls(support, query, outer_step, *whole)
-
 
 Estimate = tuple[GanParams, dict[str, Tensor]]
 Estimator = Callable[[GanPair, GanParams, EpisodeInputs, RunConfig, EpisodeGradient], Estimate]

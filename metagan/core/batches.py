@@ -7,6 +7,8 @@ Shapes: S inner steps, B samples (or pairs) in a step, Z latent dimension, A aug
 classes of n samples each, R samples that are read.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +68,37 @@ class GanBatch(NamedTuple):
         """What the players are told, without what they are not."""
         words = ("label", "sample", "input", "support", "support_input", "reads")
         return {word: getattr(self, word) for word in words if getattr(self, word).numel()}
+
+
+@dataclass(frozen=True)
+class EpisodeInputs:
+    """An episode as the estimators see it: every draw made, S inner steps in front.
+
+    Attributes:
+        support: Batches of the support half.
+        query: Batches of the query half; the last one also measures the outer loss.
+        outer_step: Decides when `joint` applies its lazy penalties, and how far the query loss has
+            narrowed to the last inner step.
+        whole: Every pair of the support once, in order, without S in front, where a head is solved
+            for on them; see `all_pairs`.
+    """
+
+    support: GanBatch
+    query: GanBatch
+    outer_step: int = 0
+    whole: GanBatch | None = None
+
+    @property
+    def batches(self) -> tuple[GanBatch, ...]:
+        """All of its tensors, in the order of the attributes that hold some."""
+        halves = (self.support, self.query)
+        return halves if self.whole is None else (*halves, self.whole)
+
+    @classmethod
+    def of_batches(cls, batches: Sequence[GanBatch], outer_step: int) -> "EpisodeInputs":
+        """The inputs whose tensors these are."""
+        support, query, *whole = batches
+        return cls(support, query, outer_step, *whole)
 
 
 def draw_batches(

@@ -14,14 +14,8 @@ from torch import Tensor
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import OuterConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import (
-    ESTIMATORS,
-    EpisodeInputs,
-    Estimator,
-    inner_settings,
-    work_of_step,
-)
-from metagan.core.batches import GanBatch, all_pairs, draw_batches
+from metagan.core.algorithms import ESTIMATORS, Estimator, inner_settings, work_of_step
+from metagan.core.batches import EpisodeInputs, GanBatch, all_pairs, draw_batches
 from metagan.core.chunks import CalledOffError, ChunkKey, ChunkReport, ChunkResult, EpisodeFailure
 from metagan.core.cuda_graphs import Outputs, Recorder
 from metagan.core.derivatives import EpisodeGradient, autograd_gradient, functional_gradient

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import GanConfig
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, inner_settings
-from metagan.core.batches import GanBatch, all_pairs, draw_batches
+from metagan.core.algorithms import ESTIMATORS, inner_settings
+from metagan.core.batches import EpisodeInputs, GanBatch, all_pairs, draw_batches
 from metagan.core.chunk_gradient import episode_gradients, prefers_vmap
 from metagan.core.gan import GanPair
 from metagan.core.params import PLAYERS, GanParams, Layout

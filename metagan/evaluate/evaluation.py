@@ -27,9 +27,10 @@ from metagan.evaluate.downstream import (
     arm_accuracy,
     draw_target,
 )
+from metagan.evaluate.drawing import generate_samples
 from metagan.evaluate.gate import BASELINE, Candidate, Choice, ChoiceKey, candidates, choose
 from metagan.evaluate.source_classifier import SourceClassifier
-from metagan.evaluate.target import adapt_to_target, generate_samples
+from metagan.evaluate.target import adapt_to_target
 from metagan.metrics.quality import quality
 from metagan.seeding import derive_seed
 

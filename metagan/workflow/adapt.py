@@ -20,7 +20,8 @@ from metagan.core.params import GanParams
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
 from metagan.data.reader import find_reader
-from metagan.evaluate.target import AdaptedTarget, adapt_to_target, answers, generate_samples
+from metagan.evaluate.drawing import answers, generate_samples
+from metagan.evaluate.target import AdaptedTarget, adapt_to_target
 from metagan.files import is_there, write_bytes
 from metagan.kinds.kind import Pairs, Support
 from metagan.kinds.registry import find_kind

@@ -3,8 +3,9 @@
 import numpy as np
 
 from metagan.core.algorithms import inner_settings
+from metagan.evaluate.drawing import generate_samples
 from metagan.evaluate.evaluation import Subject
-from metagan.evaluate.target import adapt_to_target, generate_samples
+from metagan.evaluate.target import adapt_to_target
 from metagan.files import write_bytes, write_json
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator

@@ -18,7 +18,7 @@ from metagan.data.notes import first_notes
 from metagan.data.pairs import measured_classes
 from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
-from metagan.data.tasks import splits_from_names
+from metagan.data.splits import splits_from_names
 from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.downstream import CLASSIFIERS, draw_target
 from metagan.evaluate.evaluation import (

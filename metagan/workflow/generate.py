@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
-from metagan.evaluate.target import answers, generate_samples
+from metagan.evaluate.drawing import answers, generate_samples
 from metagan.files import is_there
 from metagan.kinds.registry import find_kind
 from metagan.runs.places import check_exists

@@ -9,7 +9,8 @@ from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings, usual_steps
 from metagan.core.params import GanParams
 from metagan.data.tasks import EpisodeKey
-from metagan.evaluate.target import adapt_to_target, answers, generate_samples
+from metagan.evaluate.drawing import answers, generate_samples
+from metagan.evaluate.target import adapt_to_target
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed
 from metagan.workflow.setup import TrainSetup

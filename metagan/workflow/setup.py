@@ -20,7 +20,8 @@ from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
 from metagan.data.repeats import Leak, Repeats, find_leak, find_repeats
-from metagan.data.tasks import DatasetTasks, Splits, make_splits, splits_from_names
+from metagan.data.splits import Splits, make_splits, splits_from_names
+from metagan.data.tasks import DatasetTasks
 from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     CheckpointError,

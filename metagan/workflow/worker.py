@@ -19,7 +19,8 @@ from metagan.core.rates import with_rates
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
-from metagan.data.tasks import DatasetTasks, Splits, splits_from_names
+from metagan.data.splits import Splits, splits_from_names
+from metagan.data.tasks import DatasetTasks
 from metagan.devices import pinned_threads
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed

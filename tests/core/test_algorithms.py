@@ -17,7 +17,6 @@ from metagan.config.learning import (
 )
 from metagan.core.algorithms import (
     ESTIMATORS,
-    EpisodeInputs,
     check_moves,
     fomaml,
     inner_settings,
@@ -26,6 +25,7 @@ from metagan.core.algorithms import (
     reptile,
     step_weights,
 )
+from metagan.core.batches import EpisodeInputs
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.inner_loop import adapt
 from metagan.core.outer_loop import plan_step

@@ -17,7 +17,8 @@ from metagan.core.meta_learner import MetaLearner
 from metagan.core.outer_loop import RunnerStats, StepRecord, Upcoming, meta_train, plan_step
 from metagan.core.params import GanParams, Layout, Vector
 from metagan.data.form import Form
-from metagan.data.tasks import DatasetTasks, make_splits
+from metagan.data.splits import make_splits
+from metagan.data.tasks import DatasetTasks
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.kinds.image.convert import to_float
 from metagan.workflow.worker import build_run_gan

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import EpisodeInputs, fomaml, inner_settings, maml
+from metagan.core.algorithms import fomaml, inner_settings, maml
+from metagan.core.batches import EpisodeInputs
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.params import GanParams, Layout
 from metagan.core.rates import with_rates

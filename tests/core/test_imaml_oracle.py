@@ -6,8 +6,8 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import EpisodeInputs, imaml
-from metagan.core.batches import Condition, GanBatch
+from metagan.core.algorithms import imaml
+from metagan.core.batches import Condition, EpisodeInputs, GanBatch
 from metagan.core.derivatives import autograd_gradient
 from metagan.core.gan import GanPair
 from metagan.core.layers import one_hot

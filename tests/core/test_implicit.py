@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import EpisodeInputs, imaml, maml
+from metagan.core.algorithms import imaml, maml
+from metagan.core.batches import EpisodeInputs
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.implicit import implicit_gradient, solve_normal_equations
 from metagan.core.inner_loop import adapt

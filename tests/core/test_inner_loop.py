@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import ESTIMATORS, EpisodeInputs
-from metagan.core.batches import GanBatch
+from metagan.core.algorithms import ESTIMATORS
+from metagan.core.batches import EpisodeInputs, GanBatch
 from metagan.core.derivatives import PartialGradient, autograd_gradient, functional_gradient
 from metagan.core.gan import GanPair
 from metagan.core.inner_loop import adapt, moves

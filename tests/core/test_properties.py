@@ -16,7 +16,8 @@ from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig, InnerConfig, OuterConfig
 from metagan.config.settings import RunConfig
 from metagan.core.aggregate import aggregate
-from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, inner_settings
+from metagan.core.algorithms import ESTIMATORS, inner_settings
+from metagan.core.batches import EpisodeInputs
 from metagan.core.chunk_gradient import chunk_gradient, episode_gradients
 from metagan.core.chunks import ChunkKey
 from metagan.core.derivatives import (

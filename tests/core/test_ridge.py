@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.adapters import FIRST_STRENGTH, STRENGTH
-from metagan.core.algorithms import EpisodeInputs, maml, ridge
-from metagan.core.batches import GanBatch
+from metagan.core.algorithms import maml, ridge
+from metagan.core.batches import EpisodeInputs, GanBatch
 from metagan.core.derivatives import autograd_gradient, functional_gradient
 from metagan.core.params import GanParams, Layout
 from tests.reference import gan_oracle

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import EpisodeInputs, inner_settings, maml
+from metagan.core.algorithms import inner_settings, maml
+from metagan.core.batches import EpisodeInputs
 from metagan.core.derivatives import autograd_gradient
 from metagan.core.params import GanParams
 from metagan.core.rates import with_rates

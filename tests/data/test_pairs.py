@@ -10,7 +10,7 @@ from metagan.config.vector import VectorData
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.pairs import measured_classes, reference_domain, reference_of, with_reference
 from metagan.data.repeats import duplicate_notes, find_repeats
-from metagan.data.tasks import SPLITS, make_splits
+from metagan.data.splits import SPLITS, make_splits
 
 PLAIN = dict.fromkeys(("d0", "d1", "d2", "d3", "d4", "d5"), "abc")
 

@@ -18,7 +18,8 @@ from metagan.data.inspect import format_summary, inspect_dataset
 from metagan.data.reader import READERS, Reader, find_reader
 from metagan.data.registry import check_data, load_dataset, sources_of
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
-from metagan.data.tasks import DatasetTasks, Splits
+from metagan.data.splits import Splits
+from metagan.data.tasks import DatasetTasks
 from metagan.runs.places import what_it_is
 from tests.data.series import SeriesData
 

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 from metagan.config.image import ImageData
 from metagan.config.settings import TaskConfig
 from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.tasks import (
-    SPLITS,
-    DatasetTasks,
-    EpisodeKey,
-    Half,
-    Splits,
-    make_splits,
-    meta_batch,
-    splits_from_names,
-)
+from metagan.data.splits import SPLITS, Splits, make_splits, splits_from_names
+from metagan.data.tasks import DatasetTasks, EpisodeKey, Half, meta_batch
 from metagan.kinds.image.convert import to_float, to_uint8
 from tests.helpers import bars
 

@@ -14,12 +14,8 @@ from metagan.core.inner_loop import adapt
 from metagan.core.params import GanParams
 from metagan.data.form import Form
 from metagan.data.tasks import Half
-from metagan.evaluate.target import (
-    SCORED_AGAINST,
-    AdaptedTarget,
-    adapt_to_target,
-    generate_samples,
-)
+from metagan.evaluate.drawing import SCORED_AGAINST, generate_samples
+from metagan.evaluate.target import AdaptedTarget, adapt_to_target
 from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
 from metagan.kinds.image.build import build_players
 from metagan.kinds.image.convert import to_float

@@ -9,7 +9,8 @@ import torch
 
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AdversarialLossName, AlgorithmConfig, GanConfig, InnerConfig
-from metagan.core.algorithms import ESTIMATORS, EpisodeInputs, inner_settings
+from metagan.core.algorithms import ESTIMATORS, inner_settings
+from metagan.core.batches import EpisodeInputs
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.cuda_graphs import Recorder

@@ -7,7 +7,7 @@ import pytest
 
 from metagan.data.arrow import prepare
 from metagan.data.dataset import Dataset
-from metagan.data.tasks import make_splits
+from metagan.data.splits import make_splits
 from metagan.kinds.registry import KINDS
 from metagan.runs.checkpoint import read_tensors
 from tests.helpers import small_data, tiny_config

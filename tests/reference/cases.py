@@ -11,15 +11,16 @@ from metagan.config.algorithms import ALGORITHMS
 from metagan.config.kinds import KIND_WORDS
 from metagan.config.learning import AdversarialLossName
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import EpisodeInputs, inner_settings
-from metagan.core.batches import GanBatch, draw_batches
+from metagan.core.algorithms import inner_settings
+from metagan.core.batches import EpisodeInputs, GanBatch, draw_batches
 from metagan.core.chunk_gradient import episode_draws
 from metagan.core.chunks import ChunkKey
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams, Layout, map_params
 from metagan.core.rates import with_rates
 from metagan.data.form import Form
-from metagan.data.tasks import DatasetTasks, EpisodeKey, make_splits, meta_batch
+from metagan.data.splits import make_splits
+from metagan.data.tasks import DatasetTasks, EpisodeKey, meta_batch
 from metagan.kinds.registry import find_kind
 from tests.helpers import bars, clouds, tiny_config
 

@@ -27,7 +27,7 @@ from metagan.data.npz_arrays import array_names, read_arrays
 from metagan.data.paths.named_files import named_files
 from metagan.data.paths.names import a_few, table_name
 from metagan.data.paths.tree import file_sha256
-from metagan.data.tasks import SPLITS
+from metagan.data.splits import SPLITS
 from metagan.kinds.image.reading.collect import describe_origin
 from metagan.kinds.image.reading.parts import LabelledPart, assemble_parts
 from metagan.kinds.image.sources.glyph_shapes import label_of

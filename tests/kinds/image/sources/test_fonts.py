@@ -16,7 +16,7 @@ from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.inspect import format_summary, inspect_dataset
 from metagan.data.registry import load_dataset
-from metagan.data.tasks import SPLITS, make_splits
+from metagan.data.splits import SPLITS, make_splits
 from metagan.kinds.image.sources import fonts
 from metagan.kinds.image.sources.detect import detect_source
 from metagan.kinds.image.sources.face_drawing import BASELINE, CAP_HEIGHT, CHARACTERS

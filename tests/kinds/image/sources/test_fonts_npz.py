@@ -9,7 +9,7 @@ from metagan.data.dataset import ClassRecord, DataError
 from metagan.data.pairs import reference_of
 from metagan.data.registry import load_dataset
 from metagan.data.repeats import find_leak, find_repeats
-from metagan.data.tasks import SPLITS, make_splits
+from metagan.data.splits import SPLITS, make_splits
 from metagan.kinds.image.sources.detect import detect_source
 from tests.kinds.image.pictures import settings, write
 
