@@ -156,12 +156,12 @@ class GanConfig(Config):
 
     @property
     def has_adversary(self) -> bool:
-        """Whether there is a discriminator."""
+        """True if there is a discriminator."""
         return self.adversarial_weight > 0
 
     @property
     def has_one_answer(self) -> bool:
-        """Whether every latent but zero is without meaning, as none was ever drawn."""
+        """True if no latent but zero is drawn in training, so that others have no meaning."""
         return not self.has_adversary and self.mode_seeking == 0
 
     @property

@@ -65,7 +65,7 @@ class GanBatch(NamedTuple):
 
     @property
     def condition(self) -> Condition:
-        """What the players are told, without what they are not."""
+        """All that the players are told, by word."""
         words = ("label", "sample", "input", "support", "support_input", "reads")
         return {word: getattr(self, word) for word in words if getattr(self, word).numel()}
 

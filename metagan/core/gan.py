@@ -115,7 +115,7 @@ class GanPair:
         return torch.func.functional_call(self.generator, params, (condition, z))
 
     def features(self, params: Params, condition: Condition, z: Tensor) -> Tensor:
-        """What the generator's head is given, (B, M, *positions), for conditions and z (B, Z)."""
+        """The inputs of the generator's head, (B, M, *positions), for conditions and z (B, Z)."""
         body = {name[5:]: weight for name, weight in params.items() if name.startswith("body.")}
         return torch.func.functional_call(
             self.generator.get_submodule("body"), body, (condition, z)

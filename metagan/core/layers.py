@@ -81,7 +81,7 @@ class Discriminator(nn.Module):
     """A score of every candidate, from a kind's own features of it."""
 
     def __init__(self, body: nn.Module, features: int, *, labels: int, code: int) -> None:
-        """What discriminators of all kinds share.
+        """Put a score on a body of features.
 
         Args:
             body: (condition, candidates) -> features (B, F); with a code also `reader`,
@@ -128,7 +128,7 @@ class Film(nn.Module):
 
 
 def joined_support(condition: Condition) -> Tensor:
-    """What is read, (G, R, C, ...): samples, and behind them their inputs if they have any."""
+    """The support as it is read, (G, R, C, ...): samples, and their inputs behind them if any."""
     parts = [condition[word] for word in ("support", "support_input") if word in condition]
     return torch.cat(parts, dim=2)
 

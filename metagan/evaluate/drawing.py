@@ -96,7 +96,7 @@ def generate_samples(
 def answers(
     gan: GanPair, target: AdaptedTarget, inputs: Tensor, *, seed: int, batch_size: int = 256
 ) -> Tensor:
-    """What the adapted GAN draws for inputs of the target's domain, one sample each.
+    """Draw answers to inputs of the target's domain, one sample each.
 
     Args:
         gan: The pair, conditioned on an input.
@@ -128,7 +128,7 @@ def answers(
 
 
 def _conditions(gan: GanPair, target: AdaptedTarget, way: int) -> Condition:
-    """What both players are told for each of a class's support, K rows."""
+    """Conditions of both players for each of a class's support, K rows."""
     told, own = gan.config.conditioning, target.support[way]
     found: Condition = {}
     if "label" in told:
@@ -157,7 +157,7 @@ _SHARED = ("support", "support_input")
 
 
 def _rows(condition: Condition, rows: Tensor) -> Condition:
-    """What some samples of a batch are told, or some of them several times."""
+    """Conditions of some samples of a batch, or of some of them several times."""
     return {
         word: told if word in _SHARED else told[rows.to(told.device)]
         for word, told in condition.items()
@@ -165,7 +165,7 @@ def _rows(condition: Condition, rows: Tensor) -> Condition:
 
 
 def _parts(condition: Condition, size: int, count: int) -> Iterator[Condition]:
-    """What a batch of `count` samples is told, in parts of at most `size` samples."""
+    """Conditions of a batch of `count` samples, in parts of at most `size` samples."""
     for start in range(0, count, size):
         yield _rows(condition, torch.arange(start, min(start + size, count)))
 

@@ -61,7 +61,7 @@ class AdaptedTarget:
         return GanParams(*(map_params(lambda w: w[which], player) for player in self.params))
 
     def read_by(self, way: int) -> Half:
-        """What a GAN that is conditioned on the support reads for a class: all of its set."""
+        """The samples that a GAN reads for a class, if it reads any: all of its set."""
         each = self.classes_each or len(self.support)
         return Half(self.support, self.inputs).of_classes(
             way // each * each, (way // each + 1) * each

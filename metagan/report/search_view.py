@@ -59,7 +59,7 @@ def associations(found: Sequence[Importance]) -> Rows:
 
 
 def lineage(search: Search) -> Rows:
-    """What the weights of the best trial were trained with, from the beginning."""
+    """Settings that the weights of the best trial were trained with, from the beginning."""
     parts = search.best_trial.lineage if search.best_trial else ()
     return [[f"{p.step:,}", shorten(p.trial, MAX_ID), *_sample(search, p.sample)] for p in parts]
 

@@ -15,6 +15,6 @@ def batch_of(
 
 
 def rows_of(condition: Condition, rows: slice) -> Condition:
-    """What some samples of a batch are told."""
+    """Conditions of some samples of a batch."""
     shared = ("support", "support_input")
     return {word: told if word in shared else told[rows] for word, told in condition.items()}

@@ -43,7 +43,7 @@ QUERY_TOO = ChunkKey(0, 0, "fomaml", ())
 
 
 def goes_with(algorithm: str, family: str, conditioning: str) -> bool:
-    """Whether a row can learn such a network: one that solves for heads needs pairs."""
+    """True if a row can learn such a network: one that solves for heads needs pairs."""
     solvable = family in KIND_WORDS[kind_of(family)].solvable and "input" in conditioning
     return solvable or not ALGORITHMS[algorithm].solves
 

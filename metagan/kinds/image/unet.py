@@ -18,7 +18,7 @@ from metagan.kinds.image.layers import PictureReader, Upsample, channels_told, t
 
 
 class UnetBody(nn.Module):
-    """What is told, z and the support's code to (L B, width, S, S) features."""
+    """Told pictures, z and the support's code to (L B, width, S, S) features."""
 
     def __init__(self, form: Form, config: GanConfig, labels: int) -> None:
         super().__init__()

@@ -182,12 +182,12 @@ def _scaled(samples: NDArray[Any], form: Form, where: list[int] | slice) -> Tens
 
 
 def _drawn_places(form: Form) -> list[int] | slice:
-    """Where the columns stand that a generator draws."""
+    """Places of the columns that a generator draws, in a stored row."""
     return _places(form, drawn_columns(form)) if form.facts.get("inputs") else slice(None)
 
 
 def _places(form: Form, names: Sequence[str]) -> list[int]:
-    """Where these columns stand in a stored row."""
+    """Places of these columns in a stored row."""
     columns = list(form.facts["columns"])
     return [columns.index(name) for name in names]
 

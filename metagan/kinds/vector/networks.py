@@ -147,7 +147,7 @@ def _columns_told(form: Form, config: GanConfig) -> int:
 
 
 def _told_columns(condition: Condition) -> list[Tensor]:
-    """What a player is told beside a label and the support: parts (B, columns)."""
+    """Parts (B, columns) of all that a player is told beside a label and the support."""
     return [condition[word] for word in ("sample", "input") if word in condition]
 
 

@@ -16,7 +16,7 @@ from tests.kinds.vector.written import settings
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What has looked at all values, in order."""
+    """Names of all that has looked at all values, in order."""
     done: list[str] = []
 
     def counted(name: str, function: object) -> object:

@@ -59,7 +59,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _File:
-    """What a file holds: faces, and why others or all of it are left out.
+    """The content of a file: faces, and why others or all of it are left out.
 
     Attributes:
         name: Its path below the root.

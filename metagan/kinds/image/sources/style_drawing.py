@@ -167,7 +167,7 @@ def draw_style(fields: Fields, style: Style, *, image_size: int) -> Samples:
 
 
 def _strokes(fields: Fields, style: Style) -> tuple[float, float]:
-    """What is added to all half-widths, and to those of upright strokes alone."""
+    """Additions to all half-widths, and to those of upright strokes alone."""
     lighter = max(fields.thin - _THINNEST, 0.0)
     heavier = min(max(fields.hole - _NARROWEST, 0.0), _HEAVIEST)
     weight = style.weight * (heavier if style.weight > 0 else lighter)
