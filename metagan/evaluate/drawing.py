@@ -12,7 +12,7 @@ from torch import Tensor
 from metagan.core.batches import Condition
 from metagan.core.gan import GanPair
 from metagan.core.params import Params
-from metagan.evaluate.target import AdaptedTarget, check_number, kind_of_gan
+from metagan.evaluate.target import AdaptedTarget, check_inputs, check_number, kind_of_gan
 from metagan.seeding import generator
 
 # Support samples that a candidate is compared with; more cost time and hardly change the ranking.
@@ -107,7 +107,11 @@ def answers(
 
     Returns:
         (N, *sample_shape) as networks see samples.
+
+    Raises:
+        DataError: If `inputs` are no such inputs.
     """
+    check_inputs(inputs, gan, (len(inputs),))
     rng = generator(seed, "answers")
     z = torch.from_numpy(
         rng.standard_normal((len(inputs), gan.config.latent_dim), dtype=np.float32)

@@ -101,10 +101,12 @@ def adapt_to_target(
         solve: Whether the head is solved for in closed form after the steps; None: as `inner` says.
 
     Raises:
-        DataError: If `support` is not that, or not what the networks are made for.
+        DataError: If `support` or `inputs` are not that, or not what the networks are made for.
         ValueError: If a number is too small, or not whole.
     """
     _check_support(support, gan)
+    if "input" in gan.config.conditioning:
+        check_inputs(inputs, gan, tuple(support.shape[:2]))
     check_number("steps", steps, least=0)
     check_number("batch_size", batch_size, least=1)
     solves = inner.solve if solve is None else solve
@@ -241,6 +243,27 @@ def _check_support(support: object, gan: GanPair) -> None:
                 f"each{hint}"
             )
     kind.check_support(support, form)
+
+
+def check_inputs(inputs: object, gan: GanPair, places: tuple[int, ...]) -> None:
+    """Refuse what are no inputs of these networks.
+
+    Args:
+        inputs: To be (*places, *given_shape) floats.
+        gan: The networks, which are told inputs.
+        places: Shape of the samples that they belong to.
+
+    Raises:
+        DataError: With the shape that is expected.
+    """
+    expected = (*places, *kind_of_gan(gan)[1].given)
+    if isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.shape == expected:
+        return
+    given = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+    raise DataError(
+        f"inputs are {given}; gan.conditioning has input, so give floats of shape {expected}: the "
+        "input of each sample, as networks see it"
+    )
 
 
 def _weights(params: GanParams) -> GanParams:

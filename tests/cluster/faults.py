@@ -217,7 +217,8 @@ def nan_episode(poisoned: EpisodeKey) -> Iterator[None]:
         drawn = draw(self, key)
         if key != poisoned:
             return drawn
-        return replace(drawn, support=torch.full_like(drawn.support, float("nan")))
+        samples = torch.full_like(drawn.support.samples, float("nan"))
+        return replace(drawn, support=drawn.support._replace(samples=samples))
 
     with mock.patch.object(DatasetTasks, "episode", episode):
         yield

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,11 +100,21 @@ def test_training_on_three_workers_in_another_order_gives_the_bits_of_one_proces
     assert wait_for(lambda: not any(map(is_running, running))), "workers outlive their runner"
 
 
+# A head solved for in closed form, on pairs that are read as a set.
+PAIRS = {
+    "gan": {"family": "mlp", "conditioning": ["input", "support"], "width": 8, "latent_dim": 4},
+    "task": {"unit": "domain", "shots": 3, "num_query": 3},
+    "algorithm": {"name": "ridge"},
+}
+
+
+@pytest.mark.parametrize(("inputs", "sections"), [([], {}), (["x1", "x3"], PAIRS)])
 def test_vectors_train_to_the_bits_of_one_process_though_a_worker_is_killed(
-    script: Script, tmp_path: Path
+    script: Script, tmp_path: Path, inputs: list[str], sections: dict[str, Any]
 ) -> None:
     path = arrow.prepare(small_data("vector"), tmp_path / "clouds")
-    run = prepare(tiny_config("vector", data={"source": "arrow", "path": str(path)}))
+    data = {"source": "arrow", "path": str(path), "inputs": inputs}
+    run = prepare(tiny_config("vector", data=data, **sections))
     alone, _ = trained(run, LocalRunner(ChunkWorker(run.spec, device=choose_device("cpu"))))
     script.write({(1, 0): Fault("kill")})
     with open_ray_runner(run.spec, settings(2), worker_class=faulty_worker(script)) as runner:

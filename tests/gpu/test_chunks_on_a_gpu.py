@@ -1,6 +1,7 @@
 """Chunks of episodes on a GPU: equal to the CPU's, equal bits every time, memory given back."""
 
 import gc
+import itertools
 from typing import get_args
 
 import numpy as np
@@ -14,19 +15,23 @@ from metagan.core.batches import EpisodeInputs
 from metagan.core.chunk_gradient import chunk_gradient, episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey, ChunkResult
 from metagan.core.cuda_graphs import Recorder
-from metagan.core.gan import build_gan
 from metagan.core.params import Layout, params_on
 from metagan.core.rates import with_rates
 from metagan.data.arrow import prepare as prepare_arrow
-from metagan.data.form import Form
 from metagan.data.tasks import meta_batch
 from metagan.devices import choose_device
-from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS
-from metagan.kinds.image.build import build_players
 from metagan.workflow.setup import prepare
 from metagan.workflow.worker import ChunkWorker
 from tests.helpers import bars, tiny_config
-from tests.reference.cases import PICTURES, gan_settings, make_source, perturbed
+from tests.reference.cases import (
+    PICTURES,
+    build,
+    gan_settings,
+    goes_with,
+    kind_of,
+    make_source,
+    perturbed,
+)
 
 pytestmark = pytest.mark.gpu
 CPU = torch.device("cpu")
@@ -36,24 +41,26 @@ FIRST_ORDER = ("reptile", "fomaml", "joint", "average")
 class Case:
     """A tiny run of an algorithm; a chunk of three episodes at each outer step."""
 
-    def __init__(self, algorithm: str, family: str = "flow", /, **sections: object) -> None:
+    def __init__(
+        self,
+        algorithm: str,
+        family: str = "flow",
+        conditioning: str = "sample",
+        /,
+        **sections: object,
+    ) -> None:
         self.algorithm = algorithm
         values: dict[str, object] = {
-            "gan": gan_settings(family, "sample"),
+            "gan": gan_settings(family, conditioning),
             "task": {"unit": "domain", "shots": 3, "num_query": 3, "ways": 2},
             "inner": InnerConfig(steps=2, batch_size=4, lr=1e-2, optimizer="sgd"),
             "algorithm": AlgorithmConfig(name=algorithm, cg_steps=2),
         }
         if algorithm == "average":
             values |= {"outer": {"steps": 1}}
-        self.config = tiny_config(**(values | sections))
-        self.gan, params = build_gan(
-            build_players,
-            self.config.gan,
-            Form("image", (1, 16, 16)),
-            seed=0,
-            second_order=ALGORITHMS[algorithm].second_order,
-        )
+        self.config = tiny_config(kind_of(family), **(values | sections))
+        second_order = ALGORITHMS[algorithm].second_order
+        self.gan, params = build(self.config, seed=0, second_order=second_order)
         self.init = with_rates(params, inner_settings(self.config))
         self.layout = Layout.of(self.init)
         self.source = make_source(self.config)
@@ -78,10 +85,22 @@ class Case:
         )
 
 
-@pytest.mark.parametrize("family", ["flow", "dcgan", "residual"])
-@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
-def test_a_replayed_chunk_has_the_bits_of_a_fresh_one(cuda, algorithm, family):
-    case, recorder = Case(algorithm, family), Recorder()
+NETWORKS = (
+    *((family, "sample") for family in ("flow", "dcgan", "residual", "mlp")),
+    *(("unet", "input+support"), ("mlp", "input+support")),
+)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "family", "conditioning"),
+    [
+        (row, *network)
+        for row, network in itertools.product(ALGORITHMS, NETWORKS)
+        if goes_with(row, *network)
+    ],
+)
+def test_a_replayed_chunk_has_the_bits_of_a_fresh_one(cuda, algorithm, family, conditioning):
+    case, recorder = Case(algorithm, family, conditioning), Recorder()
     # Penalties are lazy in joint training: steps 0 and 8 have them, others do not.
     for step in (0, 1, 8, 9, 2):
         fresh, replayed = case.compute(step, cuda, None), case.compute(step, cuda, recorder)
@@ -103,6 +122,8 @@ def test_every_loss_and_conditioning_is_replayed_with_the_bits_of_a_fresh_chunk(
     unit = {"none": "class"}.get(conditioning, "domain")
     case = Case(
         "maml",
+        family,
+        conditioning,
         gan=gan_settings(family, conditioning, loss=loss, num_labels=2),
         task={"unit": unit, "shots": 3, "num_query": 3, "ways": 2},
     )
@@ -124,20 +145,26 @@ def test_a_chunk_with_spectral_norm_repeats_itself(cuda, algorithm):
     assert not len(recorder)
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "maml", "meta_sgd", "imaml"])
-def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm):
-    case = Case(algorithm)
+@pytest.mark.parametrize(
+    ("algorithm", "family", "conditioning"),
+    [
+        *((row, "flow", "sample") for row in ("reptile", "maml", "meta_sgd", "imaml")),
+        *(("ridge", family, "input+support") for family in ("unet", "mlp")),
+    ],
+)
+def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm, family, conditioning):
+    case = Case(algorithm, family, conditioning)
     doubled = []
     for key in case.chunk(0).episodes:
-        halves = episode_draws(
-            case.source.episode(key), case.config, case.chunk(0), num_draws=NUM_AUGMENT_DRAWS
+        num_draws = case.gan.augment.num_draws
+        drawn = episode_draws(
+            case.source.episode(key), case.config, case.chunk(0), num_draws=num_draws
         )
-        doubled.append(
-            EpisodeInputs(
-                *(type(h)(*(t.double() for t in h)) for h in (halves.support, halves.query))
-            )
-        )
+        batches = [type(part)(*(t.double() for t in part)) for part in drawn.batches]
+        doubled.append(EpisodeInputs.of_batches(batches, 0))
     init = perturbed(case.init)
+    # A strength or a rate that has moved as far as weights have would be almost nothing.
+    init = init._replace(rates={name: rate / 50 for name, rate in init.rates.items()})
     found = {
         device: [
             gradient.cpu()

@@ -10,6 +10,7 @@ import torch
 
 import metagan
 from metagan.cli.app import run_cli
+from metagan.data.dataset import DataError
 from metagan.runs.checkpoint import read_tensors
 
 SETTINGS = (
@@ -154,6 +155,25 @@ def test_what_cannot_be_measured_yet_is_refused_at_once(
 ) -> None:
     assert run_cli(["evaluate", "--run", str(run), "--out", str(tmp_path / "e.json")]) == 2
     assert "compare the answers of metagan generate --inputs" in capsys.readouterr().err
+
+
+def test_inputs_that_are_none_or_of_another_shape_are_refused(run: Path) -> None:
+    opened = metagan.load_run(run)
+    target = metagan.adapt_run(opened, {"wave": rows_of(7, 6)})
+    for inputs, said in ((None, "inputs are NoneType"), (torch.ones(1, 6, 2), r"\(1, 6, 2\)")):
+        with pytest.raises(DataError, match=said):
+            metagan.adapt_to_target(
+                opened.gan,
+                opened.init,
+                target.support,
+                inner=opened.config.inner,
+                task=opened.config.task,
+                steps=0,
+                seed=0,
+                inputs=inputs,
+            )
+    with pytest.raises(DataError, match=r"floats of shape \(4, 1\)"):
+        metagan.answers(opened.gan, target, torch.ones(4), seed=0)
 
 
 @pytest.mark.filterwarnings("ignore")
