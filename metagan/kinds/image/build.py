@@ -16,7 +16,7 @@ from metagan.kinds.image.unet import UnetGenerator
 
 AUGMENT = Augment(NUM_AUGMENT_DRAWS, augment)
 # Largest width x picture side for which vmap was the faster path on a CPU thread; measured by
-# benchmarks/inner_loop.py (benchmarks/results).
+# benchmarks/inner_loop.py, unet by benchmarks/closed_form.py (benchmarks/results).
 _LIGHT_UP_TO: Mapping[str, int] = {
     "flow": 8 * 28,
     "dcgan": 16 * 28,
