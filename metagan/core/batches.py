@@ -112,6 +112,7 @@ def draw_batches(
     num_draws: int,
     read: Half | None = None,
     includes_read: bool = False,
+    room: int = 0,
 ) -> GanBatch:
     """Inputs for a whole inner loop.
 
@@ -126,6 +127,8 @@ def draw_batches(
         read: What a GAN reads that is conditioned on the support.
         includes_read: Whether the first samples of each class of `half` are those of `read`. Each
             is then hidden from itself.
+        room: Samples that what is read is filled up to, with zeros that are hidden from all, so
+            that episodes of fewer classes go with others.
 
     Returns:
         Batches with S in front. A pair is two different samples of one class; where a class has
@@ -149,7 +152,7 @@ def draw_batches(
     between = torch.from_numpy(rng.random(shape, dtype=np.float32))
     if "support" in told and read is not None:
         hides = torch.from_numpy(first < read.samples.shape[1]) if includes_read else None
-        support, support_input, reads = _read(read, way, place, hides)
+        support, support_input, reads = _read(read, way, place, hides, room)
     else:
         support = support_input = samples.new_empty((steps, 0, 0))
         reads = nothing
@@ -206,13 +209,16 @@ def all_pairs(half: Half, gan: GanConfig, *, num_draws: int) -> GanBatch:
 
 
 def _read(
-    read: Half, way: Tensor, place: Tensor, hides: Tensor | None
+    read: Half, way: Tensor, place: Tensor, hides: Tensor | None, room: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A whole support (S, 1, R, ...), its inputs, and what of it each sample may see, (S, B, R)."""
     steps, (ways, shots) = len(way), read.samples.shape[:2]
+    lacking = max(0, room - ways * shots)
 
     def all_of(samples: Tensor) -> Tensor:
         flat = samples.flatten(0, 1)
+        if lacking:
+            flat = torch.cat([flat, flat.new_zeros((lacking, *flat.shape[1:]))])
         return flat.expand(steps, 1, *flat.shape)
 
     support = all_of(read.samples)
@@ -221,4 +227,6 @@ def _read(
     if hides is not None:
         itself = torch.arange(ways * shots) == (way * shots + place)[..., None]
         reads = reads.masked_fill(itself & hides[..., None], 0.0)
+    if lacking:
+        reads = torch.cat([reads, reads.new_zeros((*way.shape, lacking))], dim=-1)
     return support, inputs, reads

@@ -266,6 +266,7 @@ def episode_draws(
             num_draws=num_draws,
             read=episode.support,
             includes_read=half is episode.support,
+            room=_most_read(config),
         )
 
     support = draw(episode.support, "support")
@@ -291,11 +292,18 @@ def _pooled_inputs(
             num_draws=num_draws,
             read=episode.support,
             includes_read=True,
+            room=_most_read(config),
         )
         for episode in episodes
     ]
     batch = GanBatch(*(torch.cat(parts, dim=1) for parts in zip(*draws, strict=True)))
     return EpisodeInputs(batch, batch, chunk.step)
+
+
+def _most_read(config: RunConfig) -> int:
+    """Samples of the largest support; a domain of fewer classes than `task.ways` has fewer."""
+    one_class = config.task.unit == "class" or "input" in config.gan.conditioning
+    return config.task.shots * (1 if one_class else config.task.ways)
 
 
 def _joined(episode: Episode) -> Half:

@@ -169,3 +169,15 @@ def test_draws_of_what_is_told_change_no_other_draw():
     )
     for name in ("real", "z", "augment", "between"):
         assert torch.equal(getattr(plain, name), getattr(told, name))
+
+
+def test_what_is_read_is_filled_up_with_samples_that_nobody_sees():
+    half = of_pairs(Half(numbered(2, 3)))
+    drawn = {"steps": 2, "batch_size": 9, "seed": 0, "purpose": "query", "num_draws": 0}
+    exact = draw_batches(half, READING, read=half, **drawn)
+    filled = draw_batches(half, READING, read=half, room=8, **drawn)
+    assert filled.support.shape[2] == filled.support_input.shape[2] == filled.reads.shape[2] == 8
+    assert torch.equal(filled.support[:, :, :6], exact.support)
+    assert torch.equal(filled.reads[..., :6], exact.reads)
+    assert float(filled.reads[..., 6:].abs().max()) == 0
+    assert torch.equal(filled.real, exact.real)

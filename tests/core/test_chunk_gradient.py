@@ -270,3 +270,20 @@ def test_chunks_of_any_size_add_up_to_the_same_gradient(cuts, algorithm):
         for i, (a, b) in enumerate(itertools.pairwise(edges))
     ]
     np.testing.assert_allclose(sum(parts), whole, atol=1e-5 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("algorithm", ["joint", "fomaml"])
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_domains_of_fewer_classes_are_read_together_with_others(algorithm, vectorised):
+    """A domain of two classes has two thirds of the support that one of three has."""
+    few = {"task": {"unit": "domain", "shots": 3, "num_query": 3, "ways": 3}}
+    setup = run_setup("mlp", "sample+support", **few)
+    source = setup[1]
+    tasks = source._classes["train"]
+    smaller = sorted(tasks)[0]
+    tasks[smaller] = tasks[smaller][:2]
+    keys = tuple(EpisodeKey(task, 0) for task in sorted(tasks))
+    sizes = {source.episode(key).support.samples.shape[0] for key in keys}
+    assert sizes == {2, 3}
+    result = compute(setup, ChunkKey(0, 0, algorithm, keys), vectorised=vectorised)
+    assert result.report.num_finite == len(keys)
