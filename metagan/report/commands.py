@@ -39,9 +39,12 @@ def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
 
 def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
     """Commands that repeat parts of a run, each with a text that says what it does."""
+    target = ("--support", "PATH", "--out", "DIR")
     return [
         ("Train the same run again, from its stored settings", train_command(run, again=True)),
-        ("Evaluate it", evaluate_command(run, run.evaluation)),
+        ("Adapt it to a few pairs", command_line("adapt", "--run", run.path, *target))
+        if run.is_told_inputs
+        else ("Evaluate it", evaluate_command(run, run.evaluation)),
         *(
             (f"Evaluate it on another target ({other.target})", evaluate_command(run, other))
             for other in run.others
@@ -60,9 +63,10 @@ def missing(run: RunFiles) -> dict[str, str]:
     elif not run.finished and run.steps_planned is not None:
         done = f"{count(run.steps_done)} of {plural(run.steps_planned, 'outer step')}"
         found[resume].append(f"Training stopped after {done}.")
-    if run.evaluation is None:
+    # Of answers to inputs there is no evaluation.
+    if run.evaluation is None and not run.is_told_inputs:
         found[evaluate].append("There is no evaluation on unseen domains.")
-    if not run.adaptation:
+    if not run.adaptation and not run.is_told_inputs:
         found[evaluate].append("There are no pictures of adaptation to unseen domains.")
     absent = [p.domain for p in run.adaptation if not all(file.is_file() for file in p.files)]
     if absent:

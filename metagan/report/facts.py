@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metagan.config.algorithms import ALGORITHMS
 from metagan.config.load import Config, list_settings
 from metagan.config.yaml import YamlError, format_value, parse_document
 from metagan.report.headline import leak_sentence
@@ -44,10 +45,44 @@ def stale(run: RunFiles) -> str:
     )
 
 
+def task(run: RunFiles) -> str:
+    """One task: how many samples of how many classes it gives."""
+    unit, pooled = run.text("task.unit"), run.is_told_inputs
+    ways = f" of {run.text('task.ways')} classes" if unit == "domain" and not pooled else ""
+    what = "pairs" if pooled else "samples per class"
+    shots, asked = run.text("task.shots"), run.text("task.num_query")
+    return f"one {unit}{ways}; {shots} support and {asked} query {what}"
+
+
+def adapting(run: RunFiles) -> str:
+    """How a task is adapted to."""
+    name = run.text("algorithm.name")
+    solved = "head solved in closed form"
+    if name in ALGORITHMS and ALGORITHMS[name].solves:
+        return f"{name}: {solved}"
+    also = f", then {solved}" if run.settings.get("inner.solve") is True else ""
+    return (
+        f"{name}: {run.text('inner.steps')} inner steps ({run.text('inner.optimizer')}, lr "
+        f"{run.text('inner.lr')}){also}"
+    )
+
+
+def losses(run: RunFiles) -> str:
+    """The terms of the generator's loss that have a name."""
+    weight = finite(run.settings.get("gan.adversarial_weight", 1.0))
+    terms = [f"{run.text('gan.loss')} loss" if weight else "no discriminator"]
+    if run.settings.get("gan.reconstruction", "none") != "none":
+        terms.append(f"{run.text('gan.reconstruction')} distance from known answers")
+    return ", ".join(terms)
+
+
 def weights(run: RunFiles) -> str:
     """Sizes of the networks, the generator first."""
     found = sorted(run.num_weights.items(), reverse=True)
-    return listing(f"{number:,} weights in the {player}" for player, number in found)
+    return listing(
+        plural(number, "learned rate") if part == "rates" else f"{number:,} weights in the {part}"
+        for part, number in found
+    )
 
 
 def durations(run: RunFiles) -> str:

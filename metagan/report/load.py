@@ -98,7 +98,14 @@ class RunFiles:
     def text(self, key: str) -> str:
         """A setting as text; a dash where it is not known."""
         value = self.settings.get(key)
+        if isinstance(value, list):
+            return ", ".join(map(str, value)) or "none"
         return DASH if value is None else str(value)
+
+    @property
+    def is_told_inputs(self) -> bool:
+        """True if its samples are answers to inputs, drawn from whole domains."""
+        return "input" in texts(self.settings.get("gan.conditioning"))
 
     def total(self, key: str) -> float:
         """Sum over all outer steps in the log."""

@@ -192,7 +192,16 @@ def test_an_exported_generator_takes_a_tensor_for_every_word(run: Path, tmp_path
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_the_page_of_such_a_run_opens(run: Path, tmp_path: Path) -> None:
+def test_the_page_of_such_a_run_says_what_it_learns_from(run: Path, tmp_path: Path) -> None:
     assert run_cli(["report", "--run", str(run), "--out", str(tmp_path / "page.html")]) == 0
-    page = (tmp_path / "page.html").read_text()
-    assert "ridge" in page
+    page = " ".join((tmp_path / "page.html").read_text().split())
+    for text in (
+        "one domain; 6 support and 6 query pairs",
+        "ridge: head solved in closed form; outer adam",
+        "conditioning: input, support, width 16,",
+        "no discriminator, l1_l2 distance from known answers",
+        "the true answers to other inputs, then the answers drawn before and after adaptation",
+        "Adapt it to a few pairs",
+    ):
+        assert text in page
+    assert "metagan evaluate" not in page
