@@ -116,7 +116,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
     console.print(f"wrote {args.out} (preview.png: your {reader.word}s, then generated ones)")
-    asked = ("--num", 64) if target.inputs is None else ("--inputs", "PATH")
+    asked: tuple[object, ...] = ("--num", 64) if target.inputs is None else ("--inputs", "PATH")
+    if target.asked is not None:
+        asked = ()
     following = command_line(
         "generate", "--adapted", args.out, *asked, "--out", f"{args.out}-samples"
     )

@@ -18,7 +18,7 @@ DESCRIPTION = """\
 Draw new samples from a GAN that `metagan adapt` has fitted: pictures as files
 in one sub-folder per class and a Parquet table, vectors as npz and Parquet.
 Equal seeds draw equal samples. A GAN that is told inputs draws the answers to
-the inputs in a file."""
+the inputs in a file, or to every sample of its reference domain."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -36,7 +36,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--adapted", type=Path, required=True, metavar="DIR", help="result of metagan adapt"
     )
-    parser.add_argument("--num", type=count, metavar="N", help="samples per class (default: 64)")
+    parser.add_argument(
+        "--num",
+        type=count,
+        metavar="N",
+        help="samples per class (default: 64; 1 for each input of a reference domain)",
+    )
     parser.add_argument(
         "--inputs",
         type=Path,
@@ -69,6 +74,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     adapted = load_adapted(args.adapted)
     if args.inputs is not None and args.num is not None:
         raise UsageError("--num and --inputs exclude each other: each input has one answer")
+    if adapted.target.asked is not None:
+        if args.inputs is not None:
+            raise UsageError(
+                f"{args.adapted} answers the samples of its run's reference domain; leave --inputs "
+                "out, and it draws every label"
+            )
+        return _answer_all(args, adapted, console)
     if (args.inputs is None) == (adapted.target.inputs is not None):
         raise UsageError(
             f"{args.adapted} is not told inputs, so it has no answers to draw; leave --inputs out"
@@ -87,6 +99,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
         f"wrote {counted(num, word)} of each of "
         f"{counted(len(adapted.labels), 'class', 'classes')} to {args.out} ({written})"
         + (f"; {remark}" if remark else "")
+    )
+    return EXIT_DONE
+
+
+def _answer_all(args: argparse.Namespace, adapted: "AdaptedGan", console: Console) -> int:
+    """Draw answers to every input that there is."""
+    from metagan.data.reader import find_reader
+    from metagan.workflow.generate import draw_labels, write_samples
+
+    num = 1 if args.num is None else args.num
+    labels, samples = draw_labels(adapted, num=num, seed=args.seed)
+    written = write_samples(args.out, adapted, samples, seed=args.seed, labels=labels)
+    word = find_reader(adapted.form.kind).word
+    console.print(
+        f"wrote {counted(num, word)} of each of {counted(len(labels), 'label')} to {args.out} "
+        f"({written})"
     )
     return EXIT_DONE
 

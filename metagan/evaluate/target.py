@@ -45,6 +45,8 @@ class AdaptedTarget:
         support: (W, K, *sample_shape) float32, as networks see samples.
         form: How the support was read; None: as the run's own samples.
         inputs: (W, K, *given_shape), those of the support; None where samples have none.
+        asked: {label: (*given_shape)}, the inputs that there are, where there are so many and no
+            more.
     """
 
     params: GanParams
@@ -52,6 +54,7 @@ class AdaptedTarget:
     support: Tensor
     form: Form | None = None
     inputs: Tensor | None = None
+    asked: Mapping[str, Tensor] | None = None
 
     def of_class(self, way: int) -> GanParams:
         """The weights that serve a class."""

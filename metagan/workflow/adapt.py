@@ -36,6 +36,7 @@ from metagan.runs.checkpoint import (
 from metagan.runs.places import ADAPTED, check_exists, what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.words import counted
+from metagan.workflow.reference import inputs_by_label, inputs_of, is_from_reference
 from metagan.workflow.setup import LoadedRun
 
 WEIGHTS, SUPPORT = "adapted.safetensors", "support.safetensors"
@@ -114,11 +115,16 @@ def adapt_run(
     samples = kind.check_classes(classes, run.form)
     inner = inner_settings(config)
     check_moves(inner, run.init)
-    inputs = None
+    inputs, asked = None, None
     if "input" in config.gan.conditioning:
         # Pairs of a domain are one class, whatever they are called.
         support = np.concatenate(list(samples.values()))[None]
-        inputs = pairs_of(run.form).inputs_of(support, samples.form)
+        if is_from_reference(run.form):
+            known = inputs_by_label(run)
+            inputs = inputs_of(samples, known)[None]
+            asked = {label: each[0] for label, each in known.items()}
+        else:
+            inputs = pairs_of(run.form).inputs_of(support, samples.form)
     else:
         shots = max(len(array) for array in samples.values())
         support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
@@ -135,7 +141,8 @@ def adapt_run(
     )
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
         raise DataError(f"adaptation diverged after {steps} steps; take fewer, or lower inner.lr")
-    return replace(target, form=samples.form)
+    # How samples were read does not say what they are told beside.
+    return replace(target, form=replace(samples.form, given=run.form.given), asked=asked)
 
 
 def pairs_of(form: Form) -> Pairs:
@@ -212,6 +219,9 @@ def save_adapted(
     kept = {"support": target.support}
     if target.inputs is not None:
         kept["inputs"] = target.inputs
+    if target.asked is not None:
+        info["asked"] = list(target.asked)
+        kept["asked"] = torch.stack(list(target.asked.values()))
     files = {WEIGHTS: named_tensors(target.params), SUPPORT: kept}
     write_tensor_folder(folder, files, info)
 
@@ -247,8 +257,9 @@ def load_adapted(path: str | os.PathLike[str]) -> AdaptedGan:
         player, _, weight = name.partition(".")
         players[player][weight] = tensor
     kept = read_tensors(folder, SUPPORT)
+    asked = dict(zip(info["asked"], kept["asked"], strict=True)) if "asked" in info else None
     target = AdaptedTarget(
-        GanParams(**players), info["classes_each"], kept["support"], form, kept.get("inputs")
+        GanParams(**players), info["classes_each"], kept["support"], form, kept.get("inputs"), asked
     )
     return AdaptedGan(gan, target, tuple(info["labels"]), info, form)
 

@@ -2,10 +2,12 @@
 
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -61,6 +63,19 @@ def draw_answers(
     return stored, kind.to_samples(drawn, adapted.form), notes
 
 
+def draw_labels(adapted: AdaptedGan, *, num: int, seed: int) -> tuple[list[str], NDArray[Any]]:
+    """`num` answers (labels, num, *sample_shape) to each input that there is, and their labels.
+
+    They are more than one only where latents have a meaning.
+    """
+    target, kind = adapted.target, find_kind(adapted.form.kind)
+    assert target.asked is not None, "inputs have labels"
+    inputs = torch.stack(list(target.asked.values())).repeat_interleave(num, dim=0)
+    drawn = answers(adapted.gan, target, inputs, seed=seed)
+    samples = kind.to_samples(drawn.reshape(-1, num, *drawn.shape[1:]), adapted.form)
+    return list(target.asked), samples
+
+
 def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
     """Turn what networks draw, (..., *sample_shape), into samples as their owners have them.
 
@@ -78,6 +93,7 @@ def write_samples(
     *,
     seed: int,
     inputs: NDArray[Any] | None = None,
+    labels: Sequence[str] = (),
 ) -> str:
     """Write samples of every class as the files that owners of such samples have, all or nothing.
 
@@ -87,6 +103,8 @@ def write_samples(
         samples: (W, n, *sample_shape), or (n, *sample_shape) of answers to inputs.
         seed: What they were drawn with.
         inputs: (n, ...) of the answers, which are written beside them.
+        labels: Of the samples, where they are answers to inputs with labels, which they are then
+            shown beside.
 
     Returns:
         What was written, for people.
@@ -106,9 +124,12 @@ def write_samples(
         given = kind.to_samples(target.inputs, pairs.form_of_inputs(form))
         support, _ = pairs.joined(given, support, form)
         samples, form = pairs.joined(inputs[None], samples[None], form)
+    if labels and target.asked is not None:
+        told = torch.stack([target.asked[label] for label in labels])
+        support = kind.to_samples(told[:, None], form)
     try:
         staging.mkdir()
-        written = kind.write(staging, adapted.labels, samples, support, seed, form)
+        written = kind.write(staging, labels or adapted.labels, samples, support, seed, form)
         staging.rename(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -205,3 +205,61 @@ def test_the_page_of_such_a_run_says_what_it_learns_from(run: Path, tmp_path: Pa
     ):
         assert text in page
     assert "metagan evaluate" not in page
+
+
+STYLES = (
+    *("data.source=styles", "data.styles=8", "data.image_size=16", "gan.family=unet"),
+    *("gan.conditioning=[input]", "gan.width=4", "gan.latent_dim=4", "task.unit=domain"),
+    *("task.shots=8", "task.num_query=8", "algorithm.name=ridge", "outer.steps=4"),
+    *("outer.meta_batch_size=4", "inner.batch_size=8", "checkpoint.every_steps=4"),
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on built-in styles, and some letters of one as a user may have them."""
+    folder = tmp_path_factory.mktemp("styles")
+    line = ["train", "--run", str(folder / "run"), "--local", *STYLES]
+    assert run_cli([*line, f"data.cache_dir={folder / 'cache'}"]) == 0
+    run = metagan.load_run(folder / "run")
+    data = metagan.open_dataset(run.config.data)
+    style = next(name.partition("/")[0] for name in run.splits["test"])
+    for index in data.classes_of(style)[:6]:
+        label = data.classes[index].label
+        # A letter, or its code point where letters differ by case alone.
+        name = chr(int(label[2:6], 16)) if index % 2 else label.partition(" ")[0]
+        place = folder / "mine" / name
+        place.mkdir(parents=True)
+        metagan.write_png(place / "0.png", data.class_samples(index)[0])
+    return folder
+
+
+def test_a_font_is_adapted_to_by_letters_and_every_letter_is_drawn(
+    drawn: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["adapt", "--run", str(drawn / "run"), "--support", str(drawn / "mine")]
+    assert run_cli([*line, "--out", str(drawn / "adapted")]) == 0
+    said = capsys.readouterr().out
+    assert "to 6 pairs, 0 inner steps, head solved in closed form" in said
+    assert f"next: metagan generate --adapted {drawn / 'adapted'} --out" in said
+    line = ["generate", "--adapted", str(drawn / "adapted"), "--out", str(drawn / "letters")]
+    assert run_cli(line) == 0
+    assert "1 picture of each of 62 labels" in capsys.readouterr().out
+    assert len([path for path in (drawn / "letters").iterdir() if path.is_dir()]) == 62
+    assert (drawn / "letters" / "U+0041 LATIN CAPITAL LETTER A" / "00000.png").is_file()
+
+
+def test_letters_that_the_reference_lacks_are_told(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("A", "ooh"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        metagan.write_png(
+            tmp_path / "mine" / name / "0.png", np.eye(16, dtype=np.uint8)[None] * 255
+        )
+    line = ["adapt", "--run", str(drawn / "run"), "--support", str(tmp_path / "mine")]
+    assert run_cli([*line, "--out", str(tmp_path / "adapted")]) == 2
+    err = capsys.readouterr().err
+    assert "no input is called like ooh" in err
+    assert "such as U+0030 DIGIT ZERO, U+0031 DIGIT ONE" in err
+    assert not (tmp_path / "adapted").exists()
