@@ -14,6 +14,11 @@ def agreeing(number: float, noun: str, nouns: str | None = None) -> str:
     return noun if number == 1 else nouns or noun + "s"
 
 
+def short(number: float, digits: int = 6) -> str:
+    """A number with so many significant digits; a negative zero is zero."""
+    return f"{number + 0.0:.{digits}g}"
+
+
 def command_line(*words: object, program: Sequence[str] = ("metagan",)) -> str:
     """A command that can be pasted into a shell, whatever is in its paths."""
     return shlex.join([*program, *map(str, words)])

@@ -25,7 +25,7 @@ from metagan.kinds.kind import Support
 from metagan.kinds.vector.samples import LARGEST, Vectors, vector_classes
 from metagan.kinds.vector.scales import REACH, center_and_scale, column_names, drawn_columns
 from metagan.warn import warn
-from metagan.words import agreeing, counted
+from metagan.words import agreeing, counted, short
 
 
 def fit(dataset: Dataset, classes: Sequence[int], config: VectorData) -> Form:
@@ -283,7 +283,9 @@ def far_from(samples: Sequence[Vectors], form: Form) -> str | None:
     if not far:
         return None
     names = form.facts["columns"]
-    named = [f"{names[i]} (median {medians[i]:g}, learned from {center[i]:g})" for i in far]
+    named = [
+        f"{names[i]} (median {short(medians[i])}, learned from {short(center[i])})" for i in far
+    ]
     lies = agreeing(len(far), "lies", "lie")
     return (
         f"{len(far)} of {counted(len(names), 'column')} {lies} more than {REACH:g} scales away "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metagan.data.dataset import Dataset
 from metagan.data.paths.names import a_few
 from metagan.kinds.vector.scales import REACH, center_and_scale
+from metagan.words import short
 
 _UNITS_DIFFER: Final = 100.0
 _MOST_DOMAINS: Final = 100
@@ -68,8 +69,8 @@ def _far_apart(
     else:
         return ""
     return (
-        f"{name} ({domains[first]}: median {center[first]:.4g}, "
-        f"{domains[second]}: median {center[second]:.4g})"
+        f"{name} ({domains[first]}: median {short(center[first], 4)}, "
+        f"{domains[second]}: median {short(center[second], 4)})"
     )
 
 
@@ -87,5 +88,6 @@ def _not_measured(
         if not where or len(where) > len(others):
             continue
         if len(np.unique(np.concatenate(others))) > _MANY_VALUES:
-            told.append(f"{names[index]} ({rows[where[0]][0, index]:g} in {domains[where[0]]})")
+            value = short(rows[where[0]][0, index])
+            told.append(f"{names[index]} ({value} in {domains[where[0]]})")
     return told

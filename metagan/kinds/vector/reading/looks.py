@@ -15,7 +15,7 @@ from metagan.data.paths.names import a_few
 from metagan.data.reader import Looks
 from metagan.kinds.vector.reading.domains import domain_notes
 from metagan.kinds.vector.scales import REACH, center_and_scale, column_names
-from metagan.words import agreeing, counted
+from metagan.words import agreeing, counted, short
 
 _MAX_SHOWN: Final = 3
 _SPREADS_DIFFER: Final = 1e6
@@ -86,7 +86,7 @@ def describe(dataset: Dataset, repeats: Mapping[int, int]) -> Looks:
         rows = np.concatenate([dataset.class_samples(index) for index in indices])
         ends = [rows.min(axis=0), rows.max(axis=0), np.median(rows, axis=0)]
         told = [
-            f"{name} {low:.4g}..{high:.4g}, median {middle:.4g}"
+            f"{name} {short(low, 4)}..{short(high, 4)}, median {short(middle, 4)}"
             for name, low, high, middle in list(zip(names, *ends, strict=True))[:_MAX_SHOWN]
         ]
         if len(names) > _MAX_SHOWN:
@@ -167,7 +167,7 @@ def _stands_for_missing(
             is_it = column == np.float32(value)
             others = column[~is_it]
             if _is_odd_one_out(value, int(is_it.sum()), others, is_known=value in known):
-                told.append(f"{name} ({value:g} in {counted(int(is_it.sum()), 'row')})")
+                told.append(f"{name} ({short(value)} in {counted(int(is_it.sum()), 'row')})")
     if not told:
         return []
     return [
