@@ -85,6 +85,9 @@ def own_environment(folder: Path) -> Mapping[str, str]:
         "OMP_NUM_THREADS": "1",
         # A few cores for a whole cluster: a node may take its time to start.
         "RAY_raylet_start_wait_time_s": "120",
+        # Workers are 15 nicer than all else unless told, and beside a busy process hardly run:
+        # one that imports torch then takes minutes to start.
+        "RAY_worker_niceness": "0",
     }
 
 
