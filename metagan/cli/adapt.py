@@ -94,9 +94,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     run, said = _as_told(loaded, args.run)
     kind, reader = find_kind(run.form.kind), find_reader(run.form.kind)
     classes, notes = read_support(args.support, run.form, **said)
-    for note in notes:
-        tell = console.warn if note.startswith(reader.warned) else console.print
-        tell(note)
+    console.notes(notes, reader.warned)
     steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
     sizes = sorted(len(samples) for samples in classes.values())

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
@@ -89,6 +89,12 @@ class Console:
             self.print(f"metagan: warning: {text}")
         else:
             print(f"metagan: warning: {text}", file=self._stderr, flush=True)
+
+    def notes(self, notes: Iterable[str], warned: tuple[str, ...]) -> None:
+        """Print notes on files; those that begin like one of `warned` as warnings."""
+        for note in notes:
+            tell = self.warn if note.startswith(warned) else self.print
+            tell(note)
 
     def table(self, rows: Sequence[Sequence[object]], *, header: Sequence[str]) -> None:
         """Print aligned columns, numbers to the right; in JSON one object per row.

@@ -124,11 +124,8 @@ def _answer(args: argparse.Namespace, adapted: "AdaptedGan", console: Console) -
     from metagan.data.reader import find_reader
     from metagan.workflow.generate import draw_answers, write_samples
 
-    reader = find_reader(adapted.form.kind)
     inputs, drawn, notes = draw_answers(adapted, args.inputs, seed=args.seed)
-    for note in notes:
-        tell = console.warn if note.startswith(reader.warned) else console.print
-        tell(note)
+    console.notes(notes, find_reader(adapted.form.kind).warned)
     written = write_samples(args.out, adapted, drawn, seed=args.seed, inputs=inputs)
     console.print(f"wrote {counted(len(drawn), 'answer')} to {args.out} ({written})")
     return EXIT_DONE

@@ -15,7 +15,14 @@ from metagan.config.learning import AlgorithmConfig, InnerConfig
 from metagan.core.algorithms import ESTIMATORS
 from metagan.core.chunk_gradient import episode_gradients
 from tests.conftest import REPOSITORY
-from tests.reference.cases import episode_inputs, episode_keys, perturbed, run_setup, stacked
+from tests.reference.cases import (
+    episode_inputs,
+    episode_keys,
+    little_learned,
+    perturbed,
+    run_setup,
+    stacked,
+)
 
 FILE = REPOSITORY / "tests" / "reference" / "golden.json"
 ROWS = [name for name, row in ALGORITHMS.items() if row.adapts and not row.every_task]
@@ -34,8 +41,7 @@ def curve(name: str) -> list[dict[str, float]]:
     )
     init = perturbed(params)
     if ALGORITHMS[name].solves:
-        # A strength that has moved as far as weights have would be almost nothing.
-        init = init._replace(rates={key: rate / 50 for key, rate in init.rates.items()})
+        init = little_learned(init)
     vector = layout.flatten(init)
     points = []
     for step in range(STEPS):

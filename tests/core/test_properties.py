@@ -37,6 +37,7 @@ from tests.reference.cases import (
     every_augment,
     goes_with,
     kind_of,
+    little_learned,
     perturbed,
     run_setup,
     stacked,
@@ -151,8 +152,7 @@ def build(drawn: Drawn) -> Run:
         algorithm=drawn.algorithm,
     )
     init = perturbed(params)
-    # No rate is ten times its start.
-    init = init._replace(rates=map_params(lambda r: r / 50, init.rates))
+    init = little_learned(init)
     keys = episode_keys(source, drawn.episodes)
     return Run(config, pair, init, layout, episode_inputs(source, config, keys))
 

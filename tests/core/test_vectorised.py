@@ -10,21 +10,19 @@ import pytest
 
 from metagan.config.algorithms import ALGORITHMS
 from metagan.config.learning import AlgorithmConfig, InnerConfig
-from metagan.core.algorithms import ESTIMATORS
-from metagan.core.chunk_gradient import episode_gradients
-from metagan.core.params import map_params
 from tests.reference.cases import (
     ARCHITECTURES,
     LOSSES,
     PICTURES,
     VECTORS,
+    both_ways,
     episode_inputs,
     episode_keys,
     every_augment,
     goes_with,
+    little_learned,
     perturbed,
     run_setup,
-    stacked,
 )
 
 TOLERANCE = 1e-10
@@ -88,18 +86,9 @@ def assert_paths_agree(algorithm: str, loss: str, family: str, conditioning: str
         **({"outer": {"steps": 1}} if row.every_task else {}),
     )
     assert bool(params.rates) == (row.through_inner_loop or row.solves)
-    init = perturbed(params)
-    # The rates of some weights would be ten times their start.
-    init = init._replace(rates=map_params(lambda r: r / 50, init.rates))
+    init = little_learned(perturbed(params))
     inputs = episode_inputs(source, config, episode_keys(source, 2))
-    together, one_by_one = (
-        stacked(
-            episode_gradients(
-                ESTIMATORS[algorithm], gan, layout, init, inputs, config, vectorised=vectorised
-            )
-        )
-        for vectorised in (True, False)
-    )
+    together, one_by_one = both_ways(algorithm, gan, layout, init, inputs, config)
     assert together[0].shape == one_by_one[0].shape == (2, layout.size)
     assert float((together[0] - one_by_one[0]).abs().max()) <= TOLERANCE
     # Every part has something to agree about, and the two episodes differ.

@@ -29,6 +29,7 @@ from tests.reference.cases import (
     gan_settings,
     goes_with,
     kind_of,
+    little_learned,
     make_source,
     perturbed,
 )
@@ -162,9 +163,7 @@ def test_episodes_equal_those_of_the_cpu_in_float64(cuda, algorithm, family, con
         )
         batches = [type(part)(*(t.double() for t in part)) for part in drawn.batches]
         doubled.append(EpisodeInputs.of_batches(batches, 0))
-    init = perturbed(case.init)
-    # A strength or a rate that has moved as far as weights have would be almost nothing.
-    init = init._replace(rates={name: rate / 50 for name, rate in init.rates.items()})
+    init = little_learned(perturbed(case.init))
     found = {
         device: [
             gradient.cpu()

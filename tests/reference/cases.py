@@ -11,9 +11,9 @@ from metagan.config.algorithms import ALGORITHMS
 from metagan.config.kinds import KIND_WORDS
 from metagan.config.learning import AdversarialLossName
 from metagan.config.settings import RunConfig
-from metagan.core.algorithms import inner_settings
+from metagan.core.algorithms import ESTIMATORS, inner_settings
 from metagan.core.batches import EpisodeInputs, GanBatch, draw_batches
-from metagan.core.chunk_gradient import episode_draws
+from metagan.core.chunk_gradient import episode_draws, episode_gradients
 from metagan.core.chunks import ChunkKey
 from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams, Layout, map_params
@@ -157,6 +157,33 @@ def perturbed(params: GanParams, *, scale: float = 0.1, seed: int = 0) -> GanPar
             for player in params
         )
     )
+
+
+def little_learned(init: GanParams) -> GanParams:
+    """Weights whose learned rates and strength have moved a fiftieth as far as `perturbed` moves.
+
+    Else a rate is ten times its start, and a strength almost nothing.
+    """
+    return init._replace(rates=map_params(lambda rate: rate / 50, init.rates))
+
+
+def both_ways(
+    algorithm: str,
+    gan: GanPair,
+    layout: Layout,
+    init: GanParams,
+    inputs: Sequence[EpisodeInputs],
+    config: RunConfig,
+) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Gradients and metrics of episodes by vmap, and one episode after the other."""
+    return [
+        stacked(
+            episode_gradients(
+                ESTIMATORS[algorithm], gan, layout, init, inputs, config, vectorised=vectorised
+            )
+        )
+        for vectorised in (True, False)
+    ]
 
 
 def make_case(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,9 @@ import torch
 import metagan
 from metagan.cli.app import run_cli
 from metagan.data.dataset import DataError
+from metagan.evaluate.target import AdaptedTarget
 from metagan.runs.checkpoint import read_tensors
+from metagan.workflow.setup import LoadedRun
 
 SETTINGS = (
     *("data.kind=vector", "data.inputs=[x]", "gan.conditioning=[input, support]", "gan.width=16"),
@@ -85,6 +88,20 @@ def test_a_resumed_run_has_the_weights_of_one_that_was_not_stopped(
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def adapted_without(opened: LoadedRun, support: torch.Tensor, **given: Any) -> AdaptedTarget:
+    """A target that is adapted to by no inner step."""
+    return metagan.adapt_to_target(
+        opened.gan,
+        opened.init,
+        support,
+        inner=opened.config.inner,
+        task=opened.config.task,
+        steps=0,
+        seed=0,
+        **given,
+    )
+
+
 def test_the_rule_of_a_new_domain_is_found_from_a_few_pairs(run: Path) -> None:
     """Eight pairs say more than all that training on the other domains does without them."""
     opened = metagan.load_run(run)
@@ -92,17 +109,7 @@ def test_the_rule_of_a_new_domain_is_found_from_a_few_pairs(run: Path) -> None:
     for domain in range(60, 72):
         rows = rows_of(domain, 40).astype(np.float32)
         target = metagan.adapt_run(opened, {"wave": rows[:8]})
-        plain = metagan.adapt_to_target(
-            opened.gan,
-            opened.init,
-            target.support,
-            inner=opened.config.inner,
-            task=opened.config.task,
-            steps=0,
-            seed=0,
-            inputs=target.inputs,
-            solve=False,
-        )
+        plain = adapted_without(opened, target.support, inputs=target.inputs, solve=False)
         asked = metagan.adapt_run(opened, {"wave": rows}, steps=0)
         for solved, each in ((True, target), (False, plain)):
             drawn = metagan.answers(opened.gan, each, asked.inputs[0], seed=0)
@@ -162,16 +169,7 @@ def test_inputs_that_are_none_or_of_another_shape_are_refused(run: Path) -> None
     target = metagan.adapt_run(opened, {"wave": rows_of(7, 6)})
     for inputs, said in ((None, "inputs are NoneType"), (torch.ones(1, 6, 2), r"\(1, 6, 2\)")):
         with pytest.raises(DataError, match=said):
-            metagan.adapt_to_target(
-                opened.gan,
-                opened.init,
-                target.support,
-                inner=opened.config.inner,
-                task=opened.config.task,
-                steps=0,
-                seed=0,
-                inputs=inputs,
-            )
+            adapted_without(opened, target.support, inputs=inputs)
     with pytest.raises(DataError, match=r"floats of shape \(4, 1\)"):
         metagan.answers(opened.gan, target, torch.ones(4), seed=0)
 
