@@ -1,6 +1,7 @@
 """Small data sets, settings and looks at processes that tests share."""
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,14 @@ TINY_SETTINGS = (
     "task.num_query=3",
     "inner.batch_size=4",
 )
+
+
+def environment_without_ray() -> dict[str, str]:
+    """Variables of this process but Ray's, for a process that has, or starts, a Ray of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    # Workers are 15 nicer than all else unless told, and beside a busy process hardly run: one that
+    # imports torch then takes minutes to start.
+    return kept | {"RAY_worker_niceness": "0"}
 
 
 def bars(num_domains: int = 4, classes: int = 4, drawings: int = 10, size: int = 16) -> Dataset:

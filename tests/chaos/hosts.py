@@ -4,7 +4,6 @@ Everything is made inside namespaces that `main` of a scenario was started in (`
 goes with them: the machine's own network, processes and mounts are not touched.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from metagan.data.arrow import prepare
 from tests.chaos.bad_link import why_no_tap
 from tests.chaos.campaign import SETTINGS
 from tests.chaos.nodes import episode_workers
-from tests.helpers import bars
+from tests.helpers import bars, environment_without_ray
 
 NETWORK = "10.88.0"
 PORT = 6379
@@ -203,8 +202,7 @@ class Hosts:
         return " ".join(done.stdout.split())
 
     def _environment(self) -> Mapping[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        return kept | {
+        return environment_without_ray() | {
             "HOME": str(self._folder),
             "RAY_TMPDIR": str(self._folder),
             "RAY_AUTH_MODE": "token",

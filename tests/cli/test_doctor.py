@@ -25,6 +25,7 @@ from cluster.doctor_nodes import _check_node, check_cluster, check_likeness
 from cluster.probe import _ahead, host_report, storage_error
 from metagan.cli.app import run_cli
 from metagan.config.settings import CheckpointConfig
+from tests.helpers import environment_without_ray
 
 
 def by_level(findings):
@@ -318,14 +319,22 @@ def test_a_storage_that_cannot_be_written_is_a_problem_that_names_the_setting(tm
 
 @pytest.mark.ray
 def test_every_node_of_a_cluster_is_compared_and_the_workers_counted(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    own = {
+        "HOME": str(tmp_path),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "0" * 64,
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
     here = host_report()
     versions, seen = here["versions"], len(here["gpus"])
     with subprocess.Popen(
-        [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HEAD],
+        env=environment_without_ray() | own,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as head:
         try:
             address = head.stdout.readline().strip()

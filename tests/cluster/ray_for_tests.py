@@ -14,7 +14,7 @@ from cluster.connect import RaySession, ray_session
 from metagan.config.settings import RunConfig
 from metagan.data.arrow import prepare as prepare_arrow
 from metagan.workflow.setup import TrainSetup, prepare
-from tests.helpers import bars, tiny_config
+from tests.helpers import bars, environment_without_ray, tiny_config
 
 NUM_CPUS = 6
 
@@ -27,8 +27,9 @@ def ray_in_own_folders() -> Iterator[RaySession]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("RAY_")]:
             patch.delenv(name)
-        patch.setenv("HOME", str(folder))
-        patch.setenv("RAY_TMPDIR", str(folder))
+        own = {"HOME": str(folder), "RAY_TMPDIR": str(folder)}
+        for name, value in (environment_without_ray() | own).items():
+            patch.setenv(name, value)
         try:
             with ray_session(ClusterConfig(num_workers=NUM_CPUS)) as session:
                 yield session

@@ -1,7 +1,6 @@
 """Scenarios on a simulated cluster, each in a process of its own: one process has one Ray."""
 
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from metagan.core.outer_loop import WorkerSpec
 from metagan.core.params import Vector
 from metagan.workflow.setup import TrainSetup
 from tests.conftest import REPOSITORY
+from tests.helpers import environment_without_ray
 
 _MARK = "RESULT "
 # A node that is gone refuses its checks at once, and counts as dead after about three of them, a
@@ -76,8 +76,7 @@ def run_scenario(
 
 def own_environment(folder: Path) -> Mapping[str, str]:
     """Variables of a process whose Ray has nothing to do with any other."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return kept | {
+    return environment_without_ray() | {
         "HOME": str(folder),
         "RAY_TMPDIR": str(folder),
         "RAY_AUTH_MODE": "disabled",
@@ -85,9 +84,6 @@ def own_environment(folder: Path) -> Mapping[str, str]:
         "OMP_NUM_THREADS": "1",
         # A few cores for a whole cluster: a node may take its time to start.
         "RAY_raylet_start_wait_time_s": "120",
-        # Workers are 15 nicer than all else unless told, and beside a busy process hardly run:
-        # one that imports torch then takes minutes to start.
-        "RAY_worker_niceness": "0",
     }
 
 

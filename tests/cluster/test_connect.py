@@ -29,6 +29,7 @@ from cluster.worker_start import (
 )
 from tests.cluster.listening import is_loopback
 from tests.cluster.ray_for_tests import NUM_CPUS
+from tests.helpers import environment_without_ray
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -37,11 +38,10 @@ def run_python(
     code: str, *, timeout_s: float = 240, cwd: Path | None = None, **environment: str
 ) -> str:
     """Output of a script in a process of its own, whose Ray settings are only those given."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=cwd,
-        env={**inherited, "PYTHONPATH": str(REPOSITORY), **environment},
+        env={**environment_without_ray(), "PYTHONPATH": str(REPOSITORY), **environment},
         capture_output=True,
         text=True,
         timeout=timeout_s,

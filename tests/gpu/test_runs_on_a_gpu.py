@@ -20,7 +20,7 @@ import torch
 
 from metagan.data.arrow import prepare
 from metagan.runs.checkpoint import read_pointer
-from tests.helpers import TINY_SETTINGS, bars, descendants
+from tests.helpers import TINY_SETTINGS, bars, descendants, environment_without_ray
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("cuda")]
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray here")
@@ -63,8 +63,7 @@ def folder() -> Iterator[Path]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    return kept | {"HOME": str(folder), "RAY_TMPDIR": str(folder)}
+    return environment_without_ray() | {"HOME": str(folder), "RAY_TMPDIR": str(folder)}
 
 
 def metagan(folder: Path, *arguments: str) -> str:

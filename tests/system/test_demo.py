@@ -1,7 +1,6 @@
 """The demo, and using what it leaves, as a user would: from the command line."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,12 @@ from cluster.config import ClusterConfig
 from cluster.connect import RaySession
 from cluster.work import RayMap
 from metagan.evaluate.evaluation import serial_map
+from tests.conftest import REPOSITORY
+from tests.helpers import environment_without_ray
 
 # A demo takes a minute, and several beside four busy processes.
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = [
     "data.max_classes_per_domain=4",
     "data.drawings_per_class=12",
@@ -38,13 +38,13 @@ TINY = [
 
 
 def metagan(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": str(REPOSITORY)}
     return subprocess.run(
         [sys.executable, "-m", "metagan", *words],
         capture_output=True,
         text=True,
         cwd=home,
-        env=environment | {"PYTHONPATH": str(REPOSITORY)},
+        env=environment_without_ray() | own,
         timeout=1500,
     )
 

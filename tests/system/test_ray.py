@@ -25,7 +25,7 @@ from metagan.workflow.train import local_runner, train_run
 from tests.cluster.faults import Fault, Script, faulty_worker
 from tests.cluster.ray_for_tests import bars_config, bars_run
 from tests.equal_runs import assert_equal_runs
-from tests.helpers import descendants
+from tests.helpers import descendants, environment_without_ray
 
 pytestmark = pytest.mark.ray
 
@@ -165,12 +165,12 @@ def test_whoever_ends_the_whole_process_group_leaves_a_checkpoint(
 
 def start_train(tmp_path: Path, ray_folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
     """`metagan train` with a Ray of its own, in a process group of its own."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     config, run = str(tmp_path / "run.yaml"), str(tmp_path / "run")
+    own = {"HOME": str(tmp_path / "home"), "RAY_TMPDIR": ray_folder}
     return subprocess.Popen(
         [sys.executable, "-m", "metagan", "train", "-c", config, "--run", run, *arguments],
         cwd=REPOSITORY,
-        env={**inherited, "HOME": str(tmp_path / "home"), "RAY_TMPDIR": ray_folder},
+        env=environment_without_ray() | own,
         start_new_session=True,
     )
 

@@ -1,6 +1,5 @@
 """Tokens and credentials of a run's environment are in no file and no output of it."""
 
-import os
 import secrets
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 from metagan.config.load import to_yaml
 from tests.cluster.ray_for_tests import bars_config, bars_run
 from tests.conftest import REPOSITORY
-from tests.helpers import files_with
+from tests.helpers import environment_without_ray, files_with
 
 pytestmark = pytest.mark.ray
 
@@ -35,9 +34,10 @@ def test_neither_the_run_folder_nor_its_copy_nor_rays_logs_nor_the_output_have_a
     (tmp_path / "home").mkdir()
     canaries = {name: f"canary{secrets.token_hex(12)}" for name in CREDENTIALS}
     canaries["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     with tempfile.TemporaryDirectory(prefix="mg-") as ray:
-        environment = kept | canaries | {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": ray}
+        environment = (
+            environment_without_ray() | canaries | {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": ray}
+        )
         environment |= {"HOME": str(tmp_path / "home"), "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}
 
         command = ["-m", "metagan", *line.format(run=tmp_path / "run").split()]

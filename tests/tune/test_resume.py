@@ -4,7 +4,6 @@ A population goes on by its lineages, to the bit.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from metagan.config.load import load_config
 from metagan.data.arrow import prepare
 from metagan.runs.run_folder import RunFolder
 from tests.conftest import REPOSITORY
-from tests.helpers import TINY_SETTINGS, bars
+from tests.helpers import TINY_SETTINGS, bars, environment_without_ray
 from tests.tune.test_population import weights_of_schedule
 from tests.tune.test_search import weights
 from tune.config import SearchJobConfig
@@ -69,8 +68,8 @@ def broken_search(tmp_path: Path, look: Callable[[Path], list[Path]], *settings:
     settings = (*SETTINGS, *settings, f"data.path={tmp_path / 'bars'}")
     with tempfile.TemporaryDirectory(prefix="mg-") as folder:  # Socket paths have to be short.
         command = [sys.executable, "-m", "metagan", "tune", "--out", str(out), *settings]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        environment = {**kept, "HOME": folder, "RAY_TMPDIR": folder, "OMP_NUM_THREADS": "1"}
+        own = {"HOME": folder, "RAY_TMPDIR": folder, "OMP_NUM_THREADS": "1"}
+        environment = environment_without_ray() | own
         first = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
         deadline = time.monotonic() + 300
         while not (found := look(out)):
