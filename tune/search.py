@@ -19,11 +19,11 @@ from cluster.errors import ClusterError
 from cluster.opening import with_absolute_paths
 from metagan.config.affects import settings_of
 from metagan.config.load import ConfigError, changed_settings, load_config, to_yaml
+from metagan.data.dataset import DataError
 from metagan.files import finite_or_null, write_bytes, write_json
 from metagan.runs.run_folder import RunFolder
 from metagan.runs.search_document import SEARCH_FILE
 from metagan.words import counted
-from metagan.workflow.evaluate import check_measured
 from metagan.workflow.setup import check_leak, data_record, prepare
 from metagan.workflow.step_log import Reporter
 from tune.attempt import run_attempt
@@ -103,7 +103,7 @@ def search(
     if resumed:
         _check_same_search(config, out)
     out.mkdir(parents=True, exist_ok=True)
-    check_measured(config)
+    _check_judged(config)
     known = resumed and (out / DATA_FILE).is_file()
     setup = prepare(config, resumed=RunFolder(out) if known else None)
     leak = check_leak(setup, config.data)
@@ -143,6 +143,20 @@ def search(
             findings = replace(findings, confirmation=confirmed, seconds=seconds)
             result = _written(out, search_document(config, parameters, findings))
     return result
+
+
+def _check_judged(config: SearchJobConfig) -> None:
+    """Refuse a run whose samples answer inputs: trials are judged by classifiers of classes.
+
+    Raises:
+        DataError: With what can be done instead.
+    """
+    if "input" in config.gan.conditioning:
+        raise DataError(
+            f"gan.conditioning is {config.gan.conditioning_text}: a search judges its trials by "
+            "classifiers of classes, which answers to inputs are not for; train a few runs, and "
+            "compare them by metagan evaluate --baseline"
+        )
 
 
 def _check_same_search(config: SearchJobConfig, out: Path) -> None:

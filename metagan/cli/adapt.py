@@ -80,12 +80,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     loaded = load_run(args)
     check_out_folder(args.out)
     check_exists(args.support, "--support")
-    from metagan.core.algorithms import inner_settings
     from metagan.data.reader import find_reader
     from metagan.kinds.registry import find_kind
     from metagan.workflow.adapt import (
         adapt_run,
-        default_steps,
+        how_to_adapt,
         read_support,
         save_adapted,
         write_preview,
@@ -95,7 +94,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     kind, reader = find_kind(run.form.kind), find_reader(run.form.kind)
     classes, notes = read_support(args.support, run.form, **said)
     console.notes(notes, reader.warned)
-    steps = default_steps(run) if args.steps is None else args.steps
     seed = run.config.seed if args.seed is None else args.seed
     sizes = sorted(len(samples) for samples in classes.values())
     if "input" in run.config.gan.conditioning:
@@ -104,14 +102,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         given = f"{counted(len(classes), 'class', 'classes')} with " + (
             f"{'-'.join(str(size) for size in {sizes[0]: 0, sizes[-1]: 0})} {reader.word}s each"
         )
-    solved = ", head solved in closed form" if inner_settings(run.config).solve else ""
-    console.print(
-        f"adapting {args.run} (outer step {run.step}) to {given}, {steps} inner steps{solved}"
-    )
+    shots = sum(sizes) if "input" in run.config.gan.conditioning else sizes[-1]
+    how = how_to_adapt(run, shots=shots, steps=args.steps)
+    console.print(f"adapting {args.run} (outer step {run.step}) to {given}: {how.words}")
     if remark := kind.remark(classes.form, "adapt"):
         console.print(remark)
-    target = adapt_run(run, classes, steps=steps, seed=seed)
-    save_adapted(args.out, run, target, list(classes), steps=steps, seed=seed)
+    target = adapt_run(run, classes, steps=args.steps, seed=seed)
+    save_adapted(args.out, run, target, list(classes), steps=args.steps, seed=seed)
     write_preview(args.out / "preview.png", run, target, seed=seed)
     console.print(f"wrote {args.out} (preview.png: your {reader.word}s, then generated ones)")
     asked: tuple[object, ...] = ("--num", 64) if target.inputs is None else ("--inputs", "PATH")

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from cluster.config import JobConfig
 from metagan.cli.console import Console
@@ -28,6 +28,10 @@ from metagan.config.tree import Kinds, lookup
 from metagan.exits import EXIT_DONE
 from metagan.runs.places import check_exists, check_run
 from metagan.words import command_line
+
+if TYPE_CHECKING:
+    from metagan.workflow.evaluate import Target
+    from metagan.workflow.setup import LoadedRun
 
 DESCRIPTION = """\
 Adapt to domains that training never saw and say, with 95 % intervals over
@@ -121,9 +125,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Console) -> int:
-    from metagan.files import write_json
     from metagan.workflow.adaptation_pictures import write_adaptation_pictures
-    from metagan.workflow.evaluate import EVALUATION_FILE, build_subject, evaluate, open_target
+    from metagan.workflow.evaluate import build_subject, evaluate, open_target
     from metagan.workflow.setup import load_run as open_run
 
     config, run, target = loaded.config, open_run(args.run, JobConfig), None
@@ -136,23 +139,17 @@ def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Cons
             console.warn(warning)
         # What was said of the target's pictures is not said of the run's own.
         config = config.model_copy(update={"data": run.trained.data})
-    subject = build_subject(
-        run, config, reporter=console, target=target, baselines=dict(args.baseline or ())
-    )
+    baselines = dict(args.baseline or ())
+    if "input" in config.gan.conditioning:
+        return _evaluate_pairs(args, run, config, target, console)
+    subject = build_subject(run, config, reporter=console, target=target, baselines=baselines)
     from cluster.work import open_map
 
     with open_map(config.cluster) as work:
         result = evaluate(run, subject, work=work, reporter=console)
     if target is not None:
         _print_own_checks(result, console)
-    result["baselines"] = {name: str(path) for name, path in args.baseline or ()}
-    result["source"] = None if target is None else target.source
-    kept: Path = args.run / EVALUATION_FILE
-    out: Path = args.out or (
-        kept if target is None else args.run / f"evaluation-{args.data.stem}.json"
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out, result)
+    out = _write(args, result, target)
     if target is None:
         write_adaptation_pictures(run, subject)
     print_tables(result, console, "accuracy in %, differences in points with 95 % intervals")
@@ -165,10 +162,62 @@ def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Cons
         f"pre-trained and centroid by the source classifier {judge['sha256'][:12]}, "
         f"{100 * judge['held_out_accuracy']:.1f} % on held-out samples"
     )
-    # The report is about the run's own test classes.
-    next_step = f"; next: {command_line('report', '--run', args.run)}" if out == kept else ""
-    console.print(f"wrote {out}{next_step}")
+    _say_written(args, out, console)
     return EXIT_DONE
+
+
+def _evaluate_pairs(
+    args: argparse.Namespace,
+    run: "LoadedRun",
+    config: JobConfig,
+    target: "Target | None",
+    console: Console,
+) -> int:
+    """Evaluate a run whose samples answer inputs."""
+    from cluster.work import open_map
+    from metagan.workflow.evaluate_pairs import build_pair_subject, evaluate_pairs
+    from metagan.workflow.evaluation_tables import pair_header, pair_rows
+
+    subject = build_pair_subject(
+        run, config, reporter=console, target=target, baselines=dict(args.baseline or ())
+    )
+    with open_map(config.cluster) as work:
+        result = evaluate_pairs(run, subject, work=work, reporter=console)
+    out = _write(args, result, target)
+    for shots in result["arms"]:
+        console.print(f"{shots} shots, {len(result['domains'])} domains of {result['target']}:")
+        console.table(pair_rows(result, shots), header=pair_header(result, shots))
+        console.print("")
+    for name, about in result["measures"].items():
+        console.print(f"{name}: {about['meaning']}; {about['better']} is better")
+    console.print("means with 95 % intervals over domains; each arm as chosen on validation\n")
+    for verdict in result["verdicts"].values():
+        console.print(verdict)
+    _say_written(args, out, console)
+    return EXIT_DONE
+
+
+def _write(args: argparse.Namespace, result: dict[str, Any], target: "Target | None") -> Path:
+    """Write what was found as JSON; where."""
+    from metagan.files import write_json
+    from metagan.workflow.evaluate import EVALUATION_FILE
+
+    result["baselines"] = {name: str(path) for name, path in args.baseline or ()}
+    result["source"] = None if target is None else target.source
+    name = EVALUATION_FILE if target is None else f"evaluation-{args.data.stem}.json"
+    out: Path = args.out or args.run / name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, result)
+    return out
+
+
+def _say_written(args: argparse.Namespace, out: Path, console: Console) -> None:
+    from metagan.workflow.evaluate import EVALUATION_FILE
+
+    # The report is about the run's own test classes.
+    is_own = out == args.run / EVALUATION_FILE
+    next_step = f"; next: {command_line('report', '--run', args.run)}" if is_own else ""
+    console.print(f"wrote {out}{next_step}")
 
 
 def print_tables(result: Mapping[str, Any], console: Console, legend: str) -> None:

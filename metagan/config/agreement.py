@@ -187,6 +187,11 @@ def _solving(run: "RunConfig") -> Iterator[str]:
         )
 
 
+def can_solve(run: "RunConfig") -> bool:
+    """Whether a run's generator has a head that can be solved for, and pairs to solve on."""
+    return "input" in run.gan.conditioning and run.gan.family in KIND_WORDS[run.data.kind].solvable
+
+
 def _those(column: str) -> str:
     """The algorithms that have something, for messages."""
     return ", ".join(name for name, row in ALGORITHMS.items() if getattr(row, column))

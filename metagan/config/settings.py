@@ -121,6 +121,11 @@ class EvaluateConfig(Config):
         min_length=1,
         description="Numbers of inner steps tried on validation tasks.",
     )
+    adapt_lr: tuple[Annotated[float, Field(gt=0)], ...] = field(
+        (),
+        affects="measuring extent",
+        description="Inner learning rates tried on validation tasks, of pairs; none: inner.lr.",
+    )
     generated_per_real: tuple[Annotated[int, Field(ge=1)], ...] = field(
         (20,),
         affects="measuring",
@@ -177,7 +182,7 @@ class EvaluateConfig(Config):
         description="Repetitions that initializations are compared on.",
     )
 
-    @field_validator("shots", "adapt_steps", "generated_per_real", "mix")
+    @field_validator("shots", "adapt_steps", "adapt_lr", "generated_per_real", "mix")
     @classmethod
     def _each_once(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         """A repeated value would be measured once and counted as two repetitions."""

@@ -133,10 +133,10 @@ class DatasetTasks:
             return {i for i in range(data.num_classes) if data.count(i) >= need}
         found: set[int] = set()
         for split in SPLITS:
-            members: dict[str, list[int]] = {}
+            by_domain: dict[str, list[int]] = {}
             for index in splits.of(split):
-                members.setdefault(data.classes[index].domain, []).append(index)
-            for several in members.values():
+                by_domain.setdefault(data.classes[index].domain, []).append(index)
+            for several in by_domain.values():
                 if sum(map(data.count, several)) >= need:
                     found.update(several)
         return found
@@ -164,14 +164,14 @@ class DatasetTasks:
         rng = generator(key.seed, "episode", key.task)
         shots, need = self.config.shots, self.config.shots + self.config.num_query
         if self._is_pooled:
-            where = _members(self.dataset, pools[0])
+            where = members(self.dataset, pools[0])
             where = where[rng.permutation(len(where))[:need]][None]
         else:
             ways = 1 if self.config.unit == "class" else min(self.config.ways, len(pools[0]))
             chosen = rng.choice(pools[0], size=ways, replace=False)
             where = np.stack(
                 [
-                    _members(self.dataset, [index])[
+                    members(self.dataset, [index])[
                         rng.permutation(self.dataset.count(index))[:need]
                     ]
                     for index in chosen.tolist()
@@ -196,7 +196,7 @@ class DatasetTasks:
         return Half(samples, inputs.reshape(*where.shape[:2], *inputs.shape[1:]))
 
 
-def _members(dataset: Dataset, classes: Sequence[int]) -> NDArray[np.int64]:
+def members(dataset: Dataset, classes: Sequence[int]) -> NDArray[np.int64]:
     """Every sample of these classes, (n, 2): its class, and its place in it."""
     return np.concatenate(
         [

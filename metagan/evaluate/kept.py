@@ -7,7 +7,7 @@ choices are made on the same validation classes, takes them from there.
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,35 +44,22 @@ class KeptResults:
     """A `WorkMap` that computes only what is not in its folder yet."""
 
     def __init__(
-        self, work: WorkMap, subject: Subject, folder: Path, *, tell: Callable[[str], None]
+        self,
+        work: WorkMap,
+        name: Callable[[Any], Mapping[str, Any]],
+        folder: Path,
+        *,
+        tell: Callable[[str], None],
     ) -> None:
         """Keeps the results of `work`.
 
         Args:
             work: Computes what is missing.
-            subject: What the items are about.
+            name: Names all that an item's result is computed from.
             folder: Made at need; a file in it that cannot be read is computed again.
             tell: Gets a line when results were found.
         """
-        self._work, self._folder, self._tell = work, folder, tell
-        self._common = _common_key(subject)
-        evaluate = subject.config.evaluate
-        chosen_on = with_room(evaluate, subject.validation, subject.validation_classes)
-        self._validation = {"test_per_class": chosen_on.test_per_class}
-        self._test = {
-            "test_per_class": evaluate.test_per_class,
-            "data": subject.test.fingerprint(),
-            "classes": [subject.test.classes[index].name for index in subject.test_classes],
-        }
-        if subject.is_foreign:
-            self._test["own_folds"] = evaluate.own_folds
-        self._inits = {
-            name: {
-                "weights": _init_hash(init),
-                "inner": subject.inner_of(name).model_dump(mode="json"),
-            }
-            for name, init in subject.inits.items()
-        }
+        self._work, self._name, self._folder, self._tell = work, name, folder, tell
 
     def __call__(
         self,
@@ -81,8 +68,9 @@ class KeptResults:
         items: Sequence[Item],
     ) -> Iterator[Result]:
         """See `metagan.evaluate.evaluation.WorkMap`."""
-        encode, decode = _CODECS[function]
-        files = [self._folder / f"{self._key(item)}.json" for item in items]
+        # The results of others are JSON by themselves.
+        encode, decode = _CODECS.get(function, (lambda result: result, lambda _, value: value))
+        files = [self._folder / f"{_digest(self._name(item))[:32]}.json" for item in items]
         kept = [_read(file) for file in files]
         missing = [item for item, value in zip(items, kept, strict=True) if value is None]
         if len(missing) < len(items):
@@ -95,17 +83,44 @@ class KeptResults:
                 continue
             result = next(computed)
             self._folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"item": _plain(item), "result": encode(result)}, indent=1)
+            text = json.dumps({"item": item_json(item), "result": encode(result)}, indent=1)
             write_bytes(file, text.encode())
             yield result
 
-    def _key(self, item: Any) -> str:
-        key: dict[str, Any] = {"common": self._common, "item": _plain(item)}
-        key["kind"] = type(item).__name__
-        key["measured on"] = self._validation if key["kind"] == "ValidationItem" else self._test
-        # Of other initializations than its own an item knows nothing.
-        key["init"] = self._inits[item.init if isinstance(item, ComparisonItem) else "run"]
-        return _digest(key)[:32]
+
+def item_names(subject: Subject) -> Callable[[Any], Mapping[str, Any]]:
+    """Function that names all that the result of a subject's item is computed from."""
+    evaluate = subject.config.evaluate
+    chosen_on = with_room(evaluate, subject.validation, subject.validation_classes)
+    common = _common_key(subject)
+    validation = {"test_per_class": chosen_on.test_per_class}
+    test: dict[str, Any] = {
+        "test_per_class": evaluate.test_per_class,
+        "data": subject.test.fingerprint(),
+        "classes": [subject.test.classes[index].name for index in subject.test_classes],
+    }
+    if subject.is_foreign:
+        test["own_folds"] = evaluate.own_folds
+    inits = {
+        name: {
+            "weights": init_hash(init),
+            "inner": subject.inner_of(name).model_dump(mode="json"),
+        }
+        for name, init in subject.inits.items()
+    }
+
+    def name(item: Any) -> dict[str, Any]:
+        kind = type(item).__name__
+        return {
+            "common": common,
+            "item": item_json(item),
+            "kind": kind,
+            "measured on": validation if kind == "ValidationItem" else test,
+            # Of other initializations than its own an item knows nothing.
+            "init": inits[item.init if isinstance(item, ComparisonItem) else "run"],
+        }
+
+    return name
 
 
 def _common_key(subject: Subject) -> dict[str, Any]:
@@ -123,19 +138,20 @@ def _common_key(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _init_hash(init: GanParams) -> str:
+def init_hash(init: GanParams) -> str:
+    """SHA-256 of all weights of an initialization."""
     return vector_hash(Layout.of(init).flatten(init).cpu().numpy())
 
 
-def _plain(item: Any) -> dict[str, Any]:
+def item_json(item: Any) -> dict[str, Any]:
     """An item as JSON: choices by name, and of a rejected one nothing that could differ."""
-    plain = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
-    if "choices" in plain:
-        plain["choices"] = {
+    values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+    if "choices" in values:
+        values["choices"] = {
             " ".join(key): None if choice.rejected else _candidate_json(choice.candidate)
-            for key, choice in sorted(plain["choices"].items())
+            for key, choice in sorted(values["choices"].items())
         }
-    return plain
+    return values
 
 
 def _digest(value: Any) -> str:

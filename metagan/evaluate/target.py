@@ -26,12 +26,35 @@ from metagan.devices import backward_in_this_thread
 from metagan.kinds.kind import Kind
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed
+from metagan.words import counted
 
 # Sets of weights adapted at once: enough to fill one core's vector units, little enough memory.
 SETS_AT_ONCE = 16
 # Samples (or pairs) in a step of adaptation, whatever `inner.batch_size` a run was trained with:
 # `evaluate.adapt_steps` are counted in them. It is the default of `inner.batch_size`.
 ADAPT_BATCH = 10
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One way to adapt: steps, at a rate, and whether the head is solved for afterwards."""
+
+    steps: int
+    lr: float
+    solve: bool
+
+    @property
+    def name(self) -> str:
+        """In words; that of doing nothing is "none"."""
+        parts = [f"{counted(self.steps, 'step')} at {self.lr:g}"] if self.steps else []
+        return " + ".join([*parts, *(["solved"] if self.solve else [])]) or "none"
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        steps = f"{counted(self.steps, 'inner step')} at rate {self.lr:g}"
+        found = [steps if self.steps else "no inner steps"]
+        return ", ".join([*found, *(["head solved in closed form"] if self.solve else [])])
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ class Kind:
             randomly changed copies.
         model: (number of classes, form) -> an untrained model of the target's, with weights from
             torch's global generator.
+        errors: (answers (Q, *form.shape), what is true, form) -> errors by the names of
+            `metagan.evaluate.pairs.measures.WORDS`.
         look: (rows of groups of samples as `to_samples` gives them, form) -> one PNG.
         read: (path, form, settings of data that are said of these files) -> a user's examples, and
             notes on them.
@@ -144,6 +146,7 @@ class Kind:
     players: MakePlayers
     classical: Callable[[Tensor, np.random.Generator, str], Tensor]
     model: Callable[[int, Form], Model]
+    errors: Callable[[Tensor, Tensor, Form], dict[str, float]]
     look: Callable[[Sequence[Sequence[NDArray[Any]]], Form], bytes]
     read: Callable[[Path, Form, Mapping[str, Any]], tuple[Support, list[str]]]
     write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]

@@ -21,7 +21,7 @@ from metagan.data.dataset import DataError
 from metagan.data.form import Form
 from metagan.data.reader import find_reader
 from metagan.evaluate.drawing import answers, generate_samples
-from metagan.evaluate.target import AdaptedTarget, adapt_to_target
+from metagan.evaluate.target import Adaptation, AdaptedTarget, adapt_to_target
 from metagan.files import is_there, write_bytes
 from metagan.kinds.kind import Pairs, Support
 from metagan.kinds.registry import find_kind
@@ -101,7 +101,7 @@ def adapt_run(
         run: The trained run.
         classes: {label: (n, *sample_shape)}, such as `read_support` gives; for other pictures see
             `metagan.kinds.image.samples.picture_classes`.
-        steps: Inner steps; None: see `default_steps`.
+        steps: Inner steps; None: see `how_to_adapt`.
         seed: Names every draw; None: the run's.
 
     Raises:
@@ -113,8 +113,7 @@ def adapt_run(
     _check_opened(run)
     config, kind = run.config, find_kind(run.form.kind)
     samples = kind.check_classes(classes, run.form)
-    inner = inner_settings(config)
-    check_moves(inner, run.init)
+    check_moves(inner_settings(config), run.init)
     inputs, asked = None, None
     if "input" in config.gan.conditioning:
         # Pairs of a domain are one class, whatever they are called.
@@ -128,19 +127,20 @@ def adapt_run(
     else:
         shots = max(len(array) for array in samples.values())
         support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
-    steps = default_steps(run) if steps is None else steps
+    how = how_to_adapt(run, shots=support.shape[1], steps=steps)
     target = adapt_to_target(
         replace(run.gan, config=config.gan),
         run.init,
         kind.to_tensor(support, samples.form),
-        inner=inner,
+        inner=inner_settings(config).model_copy(update={"lr": how.lr}),
         task=config.task,
-        steps=steps,
+        steps=how.steps,
         seed=config.seed if seed is None else seed,
         inputs=inputs,
+        solve=how.solve,
     )
     if not all(torch.isfinite(w).all() for player in target.params for w in player.values()):
-        raise DataError(f"adaptation diverged after {steps} steps; take fewer, or lower inner.lr")
+        raise DataError(f"adaptation diverged ({how.name}); take fewer steps, or lower inner.lr")
     # How samples were read does not say what they are told beside.
     return replace(target, form=replace(samples.form, given=run.form.given), asked=asked)
 
@@ -203,13 +203,15 @@ def save_adapted(
             f"{counted(len(target.support), 'class', 'classes')}; give one name each, as in "
             "list(classes)"
         )
+    how = how_to_adapt(run, shots=target.support.shape[1], steps=steps)
     info = {
         "what": ADAPTED,
         "run": str(run.folder.path),
         "run_step": run.step,
         "labels": names,
         "classes_each": target.classes_each,
-        "steps": default_steps(run) if steps is None else steps,
+        "steps": how.steps,
+        "adaptation": how.name,
         "seed": run.config.seed if seed is None else seed,
         "best_of": run.config.evaluate.best_of,
         "sample_shape": list(target.support.shape[2:]),
@@ -272,18 +274,29 @@ def _form_of(info: Mapping[str, Any]) -> Form:
     return Form(DEFAULT_KIND, tuple(info["sample_shape"]), facts)
 
 
-def default_steps(run: LoadedRun) -> int:
-    """The number of adaptation steps where none is given.
+def how_to_adapt(run: LoadedRun, *, shots: int, steps: int | None = None) -> Adaptation:
+    """What adaptation does where nothing else is asked for.
 
-    That is `inner.steps` if it was set anew for this use, else what evaluation chose on
-    validation, else the inner loop's.
+    That is as `inner.steps` and `inner.lr` say if one was set anew for this use, else what
+    evaluation chose on validation at the nearest number of shots, else the inner loop as trained.
+
+    Args:
+        run: The run.
+        shots: Samples of each class, or pairs, that are adapted to.
+        steps: A number of inner steps that is asked for.
     """
+    inner, before = inner_settings(run.config), inner_settings(run.trained)
+    if steps is not None:
+        return Adaptation(steps, inner.lr, inner.solve)
     file = run.folder.path / "evaluation.json"
-    if run.config.inner.steps == run.trained.inner.steps and file.is_file():
-        chosen = run.folder.read_json("evaluation.json").get("adapt_steps")
-        if isinstance(chosen, int):
-            return chosen
-    return usual_steps(run.config)
+    if (inner.steps, inner.lr) == (before.steps, before.lr) and file.is_file():
+        document = run.folder.read_json("evaluation.json")
+        if found := document.get("adaptation"):
+            nearest = min(found, key=lambda number: abs(int(number) - shots))
+            return Adaptation(**found[nearest])
+        if isinstance(chosen := document.get("adapt_steps"), int):
+            return Adaptation(chosen, inner.lr, inner.solve)
+    return Adaptation(usual_steps(run.config), inner.lr, inner.solve)
 
 
 def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: int) -> None:

@@ -33,7 +33,7 @@ from metagan.evaluate.evaluation import (
     with_room,
 )
 from metagan.evaluate.gate import BASELINE, Choice, ChoiceKey
-from metagan.evaluate.kept import KeptResults
+from metagan.evaluate.kept import KeptResults, item_names
 from metagan.evaluate.on_test import TestItem, downstream_tables, own_check_rows, run_test_item
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.kinds.registry import find_kind
@@ -54,21 +54,6 @@ class Target:
     classes: tuple[int, ...]
     name: str
     source: str | None = None
-
-
-def check_measured(config: RunConfig) -> None:
-    """Refuse a run whose samples are answers to inputs: what is measured are classifiers.
-
-    Raises:
-        DataError: With what can be done instead.
-    """
-    if "input" in config.gan.conditioning:
-        raise DataError(
-            f"gan.conditioning is {config.gan.conditioning_text}: samples that answer an input "
-            "are not measured by a classifier of classes, and nothing else measures yet; "
-            "compare the answers of metagan generate --inputs, or of metagan.answers in Python, "
-            "with true ones"
-        )
 
 
 def source_classifier(
@@ -113,7 +98,6 @@ def build_subject(
             on classes that the run holds out.
         ConfigError: If a setting differs that a trained run cannot follow.
     """
-    check_measured(config)
     check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
     dataset = open_dataset(config.data)
     fingerprint = dataset.fingerprint()  # Hashes every sample.
@@ -187,10 +171,12 @@ def evaluate(
     """
     started = time.perf_counter()
     config = subject.config
-    leak = leak_of(run, subject)
+    leak = leak_of(run, subject.validation, subject.test if subject.is_foreign else None)
     if leak is not None:
         reporter.print(f"LEAK: {leak}; the numbers below are too good")
-    work = KeptResults(work, subject, run.folder.path / ITEMS_FOLDER, tell=reporter.print)
+    work = KeptResults(
+        work, item_names(subject), run.folder.path / ITEMS_FOLDER, tell=reporter.print
+    )
     choices, table = _choose(subject, work, reporter)
     tests = _test(subject, choices, work, reporter)
     comparison = _compare(subject, work, reporter)
@@ -220,20 +206,24 @@ def evaluate(
     }
 
 
-def leak_of(run: LoadedRun, subject: Subject) -> Leak | None:
+def leak_of(run: LoadedRun, dataset: Dataset, other: Dataset | None) -> Leak | None:
     """Samples of the target that training, or the choices on validation, have seen.
 
     Training has looked for a leak in the run's own data; earlier versions did not.
+
+    Args:
+        run: The run.
+        dataset: Its data.
+        other: Those that are measured, where they are not the run's own.
     """
-    dataset = subject.validation
     sides = splits_from_names(run.splits, dataset).sides()
-    if not subject.is_foreign:
+    if other is None:
         record = run.folder.read_json("data.json")
         if "leak" not in record:
             return find_leak(dataset, find_repeats(dataset), sides)
         return None if record["leak"] is None else Leak.of_json(record["leak"])
     sides.pop("test")
-    return find_leak_into(dataset, sides, subject.test)
+    return find_leak_into(dataset, sides, other)
 
 
 def _choose(
@@ -247,10 +237,10 @@ def _choose(
         for position, steps in enumerate(config.adapt_steps)
     ]
     results = []
-    _progress(reporter, "choosing on validation", 0, len(items))
+    tell_progress(reporter, "choosing on validation", 0, len(items))
     for item, scores in zip(items, work(run_validation_item, subject, items), strict=True):
         results.append((item, scores))
-        _progress(reporter, "choosing on validation", len(results), len(items))
+        tell_progress(reporter, "choosing on validation", len(results), len(items))
     return make_choices(results)
 
 
@@ -268,10 +258,10 @@ def _test(
         for repetition in range(config.seeds)
     ]
     results = []
-    _progress(reporter, "measuring on test", 0, len(items))
+    tell_progress(reporter, "measuring on test", 0, len(items))
     for item, scores in zip(items, work(run_test_item, subject, items), strict=True):
         results.append((item, scores))
-        _progress(reporter, "measuring on test", len(results), len(items))
+        tell_progress(reporter, "measuring on test", len(results), len(items))
     return results
 
 
@@ -286,10 +276,10 @@ def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[Compar
         for repetition in range(min(config.seeds, config.comparison_seeds))
     ]
     results = []
-    _progress(reporter, "comparing initializations", 0, len(items))
+    tell_progress(reporter, "comparing initializations", 0, len(items))
     for result in work(run_comparison_item, subject, items):
         results.append(result)
-        _progress(reporter, "comparing initializations", len(results), len(items))
+        tell_progress(reporter, "comparing initializations", len(results), len(items))
     return results
 
 
@@ -314,7 +304,7 @@ def _usual_steps(choices: Mapping[ChoiceKey, Choice], config: RunConfig) -> int:
     return max(set(used), key=used.count) if used else config.inner.steps
 
 
-def _progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
+def tell_progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
     """Report progress, also when a stage begins, since one item can take minutes."""
     reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
 

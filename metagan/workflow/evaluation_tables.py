@@ -59,6 +59,57 @@ def comparison_rows(result: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def pair_header(result: Mapping[str, Any], shots: str) -> tuple[str, ...]:
+    """Header of `pair_rows`: the first measure with intervals and differences, then the others."""
+    first, *others = result["arms"][shots]
+    return ("arm", "adapted by", first, f"{first}: this run - it", *others)
+
+
+def pair_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
+    """What every arm's answers to inputs are worth, the best first."""
+    measures = result["arms"][shots]
+    first, *others = measures
+    better = 1 if result["measures"][first]["better"] == "smaller" else -1
+    chosen = {
+        row["arm"]: row["chosen"]
+        for row in result["choices"]
+        if (str(row["shots"]), row["measure"]) == (shots, first)
+    }
+    differences = result["differences"][shots][first]
+    ordered = sorted(measures[first].items(), key=lambda item: better * item[1]["mean"])
+    rows = []
+    for arm, found in ordered:
+        difference = differences.get(f"run - {arm}")
+        rows.append(
+            [
+                pair_arm(arm),
+                chosen.get(arm, "") if arm not in result["plain_arms"] else "",
+                _bounded(found, signed=False),
+                "" if difference is None else _bounded(difference, signed=True),
+                *(
+                    f"{measures[name][arm]['mean']:.4f}" if arm in measures[name] else "-"
+                    for name in others
+                ),
+            ]
+        )
+    return rows
+
+
+def pair_arm(arm: str) -> str:
+    """An arm's name for people."""
+    name, _, state = arm.partition(" not adapted")
+    if arm in _INITS or arm.endswith(" not adapted"):
+        return _INITS.get(name, name) + (", not adapted" if arm != name else "") + state
+    return arm
+
+
+def _bounded(found: Mapping[str, Any], *, signed: bool) -> str:
+    form = "+.4f" if signed else ".4f"
+    if found["low"] is None:
+        return f"{found['mean']:{form}}"
+    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+
+
 def _is_paired(result: Mapping[str, Any]) -> bool:
     return any("run_minus" in row for row in result["comparison"])
 

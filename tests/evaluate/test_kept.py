@@ -19,7 +19,7 @@ from metagan.evaluate.evaluation import (
     run_validation_item,
 )
 from metagan.evaluate.gate import BASELINE
-from metagan.evaluate.kept import KeptResults
+from metagan.evaluate.kept import KeptResults, item_names
 from metagan.evaluate.on_test import TestItem, run_test_item
 from tests.helpers import bars
 
@@ -55,7 +55,7 @@ def run(
 ) -> tuple[list[Any], int]:
     """Results, and how many of them had to be computed."""
     counting = Counting(**options)
-    kept = KeptResults(counting, subject, folder, tell=lambda _: None)
+    kept = KeptResults(counting, item_names(subject), folder, tell=lambda _: None)
     return list(kept(function, subject, items)), counting.computed
 
 
@@ -76,7 +76,7 @@ def test_an_evaluation_that_was_broken_off_goes_on(subject: Subject, tmp_path: P
         run(subject, tmp_path, run_validation_item, VALIDATION, stop_after=1)
     said: list[str] = []
     counting = Counting()
-    kept = KeptResults(counting, subject, tmp_path, tell=said.append)
+    kept = KeptResults(counting, item_names(subject), tmp_path, tell=said.append)
     results = list(kept(run_validation_item, subject, VALIDATION))
     assert counting.computed == 1
     assert said == [f"1 of 2 results are kept from before in {tmp_path}"]

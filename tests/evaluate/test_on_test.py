@@ -12,7 +12,7 @@ from metagan.evaluate import on_test
 from metagan.evaluate.downstream import CLASSIFIERS, Arm, Classifier, Mix, TargetTask
 from metagan.evaluate.evaluation import Subject
 from metagan.evaluate.gate import BASELINE, Candidate, Choice
-from metagan.evaluate.kept import KeptResults
+from metagan.evaluate.kept import KeptResults, item_names
 from metagan.evaluate.on_test import TestItem, own_check_rows, run_test_item, split_shots
 from tests.helpers import bars
 
@@ -108,7 +108,7 @@ def test_what_a_target_said_is_kept(foreign: Subject, tmp_path: Path) -> None:
         return iter([])
 
     def read(work: Any, subject: Subject) -> Any:
-        kept = KeptResults(work, subject, tmp_path, tell=lambda _: None)
+        kept = KeptResults(work, item_names(subject), tmp_path, tell=lambda _: None)
         return next(iter(kept(run_test_item, subject, [ITEM])))
 
     first = read(once, foreign)

@@ -13,6 +13,7 @@ from metagan.kinds.image.convert import (
     to_tensor,
     within,
 )
+from metagan.kinds.image.errors import errors
 from metagan.kinds.image.notes import other_notes
 from metagan.kinds.image.other_data import other_looks, other_settings
 from metagan.kinds.image.output import look, remark, write
@@ -34,6 +35,7 @@ KIND = Kind(
     players=build_players,
     classical=augmented,
     model=build_model,
+    errors=errors,
     look=look,
     read=read,
     write=write,

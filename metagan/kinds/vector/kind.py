@@ -15,6 +15,7 @@ from metagan.kinds.vector.convert import (
     to_tensor,
     within,
 )
+from metagan.kinds.vector.errors import errors
 from metagan.kinds.vector.look import look
 from metagan.kinds.vector.model import build_model
 from metagan.kinds.vector.networks import build_players
@@ -53,6 +54,7 @@ KIND = Kind(
     players=build_players,
     classical=classical,
     model=build_model,
+    errors=errors,
     look=look,
     read=read_support,
     write=write_samples,

@@ -1,0 +1,390 @@
+"""Evaluate a run whose samples answer inputs: against every rival that needs less."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from metagan.config.may_change import check_changes
+from metagan.config.settings import RunConfig
+from metagan.core.algorithms import inner_settings
+from metagan.data.cache import open_dataset
+from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.data.form import Form
+from metagan.data.pairs import reference_domain, with_reference
+from metagan.data.splits import splits_from_names
+from metagan.evaluate.evaluation import WorkMap
+from metagan.evaluate.kept import KeptResults
+from metagan.evaluate.pairs.items import (
+    NOT_ADAPTED,
+    PLAIN,
+    Contestant,
+    Errors,
+    PairItem,
+    PairSubject,
+    run_pair_item,
+)
+from metagan.evaluate.pairs.kept import pair_names
+from metagan.evaluate.pairs.measures import UNSEEN, WORDS
+from metagan.evaluate.pairs.tables import (
+    Chosen,
+    PairGate,
+    arm_tables,
+    better,
+    choose_candidates,
+    chosen_values,
+    decide,
+    estimate,
+    measures_of,
+    plain_names,
+    wanted,
+)
+from metagan.evaluate.pairs.task import Sources, draw_pairs
+from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
+from metagan.runs.run_folder import RunError
+from metagan.workflow.evaluate import (
+    ITEMS_FOLDER,
+    SCHEMA_VERSION,
+    Target,
+    leak_of,
+    tell_progress,
+)
+from metagan.workflow.reference import is_from_reference
+from metagan.workflow.setup import LoadedRun, check_same_data, load_run
+from metagan.workflow.step_log import Reporter
+from metagan.workflow.worker import build_run_gan
+
+
+def build_pair_subject(
+    run: LoadedRun,
+    config: RunConfig,
+    *,
+    reporter: Reporter,
+    target: Target | None = None,
+    baselines: Mapping[str, Path] | None = None,
+) -> PairSubject:
+    """Build the subject of an evaluation of pairs: targets, networks, training domains, judge.
+
+    Args:
+        run: The run.
+        config: Its settings, with `evaluate` as wanted now.
+        reporter: Gets progress.
+        target: Other data to measure on; None: the run's test domains.
+        baselines: Other runs by name, each with its own networks and inner loop.
+
+    Raises:
+        DataError: If no target has enough pairs, or its samples are not as the run's.
+        RunError: If the run's data are not those that it was trained on, or a baseline was trained
+            on classes that the run holds out, or on samples of another form.
+        ConfigError: If a setting differs that a trained run cannot follow.
+    """
+    check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
+    dataset = with_reference(open_dataset(config.data), config.data)
+    fingerprint = dataset.fingerprint()  # Hashes every sample.
+    check_same_data(run.folder, dataset, fingerprint)
+    splits = splits_from_names(run.splits, dataset)
+    has_labels = is_from_reference(run.form)
+    if target is None:
+        target = Target(dataset, splits.test, "test domains of the run")
+    elif target.dataset.fingerprint() == fingerprint:
+        raise DataError(
+            f"--data {target.name} is what the run was trained on; leave --data out to measure on "
+            "the domains that it held out"
+        )
+    else:
+        other = with_reference(target.dataset, config.data)
+        if has_labels and reference_domain(other) is None:
+            raise DataError(
+                f"{target.name}: its pairs need a reference domain, as the run's have; set "
+                "data.reference_domain to a domain of these data"
+            )
+        target = Target(other, target.classes, target.name, target.source)
+    if target.dataset.sample_shape != dataset.sample_shape:
+        raise DataError(
+            f"the target's samples are {target.dataset.sample_shape}, the run's "
+            f"{dataset.sample_shape}"
+        )
+    sources = Sources.of(dataset, splits.train) if has_labels else None
+    data = {"validation": dataset, "test": target.dataset}
+    sides = {"validation": splits.validation, "test": target.classes}
+    domains = {
+        split: _usable(split, data[split], sides[split], run.form, sources, config, reporter)
+        for split in data
+    }
+    held_out = {dataset.classes[i].name for i in (*splits.validation, *splits.test)}
+    gan, _, untrained = build_run_gan(config, run.form)
+    inner = inner_settings(config)
+    contestants = {
+        "run": Contestant(gan, run.init, inner, config),
+        "scratch": Contestant(gan, untrained, inner, config),
+    }
+    for name, path in (baselines or {}).items():
+        contestants[name] = _baseline(name, path, run, held_out, fingerprint)
+    return PairSubject(
+        config,
+        run.form,
+        contestants,
+        data,
+        domains,
+        sources,
+        _judge(run, dataset, splits.train, config, reporter) if has_labels else None,
+        target.name,
+        target.dataset is not dataset,
+    )
+
+
+def _usable(
+    split: str,
+    dataset: Dataset,
+    classes: Sequence[int],
+    form: Form,
+    sources: Sources | None,
+    config: RunConfig,
+    reporter: Reporter,
+) -> dict[str, tuple[int, ...]]:
+    """Target domains with enough pairs: {domain: classes}.
+
+    Raises:
+        DataError: If there is none.
+    """
+    found: dict[str, list[int]] = {}
+    for index in classes:
+        found.setdefault(dataset.classes[index].domain, []).append(index)
+    most = max(config.evaluate.shots)
+    usable, problems = {}, []
+    for domain, members in found.items():
+        try:
+            draw_pairs(dataset, members, form, sources, shots=1, most_shots=most, seed=0)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            usable[domain] = tuple(members)
+    if not usable:
+        raise DataError(f"no {split} domain can be measured: {problems[0]}")
+    if problems:
+        more = f" (and {len(problems) - 1} more domains)" if len(problems) > 1 else ""
+        reporter.print(f"note: left out of {split}: {problems[0]}{more}")
+    return usable
+
+
+def _baseline(
+    name: str, path: Path, run: LoadedRun, held_out: set[str], dataset_sha256: str
+) -> Contestant:
+    """Another run that takes part, with its own networks.
+
+    Raises:
+        RunError: If it was trained on what this run holds out, or on other samples.
+    """
+    if name in ("run", "scratch", PLAIN):
+        raise RunError(f"--baseline {name}={path}: the name {name} is taken; choose another")
+    other = load_run(path)
+    if "input" not in other.config.gan.conditioning or other.form != run.form:
+        raise RunError(
+            f"--baseline {name} {path}: it was trained on samples of another form, or is not told "
+            "inputs; train it on the same data with gan.conditioning input"
+        )
+    if other.folder.read_json("data.json")["sha256"] == dataset_sha256:
+        seen = sorted(set(other.splits["train"]) & held_out)
+        if seen:
+            raise RunError(
+                f"--baseline {name} {path} was trained on {seen[0]!r} (and {len(seen) - 1} more) "
+                "that this run holds out; use the same seed and the same data.* split settings for "
+                "both"
+            )
+    return Contestant(other.gan, other.init, inner_settings(other.config), other.config)
+
+
+def _judge(
+    run: LoadedRun,
+    dataset: Dataset,
+    train: Sequence[int],
+    config: RunConfig,
+    reporter: Reporter,
+) -> SourceClassifier | None:
+    """A classifier of the labels of training domains, kept in the run folder."""
+    by_label: dict[str, list[Any]] = {}
+    for index in train:
+        samples = dataset.class_samples(index)
+        by_label.setdefault(dataset.classes[index].label, []).extend(samples)
+    if len(by_label) < 2:
+        return None
+    merged = Dataset.from_classes(
+        {ClassRecord("labels", label): samples for label, samples in by_label.items()},
+        kind=dataset.kind,
+    )
+    return kept_source_classifier(
+        run.folder.path / "source_classifier",
+        merged,
+        tuple(range(merged.num_classes)),
+        run.form,
+        config,
+        tell=reporter.print,
+        on_step=lambda step: reporter.progress(
+            {"stage": "classifier of labels", "step": step, "steps": config.evaluate.source_steps}
+        ),
+    )
+
+
+def evaluate_pairs(
+    run: LoadedRun, subject: PairSubject, *, work: WorkMap, reporter: Reporter
+) -> dict[str, Any]:
+    """Measure all numbers about a run of pairs.
+
+    Args:
+        run: The run.
+        subject: From `build_pair_subject`.
+        work: Where items are computed; what is kept in the run folder is not computed again.
+        reporter: Gets progress.
+
+    Returns:
+        A JSON-ready mapping; see docs/evaluation.md.
+    """
+    started = time.perf_counter()
+    evaluate = subject.config.evaluate
+    other = subject.data["test"] if subject.is_foreign else None
+    leak = leak_of(run, subject.data["validation"], other)
+    if leak is not None:
+        reporter.print(f"LEAK: {leak}; the numbers below are too good")
+    work = KeptResults(
+        work, pair_names(subject), run.folder.path / ITEMS_FOLDER, tell=reporter.print
+    )
+    whose = (PLAIN, *subject.contestants)
+    tried = [
+        PairItem("validation", domain, repetition, shots, who)
+        for shots in evaluate.shots
+        for domain in subject.domains["validation"]
+        for repetition in range(evaluate.validation_seeds)
+        for who in whose
+    ]
+    results = _measured("choosing on validation", subject, tried, work, reporter)
+    chosen, plain = choose_candidates(results), plain_names(results)
+    items = [
+        PairItem("test", domain, repetition, shots, who, wanted(chosen, shots, who, plain))
+        for shots in evaluate.shots
+        for domain in subject.domains["test"]
+        for repetition in range(evaluate.seeds)
+        for who in whose
+    ]
+    tests = _measured("measuring on test", subject, items, work, reporter)
+    measures = measures_of(tests)
+    on_validation, on_test = chosen_values(results, chosen), chosen_values(tests, chosen)
+    arms, differences = arm_tables(on_test)
+    gates = {shots: decide(on_validation, shots, measures[0], plain) for shots in evaluate.shots}
+    words = {
+        str(shots): _verdict(subject, shots, measures[0], gate, arms, on_test)
+        for shots, gate in gates.items()
+    }
+    middle = evaluate.shots[len(evaluate.shots) // 2]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run.folder.path),
+        "run_step": run.step,
+        "target": subject.target_name,
+        "leak": None if leak is None else leak.as_json(),
+        "yardstick": "predict",
+        "measures": {
+            name: {
+                "better": better(name),
+                "meaning": WORDS[name.removesuffix(UNSEEN)]
+                + (", of labels that no training domain has" if name.endswith(UNSEEN) else ""),
+            }
+            for name in measures
+        },
+        "domains": list(subject.domains["test"]),
+        "evaluate": evaluate.model_dump(mode="json"),
+        "arms": arms,
+        "differences": differences,
+        "values": _values(on_test),
+        "plain_arms": plain,
+        "choices": _choices(subject, chosen),
+        "gate": {"shots": middle, **_gate_json(gates[middle], measures[0])},
+        "gates": {str(shots): _gate_json(gate, measures[0]) for shots, gate in gates.items()},
+        "verdict": words[str(middle)],
+        "verdicts": words,
+        "adaptation": {
+            str(shots): vars(
+                subject.contestants["run"].adaptations(evaluate)[chosen[shots, measures[0], "run"]]
+            )
+            for shots in evaluate.shots
+        },
+        "wall_s": time.perf_counter() - started,
+    }
+
+
+def _measured(
+    stage: str,
+    subject: PairSubject,
+    items: Sequence[PairItem],
+    work: WorkMap,
+    reporter: Reporter,
+) -> list[tuple[PairItem, Errors]]:
+    results: list[tuple[PairItem, Errors]] = []
+    tell_progress(reporter, stage, 0, len(items))
+    for item, found in zip(items, work(run_pair_item, subject, items), strict=True):
+        results.append((item, found))
+        tell_progress(reporter, stage, len(results), len(items))
+    return results
+
+
+def _values(values: Mapping[tuple[int, str, str], Mapping[str, float]]) -> dict[str, Any]:
+    """{shots: {measure: {arm: {domain: value}}}}, from which runs of several seeds are pooled."""
+    found: dict[str, Any] = {}
+    for (shots, measure, arm), units in values.items():
+        found.setdefault(str(shots), {}).setdefault(measure, {})[arm] = dict(units)
+    return found
+
+
+def _choices(subject: PairSubject, chosen: Chosen) -> list[dict[str, Any]]:
+    """What was chosen on validation, a row for each shots, measure and arm."""
+    rows: list[dict[str, Any]] = []
+    for (shots, measure, arm), candidate in chosen.items():
+        row: dict[str, Any] = {"shots": shots, "measure": measure, "arm": arm, "chosen": candidate}
+        who = arm.removesuffix(NOT_ADAPTED)
+        if who in subject.contestants:
+            row |= vars(subject.contestants[who].adaptations(subject.config.evaluate)[candidate])
+        rows.append(row)
+    return rows
+
+
+def _gate_json(gate: PairGate, measure: str) -> dict[str, Any]:
+    """The gate's decision, as the documents have it."""
+    compared = f"{gate.gain:+.4g} ± {gate.stderr:.2g} in {measure}, above 0 is better"
+    return {
+        "verdict": "use" if gate.opened else "do not use",
+        "best_plain_arm": gate.best_plain_arm,
+        "measure": measure,
+        "gain": gate.gain,
+        "stderr": gate.stderr,
+        "reason": f"on validation domains, against {gate.best_plain_arm}: {compared}",
+    }
+
+
+def _verdict(
+    subject: PairSubject,
+    shots: int,
+    measure: str,
+    gate: PairGate,
+    arms: Mapping[str, Any],
+    values: Mapping[tuple[int, str, str], Mapping[str, float]],
+) -> str:
+    """One sentence for people: use it or not, because of what, with the numbers on test."""
+    means = {arm: found["mean"] for arm, found in arms[str(shots)][measure].items()}
+    plain, ours = gate.best_plain_arm, values[shots, measure, "run"]
+    theirs = values[shots, measure, plain]
+    less = estimate([ours[unit] - theirs[unit] for unit in theirs])
+    bounds = "" if less["low"] is None else f" [{less['low']:+.4f}, {less['high']:+.4f}]"
+    compared = (
+        f"{measure} {means['run']:.4f} against {means[plain]:.4f} of {plain}, "
+        f"{less['mean']:+.4f}{bounds}"
+    )
+    known = (
+        ""
+        if len(subject.contestants) > 2
+        else "; not compared with other training: --baseline joint=DIR"
+    )
+    if gate.opened:
+        return f"{shots} shots: use it: {compared}{known}"
+    return (
+        f"{shots} shots: do not use it: on validation it was not better than {plain}, which needs "
+        f"no generator ({compared} on test)"
+    )
