@@ -39,6 +39,9 @@ paired seeds, whether the generated samples make those domains' own classifier
 better than classical augmentation does, and how good they look (KID, FID,
 precision, recall, density, coverage, diversity, copies).
 
+A run that is told inputs is measured against the truth instead: its answers
+beside those of rivals that need no generator, and of other runs (--baseline).
+
 Every choice (how many steps, how many generated samples, or none at all) is
 made on validation domains; test domains are only measured.
 
@@ -175,6 +178,8 @@ def _evaluate_pairs(
 ) -> int:
     """Evaluate a run whose samples answer inputs."""
     from cluster.work import open_map
+    from metagan.evaluate.target import Adaptation
+    from metagan.workflow.adaptation_pictures import write_answer_pictures
     from metagan.workflow.evaluate_pairs import build_pair_subject, evaluate_pairs
     from metagan.workflow.evaluation_tables import pair_header, pair_rows
 
@@ -184,12 +189,17 @@ def _evaluate_pairs(
     with open_map(config.cluster) as work:
         result = evaluate_pairs(run, subject, work=work, reporter=console)
     out = _write(args, result, target)
+    if target is None:
+        middle = str(result["gate"]["shots"])
+        write_answer_pictures(run, subject, Adaptation(**result["adaptation"][middle]))
     for shots in result["arms"]:
         console.print(f"{shots} shots, {len(result['domains'])} domains of {result['target']}:")
         console.table(pair_rows(result, shots), header=pair_header(result, shots))
         console.print("")
     for name, about in result["measures"].items():
         console.print(f"{name}: {about['meaning']}; {about['better']} is better")
+    for name, meaning in result["plain_arms"].items():
+        console.print(f"{name}: {meaning}")
     console.print("means with 95 % intervals over domains; each arm as chosen on validation\n")
     for verdict in result["verdicts"].values():
         console.print(verdict)

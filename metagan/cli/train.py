@@ -160,7 +160,5 @@ def _train(args: argparse.Namespace, config: JobConfig, console: Console) -> int
         f"done: {outcome.step} outer steps in {outcome.wall_s:.0f} s, results in {args.run}"
     )
     following = command_line("evaluate", "--run", args.run)
-    if "input" in config.gan.conditioning:
-        following = command_line("adapt", "--run", args.run, "--support", "PATH", "--out", "DIR")
     console.print(f"next: {following}")
     return EXIT_DONE

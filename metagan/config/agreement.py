@@ -188,7 +188,7 @@ def _solving(run: "RunConfig") -> Iterator[str]:
 
 
 def can_solve(run: "RunConfig") -> bool:
-    """Whether a run's generator has a head that can be solved for, and pairs to solve on."""
+    """True if a run's generator has a head that can be solved for, and pairs to solve on."""
     return "input" in run.gan.conditioning and run.gan.family in KIND_WORDS[run.data.kind].solvable
 
 

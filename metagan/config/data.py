@@ -53,6 +53,12 @@ class DataConfig(Config):
         "It is neither learned from nor measured. Default: that of built-in styles and of fonts, "
         "which is DejaVu Sans or the file's own; none for other data.",
     )
+    unseen_labels: tuple[str, ...] = field(
+        (),
+        affects="training measuring",
+        description="Labels that no training domain shows; evaluation of pairs measures them "
+        "apart. Default: those that a file of fonts names.",
+    )
     cache_dir: str | None = field(
         None,
         affects="where",

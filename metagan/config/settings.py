@@ -113,7 +113,7 @@ class EvaluateConfig(Config):
         affects="measuring",
         ge=1,
         description="Test samples per class, never trained on; on validation at most what is left "
-        "beside the support.",
+        "beside the support. Of pairs all others are asked, up to 1,000.",
     )
     adapt_steps: tuple[Annotated[int, Field(ge=0)], ...] = field(
         (0, 10),

@@ -4,7 +4,7 @@ The reference domain is neither learned from nor measured. Its name stands in th
 data, as `reference_domain`: that of their source, or of `data.reference_domain`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -31,7 +31,8 @@ class MakeInputs(Protocol):
 
 
 _KEY: Final = "reference_domain"
-_MAX_DOMAINS: Final = 20
+_UNSEEN: Final = "unseen_labels"
+_MOST_SHOWN: Final = 20
 _MAX_CLASSES: Final = 5
 
 
@@ -56,13 +57,18 @@ def reference_domain(dataset: Dataset) -> str | None:
     """
     name: str | None = dataset.origin.get(_KEY)
     if name is not None and name not in dataset.domains:
-        shown = [*dataset.domains[:_MAX_DOMAINS]]
-        if left := len(dataset.domains) - len(shown):
-            shown.append(f"{left} more")
         raise DataError(
-            f"data.reference_domain: no domain named {name!r}; there are {', '.join(shown)}"
+            f"data.reference_domain: no domain named {name!r}; there are {_some(dataset.domains)}"
         )
     return name
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    shown = [*names[:_MOST_SHOWN]]
+    if left := len(names) - len(shown):
+        shown.append(f"{left} more")
+    return ", ".join(shown)
 
 
 def measured_classes(dataset: Dataset) -> tuple[int, ...]:
@@ -70,6 +76,41 @@ def measured_classes(dataset: Dataset) -> tuple[int, ...]:
     reference = reference_domain(dataset)
     apart = set(dataset.classes_of(reference)) if reference is not None else set[int]()
     return tuple(index for index in range(dataset.num_classes) if index not in apart)
+
+
+def known_as(label: str, known: Iterable[str]) -> str | None:
+    """The label that is meant, or None: itself, or the one that begins with its code point.
+
+    Args:
+        label: Such as `A`, or `U+0041`.
+        known: All labels, such as `U+0041 LATIN CAPITAL LETTER A` of built-in styles and fonts.
+    """
+    names = list(known)
+    if label in names:
+        return label
+    point = f"U+{ord(label):04X}" if len(label) == 1 else label.partition(" ")[0]
+    if not point.startswith("U+"):
+        return None
+    return next((name for name in names if name.partition(" ")[0] == point), None)
+
+
+def unseen_labels(dataset: Dataset, config: DataConfig) -> frozenset[str]:
+    """Labels that no training domain may show: those of the settings, or of the data's source.
+
+    Raises:
+        DataError: If no class has such a label, or no other is left.
+    """
+    labels = sorted({record.label for record in dataset.classes})
+    asked = config.unseen_labels or dataset.origin.get(_UNSEEN, ())
+    found = {label: known_as(label, labels) for label in asked}
+    if unknown := [label for label, name in found.items() if name is None]:
+        raise DataError(
+            f"data.unseen_labels: no class is labelled {unknown[0]!r}; there are {_some(labels)}"
+        )
+    unseen = frozenset(name for name in found.values() if name is not None)
+    if unseen and len(unseen) == len(labels):
+        raise DataError("data.unseen_labels names every label; leave some to learn from")
+    return unseen
 
 
 def reference_of(dataset: Dataset, domain: str) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from metagan.config.data import DataConfig
 from metagan.data.dataset import DataError, Dataset
-from metagan.data.pairs import reference_domain, with_reference
+from metagan.data.pairs import reference_domain, unseen_labels, with_reference
 from metagan.seeding import generator
 from metagan.words import counted
 
@@ -45,7 +45,8 @@ def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
     `config.split_by`: the publisher's split where the data carry one (test and validation domains
     are then drawn from its training part if it has none, or validation classes where domains do
     not suffice), whole domains, or classes of every domain. Domains of a group are held out
-    together; a publisher's split is followed even where it divides one.
+    together; a publisher's split is followed even where it divides one. Of labels that are to be
+    unseen the classes of training domains are in no split.
 
     Raises:
         DataError: If a named domain does not exist, is named twice or is the reference domain, or
@@ -74,6 +75,10 @@ def make_splits(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
         assigned = _split_classes(dataset, domains, config, rng)
     else:
         assigned = _split_domains(dataset, domains, config, rng)
+    unseen = unseen_labels(dataset, config)
+    for index, split in list(assigned.items()):
+        if split == "train" and dataset.classes[index].label in unseen:
+            del assigned[index]
     splits = Splits(
         *(tuple(i for i, split in sorted(assigned.items()) if split == s) for s in SPLITS)
     )

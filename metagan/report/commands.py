@@ -29,7 +29,10 @@ def evaluate_command(run: RunFiles, evaluation: Evaluation | None) -> str:
     data, is_other = evaluation.data, evaluation.file != EVALUATION
     if is_other:
         words += ["--data", data.get("target", "PATH")]
-    for name in dict.fromkeys(str(row.get("init")) for row in records(data.get("comparison"))):
+    compared = [str(row.get("init")) for row in records(data.get("comparison"))]
+    named = data.get("baselines")
+    compared += map(str, named) if isinstance(named, Mapping) else ()
+    for name in dict.fromkeys(compared):
         if name not in _OWN_INITS:
             words += ["--baseline", f"{name}={_baseline_folder(run, name)}"]
     if is_other:
@@ -42,9 +45,9 @@ def to_repeat(run: RunFiles) -> list[tuple[str, str]]:
     target = ("--support", "PATH", "--out", "DIR")
     return [
         ("Train the same run again, from its stored settings", train_command(run, again=True)),
-        ("Adapt it to a few pairs", command_line("adapt", "--run", run.path, *target))
-        if run.is_told_inputs
-        else ("Evaluate it", evaluate_command(run, run.evaluation)),
+        ("Evaluate it", evaluate_command(run, run.evaluation)),
+        *[("Adapt it to a few pairs", command_line("adapt", "--run", run.path, *target))]
+        * run.is_told_inputs,
         *(
             (f"Evaluate it on another target ({other.target})", evaluate_command(run, other))
             for other in run.others
@@ -63,10 +66,9 @@ def missing(run: RunFiles) -> dict[str, str]:
     elif not run.finished and run.steps_planned is not None:
         done = f"{count(run.steps_done)} of {plural(run.steps_planned, 'outer step')}"
         found[resume].append(f"Training stopped after {done}.")
-    # Of answers to inputs there is no evaluation.
-    if run.evaluation is None and not run.is_told_inputs:
+    if run.evaluation is None:
         found[evaluate].append("There is no evaluation on unseen domains.")
-    if not run.adaptation and not run.is_told_inputs:
+    if not run.adaptation:
         found[evaluate].append("There are no pictures of adaptation to unseen domains.")
     absent = [p.domain for p in run.adaptation if not all(file.is_file() for file in p.files)]
     if absent:

@@ -149,6 +149,8 @@ def headline(data: Data | None) -> str:
     """The result of an evaluation in one sentence; `data` is None if there was none."""
     if data is None:
         return "Not evaluated yet: what the generated samples are worth is not known."
+    if data.get("yardstick") == "predict":
+        return leak_sentence(data) + str(data.get("verdict", "The evaluation holds no verdict."))
     found = at_reference(data)
     if not found:
         return "The evaluation holds no accuracies of a from-scratch classifier to report."
@@ -157,6 +159,8 @@ def headline(data: Data | None) -> str:
 
 def more_results(data: Data) -> list[str]:
     """Sentences on the results that the headline leaves out."""
+    if isinstance(verdicts := pick(data, "verdicts"), Mapping):
+        return [str(text) for text in verdicts.values() if text != pick(data, "verdict")]
     more = [*at_reference(data)[1:], *at_reference(data, CLASSIFIERS[1])[:1]]
     return [text for text in (*map(sentence, more), tally(data), _quality_sentence(data)) if text]
 

@@ -20,6 +20,7 @@ from metagan.runs.run_folder import RunError, RunFolder
 EVALUATION = "evaluation.json"
 SPLITS = ("train", "validation", "test")
 ADAPTATION_GROUPS = ("given", "before", "after")
+ANSWERS = "answers"
 
 
 class Evaluation(NamedTuple):
@@ -35,7 +36,10 @@ class Evaluation(NamedTuple):
 
 
 class AdaptationPicture(NamedTuple):
-    """Pictures of one unseen domain, one class per row: a file for each of `ADAPTATION_GROUPS`."""
+    """Pictures of one unseen domain, one class per row: a file for each of `ADAPTATION_GROUPS`.
+
+    Of pairs it is one file, with what was given, asked and drawn in rows.
+    """
 
     domain: str
     files: tuple[Path, ...]
@@ -199,7 +203,8 @@ class _Reader:
         pictures = []
         for entry in records(self._json("samples/adaptation/index.json")):
             files = entry.get("files")
-            names = [pick(files, group) for group in ADAPTATION_GROUPS]
+            groups = (ANSWERS,) if pick(files, ANSWERS) is not None else ADAPTATION_GROUPS
+            names = [pick(files, group) for group in groups]
             # The index is data: it must not name files outside of its folder.
             if not all(isinstance(n, str) and n and Path(n).name == n for n in names):
                 self.damaged.append(f"samples/adaptation/index.json names the files {files!r}")

@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metagan.config.load import Config
 from metagan.report import (
+    answers,
     commands,
     facts,
     headline,
@@ -23,8 +24,8 @@ from metagan.report.load import RunFiles
 from metagan.report.search_load import Search
 
 # Templates ask these for words and numbers, and have only structure themselves.
-_MODULES = (commands, facts, headline, importance, pictures, results, search_charts, search_view,
-            search_words, training)  # fmt: skip
+_MODULES = (answers, commands, facts, headline, importance, pictures, results, search_charts,
+            search_view, search_words, training)  # fmt: skip
 _FILTERS = (load.domains_of, values.count, values.duration, values.fixed, values.parted,
             values.plural, values.shorten, values.whole)  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from metagan.report.load import RunFiles
-from metagan.report.values import plural, shorten
+from metagan.report.values import listing, plural, shorten
 
 # A report stays below 3 MB: base64 makes 4 bytes of 3, and the rest of a page is small.
 _ADAPTATION_BYTES = 1_300_000
@@ -58,9 +58,12 @@ def adaptation(run: RunFiles) -> list[Figure]:
             "Before adaptation": "samples generated before adaptation",
             after: f"samples generated {after.replace('After', 'after')}",
         }
+        if len(picture.files) == 1:
+            words = {"": listing(picture.rows) or "true answers, drawn before and after adapting"}
+        per_row = "one per row" if len(picture.files) == 1 else "one class per row"
         share = _ADAPTATION_BYTES // (len(shown) * len(words))
         images = [
-            embed(path, share, name=name, alt=f"{picture.domain}: {alt}, one class per row")
+            embed(path, share, name=name, alt=f"{picture.domain}: {alt}, {per_row}")
             for (name, alt), path in zip(words.items(), picture.files, strict=True)
         ]
         found = [image for image in images if image is not None]

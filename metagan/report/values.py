@@ -134,19 +134,19 @@ def listing(words: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over paired seeds and its 95 % interval, as fractions; None where not known."""
+    """A mean over paired seeds and its 95 % interval; None where not known."""
 
     mean: float
     low: float | None
     high: float | None
     seeds: int | None
 
-    def text(self, *, signed: bool = False) -> str:
-        """`mean [low, high]` in per cent, or in points where signed."""
-        mean = fixed(100 * self.mean, 1, signed=signed)
+    def text(self, *, signed: bool = False, scale: float = 100, decimals: int = 1) -> str:
+        """`mean [low, high]`; of a fraction in per cent, or in points where signed."""
+        mean = fixed(scale * self.mean, decimals, signed=signed)
         if self.low is None or self.high is None:
             return mean
-        low, high = (fixed(100 * end, 1, signed=signed) for end in (self.low, self.high))
+        low, high = (fixed(scale * end, decimals, signed=signed) for end in (self.low, self.high))
         return f"{mean} [{low}, {high}]"
 
 
@@ -164,10 +164,10 @@ def plus_minus(value: float | None, error: float | None, decimals: int, **sign: 
     return text if error is None else f"{text} \u00b1{SPACE}{fixed(error, decimals)}"
 
 
-def estimate_text(value: object, *, signed: bool = False) -> str | None:
+def estimate_text(value: object, **form: Any) -> str | None:
     """The estimate in a mapping as text; None without a mean."""
     found = estimate(value)
-    return None if found is None else found.text(signed=signed)
+    return None if found is None else found.text(**form)
 
 
 def estimate(value: object) -> Estimate | None:

@@ -275,7 +275,7 @@ def _form_of(info: Mapping[str, Any]) -> Form:
 
 
 def how_to_adapt(run: LoadedRun, *, shots: int, steps: int | None = None) -> Adaptation:
-    """What adaptation does where nothing else is asked for.
+    """The adaptation that is done where nothing else is asked for.
 
     That is as `inner.steps` and `inner.lr` say if one was set anew for this use, else what
     evaluation chose on validation at the nearest number of shots, else the inner loop as trained.

@@ -1,19 +1,26 @@
 """Pictures of adaptation to domains that training never saw, for the report."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from metagan.core.algorithms import inner_settings
+from metagan.data.form import Form
 from metagan.evaluate.drawing import generate_samples
 from metagan.evaluate.evaluation import Subject
-from metagan.evaluate.target import adapt_to_target
+from metagan.evaluate.pairs.items import PairSubject, adapted_answers
+from metagan.evaluate.pairs.task import PairTask
+from metagan.evaluate.target import Adaptation, adapt_to_target
 from metagan.files import write_bytes, write_json
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator
+from metagan.workflow.reference import is_from_reference
 from metagan.workflow.setup import LoadedRun
 
 MAX_DOMAINS = 8
 CLASSES_SHOWN = 6
 GENERATED_SHOWN = 8
+FEWEST_ASKED, MOST_ASKED = 8, 12
 
 
 def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
@@ -73,3 +80,63 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
             }
         )
     write_json(folder / "index.json", index)
+
+
+def write_answer_pictures(run: LoadedRun, subject: PairSubject, how: Adaptation) -> None:
+    """Per unseen domain a PNG of pairs: what was shown, asked and drawn, and the truth; an index.
+
+    Args:
+        run: The run.
+        subject: Of its evaluation.
+        how: The adaptation that validation chose.
+    """
+    folder = run.folder.samples / "adaptation"
+    folder.mkdir(parents=True, exist_ok=True)
+    config, form = subject.config, run.form
+    contestant = subject.contestants["run"]
+    shots = config.evaluate.shots[len(config.evaluate.shots) // 2]
+    index = []
+    for number, domain in enumerate(sorted(subject.domains["test"])[:MAX_DOMAINS]):
+        task = subject.draw("test", domain, 0, shots)
+        as_it_is = Adaptation(0, how.lr, False)
+        before, after = (
+            adapted_answers(contestant, task, each, config) for each in (as_it_is, how)
+        )
+        looks, names = _looks_of_answers(task, before, after, form)
+        file = f"{number:02d}.png"
+        write_bytes(folder / file, looks)
+        index.append(
+            {
+                "domain": domain,
+                "files": {"answers": file},
+                "init_step": run.step,
+                "adapt_steps": how.steps,
+                "rows": names,
+            }
+        )
+    write_json(folder / "index.json", index)
+
+
+def _looks_of_answers(
+    task: PairTask, before: Tensor, after: Tensor, form: Form
+) -> tuple[bytes, list[str]]:
+    """One PNG of a domain's answers, and the names of its rows."""
+    kind = find_kind(form.kind)
+    if kind.pairs is not None and not is_from_reference(form):
+        # Whole pairs, in one panel: what is drawn over what it is drawn for.
+        form_of_inputs, joined = kind.pairs.form_of_inputs(form), kind.pairs.joined
+        asked = kind.to_samples(task.asked, form_of_inputs)
+        several = [
+            joined(asked, kind.to_samples(drawn, form), form)
+            for drawn in (task.truth, before, after)
+        ]
+        return kind.look([[rows for rows, _ in several]], several[0][1]), []
+    # As wide as the support, which fills its row again where it is small.
+    shots = len(task.shown)
+    columns = min(len(task.truth), max(shots, FEWEST_ASKED), MOST_ASKED)
+    rows = {"given": task.shown[torch.arange(columns) % shots]}
+    if task.asked.shape == task.truth.shape:
+        rows["asked"] = task.asked
+    rows |= {"not adapted": before, "adapted": after, "truth": task.truth}
+    shown = [[kind.to_samples(drawn[:columns], form)] for drawn in rows.values()]
+    return kind.look(shown, form), list(rows)

@@ -8,6 +8,8 @@ from metagan.core.meta_learner import MetaLearner
 from metagan.core.params import PLAYERS
 from metagan.data.inspect import domain_lines, inspect_dataset
 from metagan.data.notes import first_notes
+from metagan.data.pairs import unseen_labels
+from metagan.data.paths.names import a_few
 from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, Repeats
 from metagan.words import counted
@@ -44,6 +46,9 @@ def announce(
             f"  {len(setup.source.left_out)} classes have fewer samples than task.shots + "
             "task.num_query and are left out of episodes"
         )
+    learned = {setup.dataset.classes[i].label for i in splits.train}
+    if unseen := sorted(unseen_labels(setup.dataset, config.data) - learned):
+        reporter.print(f"  {counted(len(unseen), 'label')} in no training domain: {a_few(unseen)}")
     sizes = {part: where.stop - where.start for part, where in setup.layout.parts().items()}
     weights = " + ".join(str(sizes[player]) for player in PLAYERS if player in sizes)
     alone = "" if config.gan.has_adversary else ", no discriminator"

@@ -10,7 +10,6 @@ from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import ClassRecord, DataError, Dataset
-from metagan.data.form import Form
 from metagan.data.pairs import reference_domain, with_reference
 from metagan.data.splits import splits_from_names
 from metagan.evaluate.evaluation import WorkMap
@@ -26,6 +25,7 @@ from metagan.evaluate.pairs.items import (
 )
 from metagan.evaluate.pairs.kept import pair_names
 from metagan.evaluate.pairs.measures import UNSEEN, WORDS
+from metagan.evaluate.pairs.rivals import WORDS as RIVALS
 from metagan.evaluate.pairs.tables import (
     Chosen,
     PairGate,
@@ -39,7 +39,7 @@ from metagan.evaluate.pairs.tables import (
     plain_names,
     wanted,
 )
-from metagan.evaluate.pairs.task import Sources, draw_pairs
+from metagan.evaluate.pairs.task import Sources, pick_pairs
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import (
@@ -108,7 +108,7 @@ def build_pair_subject(
     data = {"validation": dataset, "test": target.dataset}
     sides = {"validation": splits.validation, "test": target.classes}
     domains = {
-        split: _usable(split, data[split], sides[split], run.form, sources, config, reporter)
+        split: _usable(split, data[split], sides[split], sources, config, reporter)
         for split in data
     }
     held_out = {dataset.classes[i].name for i in (*splits.validation, *splits.test)}
@@ -137,7 +137,6 @@ def _usable(
     split: str,
     dataset: Dataset,
     classes: Sequence[int],
-    form: Form,
     sources: Sources | None,
     config: RunConfig,
     reporter: Reporter,
@@ -154,7 +153,7 @@ def _usable(
     usable, problems = {}, []
     for domain, members in found.items():
         try:
-            draw_pairs(dataset, members, form, sources, shots=1, most_shots=most, seed=0)
+            pick_pairs(dataset, members, sources, most_shots=most, seed=0)
         except DataError as error:
             problems.append(str(error))
         else:
@@ -295,7 +294,7 @@ def evaluate_pairs(
         "arms": arms,
         "differences": differences,
         "values": _values(on_test),
-        "plain_arms": plain,
+        "plain_arms": {arm: RIVALS[arm] for arm in plain},
         "choices": _choices(subject, chosen),
         "gate": {"shots": middle, **_gate_json(gates[middle], measures[0])},
         "gates": {str(shots): _gate_json(gate, measures[0]) for shots, gate in gates.items()},
@@ -335,13 +334,15 @@ def _values(values: Mapping[tuple[int, str, str], Mapping[str, float]]) -> dict[
 
 
 def _choices(subject: PairSubject, chosen: Chosen) -> list[dict[str, Any]]:
-    """What was chosen on validation, a row for each shots, measure and arm."""
+    """Choices on validation, a row for each shots, measure and arm."""
     rows: list[dict[str, Any]] = []
     for (shots, measure, arm), candidate in chosen.items():
         row: dict[str, Any] = {"shots": shots, "measure": measure, "arm": arm, "chosen": candidate}
         who = arm.removesuffix(NOT_ADAPTED)
         if who in subject.contestants:
-            row |= vars(subject.contestants[who].adaptations(subject.config.evaluate)[candidate])
+            contestant = subject.contestants[who]
+            how = contestant.adaptations(subject.config.evaluate)[candidate]
+            row |= {"how": contestant.words(how), **vars(how)}
         rows.append(row)
     return rows
 

@@ -66,12 +66,12 @@ def pair_header(result: Mapping[str, Any], shots: str) -> tuple[str, ...]:
 
 
 def pair_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
-    """What every arm's answers to inputs are worth, the best first."""
+    """Errors of every arm's answers to inputs, the best first."""
     measures = result["arms"][shots]
     first, *others = measures
     better = 1 if result["measures"][first]["better"] == "smaller" else -1
-    chosen = {
-        row["arm"]: row["chosen"]
+    how = {
+        row["arm"]: row.get("how", "")
         for row in result["choices"]
         if (str(row["shots"]), row["measure"]) == (shots, first)
     }
@@ -83,7 +83,7 @@ def pair_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
         rows.append(
             [
                 pair_arm(arm),
-                chosen.get(arm, "") if arm not in result["plain_arms"] else "",
+                how[arm],
                 _bounded(found, signed=False),
                 "" if difference is None else _bounded(difference, signed=True),
                 *(

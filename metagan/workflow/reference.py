@@ -9,7 +9,7 @@ from torch import Tensor
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Samples
 from metagan.data.form import Form
-from metagan.data.pairs import reference_domain, with_reference
+from metagan.data.pairs import known_as, reference_domain, with_reference
 from metagan.data.paths.names import a_few
 from metagan.kinds.registry import find_kind
 from metagan.workflow.setup import LoadedRun
@@ -46,7 +46,7 @@ def inputs_of(classes: Mapping[str, Samples], known: Mapping[str, Tensor]) -> Te
     Raises:
         DataError: If labels have no input, with some that do.
     """
-    names = {label: _known_as(label, known) for label in classes}
+    names = {label: known_as(label, known) for label in classes}
     lacking = [label for label, name in names.items() if name is None]
     if lacking:
         raise DataError(
@@ -58,15 +58,6 @@ def inputs_of(classes: Mapping[str, Samples], known: Mapping[str, Tensor]) -> Te
         inputs = known[str(names[label])]
         found.append(inputs[torch.from_numpy(np.arange(len(samples)) % len(inputs))])
     return torch.cat(found)
-
-
-def _known_as(label: str, known: Mapping[str, Tensor]) -> str | None:
-    if label in known:
-        return label
-    point = f"U+{ord(label):04X}" if len(label) == 1 else label.partition(" ")[0]
-    if not point.startswith("U+"):
-        return None
-    return next((name for name in known if name.partition(" ")[0] == point), None)
 
 
 def is_from_reference(form: Form) -> bool:

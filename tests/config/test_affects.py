@@ -118,6 +118,6 @@ def test_prepared_data_are_named_by_what_shapes_the_samples() -> None:
 
 
 def test_items_of_an_evaluation_are_named_by_what_they_do_not_name_themselves() -> None:
-    own = {"shots", "seeds", "validation_seeds", "comparison_seeds", "adapt_steps"}
+    own = {"shots", "seeds", "validation_seeds", "comparison_seeds", "adapt_steps", "adapt_lr"}
     assert own | {"test_per_class", "own_folds"} == _NOT_COMMON
     assert own <= EvaluateConfig.model_fields.keys()

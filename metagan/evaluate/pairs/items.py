@@ -56,6 +56,11 @@ class Contestant:
         found = [Adaptation(steps, lr, solve) for solve in solves for steps, lr in tried]
         return {adaptation.name: adaptation for adaptation in found}
 
+    def words(self, how: Adaptation) -> str:
+        """All that adapts it, in words."""
+        parts = ["reads"] if "support" in self.config.gan.conditioning else []
+        return " + ".join([*parts, *([how.name] if how.name != "none" else [])]) or "nothing"
+
 
 @dataclass(frozen=True)
 class PairSubject:
@@ -118,7 +123,7 @@ class PairItem:
     wanted: Mapping[str, tuple[str, ...]] | None = None
 
     def wants(self, arm: str, candidate: str) -> bool:
-        """Whether a candidate is to be measured."""
+        """True if a candidate is to be measured."""
         return self.wanted is None or candidate in self.wanted.get(arm, ())
 
 

@@ -1,4 +1,4 @@
-"""What was measured of pairs, chosen and compared: choices on validation, numbers on test.
+"""Tables of what was measured of pairs: choices on validation, numbers on test.
 
 Every arm's candidate is chosen on validation domains, apart for each number of shots and each
 measure, and so is the best arm without a generator. Domains are what differs: intervals are over
@@ -165,7 +165,7 @@ def measures_of(results: Results) -> list[str]:
 
 
 def better(measure: str) -> str:
-    """Whether larger or smaller is better."""
+    """Word for whether larger or smaller is better."""
     return "larger" if measure.removesuffix(UNSEEN) in LARGER_IS_BETTER else "smaller"
 
 

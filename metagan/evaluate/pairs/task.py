@@ -23,7 +23,7 @@ MOST_ASKED = 1000
 
 @dataclass(frozen=True)
 class Library:
-    """What source domains answer to the same inputs; NaN where a domain lacks a label.
+    """Answers of source domains to the same inputs; NaN where a domain lacks a label.
 
     Attributes:
         shown: (S, K, *sample_shape), their answers to the inputs of the support.
@@ -92,14 +92,58 @@ class Sources:
             form: Of the samples.
         """
         data, to_tensor = self.dataset, find_kind(form.kind).to_tensor
-        found = torch.full((len(self.places), len(labels), *form.shape), torch.nan)
-        for row, known in enumerate(self.places.values()):
-            columns = [i for i, label in enumerate(labels) if label in known]
-            classes = np.array([known[labels[i]] for i in columns], np.int64)
-            counts = data.offsets[classes + 1] - data.offsets[classes]
-            where = data.offsets[classes] + places[columns] % counts
-            found[row, columns] = to_tensor(data.samples[where], form)
+        table = [[known.get(label, -1) for label in labels] for known in self.places.values()]
+        classes = np.array(table, np.int64)
+        there = classes >= 0
+        counts = data.offsets[classes[there] + 1] - data.offsets[classes[there]]
+        wanted = np.broadcast_to(places, classes.shape)[there] % counts
+        found = torch.full((*classes.shape, *form.shape), torch.nan)
+        samples = data.samples[data.offsets[classes[there]] + wanted]
+        found[torch.from_numpy(there)] = to_tensor(samples, form)
         return found
+
+
+Places = NDArray[np.int64]
+
+
+def pick_pairs(
+    dataset: Dataset,
+    classes: Sequence[int],
+    sources: Sources | None,
+    *,
+    most_shots: int,
+    seed: int,
+) -> tuple[Places, Places]:
+    """Places of a domain's pairs that are shown (most_shots, 2), and asked (Q, 2), as class, place.
+
+    Args:
+        dataset: All samples.
+        classes: The domain's, indices into the data set.
+        sources: Training domains, where labels say what goes with what.
+        most_shots: The largest number of shots.
+        seed: Names the draw.
+
+    Raises:
+        DataError: If the domain has too few pairs.
+    """
+    where = members(dataset, classes)
+    where = where[generator(seed, "pairs").permutation(len(where))]
+    shown, asked = where[:most_shots], where[most_shots:]
+    if sources is not None:
+        labels = np.array(_labels(dataset, where))
+        known = np.isin(labels, sorted(sources.labels))
+        shown = where[known][:most_shots]
+        asked = where[~np.isin(labels, labels[known][:most_shots])]
+    if len(shown) < most_shots or len(asked) == 0:
+        raise DataError(
+            f"domain {dataset.classes[classes[0]].domain} has {len(where)} pairs, too few for "
+            f"{most_shots} shots (evaluate.shots) and others to ask for; lower evaluate.shots"
+        )
+    return shown, asked[:MOST_ASKED]
+
+
+def _labels(dataset: Dataset, where: Places) -> list[str]:
+    return [dataset.classes[index].label for index in where[:, 0].tolist()]
 
 
 def draw_pairs(
@@ -130,36 +174,22 @@ def draw_pairs(
     Raises:
         DataError: If the domain has too few pairs.
     """
-    where = members(dataset, classes)
-    where = where[generator(seed, "pairs").permutation(len(where))]
-    labels = np.array([dataset.classes[index].label for index in where[:, 0].tolist()])
-    if sources is None:
-        known = np.ones(len(where), bool)
-        shown, asked = where[:most_shots], np.arange(len(where)) >= most_shots
-    else:
-        known = np.isin(labels, sorted(sources.labels))
-        shown = where[known][:most_shots]
-        asked = ~np.isin(labels, labels[known][:most_shots])
-    if len(shown) < most_shots or not asked.any():
-        domain = dataset.classes[classes[0]].domain
-        raise DataError(
-            f"domain {domain} has {len(where)} pairs, too few for {most_shots} shots (evaluate."
-            "shots) and others to ask for; lower evaluate.shots"
-        )
-    shown, query = shown[:shots], np.flatnonzero(asked)[:MOST_ASKED]
+    picked, asked = pick_pairs(dataset, classes, sources, most_shots=most_shots, seed=seed)
+    picked = picked[:shots]
     kind = find_kind(form.kind)
     make_inputs = kind.make_inputs(dataset, form)
 
-    def pairs(part: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def pairs(part: Places) -> tuple[Tensor, Tensor]:
         samples = kind.to_tensor(dataset.samples[dataset.offsets[part[:, 0]] + part[:, 1]], form)
         return samples, make_inputs(part[:, 0], part[:, 1], samples, seed)
 
-    library = None
+    known, library = np.ones(len(asked), bool), None
     if sources is not None:
-        names = [dataset.classes[index].label for index in shown[:, 0].tolist()]
+        labels = _labels(dataset, asked)
+        known = np.isin(labels, sorted(sources.labels))
         library = Library(
-            sources.answers(names, shown[:, 1], form),
-            sources.answers(labels[query].tolist(), where[query, 1], form),
+            sources.answers(_labels(dataset, picked), picked[:, 1], form),
+            sources.answers(labels, asked[:, 1], form),
         )
-    (samples, inputs), (truth, told) = pairs(shown), pairs(where[query])
-    return PairTask(samples, inputs, told, truth, known[query], library, seed)
+    (shown, inputs), (truth, told) = pairs(picked), pairs(asked)
+    return PairTask(shown, inputs, told, truth, known, library, seed)

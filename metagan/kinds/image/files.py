@@ -70,7 +70,7 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             libraries=("pillow", "matplotlib", "scipy"),
         ),
         # Matplotlib brings the reference, fontTools tells which characters a face has.
-        "fonts": _of_files("fonts", 1, "matplotlib", "fonttools"),
+        "fonts": _of_files("fonts", 2, "matplotlib", "fonttools"),
     }
 )
 

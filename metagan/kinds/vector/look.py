@@ -75,7 +75,8 @@ def look(rows: Sequence[Sequence[Group]], form: Form, titles: Sequence[str] = ()
     draw = {1: _draw_line, 2: _draw_plane}.get(form.shape[0], _draw_columns)
     for number, (panel, groups) in enumerate(zip(panels, shown, strict=False)):
         draw(panel, groups, form)
-        title = titles[number] if number < len(titles) else f"class {number + 1}"
+        unnamed = f"class {number + 1}" if len(rows) > 1 else ""
+        title = titles[number] if number < len(titles) else unnamed
         panel.set_title(_plain(title), fontsize=9)
         panel.tick_params(labelsize=7)
         for side in ("top", "right"):

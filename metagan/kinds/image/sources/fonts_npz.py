@@ -98,7 +98,7 @@ def load_pictures(path: Path, config: ImageData) -> Dataset:
         _check_pictures(path, REFERENCE, arrays[REFERENCE][None], 1, len(labels))
         origin["reference_domain"] = REFERENCE
     if "unseen_characters" in arrays:
-        origin["unseen_characters"] = _unseen(path, arrays["unseen_characters"], labels)
+        origin["unseen_labels"] = _unseen(path, arrays["unseen_characters"], labels)
     dataset = assemble_parts(_labelled(path, parts, labels, arrays), config=config, origin=origin)
     group_of = {
         face: group for part in parts for face, group in zip(part.faces, part.groups, strict=True)

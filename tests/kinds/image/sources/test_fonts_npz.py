@@ -60,7 +60,7 @@ def test_faces_are_domains_with_published_splits_and_families(tmp_path):
                     data.class_samples(index)[0, 0], stored[split][row, place]
                 )
     assert data.origin["reference_domain"] == "reference"
-    assert data.origin["unseen_characters"] == ["U+0061 LATIN SMALL LETTER A"]
+    assert data.origin["unseen_labels"] == ["U+0061 LATIN SMALL LETTER A"]
     assert {data.classes[index].split for index in data.classes_of("reference")} == {None}
     # The reference is in no split, so nothing is said of it.
     assert data.notes == ()
@@ -103,7 +103,7 @@ def test_pictures_are_resized_as_those_of_other_files_are(tmp_path):
 def test_a_file_without_a_reference_or_families_is_read(tmp_path):
     data = load(saved(tmp_path, reference=None, train_family=None, unseen_characters=None))
     assert "reference_domain" not in data.origin
-    assert "unseen_characters" not in data.origin
+    assert "unseen_labels" not in data.origin
     assert {record.group for record in data.classes} == {None}
 
 
@@ -177,13 +177,15 @@ def test_published_faces_are_read_as_their_page_says(published_data: Path) -> No
     assert data.num_classes == 337 * 62
     # 130 families, of which two are copies of others.
     assert len({record.group for record in data.classes} - {None}) == 128
-    letters = [label[-1] for label in data.origin["unseen_characters"][:3]]
+    letters = [label[-1] for label in data.origin["unseen_labels"][:3]]
     assert letters == list("DNR")
     repeats = find_repeats(data)
     for seed in range(10):
         splits = make_splits(data, settings(path), seed=seed)
         assert find_leak(data, repeats, splits.sides()) is None
-    assert [len(splits.of(split)) // 62 for split in SPLITS] == [250, 24, 62]
+    sizes = [len(splits.of(split)) for split in SPLITS]
+    # Twelve characters are in no training face.
+    assert sizes == [250 * 50, 24 * 62, 62 * 62]
     sides = [{data.classes[i].group for i in splits.of(s)} for s in ("train", "test")]
     assert not sides[0] & sides[1]
     inputs = reference_of(data, "reference")
