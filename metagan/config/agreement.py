@@ -128,6 +128,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
             f"rates; use {_those('through_inner_loop')}, or inner.learn_rates none"
         )
     yield from _what_moves(run)
+    yield from _told_library(run)
     yield from _solving(run)
     for setting, value, able, why in (
         (
@@ -159,6 +160,23 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
         yield (
             "inner.discriminator_lr_scale is 0, but algorithm.name imaml solves for all that the "
             "inner loop moves; to freeze the discriminator set inner.discriminator_moves none"
+        )
+
+
+def _told_library(run: "RunConfig") -> Iterator[str]:
+    """What training domains answer to the same input: whose, and fitted on what."""
+    told = run.gan.conditioning
+    if "library" not in told:
+        return
+    if "input" not in told:
+        yield (
+            f"gan.conditioning is {run.gan.conditioning_text}, but library is what training "
+            "domains answer to the same input; add input"
+        )
+    if run.task.unit != "domain":
+        yield (
+            "gan.conditioning has library, which is combined on a domain's support, but task.unit "
+            f"is {run.task.unit}; set task.unit domain"
         )
 
 

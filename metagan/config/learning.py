@@ -15,7 +15,7 @@ AlgorithmName = Literal[
 ]
 
 
-ConditioningWord = Literal["label", "sample", "input", "support"]
+ConditioningWord = Literal["label", "sample", "input", "support", "library"]
 
 
 GeneratorFamily = Literal["flow", "dcgan", "residual", "unet", "mlp"]
@@ -49,7 +49,8 @@ class GanConfig(Config):
         affects="networks",
         description="What both players are told; a word or a list. none: G(z); label: G(y, z), y a "
         "class's number within its domain; sample: G(x, z) draws another sample of x's class; "
-        "input: G(a, z) draws the sample whose input is a; support: a code of the whole support.",
+        "input: G(a, z) draws the sample whose input is a; support: a code of the whole support; "
+        "library: what the training domains answer to the same input, combined on the support.",
     )
     num_labels: int = field(
         5,

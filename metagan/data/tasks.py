@@ -24,6 +24,8 @@ from metagan.seeding import derive_seed, generator
 if TYPE_CHECKING:  # Whoever only looks at data waits for no torch.
     from torch import Tensor
 
+    from metagan.data.library import Library
+
 
 @dataclass(frozen=True, order=True)
 class EpisodeKey:
@@ -90,18 +92,20 @@ class DatasetTasks:
         config: TaskConfig,
         to_tensor: "Callable[[np.ndarray], Tensor]",
         make_inputs: MakeInputs | None = None,
+        library: "Library | None" = None,
     ) -> None:
         """Keeps only classes with at least shots + num_query samples; see `left_out`.
 
         With `task.unit` domain, a domain whose classes lie in several splits is one task in each
         of them, named `domain@split`. With `make_inputs` such a task's samples are pairs, drawn
-        from all of its classes as if they were one: a class needs a single sample.
+        from all of its classes as if they were one: a class needs a single sample. With `library`
+        the input of a pair has behind it what other training domains answer to its label.
 
         Raises:
             DataError: If the training split has no task left.
         """
         self.dataset, self.config, self._to_tensor = dataset, config, to_tensor
-        self._make_inputs = make_inputs
+        self._make_inputs, self._library = make_inputs, library
         self._is_pooled = make_inputs is not None and config.unit == "domain"
         need = config.shots + config.num_query
         usable = self._usable(splits, need)
@@ -178,7 +182,21 @@ class DatasetTasks:
                 ]
             )
         both = self.half(where, seed=key.seed)
-        return Episode(key, both.cut(0, shots), both.cut(shots, need))
+        support, query = both.cut(0, shots), both.cut(shots, need)
+        if self._library is not None:
+            support, query = self._with_library(self._library, where[0], support, query)
+        return Episode(key, support, query)
+
+    def _with_library(
+        self, library: "Library", where: NDArray[np.int64], support: Half, query: Half
+    ) -> tuple[Half, Half]:
+        """Both halves of a domain's pairs, with what other training domains answer to the same."""
+        records = [self.dataset.classes[index] for index in where[:, 0].tolist()]
+        labels = [record.label for record in records]
+        shots = support.samples.shape[1]
+        return library.beside(
+            support, query, labels[:shots], labels[shots:], without=records[0].domain
+        )
 
     def half(self, where: NDArray[np.int64], *, seed: int) -> Half:
         """Samples, and their inputs, at places of the data set.

@@ -36,7 +36,7 @@ from metagan.runs.checkpoint import (
 from metagan.runs.places import ADAPTED, check_exists, what_it_is
 from metagan.runs.run_folder import RunError
 from metagan.words import counted
-from metagan.workflow.reference import inputs_by_label, inputs_of, is_from_reference
+from metagan.workflow.reference import is_from_reference, told_by_label
 from metagan.workflow.setup import LoadedRun
 
 WEIGHTS, SUPPORT = "adapted.safetensors", "support.safetensors"
@@ -119,9 +119,7 @@ def adapt_run(
         # Pairs of a domain are one class, whatever they are called.
         support = np.concatenate(list(samples.values()))[None]
         if is_from_reference(run.form):
-            known = inputs_by_label(run)
-            inputs = inputs_of(samples, known)[None]
-            asked = {label: each[0] for label, each in known.items()}
+            inputs, asked = told_by_label(run, samples)
         else:
             inputs = pairs_of(run.form).inputs_of(support, samples.form)
     else:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import ClassRecord, DataError, Dataset
+from metagan.data.library import Library
 from metagan.data.pairs import reference_domain, with_reference
 from metagan.data.splits import splits_from_names
 from metagan.evaluate.evaluation import WorkMap
@@ -39,7 +41,7 @@ from metagan.evaluate.pairs.tables import (
     plain_names,
     wanted,
 )
-from metagan.evaluate.pairs.task import Sources, pick_pairs
+from metagan.evaluate.pairs.task import pick_pairs
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import (
@@ -52,7 +54,7 @@ from metagan.workflow.evaluate import (
 from metagan.workflow.reference import is_from_reference
 from metagan.workflow.setup import LoadedRun, check_same_data, load_run
 from metagan.workflow.step_log import Reporter
-from metagan.workflow.worker import build_run_gan
+from metagan.workflow.worker import build_run_gan, converter
 
 
 def build_pair_subject(
@@ -104,11 +106,11 @@ def build_pair_subject(
             f"the target's samples are {target.dataset.sample_shape}, the run's "
             f"{dataset.sample_shape}"
         )
-    sources = Sources.of(dataset, splits.train) if has_labels else None
+    library = Library(dataset, splits.train, converter(run.form)) if has_labels else None
     data = {"validation": dataset, "test": target.dataset}
     sides = {"validation": splits.validation, "test": target.classes}
     domains = {
-        split: _usable(split, data[split], sides[split], sources, config, reporter)
+        split: _usable(split, data[split], sides[split], library, config, reporter)
         for split in data
     }
     held_out = {dataset.classes[i].name for i in (*splits.validation, *splits.test)}
@@ -126,7 +128,7 @@ def build_pair_subject(
         contestants,
         data,
         domains,
-        sources,
+        library,
         _judge(run, dataset, splits.train, config, reporter) if has_labels else None,
         target.name,
         target.dataset is not dataset,
@@ -137,7 +139,7 @@ def _usable(
     split: str,
     dataset: Dataset,
     classes: Sequence[int],
-    sources: Sources | None,
+    library: Library | None,
     config: RunConfig,
     reporter: Reporter,
 ) -> dict[str, tuple[int, ...]]:
@@ -153,7 +155,7 @@ def _usable(
     usable, problems = {}, []
     for domain, members in found.items():
         try:
-            pick_pairs(dataset, members, sources, most_shots=most, seed=0)
+            pick_pairs(dataset, members, library, most_shots=most, seed=0)
         except DataError as error:
             problems.append(str(error))
         else:
@@ -177,7 +179,9 @@ def _baseline(
     if name in ("run", "scratch", PLAIN):
         raise RunError(f"--baseline {name}={path}: the name {name} is taken; choose another")
     other = load_run(path)
-    if "input" not in other.config.gan.conditioning or other.form != run.form:
+    if "input" not in other.config.gan.conditioning or replace(other.form, given=()) != replace(
+        run.form, given=()
+    ):
         raise RunError(
             f"--baseline {name} {path}: it was trained on samples of another form, or is not told "
             "inputs; train it on the same data with gan.conditioning input"

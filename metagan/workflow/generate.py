@@ -125,7 +125,8 @@ def write_samples(
         support, _ = pairs.joined(given, support, form)
         samples, form = pairs.joined(inputs[None], samples[None], form)
     if labels and target.asked is not None:
-        told = torch.stack([target.asked[label] for label in labels])
+        # Without what a library answers, which stands behind the input.
+        told = torch.stack([target.asked[label][: form.shape[0]] for label in labels])
         support = kind.to_samples(told[:, None], form)
     try:
         staging.mkdir()

@@ -9,17 +9,31 @@ from torch import Tensor
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Samples
 from metagan.data.form import Form
+from metagan.data.library import Library
 from metagan.data.pairs import known_as, reference_domain, with_reference
 from metagan.data.paths.names import a_few
-from metagan.kinds.registry import find_kind
+from metagan.data.splits import splits_from_names
+from metagan.data.tasks import Half
 from metagan.workflow.setup import LoadedRun
+from metagan.workflow.worker import converter
 
 
-def inputs_by_label(run: LoadedRun) -> dict[str, Tensor]:
-    """The run's inputs as networks see them: {label: (n, *given_shape)}.
+def told_by_label(
+    run: LoadedRun, classes: Mapping[str, Samples]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a run's generator is told of samples by label, and of every label that there is.
+
+    Args:
+        run: The run.
+        classes: {label: (n, ...) stored samples}, see `inputs_of`.
+
+    Returns:
+        (1, N, *given_shape) in the order of the samples, and {label: (*given_shape)}. Where the run
+        is told what its library answers, that stands behind each input.
 
     Raises:
-        DataError: If the run's data cannot be opened, or have no reference domain any more.
+        DataError: If the run's data cannot be opened, or have no reference domain any more; or
+            labels have no input.
     """
     dataset = with_reference(open_dataset(run.config.data), run.config.data)
     domain = reference_domain(dataset)
@@ -28,20 +42,30 @@ def inputs_by_label(run: LoadedRun) -> dict[str, Tensor]:
             f"{run.folder.path}: its inputs are samples of a reference domain, which the data at "
             f"data.path {run.config.data.path} do not have"
         )
-    to_tensor = find_kind(run.form.kind).to_tensor
-    return {
-        dataset.classes[index].label: to_tensor(dataset.class_samples(index), run.form)
+    to_tensor = converter(run.form)
+    known = {
+        dataset.classes[index].label: to_tensor(dataset.class_samples(index))
         for index in dataset.classes_of(domain)
     }
+    inputs, labels = inputs_of(classes, known)
+    asked = torch.stack([each[0] for each in known.values()])
+    if "library" in run.config.gan.conditioning:
+        library = Library(dataset, splits_from_names(run.splits, dataset).train, to_tensor)
+        support = Half(to_tensor(np.concatenate(list(classes.values())))[None], inputs[None])
+        told = library.beside(support, Half(asked[None], asked[None]), labels, list(known))
+        inputs, asked = (half.inputs[0] for half in told if half.inputs is not None)
+    return inputs[None], dict(zip(known, asked, strict=True))
 
 
-def inputs_of(classes: Mapping[str, Samples], known: Mapping[str, Tensor]) -> Tensor:
-    """The inputs (N, *given_shape) of samples by label, in their order.
+def inputs_of(
+    classes: Mapping[str, Samples], known: Mapping[str, Tensor]
+) -> tuple[Tensor, list[str]]:
+    """The inputs (N, ...) of samples by label, in their order, and the label of each.
 
     Args:
         classes: {label: (n, ...)}. A label of one character goes with one that begins with its
             code point, as built-in styles and fonts name them: `A` with `U+0041 LATIN ...`.
-        known: What `inputs_by_label` gives.
+        known: {label: (m, ...)}, the inputs that there are.
 
     Raises:
         DataError: If labels have no input, with some that do.
@@ -53,11 +77,13 @@ def inputs_of(classes: Mapping[str, Samples], known: Mapping[str, Tensor]) -> Te
             f"no input is called like {a_few(lacking)}: each class of the examples has to be a "
             f"label of the reference domain, such as {a_few(list(known))}"
         )
-    found = []
+    found, labels = [], []
     for label, samples in classes.items():
-        inputs = known[str(names[label])]
+        name = str(names[label])
+        inputs = known[name]
         found.append(inputs[torch.from_numpy(np.arange(len(samples)) % len(inputs))])
-    return torch.cat(found)
+        labels += [name] * len(samples)
+    return torch.cat(found), labels
 
 
 def is_from_reference(form: Form) -> bool:

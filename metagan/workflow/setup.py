@@ -19,6 +19,8 @@ from metagan.core.params import GanParams, Layout
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
+from metagan.data.library import told_form
+from metagan.data.pairs import reference_domain
 from metagan.data.repeats import Leak, Repeats, find_leak, find_repeats
 from metagan.data.splits import Splits, make_splits, splits_from_names
 from metagan.data.tasks import DatasetTasks
@@ -87,6 +89,13 @@ def prepare(
     )
     # Of the training classes alone: nothing of what is held out reaches the weights.
     form = find_kind(dataset.kind).fit(dataset, chosen.train, config.data)
+    if "library" in config.gan.conditioning:
+        if reference_domain(dataset) is None:
+            raise DataError(
+                "gan.conditioning has library, but inputs have no labels that domains share; set "
+                "data.reference_domain, or leave library out"
+            )
+        form = told_form(form)
     source = open_tasks(dataset, chosen, config, form)
     gan, layout, initial = build_run_gan(config, form)
     check_derivatives(gan, initial, config, form)

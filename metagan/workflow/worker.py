@@ -19,6 +19,7 @@ from metagan.core.rates import with_rates
 from metagan.data.cache import open_dataset
 from metagan.data.dataset import Dataset, Samples
 from metagan.data.form import Form
+from metagan.data.library import Library
 from metagan.data.splits import Splits, splits_from_names
 from metagan.data.tasks import DatasetTasks
 from metagan.devices import pinned_threads
@@ -123,7 +124,10 @@ def open_tasks(dataset: Dataset, splits: Splits, config: RunConfig, form: Form) 
     """
     told = "input" in config.gan.conditioning
     make_inputs = find_kind(form.kind).make_inputs(dataset, form) if told else None
-    return DatasetTasks(dataset, splits, config.task, converter(form), make_inputs)
+    library = None
+    if "library" in config.gan.conditioning:
+        library = Library(dataset, splits.train, converter(form))
+    return DatasetTasks(dataset, splits, config.task, converter(form), make_inputs, library)
 
 
 def build_run_gan(config: RunConfig, form: Form) -> tuple[GanPair, Layout, GanParams]:

@@ -16,11 +16,13 @@ from metagan.core.gan import GanPair
 from metagan.core.params import GanParams, params_on
 from metagan.data.dataset import Dataset
 from metagan.data.form import Form
+from metagan.data.library import Library
+from metagan.data.tasks import Half
 from metagan.devices import choose_device
 from metagan.evaluate.drawing import answers
 from metagan.evaluate.pairs.measures import errors
 from metagan.evaluate.pairs.rivals import plain_arms
-from metagan.evaluate.pairs.task import PairTask, Sources, draw_pairs
+from metagan.evaluate.pairs.task import PairTask, draw_pairs
 from metagan.evaluate.source_classifier import SourceClassifier
 from metagan.evaluate.target import Adaptation, adapt_to_target
 from metagan.seeding import derive_seed
@@ -72,7 +74,7 @@ class PairSubject:
         contestants: By name; "run" is the one evaluated.
         data: What is drawn from, by split: validation and test.
         domains: Classes of the target domains, by split and domain.
-        sources: Training domains, where inputs have labels that domains share.
+        library: Of training domains, where inputs have labels that domains share.
         judge: A classifier of labels, where there are such.
         target_name: What is measured on, for people.
         is_foreign: Whether that are other data than the run's.
@@ -83,7 +85,7 @@ class PairSubject:
     contestants: Mapping[str, Contestant]
     data: Mapping[str, Dataset]
     domains: Mapping[str, Mapping[str, tuple[int, ...]]]
-    sources: Sources | None
+    library: Library | None
     judge: SourceClassifier | None
     target_name: str
     is_foreign: bool
@@ -95,7 +97,7 @@ class PairSubject:
             self.data[split],
             self.domains[split][domain],
             self.form,
-            self.sources,
+            self.library,
             shots=shots,
             most_shots=max(evaluate.shots),
             seed=derive_seed(self.config.seed, "evaluate pairs", split, domain, repetition),
@@ -170,17 +172,26 @@ def adapted_answers(
     """A contestant's answers (Q, *sample_shape) to what a target asks, on the CPU."""
     device = choose_device(config.device)
     gan = contestant.gan.to(device)
+    shown, asked = (
+        Half(task.shown[None], task.inputs[None]),
+        Half(task.truth[None], task.asked[None]),
+    )
+    if "library" in gan.config.conditioning:
+        assert task.library is not None, "labels that domains share"
+        shown, asked = task.library.beside(shown, asked, task.shown_labels, task.asked_labels)
+    assert shown.inputs is not None
+    assert asked.inputs is not None
     target = adapt_to_target(
         gan,
         params_on(contestant.init, device),
-        task.shown[None].to(device),
+        shown.samples.to(device),
         inner=contestant.inner.model_copy(update={"lr": adaptation.lr}),
         task=contestant.config.task,
         steps=adaptation.steps,
         seed=task.seed,
-        inputs=task.inputs[None].to(device),
+        inputs=shown.inputs.to(device),
         solve=adaptation.solve,
     )
     if not all(torch.isfinite(w).all() for w in target.params.generator.values()):
         return torch.full_like(task.truth, torch.nan)
-    return answers(gan, target, task.asked.to(device), seed=task.seed).cpu()
+    return answers(gan, target, asked.inputs[0].to(device), seed=task.seed).cpu()

@@ -21,7 +21,7 @@ def pair_names(subject: PairSubject) -> Callable[[PairItem], Mapping[str, Any]]:
         "most_shots": max(evaluate.shots),
         "form": subject.form.as_json(),
         "judge": None if subject.judge is None else subject.judge.features().sha256,
-        "sources": None if subject.sources is None else sorted(subject.sources.places),
+        "library": None if subject.library is None else sorted(subject.library.domains),
     }
     data = {split: dataset.fingerprint() for split, dataset in subject.data.items()}
     who: dict[str, Any] = {PLAIN: None}

@@ -1,12 +1,13 @@
 """Answers to inputs that need no generator: every learned one has to be nearer to the truth.
 
-Shapes: K pairs that are shown, Q that are asked, S source domains.
+Shapes: K pairs that are shown, Q that are asked.
 """
 
 import torch
 from torch import Tensor
 
-from metagan.evaluate.pairs.task import Library, PairTask
+from metagan.data.library import Library
+from metagan.evaluate.pairs.task import PairTask
 
 # How strongly weights are held at nothing, in units of what they are fitted on.
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -27,7 +28,7 @@ Drawn = dict[str, Tensor]
 def plain_arms(task: PairTask) -> dict[str, Drawn]:
     """Answers (Q, *sample_shape) by arm and candidate; those of one candidate call it ""."""
     if task.library is not None:
-        arms = _of_library(task.shown, task.library)
+        arms = _of_library(task, task.library)
         if task.asked.shape == task.truth.shape:
             return {"copy": {"": task.asked}, **arms}
         return arms
@@ -58,28 +59,10 @@ def _of_support(task: PairTask) -> dict[str, Drawn]:
     }
 
 
-def _of_library(truth: Tensor, library: Library) -> dict[str, Drawn]:
-    """Answers from the source domains; of a label that one lacks it has the others' mean."""
-    distance = (library.shown - truth).square().flatten(1).nanmean(1).nan_to_num(torch.inf)
-    shown, asked = (_filled(part.double()) for part in (library.shown, library.asked))
-    mean_shown, mean_asked = shown.mean(0), asked.mean(0)
-    left, wanted = (shown - mean_shown).flatten(1), (truth.double() - mean_shown).flatten()
-    gram = left @ left.T
-    unit = float(gram.diagonal().mean()) or 1.0
-    ridge = {}
-    for strength in STRENGTHS:
-        held = gram + strength * unit * torch.eye(len(gram), dtype=gram.dtype)
-        weights = torch.linalg.solve(held, left @ wanted)
-        drawn = mean_asked + torch.tensordot(weights, asked - mean_asked, 1)
-        ridge[f"{strength:g}"] = drawn.float()
+def _of_library(task: PairTask, library: Library) -> dict[str, Drawn]:
+    found = library.combined(task.shown, task.shown_labels, task.asked_labels, strengths=STRENGTHS)
     return {
-        "nearest domain": {"": asked[int(distance.argmin())].float()},
-        "mean of domains": {"": mean_asked.float()},
-        "ridge over domains": ridge,
+        "nearest domain": {"": found.nearest},
+        "mean of domains": {"": found.mean},
+        "ridge over domains": {f"{strength:g}": each for strength, each in found.ridge.items()},
     }
-
-
-def _filled(answers: Tensor) -> Tensor:
-    """Answers (S, n, ...) with the mean over domains where one has none; 0 where none has one."""
-    mean = answers.nanmean(0, keepdim=True).nan_to_num(0.0)
-    return torch.where(answers.isnan(), mean, answers)

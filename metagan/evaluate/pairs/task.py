@@ -1,37 +1,24 @@
 """A target domain of pairs, for one repetition: pairs that are shown, and inputs that are asked.
 
-Shapes: K pairs that are shown, Q that are asked, S source domains.
+Shapes: K pairs that are shown, Q that are asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from metagan.data.dataset import DataError, Dataset
 from metagan.data.form import Form
+from metagan.data.library import Library
 from metagan.data.tasks import members
 from metagan.kinds.registry import find_kind
 from metagan.seeding import generator
 
 MOST_ASKED = 1000
 """Pairs of a domain that are asked; what more would add is less than what domains differ by."""
-
-
-@dataclass(frozen=True)
-class Library:
-    """Answers of source domains to the same inputs; NaN where a domain lacks a label.
-
-    Attributes:
-        shown: (S, K, *sample_shape), their answers to the inputs of the support.
-        asked: (S, Q, *sample_shape), and to those that are asked.
-    """
-
-    shown: Tensor
-    asked: Tensor
 
 
 @dataclass(frozen=True)
@@ -43,8 +30,10 @@ class PairTask:
         inputs: (K, *given_shape), theirs.
         asked: (Q, *given_shape), inputs whose samples are to be predicted.
         truth: (Q, *sample_shape), these.
+        shown_labels: K labels.
+        asked_labels: Q labels.
         known: (Q,), whether training domains have the label of what is asked.
-        library: Where inputs have labels, which other domains share.
+        library: Of training domains, where inputs have labels that domains share.
         seed: Names every further draw.
     """
 
@@ -52,55 +41,11 @@ class PairTask:
     inputs: Tensor
     asked: Tensor
     truth: Tensor
+    shown_labels: Sequence[str]
+    asked_labels: Sequence[str]
     known: NDArray[np.bool_]
     library: Library | None
     seed: int
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Training domains whose labels are those of the targets.
-
-    Attributes:
-        dataset: Theirs.
-        places: {domain: {label: class}}.
-    """
-
-    dataset: Dataset
-    places: Mapping[str, Mapping[str, int]]
-
-    @classmethod
-    def of(cls, dataset: Dataset, classes: Sequence[int]) -> "Sources":
-        """The domains of training classes."""
-        places: dict[str, dict[str, int]] = {}
-        for index in classes:
-            record = dataset.classes[index]
-            places.setdefault(record.domain, {})[record.label] = index
-        return cls(dataset, places)
-
-    @property
-    def labels(self) -> frozenset[str]:
-        """All labels that any of them has."""
-        return frozenset(label for places in self.places.values() for label in places)
-
-    def answers(self, labels: Sequence[str], places: NDArray[np.int64], form: Form) -> Tensor:
-        """(S, n, *sample_shape): each domain's samples of n labels, NaN where it has none.
-
-        Args:
-            labels: n labels.
-            places: (n,), which of its samples, counted round.
-            form: Of the samples.
-        """
-        data, to_tensor = self.dataset, find_kind(form.kind).to_tensor
-        table = [[known.get(label, -1) for label in labels] for known in self.places.values()]
-        classes = np.array(table, np.int64)
-        there = classes >= 0
-        counts = data.offsets[classes[there] + 1] - data.offsets[classes[there]]
-        wanted = np.broadcast_to(places, classes.shape)[there] % counts
-        found = torch.full((*classes.shape, *form.shape), torch.nan)
-        samples = data.samples[data.offsets[classes[there]] + wanted]
-        found[torch.from_numpy(there)] = to_tensor(samples, form)
-        return found
 
 
 Places = NDArray[np.int64]
@@ -109,7 +54,7 @@ Places = NDArray[np.int64]
 def pick_pairs(
     dataset: Dataset,
     classes: Sequence[int],
-    sources: Sources | None,
+    library: Library | None,
     *,
     most_shots: int,
     seed: int,
@@ -119,7 +64,7 @@ def pick_pairs(
     Args:
         dataset: All samples.
         classes: The domain's, indices into the data set.
-        sources: Training domains, where labels say what goes with what.
+        library: Of training domains, where labels say what goes with what.
         most_shots: The largest number of shots.
         seed: Names the draw.
 
@@ -129,9 +74,9 @@ def pick_pairs(
     where = members(dataset, classes)
     where = where[generator(seed, "pairs").permutation(len(where))]
     shown, asked = where[:most_shots], where[most_shots:]
-    if sources is not None:
+    if library is not None:
         labels = np.array(_labels(dataset, where))
-        known = np.isin(labels, sorted(sources.labels))
+        known = np.isin(labels, sorted(library.labels))
         shown = where[known][:most_shots]
         asked = where[~np.isin(labels, labels[known][:most_shots])]
     if len(shown) < most_shots or len(asked) == 0:
@@ -150,7 +95,7 @@ def draw_pairs(
     dataset: Dataset,
     classes: Sequence[int],
     form: Form,
-    sources: Sources | None,
+    library: Library | None,
     *,
     shots: int,
     most_shots: int,
@@ -166,7 +111,7 @@ def draw_pairs(
         dataset: All samples.
         classes: The domain's, indices into the data set.
         form: Of the samples.
-        sources: Training domains, where labels say what goes with what.
+        library: Of training domains, where labels say what goes with what.
         shots: K.
         most_shots: The largest number of shots.
         seed: Names every draw.
@@ -174,7 +119,7 @@ def draw_pairs(
     Raises:
         DataError: If the domain has too few pairs.
     """
-    picked, asked = pick_pairs(dataset, classes, sources, most_shots=most_shots, seed=seed)
+    picked, asked = pick_pairs(dataset, classes, library, most_shots=most_shots, seed=seed)
     picked = picked[:shots]
     kind = find_kind(form.kind)
     make_inputs = kind.make_inputs(dataset, form)
@@ -183,13 +128,9 @@ def draw_pairs(
         samples = kind.to_tensor(dataset.samples[dataset.offsets[part[:, 0]] + part[:, 1]], form)
         return samples, make_inputs(part[:, 0], part[:, 1], samples, seed)
 
-    known, library = np.ones(len(asked), bool), None
-    if sources is not None:
-        labels = _labels(dataset, asked)
-        known = np.isin(labels, sorted(sources.labels))
-        library = Library(
-            sources.answers(_labels(dataset, picked), picked[:, 1], form),
-            sources.answers(labels, asked[:, 1], form),
-        )
     (shown, inputs), (truth, told) = pairs(picked), pairs(asked)
-    return PairTask(shown, inputs, told, truth, known, library, seed)
+    labels = _labels(dataset, picked), _labels(dataset, asked)
+    known = np.ones(len(asked), bool)
+    if library is not None:
+        known = np.isin(labels[1], sorted(library.labels))
+    return PairTask(shown, inputs, told, truth, *labels, known, library, seed)

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from metagan.data.library import Library
 from metagan.evaluate.pairs.rivals import STRENGTHS, plain_arms
-from metagan.evaluate.pairs.task import Library, PairTask
+from metagan.evaluate.pairs.task import PairTask
+from tests.data.test_library import clouds_of_styles
 
 
-def task_of(shown, inputs, asked, truth, library=None) -> PairTask:
+def task_of(shown, inputs, asked, truth) -> PairTask:
     known = np.ones(len(truth), bool)
-    return PairTask(shown, inputs, asked, truth, known, library, 0)
+    return PairTask(shown, inputs, asked, truth, (), (), known, None, 0)
 
 
 @pytest.fixture
@@ -41,36 +43,18 @@ def test_ridge_regression_is_the_minimum_of_its_objective(free: PairTask) -> Non
     assert set(plain_arms(free)["linear"]) == {f"{s:g}" for s in STRENGTHS}
 
 
-@pytest.fixture
-def drawn_like_others() -> PairTask:
-    """A domain that is 0.7 of one source and 0.3 of another."""
-    torch.manual_seed(1)
-    shown, asked = torch.randn(5, 3, 1, 4, 4), torch.randn(5, 7, 1, 4, 4)
-    weights = torch.tensor([0.7, 0.0, 0.3, 0.0, 0.0])
-    own, truth = (torch.tensordot(weights, part, 1) for part in (shown, asked))
-    inputs = torch.randn(3, 1, 4, 4), torch.randn(7, 1, 4, 4)
-    return task_of(own, *inputs, truth, Library(shown, asked))
-
-
-def test_arms_of_the_training_domains(drawn_like_others: PairTask) -> None:
-    task, library = drawn_like_others, drawn_like_others.library
+def test_arms_of_the_training_domains_are_those_of_their_library() -> None:
+    data, classes = clouds_of_styles()
+    library = Library(data, classes, torch.tensor)
+    shown, asked = torch.randn(2, 3), torch.randn(3, 3)
+    labels = ("a", "b"), ("c", "d", "c")
+    known = np.ones(3, bool)
+    task = PairTask(shown, shown, asked, asked, *labels, known, library, 0)
     arms = plain_arms(task)
-    assert set(arms) == {"copy", "nearest domain", "mean of domains", "ridge over domains"}
-    assert torch.equal(arms["copy"][""], task.asked)
-    assert torch.equal(arms["nearest domain"][""], library.asked[0])
-    torch.testing.assert_close(arms["mean of domains"][""], library.asked.mean(0))
-    errors = [float((d - task.truth).square().mean()) for d in arms["ridge over domains"].values()]
-    assert errors[0] < 0.01 * float((arms["mean of domains"][""] - task.truth).square().mean())
-    # The stronger it holds, the nearer it is to the mean.
-    assert errors == sorted(errors)
-
-
-def test_a_source_without_a_letter_has_the_mean_of_the_others(drawn_like_others: PairTask) -> None:
-    task = drawn_like_others
-    shown, asked = task.library.shown.clone(), task.library.asked.clone()
-    shown[0, 1], asked[0, 2] = torch.nan, torch.nan
-    lacking = task_of(task.shown, task.inputs, task.asked, task.truth, Library(shown, asked))
-    arms = plain_arms(lacking)
-    for drawn in (d for candidates in arms.values() for d in candidates.values()):
-        assert drawn.isfinite().all()
-    torch.testing.assert_close(arms["nearest domain"][""][2], asked[1:, 2].mean(0))
+    found = library.combined(shown, *labels, strengths=STRENGTHS)
+    assert torch.equal(arms["copy"][""], asked)
+    assert torch.equal(arms["nearest domain"][""], found.nearest)
+    assert torch.equal(arms["mean of domains"][""], found.mean)
+    for strength in STRENGTHS:
+        drawn = arms["ridge over domains"][f"{strength:g}"]
+        assert torch.equal(drawn, found.ridge[strength])

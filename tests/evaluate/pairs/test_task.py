@@ -7,7 +7,8 @@ import torch
 from metagan.config.image import ImageData
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.form import Form
-from metagan.evaluate.pairs.task import Sources, draw_pairs, pick_pairs
+from metagan.data.library import Library
+from metagan.evaluate.pairs.task import draw_pairs, pick_pairs
 from metagan.kinds.image.convert import fit, to_float
 
 LETTERS = "abcdef"
@@ -34,10 +35,10 @@ def levels(pictures: torch.Tensor) -> list[int]:
 
 def test_what_is_asked_is_never_shown_and_is_the_same_at_every_number_of_shots() -> None:
     data = faces("bold", "thin", "wide")
-    sources = Sources.of(data, [*data.classes_of("bold"), *data.classes_of("thin")])
+    library = Library(data, [*data.classes_of("bold"), *data.classes_of("thin")], to_float)
     classes = data.classes_of("wide")
     few, more = (
-        draw_pairs(data, classes, form_of(data), sources, shots=k, most_shots=3, seed=5)
+        draw_pairs(data, classes, form_of(data), library, shots=k, most_shots=3, seed=5)
         for k in (1, 3)
     )
     assert torch.equal(few.truth, more.truth)
@@ -51,52 +52,21 @@ def test_what_is_asked_is_never_shown_and_is_the_same_at_every_number_of_shots()
     assert more.known.all()
 
 
-def test_the_library_has_the_same_letters_of_every_training_domain() -> None:
-    data = faces("bold", "thin", "wide")
-    sources = Sources.of(data, [*data.classes_of("bold"), *data.classes_of("thin")])
-    task = draw_pairs(
-        data, data.classes_of("wide"), form_of(data), sources, shots=2, most_shots=2, seed=0
-    )
-    assert task.library is not None
-    for answers, own in ((task.library.shown, task.shown), (task.library.asked, task.truth)):
-        for row, domain in enumerate((1, 2)):
-            expected = [10 * domain + grey % 10 for grey in levels(own)]
-            assert levels(answers[row]) == expected
-
-
 def test_letters_that_no_training_domain_has_are_asked_and_never_shown() -> None:
     data = faces("bold", "wide")
     learned = [i for i in data.classes_of("bold") if data.classes[i].label not in "ef"]
-    sources = Sources.of(data, learned)
+    library = Library(data, learned, to_float)
     for seed in range(20):
         task = draw_pairs(
-            data, data.classes_of("wide"), form_of(data), sources, shots=3, most_shots=3, seed=seed
+            data, data.classes_of("wide"), form_of(data), library, shots=3, most_shots=3, seed=seed
         )
         assert not {grey % 10 for grey in levels(task.shown)} & {4, 5}
-        assert task.library is not None
-        for known, grey, answers in zip(
-            task.known, levels(task.truth), task.library.asked[0], strict=True
-        ):
+        for known, grey in zip(task.known, levels(task.truth), strict=True):
             assert known == (grey % 10 not in (4, 5))
-            assert bool(answers.isnan().any()) == (not known)
 
 
 def test_a_domain_with_too_few_pairs_is_refused_with_its_numbers() -> None:
     data = faces("bold", "wide")
-    sources = Sources.of(data, data.classes_of("bold"))
+    library = Library(data, data.classes_of("bold"), to_float)
     with pytest.raises(DataError, match=r"domain wide has 6 pairs, too few for 6 shots"):
-        pick_pairs(data, data.classes_of("wide"), sources, most_shots=6, seed=0)
-
-
-def test_answers_of_sources_are_those_that_a_loop_looks_up() -> None:
-    data = faces("bold", "thin")
-    sources = Sources.of(data, [*data.classes_of("bold")[:4], *data.classes_of("thin")])
-    labels, form = ["c", "f", "a"], form_of(data)
-    found = sources.answers(labels, np.array([0, 3, 1]), form)
-    for row, domain in enumerate(("bold", "thin")):
-        for column, label in enumerate(labels):
-            if domain == "bold" and label == "f":
-                assert found[row, column].isnan().all()
-                continue
-            (index,) = [i for i in data.classes_of(domain) if data.classes[i].label == label]
-            assert torch.equal(found[row, column], to_float(data.class_samples(index)[0]))
+        pick_pairs(data, data.classes_of("wide"), library, most_shots=6, seed=0)
