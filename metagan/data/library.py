@@ -19,8 +19,8 @@ from metagan.data.form import Form
 from metagan.data.tasks import Half
 
 STRENGTHS = (0.03, 0.3, 3.0)
-"""How strongly weights are held at nothing, for what a generator is told, in units of the mean
-squared answer of a domain."""
+"""How strongly weights are held at nothing, for what a generator is told, in units of a domain's
+mean square difference from the mean over domains."""
 WAYS = 2 + len(STRENGTHS)
 """J: the mean over domains, ridge at every strength, the nearest domain."""
 # What is shown is answered from the rest of it, in so many parts, each left out in turn.
@@ -66,11 +66,13 @@ class Library:
                 f"to {len(labels)} labels take {4 * values / 2**30:.1f} GiB in every process, more "
                 "than 2; leave library out, or give fewer or smaller samples"
             )
-        self._answers = torch.full((len(domains), len(labels), *shape), torch.nan)
+        # A label's answers lie together: one product combines them in every way.
+        self._answers = torch.zeros(len(labels), len(domains), *shape)
+        self._has = torch.zeros(len(labels), len(domains), dtype=torch.bool)
         for record, index in zip(records, classes, strict=True):
-            place = self._rows[record.domain], self._columns[record.label]
+            place = self._columns[record.label], self._rows[record.domain]
             self._answers[place] = to_tensor(dataset.class_samples(index)).mean(0)
-        self._has = ~self._answers.flatten(2).isnan().any(-1)
+            self._has[place] = True
         self._grams: dict[int, Tensor] = {}
 
     @property
@@ -104,7 +106,11 @@ class Library:
             strengths: Of the ridge.
             without: A training domain that is left out, with all of its group.
         """
-        return self._answers_to(asked, self._fit(shown, shown_labels, without), strengths)
+        (fit,) = self._fits(shown, shown_labels, [[]], without)
+        found = self._answers_to(asked, fit, strengths)
+        return Combined(
+            found[:, 0], found[:, -1], dict(zip(strengths, found[:, 1:-1].unbind(1), strict=True))
+        )
 
     def beside(
         self,
@@ -131,79 +137,89 @@ class Library:
             Both with inputs (1, n, given + J C, ...), C the first axis of a sample.
         """
         samples = support.samples[0]
-        folds = np.arange(len(samples)) % min(_FOLDS, len(samples))
-        told = samples.new_empty((len(samples), WAYS * samples.shape[1], *samples.shape[2:]))
-        for fold in range(folds.max() + 1):
-            rest, part = (np.flatnonzero(side).tolist() for side in (folds != fold, folds == fold))
-            fit = self._fit(samples[rest], [shown[i] for i in rest], without)
-            told[part] = _joined(self._answers_to([shown[i] for i in part], fit, STRENGTHS))
-        whole = self._fit(samples, shown, without)
+        parts = [
+            list(range(len(samples)))[fold :: min(_FOLDS, len(samples))]
+            for fold in range(min(_FOLDS, len(samples)))
+        ]
+        whole, *fits = self._fits(samples, shown, [[], *parts], without)
+        told = samples.new_empty((len(samples), WAYS, *samples.shape[1:]))
+        for part, fit in zip(parts, fits, strict=True):
+            told[part] = self._answers_to([shown[i] for i in part], fit, STRENGTHS)
         return (
-            _behind(support, told),
-            _behind(query, _joined(self._answers_to(asked, whole, STRENGTHS))),
+            _behind(support, told.flatten(1, 2)),
+            _behind(query, self._answers_to(asked, whole, STRENGTHS).flatten(1, 2)),
         )
 
-    def _fit(self, shown: Tensor, labels: Sequence[str], without: str | None) -> "_Fit":
-        """Inner products of what domains answer to these labels, and of that with what is shown."""
-        kept = self._kept(without)
-        columns = [self._columns[label] for label in labels if label in self._columns]
-        whole = kept[self._has[kept][:, columns].all(1)] if columns else kept[:0]
-        if len(whole) < 2:
-            return _Fit(kept, kept[:0], torch.zeros(0, 0), torch.zeros(0))
-        gram = torch.stack([self._gram(column) for column in columns]).sum(0)
-        known = [i for i, label in enumerate(labels) if label in self._columns]
-        answers = self._answers[whole][:, columns].flatten(1).double()
-        with_truth = answers @ shown[known].flatten().double()
-        return _Fit(kept, whole, gram[whole][:, whole], with_truth)
-
-    def _kept(self, without: str | None) -> Tensor:
-        """Rows of all domains but one and its group."""
+    def _fits(
+        self,
+        shown: Tensor,
+        labels: Sequence[str],
+        parts: Sequence[Sequence[int]],
+        without: str | None,
+    ) -> "list[_Fit]":
+        """What weights are found by, for each part of what is shown that is left out."""
         group = self._groups.get(without) if without is not None else None
-        related = [
-            domain != without and (group is None or self._groups[domain] != group)
-            for domain in self._rows
-        ]
-        return torch.tensor(related).nonzero()[:, 0]
+        kept = torch.tensor(
+            [
+                domain != without and (group is None or self._groups[domain] != group)
+                for domain in self._rows
+            ]
+        )
+        known = {i: self._columns[x] for i, x in enumerate(labels) if x in self._columns}
+        whole = (kept & self._has[list(known.values())].all(0)).nonzero()[:, 0]
+        if not known or len(whole) < 2:
+            return [_Fit(kept, whole[:0], torch.zeros(0, 0), torch.zeros(0))] * len(parts)
+        grams = {i: self._gram(column) for i, column in known.items()}
+        truths = {
+            i: (self._answers[column].flatten(1) @ shown[i].flatten()).double()
+            for i, column in known.items()
+        }
+        gram, truth = (torch.stack(list(s.values())).sum(0) for s in (grams, truths))
+        fits = []
+        for part in parts:
+            left, less = gram, truth
+            for i in set(part) & known.keys():
+                left, less = left - grams[i], less - truths[i]
+            if len(known.keys() - set(part)) == 0:
+                fits.append(_Fit(kept, whole[:0], torch.zeros(0, 0), torch.zeros(0)))
+            else:
+                fits.append(_Fit(kept, whole, left[whole][:, whole], less[whole]))
+        return fits
 
     def _gram(self, column: int) -> Tensor:
         """Inner products (S, S) of the domains' answers to a label; 0 of one without."""
         if column not in self._grams:
-            answers = self._answers[:, column].flatten(1).double().nan_to_num(0.0)
+            answers = self._answers[column].flatten(1).double()
             self._grams[column] = answers @ answers.T
         return self._grams[column]
 
-    def _answers_to(
-        self, labels: Sequence[str], fit: "_Fit", strengths: Sequence[float]
-    ) -> Combined:
+    def _answers_to(self, labels: Sequence[str], fit: "_Fit", strengths: Sequence[float]) -> Tensor:
+        """(n, 2 + strengths, *sample_shape): the mean, the ridge at each, the nearest; or NaN."""
         shape = self._answers.shape[2:]
-        known = [i for i, label in enumerate(labels) if label in self._columns]
-        columns = [self._columns[labels[i]] for i in known]
-        answers = self._answers[fit.kept][:, columns].double()
-        mean = answers.nanmean(0)
-        weights, nearest = _weights(fit, strengths)
-        rows = torch.isin(fit.kept, fit.whole)
-        # Of a label that one lacks it answers the mean of the others.
-        differences = (answers[rows] - mean).nan_to_num(0.0)
-
-        def spread(found: Tensor) -> Tensor:
-            every = torch.full((len(labels), *shape), torch.nan)
-            every[known] = found.float()
-            return every
-
-        ridge = {
-            strength: spread(mean + torch.tensordot(each, differences, 1))
-            for strength, each in zip(strengths, weights, strict=True)
-        }
-        alone = mean if nearest is None else mean + differences[nearest]
-        return Combined(spread(mean), spread(alone), ridge)
+        found = torch.full((len(labels), 2 + len(strengths), *shape), torch.nan)
+        weights = _weights(fit, strengths)
+        for place, label in enumerate(labels):
+            if label not in self._columns:
+                continue
+            column = self._columns[label]
+            has = fit.kept & self._has[column]
+            if not has.any():
+                continue
+            # Of a label that a domain lacks it answers the mean of the others.
+            mean = has.double() / has.sum()
+            lacking = (weights * ~has).sum(1)
+            each = weights * has + (1 - weights.sum(1) + lacking)[:, None] * mean
+            answers = self._answers[column].flatten(1)
+            found[place] = (torch.cat([mean[None], each]).float() @ answers).reshape(-1, *shape)
+        return found
 
 
 class _Fit(NamedTuple):
     """Sums over what is shown.
 
     Attributes:
-        kept: Rows of domains that are not left out.
-        whole: Those of them that have all labels that are shown.
+        kept: (S,) whether a domain takes part.
+        whole: Rows of those that do and have all labels that are shown.
         gram: Their answers' inner products with each other.
         truth: And with what is shown.
     """
@@ -214,26 +230,23 @@ class _Fit(NamedTuple):
     truth: Tensor
 
 
-def _weights(fit: _Fit, strengths: Sequence[float]) -> tuple[Tensor, int | None]:
-    """Weights (strengths, whole) of the ridge, and which domain is nearest; 0 and None of none."""
+def _weights(fit: _Fit, strengths: Sequence[float]) -> Tensor:
+    """Weights (strengths + 1, S): of the ridge on differences from the mean, and of the nearest."""
+    found = torch.zeros(len(strengths) + 1, len(fit.kept), dtype=torch.float64)
     size = len(fit.whole)
     if not size:
-        return torch.zeros(len(strengths), 0, dtype=torch.float64), None
-    nearest = int((fit.gram.diagonal() - 2 * fit.truth).argmin())
+        return found
+    found[-1, fit.whole[int((fit.gram.diagonal() - 2 * fit.truth).argmin())]] = 1
     of_mean = fit.gram.mean(1)
     centred = fit.gram - of_mean - of_mean[:, None] + of_mean.mean()
     right = fit.truth - of_mean
     right = right - right.mean()
     unit = float(centred.diagonal().mean()) or 1.0
-    held = torch.tensor(strengths, dtype=torch.float64)[:, None, None] * unit * torch.eye(size)
-    factor, _ = torch.linalg.cholesky_ex(centred + held)
-    found = torch.cholesky_solve(right.expand(len(strengths), size)[..., None], factor)
-    return found[..., 0], nearest
-
-
-def _joined(answers: Combined) -> Tensor:
-    """(n, J C, ...): every way to combine, one behind the other."""
-    return torch.cat([answers.mean, *answers.ridge.values(), answers.nearest], dim=1)
+    for row, strength in enumerate(strengths):
+        held = centred + strength * unit * torch.eye(size, dtype=torch.float64)
+        factor, _ = torch.linalg.cholesky_ex(held)
+        found[row, fit.whole] = torch.cholesky_solve(right[:, None], factor)[:, 0]
+    return found
 
 
 def _behind(half: Half, channels: Tensor) -> Half:
