@@ -124,7 +124,7 @@ class Library:
         """Pairs whose inputs have behind them what the library answers to the same.
 
         Each sample that is shown is answered from the others: what is told of it is never fitted
-        on it. Labels that no domain has are answered by nothing: zeros.
+        on it. Labels that no domain has are answered by the input itself.
 
         Args:
             support: (1, K, ...), what is shown.
@@ -251,7 +251,10 @@ def _weights(fit: _Fit, strengths: Sequence[float]) -> Tensor:
 
 def _behind(half: Half, channels: Tensor) -> Half:
     assert half.inputs is not None, "of pairs"
-    return Half(half.samples, torch.cat([half.inputs, channels.nan_to_num(0.0)[None]], dim=2))
+    inputs = half.inputs[0]
+    repeated = torch.cat([inputs] * WAYS, dim=1)
+    answered = torch.where(channels.isnan(), repeated, channels)
+    return Half(half.samples, torch.cat([inputs, answered], dim=1)[None])
 
 
 def told_form(form: Form) -> Form:

@@ -80,12 +80,12 @@ def test_the_mean_and_the_nearest_domain() -> None:
 
 def beside(library: Library, shown: torch.Tensor, labels: str, asked: str, without=None):
     """The channels that are told of what is shown and of what is asked."""
-    halves = [Half(part[None], part[None, :, :2]) for part in (shown, torch.randn(len(asked), 3))]
+    halves = [Half(part[None], part[None]) for part in (shown, torch.randn(len(asked), 3))]
     told = library.beside(*halves, list(labels), list(asked), without=without)
     for before, after in zip(halves, told, strict=True):
         assert torch.equal(after.samples, before.samples)
-        assert torch.equal(after.inputs[..., :2], before.inputs)
-    return [half.inputs[0, :, 2:] for half in told]
+        assert torch.equal(after.inputs[..., :3], before.inputs)
+    return [half.inputs[0, :, 3:] for half in told]
 
 
 def test_its_own_domain_and_its_family_do_not_count_for_a_task() -> None:
@@ -126,8 +126,8 @@ def test_channels_are_the_mean_the_ridge_at_every_strength_and_the_nearest() -> 
     parts = [found.mean, *(found.ridge[s] for s in STRENGTHS), found.nearest]
     assert torch.equal(told, torch.cat(parts, dim=1))
     assert told.shape == (2, WAYS * 3)
-    form = told_form(Form("vector", (3,), {}, (2,)))
-    assert form.given == (2 + WAYS * 3,)
+    form = told_form(Form("vector", (3,), {}, (3,)))
+    assert form.given == (3 + WAYS * 3,)
 
 
 def test_one_sample_alone_is_told_the_mean() -> None:
@@ -137,7 +137,7 @@ def test_one_sample_alone_is_told_the_mean() -> None:
     np.testing.assert_allclose(told[0], np.tile(mean, WAYS), rtol=0, atol=1e-6)
 
 
-def test_labels_that_no_domain_has_are_answered_by_nothing() -> None:
+def test_labels_that_no_domain_has_are_answered_by_the_input_itself() -> None:
     library, _ = library_of()
     shown = torch.randn(3, 3)
     found = library.combined(shown, ["a", "?", "b"], ["c", "!"], strengths=(0.3,))
@@ -145,8 +145,9 @@ def test_labels_that_no_domain_has_are_answered_by_nothing() -> None:
         assert drawn[0].isfinite().all()
         assert drawn[1].isnan().all()
     told = beside(library, shown, "a?b", "c!")
-    assert torch.equal(told[0][1], torch.zeros(WAYS * 3))
-    assert torch.equal(told[1][1], torch.zeros(WAYS * 3))
+    assert torch.equal(told[0][1], shown[1].repeat(WAYS))
+    assert told[0][[0, 2]].isfinite().all()
+    assert told[1].isfinite().all()
     # What cannot be looked up is not fitted on, either.
     less = library.combined(shown[[0, 2]], ["a", "b"], ["c"], strengths=(0.3,))
     torch.testing.assert_close(found.ridge[0.3][:1], less.ridge[0.3])

@@ -15,6 +15,7 @@ from metagan.config.learning import GanConfig
 from metagan.core.batches import Condition
 from metagan.core.layers import joined_support, mean_read
 from metagan.data.form import Form
+from metagan.data.library import WAYS
 
 
 def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
@@ -124,6 +125,11 @@ def channels_told(form: Form, config: GanConfig) -> int:
     """Channels of the pictures that a player is told beside the support."""
     told = config.conditioning
     return form.shape[0] * ("sample" in told) + sum(form.given[:1]) * ("input" in told)
+
+
+def library_channels(form: Form, config: GanConfig) -> int:
+    """Channels of those, the last ones, that are what a library answers."""
+    return WAYS * form.shape[0] if "library" in config.conditioning else 0
 
 
 def told_pictures(condition: Condition) -> list[Tensor]:

@@ -1,7 +1,8 @@
 """The generator that draws one picture after another: an encoder and a decoder with short cuts.
 
 Its last features are as many pictures as it is wide; the head is one linear mixture of them, the
-same at every pixel, so that an adapter can solve for it.
+same at every pixel, so that an adapter can solve for it. What a library answers is among them, and
+at first the head draws little else.
 
 Shapes: B conditions in a batch, L latents for each, C channels, S x S pixels, Z latent dimension.
 """
@@ -14,7 +15,14 @@ from metagan.config.learning import GanConfig
 from metagan.core.batches import Condition
 from metagan.core.layers import Film, GroupNorm, leaky_clamp, one_hot, repeat
 from metagan.data.form import Form
-from metagan.kinds.image.layers import PictureReader, Upsample, channels_told, told_pictures
+from metagan.data.library import WAYS
+from metagan.kinds.image.layers import (
+    PictureReader,
+    Upsample,
+    channels_told,
+    library_channels,
+    told_pictures,
+)
 
 
 class UnetBody(nn.Module):
@@ -23,7 +31,7 @@ class UnetBody(nn.Module):
     def __init__(self, form: Form, config: GanConfig, labels: int) -> None:
         super().__init__()
         width, size, told = config.width, form.shape[-1], channels_told(form, config)
-        self.labels = labels
+        self.labels, self.answers = labels, library_channels(form, config)
         self.enter = nn.Conv2d(told, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
         self.down2 = nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)
@@ -42,7 +50,7 @@ class UnetBody(nn.Module):
             )
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:
-        """(L B, width, S, S)."""
+        """(L B, width, S, S); what a library answers is behind the features."""
         x = torch.cat(told_pictures(condition), dim=1)
         copies = z.shape[0] // x.shape[0]
         if self.labels:
@@ -64,7 +72,8 @@ class UnetBody(nn.Module):
 
         low = styled(self.mix(self.latent(low, z)), 0)
         half = styled(self.norm3(self.up1(torch.cat([self.enlarge1(low), half], dim=1))), 1)
-        return styled(self.up2(torch.cat([self.enlarge2(half), full, x], dim=1)), 2)
+        drawn = styled(self.up2(torch.cat([self.enlarge2(half), full, x], dim=1)), 2)
+        return torch.cat([drawn, x[:, x.shape[1] - self.answers :]], dim=1)
 
 
 class UnetGenerator(nn.Module):
@@ -78,7 +87,17 @@ class UnetGenerator(nn.Module):
         """`labels` are told apart; 0 where the generator is not told a label."""
         super().__init__()
         self.body = UnetBody(form, config, labels)
-        self.head = nn.Conv2d(config.width, form.shape[0], 1)
+        answers = library_channels(form, config)
+        self.head = nn.Conv2d(config.width + answers, form.shape[0], 1)
+        if answers:
+            with torch.no_grad():
+                self.head.weight.mul_(0.1)
+                self.head.bias.zero_()  # type: ignore[union-attr]
+                # A mixture that is never far off: the middle strength of the ridge.
+                middle = config.width + WAYS // 2 * form.shape[0]
+                self.head.weight[:, middle : middle + form.shape[0], 0, 0] += torch.eye(
+                    form.shape[0]
+                )
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:
         """(L B, C, S, S) in about [-1, 1]."""
