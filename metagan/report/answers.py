@@ -37,7 +37,9 @@ def shots_of(data: Data) -> list[str]:
 def measures(data: Data, shots: str) -> list[str]:
     """The measures, the one that the gate goes by first."""
     found = pick(data, "arms", shots)
-    return [str(name) for name in found] if isinstance(found, Mapping) else []
+    first = pick(data, "gate", "measure")
+    names = [str(name) for name in found] if isinstance(found, Mapping) else []
+    return sorted(names, key=lambda name: (name != first, name.endswith("_unseen")))
 
 
 def columns(data: Data, shots: str) -> list[tuple[str, str]]:
