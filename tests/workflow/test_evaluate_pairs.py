@@ -11,6 +11,7 @@ import pytest
 import metagan
 from metagan.cli.app import run_cli
 from metagan.evaluate.evaluation import serial_map
+from metagan.report import answers, headline
 from metagan.workflow.adapt import how_to_adapt
 from tests.doors import open_door
 from tests.workflow.test_pairs import STYLES, rows_of, train, write
@@ -205,3 +206,23 @@ def test_styles_are_measured_against_their_library(
     assert found["gate"]["verdict"] == "do not use"
     assert "do not use it: on validation it was not better than" in capsys.readouterr().out
     assert list((folder / "samples" / "adaptation").glob("*.png"))
+
+
+def test_a_damaged_evaluation_still_has_words(run: Path) -> None:
+    whole = json.loads((run / "evaluation.json").read_text())
+    odd: list[Any] = [None, 3, "text", [], {}, [None], {"6": None}, {"6": {"rmse": None}}]
+    for key in (*answers_keys(whole), "leak", "baselines"):
+        for value in [*odd, {"6": {"rmse": {"run": 1}}}]:
+            data = {**whole, key: value}
+            for shots in answers.shots_of(data):
+                answers.columns(data, shots)
+                answers.arms(data, shots)
+                answers.about(data, shots)
+            answers.choices(data)
+            answers.gates(data)
+            assert headline.headline(data)
+            headline.more_results(data)
+
+
+def answers_keys(whole: dict[str, Any]) -> list[str]:
+    return [key for key in whole if key not in ("yardstick", "schema_version")]
