@@ -62,9 +62,9 @@ class Library:
         values = len(domains) * len(labels) * (int(np.prod(shape)) + 2 * len(domains))
         if 4 * values > _MOST_BYTES:
             raise DataError(
-                f"gan.conditioning has library, but the answers of {len(domains)} training domains "
-                f"to {len(labels)} labels take {4 * values / 2**30:.1f} GiB in every process, more "
-                "than 2; leave library out, or give fewer or smaller samples"
+                f"the answers of {len(domains)} training domains to {len(labels)} labels take "
+                f"{4 * values / 2**30:.1f} GiB in every process, more than 2; give smaller samples, "
+                "or fewer training domains or labels"
             )
         # A label's answers lie together: one product combines them in every way.
         self._answers = torch.zeros(len(labels), len(domains), *shape)

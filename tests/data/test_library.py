@@ -112,10 +112,10 @@ def test_what_is_told_of_a_sample_is_never_fitted_on_it() -> None:
         changed = shown.clone()
         changed[place] += 5
         after = beside(library, changed, "abcd", "e")
-        assert torch.equal(after[0][place], before[0][place])
+        torch.testing.assert_close(after[0][place], before[0][place], rtol=0, atol=1e-6)
         assert not torch.equal(after[1], before[1])
         others = [i for i in range(4) if i != place]
-        assert not torch.equal(after[0][others], before[0][others])
+        assert (after[0][others] - before[0][others]).abs().max() > 1e-3
 
 
 def test_channels_are_the_mean_the_ridge_at_every_strength_and_the_nearest() -> None:
@@ -165,6 +165,6 @@ def test_a_domain_that_lacks_what_is_shown_takes_no_part_but_in_the_mean() -> No
 def test_a_library_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_BYTES", 1000)
     with pytest.raises(
-        DataError, match=r"6 training domains to 5 labels take .* leave library out"
+        DataError, match=r"6 training domains to 5 labels take .* give smaller samples"
     ):
         library_of()
