@@ -63,8 +63,8 @@ class Library:
         if 4 * values > _MOST_BYTES:
             raise DataError(
                 f"the answers of {len(domains)} training domains to {len(labels)} labels take "
-                f"{4 * values / 2**30:.1f} GiB in every process, more than 2; give smaller samples, "
-                "or fewer training domains or labels"
+                f"{4 * values / 2**30:.1f} GiB in every process, more than 2; give smaller "
+                "samples, or fewer training domains or labels"
             )
         # A label's answers lie together: one product combines them in every way.
         self._answers = torch.zeros(len(labels), len(domains), *shape)
