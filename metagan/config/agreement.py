@@ -53,6 +53,11 @@ def _conditioning(gan: "GanConfig", task: "TaskConfig", kind: str) -> Iterator[s
     yield from _family(gan, kind)
     if len(set(gan.conditioning)) < len(gan.conditioning):
         yield f"gan.conditioning is {gan.conditioning_text}; name each word once"
+    if gan.reader != "mean" and "support" not in gan.conditioning:
+        yield (
+            f"gan.reader is {gan.reader}, but gan.conditioning is {gan.conditioning_text}, so that "
+            "no support is read; add support, or leave gan.reader out"
+        )
     for word in ("label", "sample"):
         if {word, "input"} <= set(gan.conditioning):
             yield (

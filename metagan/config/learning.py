@@ -52,6 +52,12 @@ class GanConfig(Config):
         "input: G(a, z) draws the sample whose input is a; support: a code of the whole support; "
         "library: what the training domains answer to the same input, combined on the support.",
     )
+    reader: Literal["mean", "attention"] = field(
+        "mean",
+        affects="networks",
+        description="support: read by the mean of its members' codes; attention: beside it each "
+        "sample reads the members whose inputs are like its own.",
+    )
     num_labels: int = field(
         5,
         affects="networks",

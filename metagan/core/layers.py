@@ -4,11 +4,15 @@ Shapes: B samples in a batch, C channels, H x W pixels, F features; G groups of 
 which reads R samples.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from metagan.config.learning import GanConfig
 from metagan.core.batches import Condition
+from metagan.data.form import Form
 
 
 class GroupNorm(nn.Module):
@@ -141,3 +145,76 @@ def mean_read(embedded: Tensor, condition: Condition) -> Tensor:
     reads = condition["reads"].reshape(len(embedded), -1, embedded.shape[1])
     total = torch.matmul(reads, embedded)
     return (total / reads.sum(-1, keepdim=True).clamp(min=1)).flatten(0, 1)
+
+
+def attended(queries: Tensor, keys: Tensor, values: Tensor, condition: Condition) -> Tensor:
+    """Scaled dot-product attention (B, F) over what each sample may be drawn from.
+
+    Zeros where that is nothing. What is hidden has no influence at all.
+
+    Args:
+        queries: (B, E), of B / G samples for each of G supports, one group after the other.
+        keys: (G, R, E).
+        values: (G, R, F).
+        condition: Has `reads`.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+    """
+    groups, read = keys.shape[:2]
+    reads = condition["reads"].reshape(groups, -1, read)
+    asked = queries.reshape(groups, -1, queries.shape[-1])
+    scores = torch.matmul(asked, keys.transpose(1, 2)) / keys.shape[-1] ** 0.5
+    # Far below all others, so that the exponential is 0; and 0 once more where all are hidden.
+    weights = torch.softmax(scores + (reads - 1) * 1e4, dim=-1) * reads
+    return torch.matmul(weights, values).flatten(0, 1)
+
+
+class Attention(nn.Module):
+    """What each sample reads of a support by how alike the members' inputs are to its own.
+
+    Where samples have no inputs, members are compared with the sample that is told; where there is
+    none, with a query that is learned.
+    """
+
+    def __init__(self, match: nn.Module, *, query: int = 0) -> None:
+        """Compare by an embedding.
+
+        Args:
+            match: (..., C, ...) to (..., E), of what is compared.
+            query: E, where nothing is told to compare by; else 0.
+        """
+        super().__init__()
+        self.match = match
+        self.query = nn.Parameter(torch.zeros(query)) if query else None
+
+    def forward(self, values: Tensor, condition: Condition) -> Tensor:
+        """(B, F) from embeddings of the members (G, R, F)."""
+        has_inputs = "input" in condition
+        keys = self.match(condition["support_input" if has_inputs else "support"])
+        if self.query is not None:
+            queries = self.query.expand(condition["reads"].shape[0], -1)
+        else:
+            queries = self.match(condition["input" if has_inputs else "sample"][:, None])[:, 0]
+        return attended(queries, keys, values, condition)
+
+
+def compared_channels(form: Form, config: GanConfig) -> int:
+    """Length of the first axis of what attention compares: inputs, or told samples; else 0."""
+    if "input" in config.conditioning:
+        return form.given[0]
+    return form.shape[0] if "sample" in config.conditioning else 0
+
+
+def read_support(
+    condition: Condition, embed: Callable[[Tensor], Tensor], attention: Attention | None
+) -> Tensor:
+    """A code (B, F) of the support: the mean of an embedding, and what attention reads beside it.
+
+    Args:
+        condition: Of B samples.
+        embed: (G, R, C, ...) to (G, R, F).
+        attention: None: the mean alone.
+    """
+    values = embed(joined_support(condition))
+    code = mean_read(values, condition)
+    return code if attention is None else code + attention(values, condition)

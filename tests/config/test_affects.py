@@ -42,6 +42,7 @@ BUILT_ON = {
     "gan.conditioning",
     "gan.num_labels",
     "gan.family",
+    "gan.reader",
     "gan.width",
     "gan.discriminator_width",
     "gan.latent_dim",

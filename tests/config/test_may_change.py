@@ -12,6 +12,7 @@ TOGETHER = {
     "task.unit": ["task.unit=domain"],
     "gan.conditioning": ["gan.conditioning=none", "gan.family=dcgan"],
     "gan.family": ["gan.family=residual"],
+    "gan.reader": ["gan.reader=attention", "gan.conditioning=[sample, support]", "gan.family=unet"],
     "gan.loss": ["gan.loss=hinge"],
     "gan.augment": ["gan.augment=[color]"],
     "algorithm.name": ["algorithm.name=fomaml"],

@@ -159,3 +159,18 @@ def test_a_run_is_refused_before_workers_are_asked_for(
     with pytest.raises(ValueError, match=r"generator\.body\.1 .*use algorithm.name fomaml"):
         train_run(config, tmp_path / "run", open_runner=no_workers, reporter=Quiet())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("algorithm", ["fomaml", "maml", "ridge", "joint"])
+@pytest.mark.parametrize("family", ["unet", "mlp"])
+def test_networks_that_read_by_attention_pass(family, algorithm):
+    config = tiny_config(
+        kind_of(family),
+        gan=gan_settings(family, "input+support", reader="attention"),
+        task={"unit": "domain"},
+        algorithm=AlgorithmConfig(name=algorithm),
+    )
+    form = form_of(family, conditioning=config.gan.conditioning)
+    gan, _, init = build_run_gan(config, form)
+    assert any("attention" in name for name in init.generator)
+    check_derivatives(gan, init, config, form)

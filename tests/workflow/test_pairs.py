@@ -183,6 +183,34 @@ def test_an_exported_generator_takes_a_tensor_for_every_word(run: Path, tmp_path
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_reads_by_attention_adapts_and_is_exported(table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = ("outer.steps=2", "gan.reader=attention")
+    assert train(table, run, *settings) == 0
+    opened = metagan.load_run(run)
+    target = metagan.adapt_run(opened, {"wave": rows_of(90, 6)})
+    asked = torch.linspace(-1, 1, 5)[:, None]
+    drawn = metagan.answers(opened.gan, target, asked, seed=0)
+    assert drawn.isfinite().all()
+    line = ["export", "--run", str(run), "--format", "torch-export", "--out", str(tmp_path / "g")]
+    assert run_cli(line) == 0
+    program = torch.export.load(tmp_path / "g").module()
+    support, given = target.support[0][None], target.inputs[0][None]
+    z = torch.zeros(5, opened.config.gan.latent_dim)
+    condition = {"input": asked, "support": support, "support_input": given}
+    condition["reads"] = torch.ones(5, 6)
+    expected = opened.gan.generate(opened.init.generator, condition, z)
+    found = program(asked, support, given, z)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_reading_asks_for_a_support(table: Path, tmp_path: Path, capsys) -> None:
+    settings = ("gan.conditioning=[input]", "gan.reader=attention")
+    assert train(table, tmp_path / "run", *settings) == 2
+    assert "so that no support is read; add support" in capsys.readouterr().err
+
+
 def test_the_page_of_such_a_run_says_what_it_learns_from(run: Path, tmp_path: Path) -> None:
     assert run_cli(["report", "--run", str(run), "--out", str(tmp_path / "page.html")]) == 0
     page = " ".join((tmp_path / "page.html").read_text().split())

@@ -84,7 +84,7 @@ class PlainBody(nn.Module):
         self.up1 = stage(4 * width + (2 * width if told else 0), 2 * width)
         self.up2 = stage(2 * width, width)
         if "support" in config.conditioning:
-            self.reader = PictureReader(form, width)
+            self.reader = PictureReader(form, config, width)
             self.film = Film(4 * width, 2 * width)
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class DiscriminatorBody(nn.Module):
         self.down2 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
         self.down3 = nn.Conv2d(2 * width, 3 * width, 3, stride=2, padding=1)
         if "support" in config.conditioning:
-            self.reader = PictureReader(form, width)
+            self.reader = PictureReader(form, config, width)
 
     def forward(self, condition: Condition, candidate: Tensor) -> Tensor:
         """Features (B, F)."""

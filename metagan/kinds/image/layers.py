@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from metagan.config.learning import GanConfig
 from metagan.core.batches import Condition
-from metagan.core.layers import joined_support, mean_read
+from metagan.core.layers import Attention, compared_channels, read_support
 from metagan.data.form import Form
 from metagan.data.library import WAYS
 
@@ -103,22 +103,37 @@ def upsample_nearest(x: Tensor, size: int) -> Tensor:
     return functional.interpolate(x, size=(size, size), mode="nearest")
 
 
-class PictureReader(nn.Module):
-    """A code of the support: the mean of an embedding over what a sample may be drawn from."""
+class PictureEmbedding(nn.Module):
+    """Three strided convolutions and a mean over pixels: (..., C, H, W) to (..., 4 width)."""
 
-    def __init__(self, form: Form, width: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.down1 = nn.Conv2d(form.shape[0] + sum(form.given[:1]), width, 4, stride=2, padding=1)
+        self.down1 = nn.Conv2d(channels, width, 4, stride=2, padding=1)
         self.down2 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)
         self.down3 = nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1)
 
-    def forward(self, condition: Condition) -> Tensor:
-        """(B, 4 width)."""
-        members = joined_support(condition)
-        x = members.flatten(0, 1)
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(..., 4 width)."""
+        x = pictures.flatten(0, -4)
         for layer in (self.down1, self.down2, self.down3):
             x = functional.leaky_relu(layer(x), 0.2)
-        return mean_read(x.mean((-2, -1)).reshape(*members.shape[:2], -1), condition)
+        return x.mean((-2, -1)).reshape(*pictures.shape[:-3], -1)
+
+
+class PictureReader(PictureEmbedding):
+    """A code of a support of pictures."""
+
+    def __init__(self, form: Form, config: GanConfig, width: int) -> None:
+        super().__init__(form.shape[0] + sum(form.given[:1]), width)
+        self.attention = None
+        if config.reader == "attention":
+            channels = compared_channels(form, config)
+            match = PictureEmbedding(channels or form.shape[0], width)
+            self.attention = Attention(match, query=0 if channels else 4 * width)
+
+    def forward(self, condition: Condition) -> Tensor:  # type: ignore[override]
+        """(B, 4 width)."""
+        return read_support(condition, super().forward, self.attention)
 
 
 def channels_told(form: Form, config: GanConfig) -> int:

@@ -44,7 +44,7 @@ class UnetBody(nn.Module):
         self.enlarge1 = Upsample(size // 4, size // 2, "bilinear")
         self.enlarge2 = Upsample(size // 2, size, "bilinear")
         if "support" in config.conditioning:
-            self.reader = PictureReader(form, width)
+            self.reader = PictureReader(form, config, width)
             self.films = nn.ModuleList(
                 Film(4 * width, channels) for channels in (4 * width, 2 * width, width)
             )

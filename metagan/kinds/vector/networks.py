@@ -14,11 +14,12 @@ from metagan.core.batches import Condition
 from metagan.core.draws import DrawsFrom
 from metagan.core.gan import Players
 from metagan.core.layers import (
+    Attention,
     Discriminator,
     Film,
-    joined_support,
-    mean_read,
+    compared_channels,
     one_hot,
+    read_support,
     repeat,
 )
 from metagan.data.form import Form
@@ -52,7 +53,7 @@ class GeneratorBody(nn.Module):
         self.inner = nn.Linear(width, width)
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
         if "support" in config.conditioning:
-            self.reader = SetReader(form, width)
+            self.reader = SetReader(form, config, width)
             self.film1, self.film2 = Film(width, width), Film(width, width)
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:
@@ -99,18 +100,34 @@ class VectorGenerator(nn.Module):
         return drawn
 
 
-class SetReader(nn.Module):
-    """A code of the support: the mean of an embedding over what a sample may be drawn from."""
+class Embedding(nn.Module):
+    """Two layers: (..., columns) to (..., width)."""
 
-    def __init__(self, form: Form, width: int) -> None:
+    def __init__(self, columns: int, width: int) -> None:
         super().__init__()
-        self.enter = nn.Linear(form.shape[0] + sum(form.given), width)
+        self.enter = nn.Linear(columns, width)
         self.inner = nn.Linear(width, width)
 
-    def forward(self, condition: Condition) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width)."""
+        embedded: Tensor = self.inner(functional.leaky_relu(self.enter(x), 0.2))
+        return embedded
+
+
+class SetReader(Embedding):
+    """A code of a support of vectors."""
+
+    def __init__(self, form: Form, config: GanConfig, width: int) -> None:
+        super().__init__(form.shape[0] + sum(form.given), width)
+        self.attention = None
+        if config.reader == "attention":
+            columns = compared_channels(form, config)
+            match = Embedding(columns or form.shape[0], width)
+            self.attention = Attention(match, query=0 if columns else width)
+
+    def forward(self, condition: Condition) -> Tensor:  # type: ignore[override]
         """(B, width)."""
-        members = joined_support(condition)
-        return mean_read(self.inner(functional.leaky_relu(self.enter(members), 0.2)), condition)
+        return read_support(condition, super().forward, self.attention)
 
 
 class DiscriminatorBody(nn.Module):
@@ -122,7 +139,7 @@ class DiscriminatorBody(nn.Module):
         self.enter = nn.Linear(form.shape[0] + _columns_told(form, config), width)
         self.inner = nn.Linear(width, width)
         if "support" in config.conditioning:
-            self.reader = SetReader(form, width)
+            self.reader = SetReader(form, config, width)
 
     def forward(self, condition: Condition, candidate: Tensor) -> Tensor:
         """Features (B, width)."""
