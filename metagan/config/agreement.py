@@ -134,6 +134,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
         )
     yield from _what_moves(run)
     yield from _told_library(run)
+    yield from _tried_rates(run)
     yield from _solving(run)
     for setting, value, able, why in (
         (
@@ -182,6 +183,16 @@ def _told_library(run: "RunConfig") -> Iterator[str]:
         yield (
             "gan.conditioning has library, which is combined on a domain's support, but task.unit "
             f"is {run.task.unit}; set task.unit domain"
+        )
+
+
+def _tried_rates(run: "RunConfig") -> Iterator[str]:
+    """Rates of adaptation, which are chosen where answers are measured."""
+    if run.evaluate.adapt_lr and "input" not in run.gan.conditioning:
+        yield (
+            f"evaluate.adapt_lr is {list(run.evaluate.adapt_lr)}, but gan.conditioning is "
+            f"{run.gan.conditioning_text}, and only for answers to inputs a rate is chosen; set "
+            "inner.lr, or leave it out"
         )
 
 

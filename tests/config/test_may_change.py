@@ -42,6 +42,9 @@ TOGETHER = {
     "outer.wire_dtype": ["outer.wire_dtype=bfloat16"],
     "evaluate.classical": ["evaluate.classical=affine"],
     "evaluate.mix": ["evaluate.mix=[0.1]"],
+    "evaluate.adapt_lr": [
+        *("evaluate.adapt_lr=[0.1]", "gan.conditioning=[input]", "gan.family=unet"),
+    ],
     "checkpoint.storage": ["checkpoint.storage=s3://bucket/run"],
     "device": ["device=cpu"],
 }
