@@ -157,7 +157,7 @@ class Library:
         parts: Sequence[Sequence[int]],
         without: str | None,
     ) -> "list[_Fit]":
-        """What weights are found by, for each part of what is shown that is left out."""
+        """Sums that weights are found by, for each part of what is shown that is left out."""
         group = self._groups.get(without) if without is not None else None
         kept = torch.tensor(
             [

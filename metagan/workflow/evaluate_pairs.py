@@ -30,18 +30,17 @@ from metagan.evaluate.pairs.measures import UNSEEN, WORDS
 from metagan.evaluate.pairs.rivals import WORDS as RIVALS
 from metagan.evaluate.pairs.tables import (
     Chosen,
-    PairGate,
     arm_tables,
     better,
     choose_candidates,
     chosen_values,
     decide,
-    estimate,
     measures_of,
     plain_names,
     wanted,
 )
 from metagan.evaluate.pairs.task import pick_pairs
+from metagan.evaluate.pairs.verdict import gate_json, verdict
 from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
 from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import (
@@ -274,7 +273,7 @@ def evaluate_pairs(
     arms, differences = arm_tables(on_test)
     gates = {shots: decide(on_validation, shots, measures[0], plain) for shots in evaluate.shots}
     words = {
-        str(shots): _verdict(subject, shots, measures[0], gate, arms, on_test)
+        str(shots): verdict(shots, measures[0], gate, on_test, others=len(subject.contestants) - 2)
         for shots, gate in gates.items()
     }
     middle = evaluate.shots[len(evaluate.shots) // 2]
@@ -300,8 +299,8 @@ def evaluate_pairs(
         "values": _values(on_test),
         "plain_arms": {arm: RIVALS[arm] for arm in plain},
         "choices": _choices(subject, chosen),
-        "gate": {"shots": middle, **_gate_json(gates[middle], measures[0])},
-        "gates": {str(shots): _gate_json(gate, measures[0]) for shots, gate in gates.items()},
+        "gate": {"shots": middle, **gate_json(gates[middle], measures[0])},
+        "gates": {str(shots): gate_json(gate, measures[0]) for shots, gate in gates.items()},
         "verdict": words[str(middle)],
         "verdicts": words,
         "adaptation": {
@@ -349,47 +348,3 @@ def _choices(subject: PairSubject, chosen: Chosen) -> list[dict[str, Any]]:
             row |= {"how": contestant.words(how), **vars(how)}
         rows.append(row)
     return rows
-
-
-def _gate_json(gate: PairGate, measure: str) -> dict[str, Any]:
-    """The gate's decision, as the documents have it."""
-    compared = f"{gate.gain:+.4g} ± {gate.stderr:.2g} in {measure}, above 0 is better"
-    return {
-        "verdict": "use" if gate.opened else "do not use",
-        "best_plain_arm": gate.best_plain_arm,
-        "measure": measure,
-        "gain": gate.gain,
-        "stderr": gate.stderr,
-        "reason": f"on validation domains, against {gate.best_plain_arm}: {compared}",
-    }
-
-
-def _verdict(
-    subject: PairSubject,
-    shots: int,
-    measure: str,
-    gate: PairGate,
-    arms: Mapping[str, Any],
-    values: Mapping[tuple[int, str, str], Mapping[str, float]],
-) -> str:
-    """One sentence for people: use it or not, because of what, with the numbers on test."""
-    means = {arm: found["mean"] for arm, found in arms[str(shots)][measure].items()}
-    plain, ours = gate.best_plain_arm, values[shots, measure, "run"]
-    theirs = values[shots, measure, plain]
-    less = estimate([ours[unit] - theirs[unit] for unit in theirs])
-    bounds = "" if less["low"] is None else f" [{less['low']:+.4f}, {less['high']:+.4f}]"
-    compared = (
-        f"{measure} {means['run']:.4f} against {means[plain]:.4f} of {plain}, "
-        f"{less['mean']:+.4f}{bounds}"
-    )
-    known = (
-        ""
-        if len(subject.contestants) > 2
-        else "; not compared with other training: --baseline joint=DIR"
-    )
-    if gate.opened:
-        return f"{shots} shots: use it: {compared}{known}"
-    return (
-        f"{shots} shots: do not use it: on validation it was not better than {plain}, which needs "
-        f"no generator ({compared} on test)"
-    )

@@ -21,7 +21,7 @@ from metagan.workflow.worker import converter
 def told_by_label(
     run: LoadedRun, classes: Mapping[str, Samples]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a run's generator is told of samples by label, and of every label that there is.
+    """Inputs of samples by label, and of every label that there is, as a run's generator is told.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""What training domains answer to the same inputs, against slow and obvious formulas."""
+"""Answers of training domains to the same inputs, against slow and obvious formulas."""
 
 import numpy as np
 import pytest

@@ -5,6 +5,7 @@ import pytest
 from metagan.evaluate.pairs.items import PairItem
 from metagan.evaluate.pairs.measures import UNSEEN, gain
 from metagan.evaluate.pairs.tables import (
+    PairGate,
     arm_tables,
     choose_candidates,
     chosen_values,
@@ -12,6 +13,7 @@ from metagan.evaluate.pairs.tables import (
     measures_of,
     wanted,
 )
+from metagan.evaluate.pairs.verdict import verdict
 
 
 def item(split: str, domain: str, who: str, repetition: int = 0) -> PairItem:
@@ -108,3 +110,24 @@ def test_test_items_measure_what_was_chosen_and_nothing_else() -> None:
 def test_measures_of_unseen_labels_come_last() -> None:
     found = [(item("test", "d", "run"), {"run": {"a": {"rmse_unseen": 1.0, "rmse": 2.0}}})]
     assert measures_of(found) == ["rmse", "rmse_unseen"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "opened", "said"),
+    [
+        ([1.0, 1.1, 0.9], True, "5 shots: use it: rmse 1.0000 against 2.0000 of ridge, -1.0000 ["),
+        ([1.0, 3.0, 1.9], True, "use it, as validation says, but a gain is not shown on test"),
+        ([3.0, 3.1, 2.9], True, "do not use it: validation was for it, but on test it is worse"),
+        ([1.0, 1.1, 0.9], False, "do not use it: on validation it was not better than ridge"),
+    ],
+)
+def test_a_verdict_is_of_validation_and_of_test(ours, opened: bool, said: str) -> None:
+    values = {
+        (5, "rmse", "run"): dict(zip("abc", ours, strict=True)),
+        (5, "rmse", "ridge"): dict.fromkeys("abc", 2.0),
+    }
+    found = verdict(5, "rmse", PairGate(opened, "ridge", 0.0, 0.0), values, others=1)
+    assert said in found
+    assert "--baseline" not in found
+    alone = verdict(5, "rmse", PairGate(True, "ridge", 0.0, 0.0), values, others=0)
+    assert ("--baseline joint=DIR" in alone) == ("on test it is worse" not in alone)
