@@ -170,7 +170,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
 
 
 def _told_library(run: "RunConfig") -> Iterator[str]:
-    """What training domains answer to the same input: whose, and fitted on what."""
+    """Answers of training domains to the same input: whose, and fitted on what."""
     told = run.gan.conditioning
     if "library" not in told:
         return

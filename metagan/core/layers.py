@@ -170,7 +170,7 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, condition: Condition
 
 
 class Attention(nn.Module):
-    """What each sample reads of a support by how alike the members' inputs are to its own.
+    """Reading of a support by how alike the members' inputs are to its own.
 
     Where samples have no inputs, members are compared with the sample that is told; where there is
     none, with a query that is learned.
