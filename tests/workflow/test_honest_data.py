@@ -22,6 +22,11 @@ from tests.helpers import bars, tiny_config, write_pictures
 from tests.workflow.conftest import Quiet, run_training
 
 
+def leak_in(run, subject):
+    """Finding of `leak_of` in the data that a subject is measured on."""
+    return leak_of(run, subject.validation, subject.test if subject.is_foreign else None)
+
+
 def folder_config(path: Path, cache: Path, **data: object) -> RunConfig:
     files = {"source": "image_folder", "path": str(path), "cache_dir": str(cache)}
     return tiny_config(data={**files, "image_size": 16, **data})
@@ -113,11 +118,11 @@ def test_a_target_that_training_saw_is_told_when_it_is_evaluated(
     data = prepare(folder_config(other, tmp_path / "cache", split_by="class")).dataset
     target = Target(data, tuple(range(data.num_classes)), str(other), "auto")
     subject = build_subject(run, settings, reporter=Quiet(), target=target)
-    leak = leak_of(run, subject)
+    leak = leak_in(run, subject)
     assert leak is not None
     assert leak.samples >= 3
     assert leak.examples[0][1].endswith("(target)")
-    assert leak_of(run, build_subject(run, settings, reporter=Quiet())) is None
+    assert leak_in(run, build_subject(run, settings, reporter=Quiet())) is None
 
 
 def test_the_leak_that_training_found_is_the_one_that_evaluation_tells(
@@ -134,13 +139,13 @@ def test_the_leak_that_training_found_is_the_one_that_evaluation_tells(
     subject = build_subject(run, settings, reporter=Quiet())
     with monkeypatch.context() as patch:
         patch.setattr("metagan.workflow.evaluate.find_repeats", None)  # It is not looked for again.
-        kept = leak_of(run, subject)
+        kept = leak_in(run, subject)
     file = run.folder.path / "data.json"
     record = json.loads(file.read_text())
     del record["leak"]  # As in a run of an earlier version.
     file.write_text(json.dumps(record))
     assert kept is not None
-    assert leak_of(run, subject) == kept
+    assert leak_in(run, subject) == kept
 
 
 def test_training_begins_with_how_every_domain_looks_and_the_heaviest_notes(
