@@ -121,7 +121,6 @@ def test_it_is_measured_beside_the_library_itself(run: Path, monkeypatch) -> Non
             ("gan.conditioning=[input, library]", "gan.family=flow", "algorithm.name=reptile"),
             "flow",
         ),
-        (("data.source=glyphs", "data.styles=120"), "set data.reference_domain"),
     ],
 )
 def test_what_has_no_library_is_refused(
