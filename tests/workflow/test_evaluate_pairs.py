@@ -10,6 +10,7 @@ import pytest
 
 import metagan
 from metagan.cli.app import run_cli
+from metagan.devices import pinned_threads
 from metagan.evaluate.evaluation import serial_map
 from metagan.report import answers, headline
 from metagan.workflow.adapt import how_to_adapt
@@ -45,7 +46,7 @@ def evaluated(run: Path, *words: str) -> tuple[int, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def run(trained: Path) -> Path:
     """The run, evaluated with the joint one beside it."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, pinned_threads(1):  # Far faster with tiny tensors.
         open_door(patch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
         code, _ = evaluated(
             trained / "run", "--shots", "3,6", "--baseline", f"joint={trained / 'joint'}",
