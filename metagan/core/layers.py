@@ -164,8 +164,9 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, condition: Condition
     reads = condition["reads"].reshape(groups, -1, read)
     asked = queries.reshape(groups, -1, queries.shape[-1])
     scores = torch.matmul(asked, keys.transpose(1, 2)) / keys.shape[-1] ** 0.5
-    # Far below all others, so that the exponential is 0; and 0 once more where all are hidden.
-    weights = torch.softmax(scores + (reads - 1) * 1e4, dim=-1) * reads
+    # Below all others, however large, so that the exponential is 0; once more where all are hidden.
+    hidden = scores.masked_fill(reads == 0, torch.finfo(scores.dtype).min)
+    weights = torch.softmax(hidden, dim=-1) * reads
     return torch.matmul(weights, values).flatten(0, 1)
 
 

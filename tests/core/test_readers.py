@@ -121,3 +121,9 @@ def test_attention_has_second_derivatives_also_under_vmap():
     for row in range(2):
         expected = read(*(part[row] for part in several))
         torch.testing.assert_close(found[row], expected, rtol=0, atol=1e-12)
+
+
+def test_a_hidden_member_that_is_very_like_hides_no_other():
+    keys, values = torch.tensor([[[1e6], [1.0]]]), torch.tensor([[[5.0], [7.0]]])
+    found = attended(torch.ones(1, 1), keys, values, {"reads": torch.tensor([[0.0, 1.0]])})
+    assert torch.equal(found, torch.tensor([[7.0]]))
