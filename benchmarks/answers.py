@@ -12,9 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from metagan.metrics.intervals import interval
+from metagan.evaluate.pairs.tables import bounded, estimate
 
 Values = Mapping[str, Mapping[str, float]]
 
@@ -51,19 +50,11 @@ def table(files: Sequence[Values]) -> list[str]:
             if domain in each["run"]
         ]
         means = ", ".join(f"{fmean(each[arm].values()):.4f}" for each in files)
-        difference = "" if arm == "run" else _bounded(less, "+.4f")
-        row = f"| {arm} | {_bounded(values, '.4f')} | {difference} | {means} |"
+        difference = "" if arm == "run" else bounded(estimate(less), signed=True)
+        row = f"| {arm} | {bounded(estimate(values))} | {difference} | {means} |"
         rows.append((fmean(values), row))
     head = ["| arm | mean | run - it | each training |", "| --- | --- | --- | --- |"]
     return [*head, *(row for _, row in sorted(rows))]
-
-
-def _bounded(values: Sequence[float], form: str) -> str:
-    """A mean with its 95 % interval."""
-    if len(values) < 2:
-        return f"{values[0]:{form}}"
-    found: Any = interval(values)
-    return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def _evaluate(args: argparse.Namespace, loaded: Loaded[JobConfig], console: Cons
         config = config.model_copy(update={"data": run.trained.data})
     baselines = dict(args.baseline or ())
     if "input" in config.gan.conditioning:
-        return _evaluate_pairs(args, run, config, target, console)
+        return _evaluate_pairs(args, run, config, target, baselines, console)
     subject = build_subject(run, config, reporter=console, target=target, baselines=baselines)
     from cluster.work import open_map
 
@@ -174,6 +174,7 @@ def _evaluate_pairs(
     run: "LoadedRun",
     config: JobConfig,
     target: "Target | None",
+    baselines: Mapping[str, Path],
     console: Console,
 ) -> int:
     """Evaluate a run whose samples answer inputs."""
@@ -183,9 +184,7 @@ def _evaluate_pairs(
     from metagan.workflow.evaluate_pairs import build_pair_subject, evaluate_pairs
     from metagan.workflow.evaluation_tables import pair_header, pair_rows
 
-    subject = build_pair_subject(
-        run, config, reporter=console, target=target, baselines=dict(args.baseline or ())
-    )
+    subject = build_pair_subject(run, config, reporter=console, target=target, baselines=baselines)
     with open_map(config.cluster) as work:
         result = evaluate_pairs(run, subject, work=work, reporter=console)
     out = _write(args, result, target)

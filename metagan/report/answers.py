@@ -58,12 +58,10 @@ def arms(data: Data, shots: str) -> list[Cells]:
     table = pick(data, "arms", shots)
     sign = -1 if pick(data, "measures", names[0], "better") == "larger" else 1
     first = table[names[0]] if isinstance(table[names[0]], Mapping) else {}
-    rows = records(data.get("choices"))
     how = {
-        str(row.get("arm")): str(row.get("how"))
-        for row in rows
-        if (str(row.get("shots")), row.get("measure"), bool(row.get("how")))
-        == (shots, names[0], True)
+        str(row.get("arm")): str(row["how"])
+        for row in records(data.get("choices"))
+        if row.get("how") and (str(row.get("shots")), row.get("measure")) == (shots, names[0])
     }
     less = pick(data, "differences", shots, names[0])
     order = [(finite(pick(found, "mean")), str(arm)) for arm, found in first.items()]

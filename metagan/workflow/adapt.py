@@ -113,7 +113,8 @@ def adapt_run(
     _check_opened(run)
     config, kind = run.config, find_kind(run.form.kind)
     samples = kind.check_classes(classes, run.form)
-    check_moves(inner_settings(config), run.init)
+    inner = inner_settings(config)
+    check_moves(inner, run.init)
     inputs, asked = None, None
     if "input" in config.gan.conditioning:
         # Pairs of a domain are one class, whatever they are called.
@@ -130,7 +131,7 @@ def adapt_run(
         replace(run.gan, config=config.gan),
         run.init,
         kind.to_tensor(support, samples.form),
-        inner=inner_settings(config).model_copy(update={"lr": how.lr}),
+        inner=inner.model_copy(update={"lr": how.lr}),
         task=config.task,
         steps=how.steps,
         seed=config.seed if seed is None else seed,

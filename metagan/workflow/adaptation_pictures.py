@@ -8,7 +8,7 @@ from metagan.core.algorithms import inner_settings
 from metagan.data.form import Form
 from metagan.evaluate.drawing import generate_samples
 from metagan.evaluate.evaluation import Subject
-from metagan.evaluate.pairs.items import PairSubject, adapted_answers
+from metagan.evaluate.pairs.items import PairSubject
 from metagan.evaluate.pairs.task import PairTask
 from metagan.evaluate.target import Adaptation, adapt_to_target
 from metagan.files import write_bytes, write_json
@@ -99,8 +99,9 @@ def write_answer_pictures(run: LoadedRun, subject: PairSubject, how: Adaptation)
     for number, domain in enumerate(sorted(subject.domains["test"])[:MAX_DOMAINS]):
         task = subject.draw("test", domain, 0, shots)
         as_it_is = Adaptation(0, how.lr, False)
+        told = contestant.told(task)
         before, after = (
-            adapted_answers(contestant, task, each, config) for each in (as_it_is, how)
+            contestant.answers(told, each, config, seed=task.seed) for each in (as_it_is, how)
         )
         looks, names = _looks_of_answers(task, before, after, form)
         file = f"{number:02d}.png"

@@ -1,10 +1,10 @@
 """Evaluate a run: choose on validation, measure on test, compare, write the numbers."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from metagan.config.data import DataConfig
 from metagan.config.learning import InnerConfig
@@ -18,7 +18,7 @@ from metagan.data.notes import first_notes
 from metagan.data.pairs import measured_classes
 from metagan.data.reader import find_reader
 from metagan.data.repeats import Leak, find_leak, find_leak_into, find_repeats
-from metagan.data.splits import splits_from_names
+from metagan.data.splits import Splits, splits_from_names
 from metagan.evaluate.comparison import comparison_table, mean_quality
 from metagan.evaluate.downstream import CLASSIFIERS, draw_target
 from metagan.evaluate.evaluation import (
@@ -41,6 +41,8 @@ from metagan.workflow.setup import LoadedRun, check_same_data, load_start
 from metagan.workflow.step_log import Reporter
 from metagan.workflow.worker import build_run_gan
 
+T = TypeVar("T")
+
 SCHEMA_VERSION = 1
 EVALUATION_FILE = "evaluation.json"
 ITEMS_FOLDER = "evaluation_items"
@@ -56,19 +58,77 @@ class Target:
     source: str | None = None
 
 
-def source_classifier(
-    run: LoadedRun, dataset: Dataset, config: RunConfig, reporter: Reporter
+class Measured(NamedTuple):
+    """Data of an evaluation: those that it chooses on, and those that it measures.
+
+    Attributes:
+        dataset: The run's data.
+        fingerprint: Theirs.
+        splits: Theirs.
+        target: What is measured.
+    """
+
+    dataset: Dataset
+    fingerprint: str
+    splits: Splits
+    target: Target
+
+
+def open_measured(
+    run: LoadedRun, config: RunConfig, target: Target | None, *, units: str
+) -> Measured:
+    """Open a run's data, and see that a target can be measured beside them.
+
+    Args:
+        run: The run.
+        config: Its settings, with `evaluate` as wanted now.
+        target: Other data to measure on; None: the run's test part.
+        units: What of the data is held out, in words: classes or domains.
+
+    Raises:
+        DataError: If the target is the run's own data, or its samples have another shape.
+        RunError: If the run's data are not those that it was trained on.
+        ConfigError: If a setting differs that a trained run cannot follow.
+    """
+    check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
+    dataset = open_dataset(config.data)
+    fingerprint = dataset.fingerprint()  # Hashes every sample.
+    check_same_data(run.folder, dataset, fingerprint)
+    splits = splits_from_names(run.splits, dataset)
+    if target is None:
+        target = Target(dataset, splits.test, f"test {units} of the run")
+    elif target.dataset.fingerprint() == fingerprint:
+        raise DataError(
+            f"--data {target.name} is what the run was trained on; leave --data out to measure on "
+            f"the {units} that it held out"
+        )
+    if target.dataset.sample_shape != dataset.sample_shape:
+        raise DataError(
+            f"the target's samples are {target.dataset.sample_shape}, the run's "
+            f"{dataset.sample_shape}"
+        )
+    return Measured(dataset, fingerprint, splits, target)
+
+
+def run_classifier(
+    run: LoadedRun,
+    dataset: Dataset,
+    classes: tuple[int, ...],
+    config: RunConfig,
+    reporter: Reporter,
+    *,
+    stage: str,
 ) -> SourceClassifier:
-    """The run's source classifier, trained at first need and kept in the run folder."""
+    """A classifier of these classes, trained at first need and kept in the run folder."""
     return kept_source_classifier(
         run.folder.path / "source_classifier",
         dataset,
-        splits_from_names(run.splits, dataset).train,
+        classes,
         run.form,
         config,
         tell=reporter.print,
         on_step=lambda step: reporter.progress(
-            {"stage": "source classifier", "step": step, "steps": config.evaluate.source_steps}
+            {"stage": stage, "step": step, "steps": config.evaluate.source_steps}
         ),
     )
 
@@ -98,23 +158,7 @@ def build_subject(
             on classes that the run holds out.
         ConfigError: If a setting differs that a trained run cannot follow.
     """
-    check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
-    dataset = open_dataset(config.data)
-    fingerprint = dataset.fingerprint()  # Hashes every sample.
-    check_same_data(run.folder, dataset, fingerprint)
-    splits = splits_from_names(run.splits, dataset)
-    if target is None:
-        target = Target(dataset, splits.test, "test classes of the run")
-    elif target.dataset.fingerprint() == fingerprint:
-        raise DataError(
-            f"--data {target.name} is what the run was trained on; leave --data out to measure on "
-            "the classes that it held out"
-        )
-    if target.dataset.sample_shape != dataset.sample_shape:
-        raise DataError(
-            f"the target's samples are {target.dataset.sample_shape}, the run's "
-            f"{dataset.sample_shape}"
-        )
+    dataset, fingerprint, splits, target = open_measured(run, config, target, units="classes")
     chosen_on = with_room(config.evaluate, dataset, splits.validation)
     _check_shots("validation classes", dataset, splits.validation, run.form, chosen_on)
     _check_shots(target.name, target.dataset, target.classes, run.form, config.evaluate)
@@ -138,7 +182,7 @@ def build_subject(
         splits.validation,
         target.dataset,
         target.classes,
-        source_classifier(run, dataset, config, reporter),
+        run_classifier(run, dataset, splits.train, config, reporter, stage="source classifier"),
         target.name,
         inner,
     )
@@ -236,12 +280,9 @@ def _choose(
         for repetition in range(config.validation_seeds)
         for position, steps in enumerate(config.adapt_steps)
     ]
-    results = []
-    tell_progress(reporter, "choosing on validation", 0, len(items))
-    for item, scores in zip(items, work(run_validation_item, subject, items), strict=True):
-        results.append((item, scores))
-        tell_progress(reporter, "choosing on validation", len(results), len(items))
-    return make_choices(results)
+    stage = "choosing on validation"
+    results = in_stage(stage, work(run_validation_item, subject, items), len(items), reporter)
+    return make_choices(list(zip(items, results, strict=True)))
 
 
 def _test(
@@ -257,12 +298,9 @@ def _test(
         for shots in config.shots
         for repetition in range(config.seeds)
     ]
-    results = []
-    tell_progress(reporter, "measuring on test", 0, len(items))
-    for item, scores in zip(items, work(run_test_item, subject, items), strict=True):
-        results.append((item, scores))
-        tell_progress(reporter, "measuring on test", len(results), len(items))
-    return results
+    stage = "measuring on test"
+    results = in_stage(stage, work(run_test_item, subject, items), len(items), reporter)
+    return list(zip(items, results, strict=True))
 
 
 def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[ComparisonResult]:
@@ -275,12 +313,8 @@ def _compare(subject: Subject, work: WorkMap, reporter: Reporter) -> list[Compar
         for steps in config.adapt_steps
         for repetition in range(min(config.seeds, config.comparison_seeds))
     ]
-    results = []
-    tell_progress(reporter, "comparing initializations", 0, len(items))
-    for result in work(run_comparison_item, subject, items):
-        results.append(result)
-        tell_progress(reporter, "comparing initializations", len(results), len(items))
-    return results
+    stage = "comparing initializations"
+    return list(in_stage(stage, work(run_comparison_item, subject, items), len(items), reporter))
 
 
 def _choice_json(key: ChoiceKey, choice: Choice) -> dict[str, Any]:
@@ -304,9 +338,19 @@ def _usual_steps(choices: Mapping[ChoiceKey, Choice], config: RunConfig) -> int:
     return max(set(used), key=used.count) if used else config.inner.steps
 
 
-def tell_progress(reporter: Reporter, stage: str, done: int, total: int) -> None:
-    """Report progress, also when a stage begins, since one item can take minutes."""
-    reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
+def in_stage(stage: str, results: Iterable[T], total: int, reporter: Reporter) -> Iterator[T]:
+    """Results of items as they come, with progress told.
+
+    It is told also when a stage begins, since one item can take minutes.
+    """
+
+    def tell(done: int) -> None:
+        reporter.progress({"stage": stage, "step": done, "steps": total}, force=done in (0, total))
+
+    tell(0)
+    for done, result in enumerate(results, 1):
+        tell(done)
+        yield result
 
 
 def open_target(

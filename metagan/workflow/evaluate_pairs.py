@@ -6,14 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from metagan.config.may_change import check_changes
 from metagan.config.settings import RunConfig
 from metagan.core.algorithms import inner_settings
-from metagan.data.cache import open_dataset
 from metagan.data.dataset import ClassRecord, DataError, Dataset
 from metagan.data.library import Library
-from metagan.data.pairs import reference_domain, with_reference
-from metagan.data.splits import splits_from_names
+from metagan.data.pairs import reference_domain
 from metagan.evaluate.evaluation import WorkMap
 from metagan.evaluate.kept import KeptResults
 from metagan.evaluate.pairs.items import (
@@ -26,12 +23,11 @@ from metagan.evaluate.pairs.items import (
     run_pair_item,
 )
 from metagan.evaluate.pairs.kept import pair_names
-from metagan.evaluate.pairs.measures import UNSEEN, WORDS
+from metagan.evaluate.pairs.measures import UNSEEN, WORDS, is_larger_better
 from metagan.evaluate.pairs.rivals import WORDS as RIVALS
 from metagan.evaluate.pairs.tables import (
     Chosen,
     arm_tables,
-    better,
     choose_candidates,
     chosen_values,
     decide,
@@ -41,17 +37,19 @@ from metagan.evaluate.pairs.tables import (
 )
 from metagan.evaluate.pairs.task import pick_pairs
 from metagan.evaluate.pairs.verdict import gate_json, verdict
-from metagan.evaluate.source_classifier import SourceClassifier, kept_source_classifier
+from metagan.evaluate.source_classifier import SourceClassifier
 from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import (
     ITEMS_FOLDER,
     SCHEMA_VERSION,
     Target,
+    in_stage,
     leak_of,
-    tell_progress,
+    open_measured,
+    run_classifier,
 )
 from metagan.workflow.reference import is_from_reference
-from metagan.workflow.setup import LoadedRun, check_same_data, load_run
+from metagan.workflow.setup import LoadedRun, check_not_seen, load_run
 from metagan.workflow.step_log import Reporter
 from metagan.workflow.worker import build_run_gan, converter
 
@@ -79,31 +77,12 @@ def build_pair_subject(
             on classes that the run holds out, or on samples of another form.
         ConfigError: If a setting differs that a trained run cannot follow.
     """
-    check_changes(run.trained, config, run=run.folder.path, where="settings", use="evaluate")
-    dataset = with_reference(open_dataset(config.data), config.data)
-    fingerprint = dataset.fingerprint()  # Hashes every sample.
-    check_same_data(run.folder, dataset, fingerprint)
-    splits = splits_from_names(run.splits, dataset)
+    dataset, fingerprint, splits, target = open_measured(run, config, target, units="domains")
     has_labels = is_from_reference(run.form)
-    if target is None:
-        target = Target(dataset, splits.test, "test domains of the run")
-    elif target.dataset.fingerprint() == fingerprint:
+    if has_labels and reference_domain(target.dataset) is None:
         raise DataError(
-            f"--data {target.name} is what the run was trained on; leave --data out to measure on "
-            "the domains that it held out"
-        )
-    else:
-        other = with_reference(target.dataset, config.data)
-        if has_labels and reference_domain(other) is None:
-            raise DataError(
-                f"{target.name}: its pairs need a reference domain, as the run's have; set "
-                "data.reference_domain to a domain of these data"
-            )
-        target = Target(other, target.classes, target.name, target.source)
-    if target.dataset.sample_shape != dataset.sample_shape:
-        raise DataError(
-            f"the target's samples are {target.dataset.sample_shape}, the run's "
-            f"{dataset.sample_shape}"
+            f"{target.name}: its pairs need a reference domain, as the run's have, and these data "
+            "have none; measure on data that have one"
         )
     library = Library(dataset, splits.train, converter(run.form)) if has_labels else None
     data = {"validation": dataset, "test": target.dataset}
@@ -185,14 +164,7 @@ def _baseline(
             f"--baseline {name} {path}: it was trained on samples of another form, or is not told "
             "inputs; train it on the same data with gan.conditioning input"
         )
-    if other.folder.read_json("data.json")["sha256"] == dataset_sha256:
-        seen = sorted(set(other.splits["train"]) & held_out)
-        if seen:
-            raise RunError(
-                f"--baseline {name} {path} was trained on {seen[0]!r} (and {len(seen) - 1} more) "
-                "that this run holds out; use the same seed and the same data.* split settings for "
-                "both"
-            )
+    check_not_seen(other, held_out, setting=f"--baseline {name}", dataset_sha256=dataset_sha256)
     return Contestant(other.gan, other.init, inner_settings(other.config), other.config)
 
 
@@ -214,17 +186,8 @@ def _judge(
         {ClassRecord("labels", label): samples for label, samples in by_label.items()},
         kind=dataset.kind,
     )
-    return kept_source_classifier(
-        run.folder.path / "source_classifier",
-        merged,
-        tuple(range(merged.num_classes)),
-        run.form,
-        config,
-        tell=reporter.print,
-        on_step=lambda step: reporter.progress(
-            {"stage": "classifier of labels", "step": step, "steps": config.evaluate.source_steps}
-        ),
-    )
+    classes = tuple(range(merged.num_classes))
+    return run_classifier(run, merged, classes, config, reporter, stage="classifier of labels")
 
 
 def evaluate_pairs(
@@ -247,9 +210,14 @@ def evaluate_pairs(
     leak = leak_of(run, subject.data["validation"], other)
     if leak is not None:
         reporter.print(f"LEAK: {leak}; the numbers below are too good")
-    work = KeptResults(
+    kept = KeptResults(
         work, pair_names(subject), run.folder.path / ITEMS_FOLDER, tell=reporter.print
     )
+
+    def measured(stage: str, items: Sequence[PairItem]) -> list[tuple[PairItem, Errors]]:
+        found = in_stage(stage, kept(run_pair_item, subject, items), len(items), reporter)
+        return list(zip(items, found, strict=True))
+
     whose = (PLAIN, *subject.contestants)
     tried = [
         PairItem("validation", domain, repetition, shots, who)
@@ -258,7 +226,7 @@ def evaluate_pairs(
         for repetition in range(evaluate.validation_seeds)
         for who in whose
     ]
-    results = _measured("choosing on validation", subject, tried, work, reporter)
+    results = measured("choosing on validation", tried)
     chosen, plain = choose_candidates(results), plain_names(results)
     items = [
         PairItem("test", domain, repetition, shots, who, wanted(chosen, shots, who, plain))
@@ -267,7 +235,7 @@ def evaluate_pairs(
         for repetition in range(evaluate.seeds)
         for who in whose
     ]
-    tests = _measured("measuring on test", subject, items, work, reporter)
+    tests = measured("measuring on test", items)
     measures = measures_of(tests)
     on_validation, on_test = chosen_values(results, chosen), chosen_values(tests, chosen)
     arms, differences = arm_tables(on_test)
@@ -286,7 +254,7 @@ def evaluate_pairs(
         "yardstick": "predict",
         "measures": {
             name: {
-                "better": better(name),
+                "better": "larger" if is_larger_better(name) else "smaller",
                 "meaning": WORDS[name.removesuffix(UNSEEN)]
                 + (", of labels that no training domain has" if name.endswith(UNSEEN) else ""),
             }
@@ -311,21 +279,6 @@ def evaluate_pairs(
         },
         "wall_s": time.perf_counter() - started,
     }
-
-
-def _measured(
-    stage: str,
-    subject: PairSubject,
-    items: Sequence[PairItem],
-    work: WorkMap,
-    reporter: Reporter,
-) -> list[tuple[PairItem, Errors]]:
-    results: list[tuple[PairItem, Errors]] = []
-    tell_progress(reporter, stage, 0, len(items))
-    for item, found in zip(items, work(run_pair_item, subject, items), strict=True):
-        results.append((item, found))
-        tell_progress(reporter, stage, len(results), len(items))
-    return results
 
 
 def _values(values: Mapping[tuple[int, str, str], Mapping[str, float]]) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from metagan.evaluate.pairs.items import NOT_ADAPTED
+from metagan.evaluate.pairs.tables import bounded
+
 HEADER = (
     "classifier",
     "shots",
@@ -84,8 +87,8 @@ def pair_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
             [
                 pair_arm(arm),
                 how[arm],
-                _bounded(found, signed=False),
-                "" if difference is None else _bounded(difference, signed=True),
+                bounded(found),
+                "" if difference is None else bounded(difference, signed=True),
                 *(
                     f"{measures[name][arm]['mean']:.4f}" if arm in measures[name] else "-"
                     for name in others
@@ -97,17 +100,9 @@ def pair_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
 
 def pair_arm(arm: str) -> str:
     """An arm's name for people."""
-    name, _, state = arm.partition(" not adapted")
-    if arm in _INITS or arm.endswith(" not adapted"):
-        return _INITS.get(name, name) + (", not adapted" if arm != name else "") + state
-    return arm
-
-
-def _bounded(found: Mapping[str, Any], *, signed: bool) -> str:
-    form = "+.4f" if signed else ".4f"
-    if found["low"] is None:
-        return f"{found['mean']:{form}}"
-    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+    name = arm.removesuffix(NOT_ADAPTED)
+    shown = _INITS.get(name, name)
+    return shown if name == arm else f"{shown}, not adapted"
 
 
 def _is_paired(result: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from metagan.data.cache import open_dataset
 from metagan.data.dataset import DataError, Samples
 from metagan.data.form import Form
 from metagan.data.library import Library
-from metagan.data.pairs import known_as, reference_domain, with_reference
+from metagan.data.pairs import known_as, reference_domain
 from metagan.data.paths.names import a_few
 from metagan.data.splits import splits_from_names
 from metagan.data.tasks import Half
@@ -35,7 +35,7 @@ def told_by_label(
         DataError: If the run's data cannot be opened, or have no reference domain any more; or
             labels have no input.
     """
-    dataset = with_reference(open_dataset(run.config.data), run.config.data)
+    dataset = open_dataset(run.config.data)
     domain = reference_domain(dataset)
     if domain is None:
         raise DataError(

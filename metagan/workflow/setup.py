@@ -309,14 +309,31 @@ def load_start(
             f"{setting} {path}: its networks differ from this run's{named}; use the same gan.*, "
             "and data whose samples have the same shape"
         )
-    if loaded.folder.read_json("data.json")["sha256"] == dataset_sha256:
-        seen = sorted(set(loaded.splits["train"]) & set(held_out))
-        if seen:
-            raise RunError(
-                f"{setting} {path} was trained on {seen[0]!r} (and {len(seen) - 1} more) that this "
-                "run holds out; use the same seed and the same data.* split settings for both"
-            )
+    check_not_seen(loaded, held_out, setting=setting, dataset_sha256=dataset_sha256)
     return loaded.init, inner_settings(loaded.config)
+
+
+def check_not_seen(
+    other: LoadedRun, held_out: Iterable[str], *, setting: str, dataset_sha256: str
+) -> None:
+    """Refuse another run that was trained on what this one holds out.
+
+    Args:
+        other: The other run.
+        held_out: Names of the classes that this run chooses or measures on.
+        setting: What asked for the other, for messages.
+        dataset_sha256: Fingerprint of this run's data.
+
+    Raises:
+        RunError: If it was.
+    """
+    if other.folder.read_json("data.json")["sha256"] != dataset_sha256:
+        return
+    if seen := sorted(set(other.splits["train"]) & set(held_out)):
+        raise RunError(
+            f"{setting} {other.folder.path} was trained on {seen[0]!r} (and {len(seen) - 1} more) "
+            "that this run holds out; use the same seed and the same data.* split settings for both"
+        )
 
 
 def as_start(other: GanParams, initial: GanParams) -> GanParams:

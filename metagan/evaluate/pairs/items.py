@@ -63,6 +63,45 @@ class Contestant:
         parts = ["reads"] if "support" in self.config.gan.conditioning else []
         return " + ".join([*parts, *([how.name] if how.name != "none" else [])]) or "nothing"
 
+    def told(self, task: PairTask) -> tuple[Half, Half]:
+        """Pairs that are shown and asked, with all that the generator is told beside."""
+        shown = Half(task.shown[None], task.inputs[None])
+        asked = Half(task.truth[None], task.asked[None])
+        if "library" not in self.gan.config.conditioning:
+            return shown, asked
+        assert task.library is not None, "labels that domains share"
+        return task.library.beside(shown, asked, task.shown_labels, task.asked_labels)
+
+    def answers(
+        self, told: tuple[Half, Half], how: Adaptation, config: RunConfig, *, seed: int
+    ) -> Tensor:
+        """Answers (Q, *sample_shape) to what a target asks, on the CPU; NaN if it diverges.
+
+        Args:
+            told: From `told`.
+            how: How it adapts to what is shown.
+            config: The evaluated run's, for the device.
+            seed: The target's.
+        """
+        device = choose_device(config.device)
+        gan, (shown, asked) = self.gan.to(device), told
+        assert shown.inputs is not None, "of pairs"
+        assert asked.inputs is not None, "of pairs"
+        target = adapt_to_target(
+            gan,
+            params_on(self.init, device),
+            shown.samples.to(device),
+            inner=self.inner.model_copy(update={"lr": how.lr}),
+            task=self.config.task,
+            steps=how.steps,
+            seed=seed,
+            inputs=shown.inputs.to(device),
+            solve=how.solve,
+        )
+        if not all(torch.isfinite(w).all() for w in target.params.generator.values()):
+            return torch.full_like(asked.samples[0], torch.nan)
+        return answers(gan, target, asked.inputs[0].to(device), seed=seed).cpu()
+
 
 @dataclass(frozen=True)
 class PairSubject:
@@ -155,6 +194,7 @@ def _drawn(
                     yield arm, name, drawn
         return
     contestant = subject.contestants[item.who]
+    told = contestant.told(task)
     for name, adaptation in contestant.adaptations(subject.config.evaluate).items():
         arms = [item.who] if item.wants(item.who, name) else []
         plain = item.who + NOT_ADAPTED
@@ -162,36 +202,5 @@ def _drawn(
         if name == "none" and item.who != "scratch" and item.wants(plain, name):
             arms.append(plain)
         if arms:
-            drawn = adapted_answers(contestant, task, adaptation, subject.config)
+            drawn = contestant.answers(told, adaptation, subject.config, seed=task.seed)
             yield from ((arm, name, drawn) for arm in arms)
-
-
-def adapted_answers(
-    contestant: Contestant, task: PairTask, adaptation: Adaptation, config: RunConfig
-) -> Tensor:
-    """A contestant's answers (Q, *sample_shape) to what a target asks, on the CPU."""
-    device = choose_device(config.device)
-    gan = contestant.gan.to(device)
-    shown, asked = (
-        Half(task.shown[None], task.inputs[None]),
-        Half(task.truth[None], task.asked[None]),
-    )
-    if "library" in gan.config.conditioning:
-        assert task.library is not None, "labels that domains share"
-        shown, asked = task.library.beside(shown, asked, task.shown_labels, task.asked_labels)
-    assert shown.inputs is not None
-    assert asked.inputs is not None
-    target = adapt_to_target(
-        gan,
-        params_on(contestant.init, device),
-        shown.samples.to(device),
-        inner=contestant.inner.model_copy(update={"lr": adaptation.lr}),
-        task=contestant.config.task,
-        steps=adaptation.steps,
-        seed=task.seed,
-        inputs=shown.inputs.to(device),
-        solve=adaptation.solve,
-    )
-    if not all(torch.isfinite(w).all() for w in target.params.generator.values()):
-        return torch.full_like(task.truth, torch.nan)
-    return answers(gan, target, asked.inputs[0].to(device), seed=task.seed).cpu()

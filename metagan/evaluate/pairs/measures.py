@@ -24,10 +24,19 @@ UNSEEN = "_unseen"
 """Behind a measure's name: of labels that no training domain has."""
 
 
+def is_larger_better(measure: str) -> bool:
+    """True if larger values of a measure are better."""
+    return measure.removesuffix(UNSEEN) in LARGER_IS_BETTER
+
+
 def gain(measure: str, value: float, other: float) -> float:
     """How much better a value is than another."""
-    larger = measure.removesuffix(UNSEEN) in LARGER_IS_BETTER
-    return value - other if larger else other - value
+    return value - other if is_larger_better(measure) else other - value
+
+
+def best(measure: str, values: Mapping[str, float]) -> str:
+    """The name with the best value, the first of equals."""
+    return max(values, key=lambda name: gain(measure, values[name], 0.0))
 
 
 def errors(

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from metagan.evaluate.pairs.items import NOT_ADAPTED, PLAIN, Errors, PairItem
-from metagan.evaluate.pairs.measures import LARGER_IS_BETTER, UNSEEN, gain
+from metagan.evaluate.pairs.measures import UNSEEN, best, gain
 from metagan.metrics.intervals import interval
 
 Results = Sequence[tuple[PairItem, Errors]]
@@ -21,11 +21,7 @@ Unit = tuple[str, int]
 
 
 def choose_candidates(results: Results) -> Chosen:
-    """The candidate with the best mean over validation domains, of those that never diverged.
-
-    Raises:
-        ValueError: If an arm has no candidate with numbers of every domain.
-    """
+    """The candidate with the best mean over validation domains, of those that never diverged."""
     values: dict[tuple[int, str, str], dict[str, list[tuple[Unit, float]]]] = {}
     for item, arm, candidate, measure, value in _flat(results):
         key = item.shots, measure, arm
@@ -39,11 +35,7 @@ def choose_candidates(results: Results) -> Chosen:
             for name, found in candidates.items()
             if len(found) == most
         }
-        best = next(iter(whole))
-        for name, value in whole.items():
-            if gain(measure, value, whole[best]) > 0:
-                best = name
-        chosen[shots, measure, arm] = best
+        chosen[shots, measure, arm] = best(measure, whole)
     return chosen
 
 
@@ -76,17 +68,16 @@ def chosen_values(results: Results, chosen: Chosen) -> dict[tuple[int, str, str]
         units.setdefault((item.domain, item.repetition), {})[candidate] = value
     several = len({item.domain for item, _ in results}) > 1
     table = {}
-    for key, units in found.items():
+    for key in (key for key in found if key in chosen):
         picked = [
-            (unit, values.get(chosen[key], values.get("none")))
-            for unit, values in units.items()
-            if key in chosen
+            (unit, number)
+            for unit, tried in found[key].items()
+            if (number := tried.get(chosen[key], tried.get("none"))) is not None
         ]
-        values = [(unit, value) for unit, value in picked if value is not None]
         if several:
-            table[key] = _by_domain(values)
+            table[key] = _by_domain(picked)
         else:
-            table[key] = {f"repetition {repetition}": value for (_, repetition), value in values}
+            table[key] = {f"repetition {repetition}": value for (_, repetition), value in picked}
     return table
 
 
@@ -122,15 +113,12 @@ def decide(
         plain: The arms that need no generator.
     """
     means = {arm: fmean(values[shots, measure, arm].values()) for arm in plain}
-    best = next(iter(means))
-    for arm, value in means.items():
-        if gain(measure, value, means[best]) > 0:
-            best = arm
-    ours, theirs = values[shots, measure, "run"], values[shots, measure, best]
+    strongest = best(measure, means)
+    ours, theirs = values[shots, measure, "run"], values[shots, measure, strongest]
     gains = [gain(measure, ours[unit], theirs[unit]) for unit in theirs]
     mean = fmean(gains)
     error = stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-    return PairGate(mean > error, best, mean, error)
+    return PairGate(mean > error, strongest, mean, error)
 
 
 def arm_tables(
@@ -164,9 +152,12 @@ def measures_of(results: Results) -> list[str]:
     return sorted(names, key=lambda name: name.endswith(UNSEEN))
 
 
-def better(measure: str) -> str:
-    """Word for whether larger or smaller is better."""
-    return "larger" if measure.removesuffix(UNSEEN) in LARGER_IS_BETTER else "smaller"
+def bounded(found: Mapping[str, Any], *, signed: bool = False) -> str:
+    """An estimate in words: its mean, and its interval if it has one."""
+    form = "+.4f" if signed else ".4f"
+    if found["low"] is None:
+        return f"{found['mean']:{form}}"
+    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
 
 
 def plain_names(results: Results) -> list[str]:

@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from metagan.evaluate.pairs.measures import gain
-from metagan.evaluate.pairs.tables import PairGate, estimate
+from metagan.evaluate.pairs.tables import PairGate, bounded, estimate
 
 
 def gate_json(gate: PairGate, measure: str) -> dict[str, Any]:
@@ -42,10 +42,9 @@ def verdict(
     theirs = values[shots, measure, plain]
     less = estimate([ours[unit] - theirs[unit] for unit in theirs])
     low, high = less["low"], less["high"]
-    bounds = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
     compared = (
         f"{measure} {fmean(ours.values()):.4f} against {fmean(theirs.values()):.4f} of {plain}, "
-        f"{less['mean']:+.4f}{bounds}"
+        f"{bounded(less, signed=True)}"
     )
     alone = "" if others else "; not compared with other training: --baseline joint=DIR"
     if not gate.opened:
