@@ -18,7 +18,9 @@ DESCRIPTION = """\
 Draw new samples from a GAN that `metagan adapt` has fitted: pictures as files
 in one sub-folder per class and a Parquet table, vectors as npz and Parquet.
 Equal seeds draw equal samples. A GAN that is told inputs draws the answers to
-the inputs in a file, or to every sample of its reference domain."""
+the inputs in a file, or to every sample of its reference domain. Of one that
+fills pictures in (data.input mask) the inputs are pictures whose missing part
+is transparent."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -31,6 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         examples=(
             "metagan generate --adapted adapted/ --num 64 --out samples/ --seed 1",
             "metagan generate --adapted adapted/ --inputs states.csv --out answers/",
+            "metagan generate --adapted adapted/ --inputs with_holes/ --out filled/",
         ),
     )
     parser.add_argument(
@@ -106,11 +109,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _answer_all(args: argparse.Namespace, adapted: "AdaptedGan", console: Console) -> int:
     """Draw answers to every input that there is."""
     from metagan.data.reader import find_reader
-    from metagan.workflow.generate import draw_labels, write_samples
+    from metagan.workflow.generate import draw_labels, write_labels
 
     num = 1 if args.num is None else args.num
     labels, samples = draw_labels(adapted, num=num, seed=args.seed)
-    written = write_samples(args.out, adapted, samples, seed=args.seed, labels=labels)
+    written = write_labels(args.out, adapted, labels, samples, seed=args.seed)
     word = find_reader(adapted.form.kind).word
     console.print(
         f"wrote {counted(num, word)} of each of {counted(len(labels), 'label')} to {args.out} "
@@ -122,10 +125,10 @@ def _answer_all(args: argparse.Namespace, adapted: "AdaptedGan", console: Consol
 def _answer(args: argparse.Namespace, adapted: "AdaptedGan", console: Console) -> int:
     """Draw answers to the inputs in a file."""
     from metagan.data.reader import find_reader
-    from metagan.workflow.generate import draw_answers, write_samples
+    from metagan.workflow.generate import draw_answers, write_answers
 
-    inputs, drawn, notes = draw_answers(adapted, args.inputs, seed=args.seed)
-    console.notes(notes, find_reader(adapted.form.kind).warned)
-    written = write_samples(args.out, adapted, drawn, seed=args.seed, inputs=inputs)
-    console.print(f"wrote {counted(len(drawn), 'answer')} to {args.out} ({written})")
+    found = draw_answers(adapted, args.inputs, seed=args.seed)
+    console.notes(found.notes, find_reader(adapted.form.kind).warned)
+    written = write_answers(args.out, adapted, found, seed=args.seed)
+    console.print(f"wrote {counted(len(found.samples), 'answer')} to {args.out} ({written})")
     return EXIT_DONE

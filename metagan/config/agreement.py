@@ -29,6 +29,8 @@ def disagreements(run: "RunConfig") -> Iterator[str]:
     yield from _words_of_another_kind(run)
     yield from _algorithm(run)
     yield from _data(run.data)
+    if isinstance(run.data, ImageData):
+        yield from _taken(run.data, run.gan)
     if run.warmup.steps > run.outer.steps:
         yield f"warmup.steps is {run.warmup.steps}, more than outer.steps {run.outer.steps}"
 
@@ -311,6 +313,39 @@ def _data(data: DataConfig) -> Iterator[str]:
                     f"data.{name} names {data.reference_domain}, which is data.reference_domain "
                     "and is not measured; take it out of one of them"
                 )
+
+
+def _taken(data: ImageData, gan: "GanConfig") -> Iterator[str]:
+    """Inputs that are made from the pictures themselves."""
+    told = f"data.input is {data.input}, but "
+    if data.input is None:
+        if data.mask != "free":
+            yield (
+                f"data.mask is {data.mask}, but data.input is null, so that nothing is hidden; set "
+                "data.input mask, or leave data.mask out"
+            )
+        return
+    if data.input != "mask" and data.mask != "free":
+        yield told + f"data.mask is {data.mask}; leave data.mask out, or set data.input mask"
+    if "input" not in gan.conditioning:
+        yield (
+            f"{told}gan.conditioning is {gan.conditioning_text}, so that no input is told; set "
+            "gan.conditioning input"
+        )
+    if data.reference_domain is not None:
+        yield (
+            f"{told}data.reference_domain is {data.reference_domain}: inputs are made from the "
+            "pictures themselves, or are pictures of that domain; leave one out"
+        )
+    if "library" in gan.conditioning:
+        yield (
+            f"{told}gan.conditioning has library, which answers to pictures of a reference domain; "
+            "leave library out"
+        )
+    if data.input == "grey" and data.channels == 1:
+        yield f"{told}data.channels is 1, so that there is no colour to take; set data.channels 3"
+    if data.input != "small" and gan.family == "flow" and "input" in gan.conditioning:
+        yield f"{told}gan.family flow bends a whole picture; set gan.family unet"
 
 
 def _built_in_only(data: ImageData) -> Iterator[str]:

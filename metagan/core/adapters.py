@@ -46,10 +46,17 @@ def solve_support(gan: GanPair, generator: Params, pairs: GanBatch, rates: Param
     """
     features = gan.features(generator, pairs.condition, torch.zeros_like(pairs.z[:, 0]))
     head = {name: generator[name] for name in (WEIGHT, BIAS)}
-    return {**generator, **solve_head(features, pairs.real, head, strength_of(rates))}
+    counts = None if gan.unknown is None else gan.unknown(pairs.condition)
+    return {**generator, **solve_head(features, pairs.real, head, strength_of(rates), counts)}
 
 
-def solve_head(features: Tensor, answers: Tensor, head: Params, strength: Tensor | float) -> Params:
+def solve_head(
+    features: Tensor,
+    answers: Tensor,
+    head: Params,
+    strength: Tensor | float,
+    counts: Tensor | None = None,
+) -> Params:
     """The head that minimises the squared error on pairs, held near a prior head.
 
     It minimises sum over pairs of the mean over positions of |W f + b - y|^2, plus `strength` times
@@ -60,6 +67,8 @@ def solve_head(features: Tensor, answers: Tensor, head: Params, strength: Tensor
         answers: (N, C, *positions), what the head is to make of them.
         head: {"head.weight": (C, M, ...ones), "head.bias": (C,)}, the prior (W0, b0).
         strength: Above 0.
+        counts: (N, 1, *positions), 1 where an answer counts, 0 where it is known without the head;
+            None: everywhere.
 
     Returns:
         The solution, with the names, shapes and dtype of `head`; computed in float64.
@@ -71,6 +80,9 @@ def solve_head(features: Tensor, answers: Tensor, head: Params, strength: Tensor
     f, y = torch.cat([f, torch.ones_like(f[:, :1])], dim=1).double(), y.double()
     prior = torch.cat([weight.flatten(1), bias[:, None]], dim=1).double()
     left = y - torch.matmul(prior, f)
+    if counts is not None:
+        counts = counts.reshape(len(f), 1, -1).double()
+        f, left = f * counts, left * counts
     positions = f.shape[-1]
     # Summed over pairs and positions at once: (M + 1, N P) times its transpose.
     flat, rest = f.transpose(0, 1).flatten(1), left.transpose(0, 1).flatten(1)

@@ -54,12 +54,15 @@ class Players:
         discriminator: (condition, candidates) -> scores (B,); None where there is none.
         augment: What the discriminator's samples may be put through.
         is_light: Whether on one CPU thread calls cost more than arithmetic, as measured.
+        unknown: (condition) -> (B, 1, *positions), 1 where an answer is not told with the input,
+            else 0; None: nowhere.
     """
 
     generator: nn.Module
     discriminator: nn.Module | None
     augment: Augment = Augment()
     is_light: bool = False
+    unknown: Callable[[Condition], Tensor] | None = None
 
 
 class MakePlayers(Protocol):
@@ -83,6 +86,7 @@ class GanPair:
         form: Of the samples that the modules are made for, where that is known.
         augment: See `Players`.
         is_light: See `Players`.
+        unknown: See `Players`.
     """
 
     generator: nn.Module
@@ -91,6 +95,7 @@ class GanPair:
     form: Form | None = None
     augment: Augment = Augment()
     is_light: bool = False
+    unknown: Callable[[Condition], Tensor] | None = None
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -276,6 +281,7 @@ def build_gan(
         form,
         made.augment,
         made.is_light,
+        made.unknown,
     )
     for module in pair.modules:
         module.requires_grad_(False)

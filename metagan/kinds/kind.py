@@ -81,14 +81,21 @@ class Pairs:
     """How a kind's samples are told from their inputs, and put together with them.
 
     Attributes:
-        inputs_of: (stored pairs (..., *stored_shape), form) -> inputs as networks see them.
-        form_of_inputs: (form) -> the form by which a file of inputs alone is read.
+        inputs_of: (stored pairs (..., *stored_shape), form, seed) -> inputs as networks see them.
+        read_inputs: (path, form) -> a file's inputs alone, stored, and notes on them.
+        form_of_inputs: (form) -> the form of inputs alone, by which `to_tensor` converts them.
+        shown: (inputs as networks see them, form) -> the same as samples (..., *form.shape), to
+            look at; None where they are nothing like samples.
+        kept: (answers, inputs, form) -> answers with what inputs show of them.
         joined: (inputs stored, samples as `to_samples` gives them, form) -> whole pairs as their
             owner has them, and their form.
     """
 
-    inputs_of: Callable[[Samples, Form], Tensor]
+    inputs_of: Callable[[Samples, Form, int], Tensor]
+    read_inputs: Callable[[Path, Form], tuple[Support, list[str]]]
     form_of_inputs: Callable[[Form], Form]
+    shown: Callable[[Tensor, Form], Tensor | None]
+    kept: Callable[[Tensor, Tensor, Form], Tensor]
     joined: Callable[[Samples, NDArray[Any], Form], tuple[NDArray[Any], Form]]
 
 
@@ -125,11 +132,13 @@ class Kind:
             notes on them.
         write: (folder, labels, samples (W, n, ...) as `to_samples` gives them, support (W, K, ...)
             the same, seed, form) -> what was written, in words; the folder is new.
-        remark: (form, command: adapt, generate or export) -> how samples outside of the program
-            differ from what networks take and draw, in words; "" where they do not.
+        remark: (form, command: adapt, generate, evaluate or export) -> what is to be known of
+            such samples there, as how they differ from what networks take and draw; "" if nothing.
+        pairs: How pairs are told apart and put together.
+        fillers: (samples that are shown, their inputs, inputs that are asked, form) -> answers
+            (Q, *form.shape) of methods that learn from no domain, by name and candidate.
         form_of_before: (settings, data.json) -> the form of a run of an earlier version, which
             kept none; None where there are no such runs.
-        pairs: How pairs are told apart and put together; None where that is not known.
     """
 
     fit: Callable[[Dataset, Sequence[int], Any], Form]
@@ -151,5 +160,6 @@ class Kind:
     read: Callable[[Path, Form, Mapping[str, Any]], tuple[Support, list[str]]]
     write: Callable[[Path, Sequence[str], NDArray[Any], NDArray[Any], int, Form], str]
     remark: Callable[[Form, str], str]
+    pairs: Pairs
+    fillers: Callable[[Tensor, Tensor, Tensor, Form], dict[str, dict[str, Tensor]]]
     form_of_before: Callable[[Any, Mapping[str, Any]], Form] | None = None
-    pairs: Pairs | None = None

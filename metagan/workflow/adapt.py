@@ -19,11 +19,10 @@ from metagan.core.gan import GanPair, build_gan
 from metagan.core.params import GanParams
 from metagan.data.dataset import DataError
 from metagan.data.form import Form
-from metagan.data.reader import find_reader
 from metagan.evaluate.drawing import answers, generate_samples
 from metagan.evaluate.target import Adaptation, AdaptedTarget, adapt_to_target
 from metagan.files import is_there, write_bytes
-from metagan.kinds.kind import Pairs, Support
+from metagan.kinds.kind import Support
 from metagan.kinds.registry import find_kind
 from metagan.runs.checkpoint import (
     MANIFEST,
@@ -122,7 +121,8 @@ def adapt_run(
         if is_from_reference(run.form):
             inputs, asked = told_by_label(run, samples)
         else:
-            inputs = pairs_of(run.form).inputs_of(support, samples.form)
+            named = config.seed if seed is None else seed
+            inputs = kind.pairs.inputs_of(support, samples.form, named)
     else:
         shots = max(len(array) for array in samples.values())
         support = np.stack([array[np.arange(shots) % len(array)] for array in samples.values()])
@@ -142,21 +142,6 @@ def adapt_run(
         raise DataError(f"adaptation diverged ({how.name}); take fewer steps, or lower inner.lr")
     # How samples were read does not say what they are told beside.
     return replace(target, form=replace(samples.form, given=run.form.given), asked=asked)
-
-
-def pairs_of(form: Form) -> Pairs:
-    """How pairs of a kind of sample are told apart and put together.
-
-    Raises:
-        DataError: If files of the kind hold no inputs.
-    """
-    pairs = find_kind(form.kind).pairs
-    if pairs is None:
-        raise DataError(
-            f"this run is told inputs, which files of {find_reader(form.kind).word}s do not hold; "
-            "give both to metagan.adapt_to_target, as support and inputs"
-        )
-    return pairs
 
 
 def _check_opened(run: object) -> None:
@@ -310,9 +295,11 @@ def write_preview(path: Path, run: LoadedRun, target: AdaptedTarget, *, seed: in
     form = target.form or run.form
     kind = find_kind(form.kind)
     if target.inputs is not None:
-        drawn = answers(run.gan, target, target.inputs[0], seed=seed)
-        groups = [kind.to_samples(target.support[0], form), kind.to_samples(drawn, form)]
-        write_bytes(path, kind.look([groups], form))
+        inputs = target.inputs[0]
+        drawn = answers(run.gan, target, inputs, seed=seed)
+        shown = kind.pairs.shown(inputs, form)
+        groups = [target.support[0], *([] if shown is None else [shown]), drawn]
+        write_bytes(path, kind.look([[kind.to_samples(group, form) for group in groups]], form))
         return
     generated = generate_samples(
         run.gan,

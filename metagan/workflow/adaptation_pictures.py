@@ -14,7 +14,6 @@ from metagan.evaluate.target import Adaptation, adapt_to_target
 from metagan.files import write_bytes, write_json
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator
-from metagan.workflow.reference import is_from_reference
 from metagan.workflow.setup import LoadedRun
 
 MAX_DOMAINS = 8
@@ -123,7 +122,8 @@ def _looks_of_answers(
 ) -> tuple[bytes, list[str]]:
     """One PNG of a domain's answers, and the names of its rows."""
     kind = find_kind(form.kind)
-    if kind.pairs is not None and not is_from_reference(form):
+    shown_inputs = kind.pairs.shown(task.asked, form)
+    if shown_inputs is None:
         # Whole pairs, in one panel: what is drawn over what it is drawn for.
         form_of_inputs, joined = kind.pairs.form_of_inputs(form), kind.pairs.joined
         asked = kind.to_samples(task.asked, form_of_inputs)
@@ -136,8 +136,6 @@ def _looks_of_answers(
     shots = len(task.shown)
     columns = min(len(task.truth), max(shots, FEWEST_ASKED), MOST_ASKED)
     rows = {"given": task.shown[torch.arange(columns) % shots]}
-    if task.asked.shape == task.truth.shape:
-        rows["asked"] = task.asked
-    rows |= {"not adapted": before, "adapted": after, "truth": task.truth}
+    rows |= {"asked": shown_inputs, "not adapted": before, "adapted": after, "truth": task.truth}
     shown = [[kind.to_samples(drawn[:columns], form)] for drawn in rows.values()]
     return kind.look(shown, form), list(rows)

@@ -38,6 +38,7 @@ from metagan.evaluate.pairs.tables import (
 from metagan.evaluate.pairs.task import pick_pairs
 from metagan.evaluate.pairs.verdict import gate_json, verdict
 from metagan.evaluate.source_classifier import SourceClassifier
+from metagan.kinds.registry import find_kind
 from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import (
     ITEMS_FOLDER,
@@ -84,6 +85,8 @@ def build_pair_subject(
             f"{target.name}: its pairs need a reference domain, as the run's have, and these data "
             "have none; measure on data that have one"
         )
+    if remark := find_kind(run.form.kind).remark(run.form, "evaluate"):
+        reporter.print(f"note: {remark}")
     library = Library(dataset, splits.train, converter(run.form)) if has_labels else None
     data = {"validation": dataset, "test": target.dataset}
     sides = {"validation": splits.validation, "test": target.classes}

@@ -3,6 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from metagan.files import is_there
 from metagan.kinds.registry import find_kind
 from metagan.runs.places import check_exists
 from metagan.runs.run_folder import RunError
-from metagan.workflow.adapt import AdaptedGan, pairs_of
+from metagan.workflow.adapt import AdaptedGan
 
 
 def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) -> NDArray[Any]:
@@ -38,9 +39,26 @@ def draw_samples(adapted: AdaptedGan, *, num: int, seed: int, best_of: int = 1) 
     return to_samples(spread[:, :num], adapted.form)
 
 
-def draw_answers(
-    adapted: AdaptedGan, path: Path, *, seed: int
-) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
+@dataclass(frozen=True)
+class Answers:
+    """Answers to inputs in a user's file.
+
+    Attributes:
+        inputs: (N, ...), stored, as the file has them.
+        told: (N, *given_shape), the same as networks are told.
+        samples: (N, *sample_shape) as their owner has them.
+        names: Of the inputs: N, or one of all.
+        notes: On the file.
+    """
+
+    inputs: NDArray[Any]
+    told: Tensor
+    samples: NDArray[Any]
+    names: list[str]
+    notes: list[str]
+
+
+def draw_answers(adapted: AdaptedGan, path: Path, *, seed: int) -> Answers:
     """Inputs from a user's file, and the sample that is drawn for each.
 
     Args:
@@ -48,19 +66,16 @@ def draw_answers(
         path: File or folder of inputs; other columns in it are not read.
         seed: Names the latents, where they have a meaning.
 
-    Returns:
-        Inputs (N, ...) and samples (N, *sample_shape) as their owner has them, and notes on the
-        file.
-
     Raises:
         DataError: If the file has no such inputs.
     """
     check_exists(path, "--inputs", DataError)
-    kind, form = find_kind(adapted.form.kind), pairs_of(adapted.form).form_of_inputs(adapted.form)
-    read, notes = kind.read(path, form, {})
+    kind = find_kind(adapted.form.kind)
+    read, notes = kind.pairs.read_inputs(path, adapted.form)
     stored = np.concatenate(list(read.values()))
-    drawn = answers(adapted.gan, adapted.target, kind.to_tensor(stored, read.form), seed=seed)
-    return stored, kind.to_samples(drawn, adapted.form), notes
+    told = kind.to_tensor(stored, read.form)
+    drawn = answers(adapted.gan, adapted.target, told, seed=seed)
+    return Answers(stored, told, kind.to_samples(drawn, adapted.form), list(read), notes)
 
 
 def draw_labels(adapted: AdaptedGan, *, num: int, seed: int) -> tuple[list[str], NDArray[Any]]:
@@ -86,25 +101,14 @@ def to_samples(drawn: Tensor, form: Form) -> NDArray[Any]:
     return find_kind(form.kind).to_samples(drawn, form)
 
 
-def write_samples(
-    out: Path,
-    adapted: AdaptedGan,
-    samples: NDArray[Any],
-    *,
-    seed: int,
-    inputs: NDArray[Any] | None = None,
-    labels: Sequence[str] = (),
-) -> str:
+def write_samples(out: Path, adapted: AdaptedGan, samples: NDArray[Any], *, seed: int) -> str:
     """Write samples of every class as the files that owners of such samples have, all or nothing.
 
     Args:
         out: The folder.
         adapted: What drew them.
-        samples: (W, n, *sample_shape), or (n, *sample_shape) of answers to inputs.
+        samples: (W, n, *sample_shape).
         seed: What they were drawn with.
-        inputs: (n, ...) of the answers, which are written beside them.
-        labels: Of the samples, where they are answers to inputs with labels, which they are then
-            shown beside.
 
     Returns:
         What was written, for people.
@@ -112,25 +116,52 @@ def write_samples(
     Raises:
         RunError: If `out` exists.
     """
+    form = adapted.form
+    support = to_samples(adapted.target.support, form)
+    return _write(out, adapted.labels, samples, support, seed, form)
+
+
+def write_answers(out: Path, adapted: AdaptedGan, found: Answers, *, seed: int) -> str:
+    """Write answers to a user's inputs, with these or shown beside them; see `write_samples`."""
+    kind, form = find_kind(adapted.form.kind), adapted.form
+    shown = kind.pairs.shown(found.told, form)
+    if shown is not None:
+        beside = kind.to_samples(shown[:, None], form)
+        return _write(out, found.names, found.samples[:, None], beside, seed, form)
+    assert adapted.target.inputs is not None, "of pairs"
+    given = kind.to_samples(adapted.target.inputs, kind.pairs.form_of_inputs(form))
+    support, _ = kind.pairs.joined(given, to_samples(adapted.target.support, form), form)
+    samples, whole = kind.pairs.joined(found.inputs[None], found.samples[None], form)
+    return _write(out, adapted.labels, samples, support, seed, whole)
+
+
+def write_labels(
+    out: Path, adapted: AdaptedGan, labels: Sequence[str], samples: NDArray[Any], *, seed: int
+) -> str:
+    """Write answers (labels, n, *sample_shape) to inputs with labels; see `write_samples`."""
+    kind, form, asked = find_kind(adapted.form.kind), adapted.form, adapted.target.asked
+    assert asked is not None, "inputs have labels"
+    shown = kind.pairs.shown(torch.stack([asked[label] for label in labels]), form)
+    assert shown is not None, "they are samples of a reference domain"
+    return _write(out, labels, samples, kind.to_samples(shown[:, None], form), seed, form)
+
+
+def _write(
+    out: Path,
+    labels: Sequence[str],
+    samples: NDArray[Any],
+    beside: NDArray[Any],
+    seed: int,
+    form: Form,
+) -> str:
+    """Write (labels, n, ...) samples, with others beside them to look at, all or nothing."""
     if is_there(out, f"--out {out}", RunError):
         raise RunError(f"--out {out} exists already; choose another folder or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
-    kind = find_kind(adapted.form.kind)
-    target, form = adapted.target, adapted.form
-    support = to_samples(target.support, form)
-    if inputs is not None and target.inputs is not None:
-        pairs = pairs_of(form)
-        given = kind.to_samples(target.inputs, pairs.form_of_inputs(form))
-        support, _ = pairs.joined(given, support, form)
-        samples, form = pairs.joined(inputs[None], samples[None], form)
-    if labels and target.asked is not None:
-        # Without what a library answers, which stands behind the input.
-        told = torch.stack([target.asked[label][: form.shape[0]] for label in labels])
-        support = kind.to_samples(told[:, None], form)
     try:
         staging.mkdir()
-        written = kind.write(staging, labels or adapted.labels, samples, support, seed, form)
+        written = find_kind(form.kind).write(staging, labels, samples, beside, seed, form)
         staging.rename(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

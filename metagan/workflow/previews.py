@@ -25,8 +25,8 @@ class Preview:
 
     Attributes:
         sheet: Per class its support, then generated before and after adaptation, as PNG; of pairs
-            per task its support, the answers to other inputs, and what is drawn for these, before
-            and after.
+            per task its support, the answers to other inputs, these where they can be looked at,
+            and what is drawn for them, before and after.
         spread: Standard deviation of a value over a class's samples generated after adaptation,
             over that of its support; roots of means over values and classes. About 1 for samples
             as varied as real ones, 0 for one and the same. None if the support does not vary.
@@ -85,13 +85,14 @@ def _preview_of_pairs(setup: TrainSetup, config: RunConfig, init: GanParams) -> 
         return None
     form, rows = setup.spec.form, []
     seed = derive_seed(config.seed, "preview")
-    to_samples = find_kind(form.kind).to_samples
+    kind = find_kind(form.kind)
     for index in np.unique(np.linspace(0, len(tasks) - 1, NUM_CLASSES).astype(int)):
         episode = setup.source.episode(EpisodeKey(tasks[index], seed))
         support, query = episode.support, episode.query.cut(0, NUM_GENERATED)
         asked = query.inputs
         assert asked is not None, "of pairs"
-        shown = [support.samples[0], query.samples[0]]
+        inputs = kind.pairs.shown(asked[0], form)
+        shown = [support.samples[0], query.samples[0], *([] if inputs is None else [inputs])]
         for steps, solve in ((0, False), (usual_steps(config), None)):
             target = adapt_to_target(
                 setup.gan,
@@ -106,8 +107,8 @@ def _preview_of_pairs(setup: TrainSetup, config: RunConfig, init: GanParams) -> 
                 solve=solve,
             )
             shown.append(answers(setup.gan, target, asked[0], seed=seed))
-        rows.append([to_samples(part, form) for part in shown])
-    return Preview(find_kind(form.kind).look(rows, form), None)
+        rows.append([kind.to_samples(part, form) for part in shown])
+    return Preview(kind.look(rows, form), None)
 
 
 def _spread(made: Tensor, real: Tensor) -> float | None:

@@ -238,6 +238,48 @@ def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
     assert load_config(RunConfig, resolved).config == made[0]
 
 
+TAKEN = ("data.source=styles", "gan.conditioning=[input]", "gan.family=unet")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["data.mask=box"], "data.mask is box, but data.input is null, so that nothing is hidden"),
+        (
+            [*TAKEN, "data.input=small", "data.mask=box"],
+            "data.input is small, but data.mask is box; leave data.mask out",
+        ),
+        (
+            ["data.input=mask"],
+            "data.input is mask, but gan.conditioning is sample, so that no input is told; set "
+            "gan.conditioning input",
+        ),
+        (
+            [*TAKEN, "data.input=mask", "data.reference_domain=Foo"],
+            "data.input is mask, but data.reference_domain is Foo: inputs are made from the "
+            "pictures themselves, or are pictures of that domain; leave one out",
+        ),
+        (
+            [*TAKEN, "data.input=mask", "gan.conditioning=[input, library]", "task.unit=domain"],
+            "data.input is mask, but gan.conditioning has library",
+        ),
+        (
+            [*TAKEN, "data.input=grey"],
+            "data.input is grey, but data.channels is 1, so that there is no colour to take",
+        ),
+        (
+            [*TAKEN, "data.input=mask", "gan.family=flow"],
+            "data.input is mask, but gan.family flow bends a whole picture; set gan.family unet",
+        ),
+        ([*TAKEN, "data.input=blur"], "data.input: expected"),
+    ],
+)
+def test_inputs_that_are_made_from_pictures_fit_what_is_told(overrides, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(JobConfig, None, overrides)
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

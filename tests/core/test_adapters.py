@@ -67,6 +67,27 @@ def test_the_head_is_that_of_a_dense_least_squares_problem(pairs, strength, posi
     np.testing.assert_allclose(joined(found), expected, rtol=0, atol=1e-10)
 
 
+@SHAPES
+def test_answers_that_do_not_count_might_as_well_be_anything(positions, ones):
+    """The head is that of the others alone: those with a weight of zero in the dense problem."""
+    features, answers, head = problem(6, positions, ones)
+    rng = torch.Generator().manual_seed(1)
+    counts = (torch.rand(6, 1, *positions, generator=rng) < 0.5).double()
+    found = solve_head(features, answers, head, 0.3, counts)
+    lost = counts == 0
+    changed = answers.masked_fill(lost.expand_as(answers), 1e3)
+    np.testing.assert_allclose(
+        joined(solve_head(features, changed, head, 0.3, counts)), joined(found), atol=1e-9
+    )
+    f, y = (part.reshape(6, part.shape[1], -1) for part in (features, answers))
+    pairs = [(i, j) for i, j in torch.nonzero(counts.reshape(6, -1)).tolist()]
+    rows = torch.stack([f[i, :, j] for i, j in pairs])
+    targets = torch.stack([y[i, :, j] for i, j in pairs])
+    # Each position of a pair weighs one part of all that it has, hidden or not.
+    expected = dense(rows, targets, head, 0.3 * f.shape[-1])
+    np.testing.assert_allclose(joined(found), expected, rtol=0, atol=1e-10)
+
+
 def test_a_head_that_is_held_hard_stays_and_one_that_is_hardly_held_fits():
     features, answers, head = problem(pairs=40)
     np.testing.assert_allclose(

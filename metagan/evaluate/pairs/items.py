@@ -188,7 +188,7 @@ def _drawn(
 ) -> Iterable[tuple[str, str, Tensor]]:
     """Arm, candidate and its answers (Q, *sample_shape)."""
     if item.who == PLAIN:
-        for arm, candidates in plain_arms(task).items():
+        for arm, candidates in plain_arms(task, subject.form).items():
             for name, drawn in candidates.items():
                 if item.wants(arm, name):
                     yield arm, name, drawn

@@ -6,8 +6,10 @@ Shapes: K pairs that are shown, Q that are asked.
 import torch
 from torch import Tensor
 
+from metagan.data.form import Form
 from metagan.data.library import Library
 from metagan.evaluate.pairs.task import PairTask
+from metagan.kinds.registry import find_kind
 
 # How strongly weights are held at nothing, in units of what they are fitted on.
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -16,6 +18,11 @@ WORDS = {
     "mean": "the mean of what is shown",
     "nearest pair": "the answer to the nearest input that is shown",
     "linear": "ridge regression on what is shown",
+    "nearest patch": "of what is shown, moved about, the part nearest to what is seen",
+    "biharmonic": "a smooth surface over the hidden part",
+    "Telea": "filled from the border inwards (Telea 2004)",
+    "colour by brightness": "the mean colour at the same brightness in what is shown",
+    "bicubic": "cubic interpolation",
     "nearest domain": "the training domain whose answers to what is shown are nearest",
     "mean of domains": "the mean over training domains",
     "ridge over domains": "the training domains' answers, combined by ridge on what is shown",
@@ -25,14 +32,18 @@ WORDS = {
 Drawn = dict[str, Tensor]
 
 
-def plain_arms(task: PairTask) -> dict[str, Drawn]:
+def plain_arms(task: PairTask, form: Form) -> dict[str, Drawn]:
     """Answers (Q, *sample_shape) by arm and candidate; those of one candidate call it ""."""
+    kind = find_kind(form.kind)
+    copy = kind.pairs.shown(task.asked, form)
+    arms = {} if copy is None else {"copy": {"": copy}}
     if task.library is not None:
-        arms = _of_library(task, task.library)
-        if task.asked.shape == task.truth.shape:
-            return {"copy": {"": task.asked}, **arms}
-        return arms
-    return _of_support(task)
+        return arms | _of_library(task, task.library)
+    arms |= {
+        arm: {name: kind.pairs.kept(drawn, task.asked, form) for name, drawn in several.items()}
+        for arm, several in _of_support(task).items()
+    }
+    return arms | kind.fillers(task.shown, task.inputs, task.asked, form)
 
 
 def _of_support(task: PairTask) -> dict[str, Drawn]:

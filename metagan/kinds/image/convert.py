@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metagan.config.image import ImageData
@@ -18,6 +19,7 @@ from metagan.data.handed_in import array_of
 from metagan.data.pairs import MakeInputs, reference_domain, reference_inputs
 from metagan.kinds.image.reading.record import Reading, median_level
 from metagan.kinds.image.samples import FAR_ABOVE_WHITE, in_bytes, picture_classes
+from metagan.kinds.image.taken import enlarge, given_shape, take, taken_of
 from metagan.kinds.kind import Support
 from metagan.warn import warn
 
@@ -32,6 +34,11 @@ def fit(dataset: Dataset, learned: Sequence[int], config: ImageData) -> Form:
     """
     median = median_level([dataset.class_samples(index) for index in learned])
     form = form_of_before(config, {"origin": dataset.origin, "median": median})
+    if config.input is not None:
+        facts = {**form.facts, "inputs": config.input}
+        if config.input == "mask":
+            facts["mask"] = config.mask
+        return replace(form, facts=facts, given=given_shape(config.input, form.shape))
     return form if reference_domain(dataset) is None else replace(form, given=form.shape)
 
 
@@ -40,9 +47,10 @@ def form_of_before(config: ImageData, record: Mapping[str, Any]) -> Form:
     return Reading.of_run(config, record).form()
 
 
-def to_tensor(samples: Samples, form: Form) -> Tensor:  # noqa: ARG001 - conversion has no facts
-    """Stored pictures as networks see them, float32 in [-1, 1]."""
-    return to_float(samples)
+def to_tensor(samples: Samples, form: Form) -> Tensor:
+    """Stored pictures as networks see them, float32 in [-1, 1]; small inputs enlarged."""
+    pictures, size = to_float(samples), form.shape[-1]
+    return pictures if pictures.shape[-1] == size else enlarge(pictures, size)
 
 
 def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
@@ -51,12 +59,27 @@ def make_inputs(dataset: Dataset, form: Form) -> MakeInputs:
     Raises:
         DataError: If they have none.
     """
+    if taken_of(form):
+        return _made_inputs(form)
     inputs = reference_inputs(dataset, lambda samples: to_tensor(samples, form))
     if inputs is None:
         raise DataError(
             "gan.conditioning has input, but the pictures have none; set data.reference_domain, "
-            "whose pictures of the same classes are then the inputs"
+            "whose pictures of the same classes are then the inputs, or data.input, by which "
+            "inputs are made from the pictures themselves"
         )
+    return inputs
+
+
+def _made_inputs(form: Form) -> MakeInputs:
+    """Function that takes something away from every picture."""
+
+    def inputs(
+        classes: NDArray[np.int64], places: NDArray[np.int64], samples: Tensor, seed: int
+    ) -> Tensor:
+        where = zip(classes.tolist(), places.tolist(), strict=True)
+        return take(samples, form, ((seed, *place) for place in where))
+
     return inputs
 
 

@@ -18,6 +18,7 @@ from metagan.kinds.image.layers import (
     told_pictures,
     upsample_nearest,
 )
+from metagan.kinds.image.taken import with_known
 
 
 class Encoder(nn.Module):
@@ -120,9 +121,11 @@ class PlainGenerator(nn.Module):
     ) -> None:
         """`labels` are told apart; 0 where the generator is not told a label."""
         super().__init__()
+        self.form = form
         self.body = PlainBody(form, config, labels, stage)
         self.head = ToPixels(config.width, form.shape[0])
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:
         """(L B, C, S, S) in [-1, 1]."""
-        return torch.tanh(self.head(self.body(condition, z)))
+        drawn = torch.tanh(self.head(self.body(condition, z)))
+        return with_known(drawn, condition, self.form)

@@ -14,11 +14,14 @@ from metagan.kinds.image.convert import (
     within,
 )
 from metagan.kinds.image.errors import errors
+from metagan.kinds.image.fill import fillers
+from metagan.kinds.image.given import form_of_inputs, inputs_of, read_inputs
 from metagan.kinds.image.notes import other_notes
 from metagan.kinds.image.other_data import other_looks, other_settings
 from metagan.kinds.image.output import look, remark, write
 from metagan.kinds.image.support import read
-from metagan.kinds.kind import Kind
+from metagan.kinds.image.taken import kept, shown
+from metagan.kinds.kind import Kind, Pairs
 
 KIND = Kind(
     fit=fit,
@@ -40,5 +43,15 @@ KIND = Kind(
     read=read,
     write=write,
     remark=remark,
+    pairs=Pairs(
+        inputs_of=inputs_of,
+        read_inputs=read_inputs,
+        form_of_inputs=form_of_inputs,
+        shown=shown,
+        kept=kept,
+        # Pictures hold what their inputs show.
+        joined=lambda inputs, drawn, form: (drawn, form),  # noqa: ARG005
+    ),
+    fillers=fillers,
     form_of_before=form_of_before,
 )

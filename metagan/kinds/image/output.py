@@ -9,10 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from metagan.data.form import Form
+from metagan.kinds.image.fill import missing_methods
 from metagan.kinds.image.pictures import Pictures, grid, png_bytes
 from metagan.kinds.image.reading.record import Reading
+from metagan.kinds.image.taken import taken_of
 
 _IN_GRID = 40
+_SWAPPED = {
+    "adapt": "dark and bright are swapped here, and swapped back in what is generated",
+    "generate": "dark and bright as in your pictures",
+    "export": "the network reads and draws pictures with dark and bright swapped: give it -x, and "
+    "swap what it draws back",
+}
 
 
 def look(rows: Sequence[Sequence[Pictures]], form: Form) -> bytes:  # noqa: ARG001 - as drawn
@@ -68,16 +76,22 @@ def remark(form: Form, use: str) -> str:
 
     Args:
         form: Of the pictures.
-        use: The command: adapt, generate or export.
+        use: The command: adapt, generate, evaluate or export.
     """
-    if not Reading.of_form(form).inverted:
-        return ""
-    return {
-        "adapt": "dark and bright are swapped here, and swapped back in what is generated",
-        "generate": "dark and bright as in your pictures",
-        "export": "the network reads and draws pictures with dark and bright swapped: give it -x, "
-        "and swap what it draws back",
-    }[use]
+    remarks = []
+    if Reading.of_form(form).inverted and use in _SWAPPED:
+        remarks.append(_SWAPPED[use])
+    if taken_of(form) == "mask":
+        if use == "export":
+            remarks.append(
+                "its input is a picture that is -1 where it is hidden, and behind it a channel "
+                "that is 1 there, else -1"
+            )
+        elif use == "evaluate" and (missing := missing_methods()):
+            remarks.append(
+                f"{' and '.join(missing)} not measured: pip install 'metagan[inpainting]'"
+            )
+    return "; ".join(remarks)
 
 
 def _table(rows: list[dict[str, object]], labels: Sequence[str], seed: int) -> bytes:

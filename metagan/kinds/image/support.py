@@ -39,21 +39,11 @@ def read(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Support, list
             sub-folders, or two sub-folders have the same name.
     """
     reading = _as_told(Reading.of_form(form), said)
-    pictures: dict[tuple[Parts, Parts], Decoded] = {}
     found: dict[str, list[Decoded]] = {}
-    notes: list[str] = []
     folders: dict[str, set[tuple[str, ...]]] = {}
-    for file in _support_files(path):
-        if file.content is None:
-            if file.is_empty_folder:
-                notes.append(f"left out: {file.name}: an empty folder")
-            if file.problem:
-                notes.append(f"left out: {file.name}: {file.problem}")
-            continue
-        picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
-        pictures[file.parts, file.stored] = picture
-    # A tar comes in any order.
-    for (parts, _), picture in sorted(pictures.items(), key=lambda item: item[0]):
+    files, notes = decode_files(path, reading)
+    for file, picture in files:
+        parts = file.parts
         label = parts[-2] if len(parts) > 1 else path.resolve().stem
         folders.setdefault(label, set()).add(parts[:-1])
         if picture.pixels is None:
@@ -65,7 +55,25 @@ def read(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Support, list
         raise DataError(f"--support {path}: no readable pictures in it{detail}")
     _check_folders(path, folders)
     classes, look_notes = _as_samples(path, found, reading)
-    return Support(classes, reading.form()), [*look_notes, *notes]
+    read_by = replace(form, facts={**form.facts, **reading.form().facts})
+    return Support(classes, read_by), [*look_notes, *notes]
+
+
+def decode_files(path: Path, reading: Reading) -> tuple[list[tuple[TreeFile, Decoded]], list[str]]:
+    """The pictures of a file, folder or archive by their path, and notes on what cannot be read."""
+    pictures: dict[tuple[Parts, Parts], tuple[TreeFile, Decoded]] = {}
+    notes: list[str] = []
+    for file in _support_files(path):
+        if file.content is None:
+            if file.is_empty_folder:
+                notes.append(f"left out: {file.name}: an empty folder")
+            if file.problem:
+                notes.append(f"left out: {file.name}: {file.problem}")
+            continue
+        picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
+        pictures[file.parts, file.stored] = file, picture
+    # A tar comes in any order.
+    return [pictures[key] for key in sorted(pictures)], notes
 
 
 def _as_told(reading: Reading, said: Mapping[str, Any]) -> Reading:

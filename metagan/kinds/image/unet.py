@@ -23,6 +23,7 @@ from metagan.kinds.image.layers import (
     library_channels,
     told_pictures,
 )
+from metagan.kinds.image.taken import with_known
 
 
 class UnetBody(nn.Module):
@@ -86,6 +87,7 @@ class UnetGenerator(nn.Module):
     def __init__(self, form: Form, config: GanConfig, labels: int) -> None:
         """`labels` are told apart; 0 where the generator is not told a label."""
         super().__init__()
+        self.form = form
         self.body = UnetBody(form, config, labels)
         answers = library_channels(form, config)
         self.head = nn.Conv2d(config.width + answers, form.shape[0], 1)
@@ -101,4 +103,5 @@ class UnetGenerator(nn.Module):
 
     def forward(self, condition: Condition, z: Tensor) -> Tensor:
         """(L B, C, S, S) in about [-1, 1]."""
-        return leaky_clamp(self.head(self.body(condition, z)))
+        drawn = leaky_clamp(self.head(self.body(condition, z)))
+        return with_known(drawn, condition, self.form)

@@ -59,5 +59,13 @@ KIND = Kind(
     read=read_support,
     write=write_samples,
     remark=_remark,
-    pairs=Pairs(to_inputs, form_of_inputs, joined),
+    pairs=Pairs(
+        inputs_of=lambda samples, form, seed: to_inputs(samples, form),  # noqa: ARG005
+        read_inputs=lambda path, form: read_support(path, form_of_inputs(form), {}),
+        form_of_inputs=form_of_inputs,
+        shown=lambda inputs, form: None if "inputs" in form.facts else inputs,
+        kept=lambda answers, inputs, form: answers,  # noqa: ARG005
+        joined=joined,
+    ),
+    fillers=lambda shown, inputs, asked, form: {},  # noqa: ARG005
 )

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from metagan.data.form import Form
 from metagan.data.library import Library
 from metagan.evaluate.pairs.rivals import STRENGTHS, plain_arms
 from metagan.evaluate.pairs.task import PairTask
 from tests.data.test_library import clouds_of_styles
+
+FREE = Form("vector", (2,), {"inputs": ["x", "y", "z"]}, (3,))
+LABELLED = Form("vector", (3,), given=(3,))
 
 
 def task_of(shown, inputs, asked, truth) -> PairTask:
@@ -23,7 +27,7 @@ def free() -> PairTask:
 
 
 def test_the_mean_and_the_nearest_pair(free: PairTask) -> None:
-    arms = plain_arms(free)
+    arms = plain_arms(free, FREE)
     torch.testing.assert_close(arms["mean"][""], free.shown.mean(0).expand(6, 2))
     for asked, drawn in zip(free.asked, arms["nearest pair"][""], strict=True):
         distances = [float((asked - x).norm()) for x in free.inputs]
@@ -35,12 +39,12 @@ def test_ridge_regression_is_the_minimum_of_its_objective(free: PairTask) -> Non
     x, y = free.inputs.double().numpy(), free.shown.double().numpy()
     centred = x - x.mean(0)
     unit = np.mean(np.sum(centred**2, axis=1))
-    for name, drawn in plain_arms(free)["linear"].items():
+    for name, drawn in plain_arms(free, FREE)["linear"].items():
         held = centred.T @ centred + float(name) * unit * np.eye(3)
         weights = np.linalg.solve(held, centred.T @ (y - y.mean(0)))
         expected = y.mean(0) + (free.asked.double().numpy() - x.mean(0)) @ weights
         np.testing.assert_allclose(drawn.numpy(), expected, rtol=0, atol=1e-6)
-    assert set(plain_arms(free)["linear"]) == {f"{s:g}" for s in STRENGTHS}
+    assert set(plain_arms(free, FREE)["linear"]) == {f"{s:g}" for s in STRENGTHS}
 
 
 def test_arms_of_the_training_domains_are_those_of_their_library() -> None:
@@ -50,7 +54,7 @@ def test_arms_of_the_training_domains_are_those_of_their_library() -> None:
     labels = ("a", "b"), ("c", "d", "c")
     known = np.ones(3, bool)
     task = PairTask(shown, shown, asked, asked, *labels, known, library, 0)
-    arms = plain_arms(task)
+    arms = plain_arms(task, LABELLED)
     found = library.combined(shown, *labels, strengths=STRENGTHS)
     assert torch.equal(arms["copy"][""], asked)
     assert torch.equal(arms["nearest domain"][""], found.nearest)

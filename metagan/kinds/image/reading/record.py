@@ -12,6 +12,7 @@ from metagan.data.form import Form
 from metagan.kinds.image.reading.looks import count_levels, is_drawn, middle_level
 
 _HALF = 127
+_FACTS = ("inverted", "whites", "median")
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Reading:
     def of_form(cls, form: Form) -> "Reading":
         """The record that is in a form's facts."""
         channels, size, _ = form.shape
-        return cls(size, channels, **form.facts)
+        known = {key: form.facts[key] for key in _FACTS if key in form.facts}
+        return cls(size, channels, **known)
 
     def form(self) -> Form:
         """The form of pictures that were read so."""
-        facts = {"inverted": self.inverted, "whites": dict(self.whites), "median": self.median}
+        facts = {key: getattr(self, key) for key in _FACTS} | {"whites": dict(self.whites)}
         return Form("image", (self.channels, self.image_size, self.image_size), facts)
 
     @classmethod
