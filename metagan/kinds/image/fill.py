@@ -1,4 +1,4 @@
-"""What was taken from pictures, put back by methods that learn from no domain.
+"""Methods that learn from no domain, and put back what was taken from pictures.
 
 Shapes: K pictures that are shown, Q that are asked, C channels, S x S pixels.
 """

@@ -34,7 +34,7 @@ _BRIGHTNESS: Final = (0.299, 0.587, 0.114)
 
 
 def taken_of(form: Form) -> str:
-    """What is taken from pictures to make their inputs; "" where inputs are other pictures."""
+    """Name of what is taken to make inputs of pictures; "" where inputs are other pictures."""
     return str(form.facts.get("inputs", ""))
 
 
@@ -86,7 +86,7 @@ def hidden_of(inputs: Tensor) -> Tensor:
 
 
 def kept(drawn: Tensor, inputs: Tensor, form: Form) -> Tensor:
-    """What is drawn (N, C, S, S), with what its inputs show of the picture as it is there."""
+    """Drawn pictures (N, C, S, S), with what their inputs show of them as it is there."""
     if taken_of(form) != "mask":
         return drawn
     hidden = hidden_of(inputs)
@@ -94,7 +94,7 @@ def kept(drawn: Tensor, inputs: Tensor, form: Form) -> Tensor:
 
 
 def with_known(drawn: Tensor, condition: Condition, form: Form) -> Tensor:
-    """What a generator draws (L B, C, S, S), with what it is told of the picture as it is there."""
+    """Pictures that a generator draws (L B, C, S, S), with what it is told of them as it is."""
     if taken_of(form) != "mask":
         return drawn
     told = condition["input"]
