@@ -179,18 +179,24 @@ def _evaluate_pairs(
 ) -> int:
     """Evaluate a run whose samples answer inputs."""
     from cluster.work import open_map
-    from metagan.evaluate.target import Adaptation
     from metagan.workflow.adaptation_pictures import write_answer_pictures
-    from metagan.workflow.evaluate_pairs import build_pair_subject, evaluate_pairs
-    from metagan.workflow.evaluation_tables import pair_header, pair_rows
+    from metagan.workflow.evaluate_pairs import build_pair_subject, evaluate_pairs, ways_chosen
 
     subject = build_pair_subject(run, config, reporter=console, target=target, baselines=baselines)
     with open_map(config.cluster) as work:
         result = evaluate_pairs(run, subject, work=work, reporter=console)
     out = _write(args, result, target)
     if target is None:
-        middle = str(result["gate"]["shots"])
-        write_answer_pictures(run, subject, Adaptation(**result["adaptation"][middle]))
+        write_answer_pictures(run, subject, ways_chosen(result))
+    print_answers(result, console)
+    _say_written(args, out, console)
+    return EXIT_DONE
+
+
+def print_answers(result: Mapping[str, Any], console: Console) -> None:
+    """Print what an evaluation of answers to inputs found: every arm, and a verdict."""
+    from metagan.workflow.evaluation_tables import pair_header, pair_rows
+
     for shots in result["arms"]:
         console.print(f"{shots} shots, {len(result['domains'])} domains of {result['target']}:")
         console.table(pair_rows(result, shots), header=pair_header(result, shots))
@@ -202,8 +208,6 @@ def _evaluate_pairs(
     console.print("means with 95 % intervals over domains; each arm as chosen on validation\n")
     for verdict in result["verdicts"].values():
         console.print(verdict)
-    _say_written(args, out, console)
-    return EXIT_DONE
 
 
 def _write(args: argparse.Namespace, result: dict[str, Any], target: "Target | None") -> Path:

@@ -1,5 +1,7 @@
 """Pictures of adaptation to domains that training never saw, for the report."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -81,28 +83,32 @@ def write_adaptation_pictures(run: LoadedRun, subject: Subject) -> None:
     write_json(folder / "index.json", index)
 
 
-def write_answer_pictures(run: LoadedRun, subject: PairSubject, how: Adaptation) -> None:
+def write_answer_pictures(
+    run: LoadedRun, subject: PairSubject, chosen: Mapping[str, Adaptation]
+) -> None:
     """Per unseen domain a PNG of pairs: what was shown, asked and drawn, and the truth; an index.
 
     Args:
         run: The run.
         subject: Of its evaluation.
-        how: The adaptation that validation chose.
+        chosen: The adaptation of each contestant that validation chose.
     """
     folder = run.folder.samples / "adaptation"
     folder.mkdir(parents=True, exist_ok=True)
-    config, form = subject.config, run.form
-    contestant = subject.contestants["run"]
+    config, form, how = subject.config, run.form, chosen["run"]
+    as_it_is = Adaptation(0, how.lr, False)
     shots = config.evaluate.shots[len(config.evaluate.shots) // 2]
     index = []
     for number, domain in enumerate(sorted(subject.domains["test"])[:MAX_DOMAINS]):
         task = subject.draw("test", domain, 0, shots)
-        as_it_is = Adaptation(0, how.lr, False)
-        told = contestant.told(task)
-        before, after = (
-            contestant.answers(told, each, config, seed=task.seed) for each in (as_it_is, how)
-        )
-        looks, names = _looks_of_answers(task, before, after, form)
+        ways = {"not adapted": ("run", as_it_is)}
+        others = [name for name in subject.contestants if name not in ("run", "scratch")]
+        ways |= {name: (name, chosen[name]) for name in others} | {"adapted": ("run", how)}
+        drawn = {}
+        for name, (who, way) in ways.items():
+            contestant = subject.contestants[who]
+            drawn[name] = contestant.answers(contestant.told(task), way, config, seed=task.seed)
+        looks, names = _looks_of_answers(task, drawn, form)
         file = f"{number:02d}.png"
         write_bytes(folder / file, looks)
         index.append(
@@ -118,9 +124,9 @@ def write_answer_pictures(run: LoadedRun, subject: PairSubject, how: Adaptation)
 
 
 def _looks_of_answers(
-    task: PairTask, before: Tensor, after: Tensor, form: Form
+    task: PairTask, answers: Mapping[str, Tensor], form: Form
 ) -> tuple[bytes, list[str]]:
-    """One PNG of a domain's answers, and the names of its rows."""
+    """One PNG of a domain's answers by name, and the names of its rows."""
     kind = find_kind(form.kind)
     shown_inputs = kind.pairs.shown(task.asked, form)
     if shown_inputs is None:
@@ -129,13 +135,13 @@ def _looks_of_answers(
         asked = kind.to_samples(task.asked, form_of_inputs)
         several = [
             joined(asked, kind.to_samples(drawn, form), form)
-            for drawn in (task.truth, before, after)
+            for drawn in (task.truth, answers["not adapted"], answers["adapted"])
         ]
         return kind.look([[rows for rows, _ in several]], several[0][1]), []
     # As wide as the support, which fills its row again where it is small.
     shots = len(task.shown)
     columns = min(len(task.truth), max(shots, FEWEST_ASKED), MOST_ASKED)
     rows = {"given": task.shown[torch.arange(columns) % shots]}
-    rows |= {"asked": shown_inputs, "not adapted": before, "adapted": after, "truth": task.truth}
+    rows |= {"asked": shown_inputs, **answers, "truth": task.truth}
     shown = [[kind.to_samples(drawn[:columns], form)] for drawn in rows.values()]
     return kind.look(shown, form), list(rows)

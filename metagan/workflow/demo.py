@@ -1,12 +1,15 @@
 """Settings that `metagan demo` trains with, and the folders that are its own."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from metagan.config.load import to_yaml
 from metagan.config.settings import RunConfig
+from metagan.evaluate.pairs.items import PairSubject
+from metagan.evaluate.target import Adaptation
 from metagan.files import is_there, sha256_of, write_bytes
 from metagan.runs.checkpoint import MANIFEST, delete_checkpoint, list_checkpoints
 from metagan.runs.run_folder import RunError, RunFolder
@@ -31,7 +34,7 @@ _WRITTEN = (
     "checkpoints/BEST",
     "samples/step-*.png",
     "samples/adaptation/index.json",
-    "samples/adaptation/[0-9][0-9]-*.png",
+    "samples/adaptation/[0-9][0-9]*.png",
     EVALUATION_FILE,
     "report.html",
 )
@@ -55,6 +58,36 @@ def joint_config(config: R) -> R:
     values["outer"]["steps"] = steps
     values["checkpoint"]["every_steps"] = steps
     return type(config).model_validate(values)
+
+
+def answer_rivals(config: R) -> dict[str, R]:
+    """Rivals of a run that is told what a library answers, in as many outer steps, by name.
+
+    That is the closed form without the library, and joint pre-training.
+    """
+    values: dict[str, Any] = config.model_dump()
+    values["gan"]["conditioning"] = [w for w in config.gan.conditioning if w != "library"]
+    closed = type(config).model_validate(values)
+    values["algorithm"]["name"] = "joint"
+    values["warmup"]["pairs_per_episode"] = config.task.num_query
+    return {"closed form": closed, "joint": type(config).model_validate(values)}
+
+
+def time_to_answer(subject: PairSubject, how: Adaptation) -> tuple[float, int, int]:
+    """Seconds to adapt a run to a test domain and draw its answers; how many are shown and drawn.
+
+    Args:
+        subject: Of the run's evaluation.
+        how: The adaptation.
+    """
+    contestant, shots = subject.contestants["run"], subject.config.evaluate.shots[0]
+    task = subject.draw("test", min(subject.domains["test"]), 0, shots)
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        contestant.answers(contestant.told(task), how, subject.config, seed=task.seed)
+        times.append(time.perf_counter() - started)
+    return min(times), shots, len(task.truth)
 
 
 def claim_folders(runs: Mapping[Path, RunConfig]) -> None:

@@ -38,6 +38,7 @@ from metagan.evaluate.pairs.tables import (
 from metagan.evaluate.pairs.task import pick_pairs
 from metagan.evaluate.pairs.verdict import gate_json, verdict
 from metagan.evaluate.source_classifier import SourceClassifier
+from metagan.evaluate.target import Adaptation
 from metagan.kinds.registry import find_kind
 from metagan.runs.run_folder import RunError
 from metagan.workflow.evaluate import (
@@ -281,6 +282,20 @@ def evaluate_pairs(
             for shots in evaluate.shots
         },
         "wall_s": time.perf_counter() - started,
+    }
+
+
+def ways_chosen(result: Mapping[str, Any]) -> dict[str, Adaptation]:
+    """How each contestant adapts by what validation chose, at the middle number of shots.
+
+    Args:
+        result: From `evaluate_pairs`.
+    """
+    gate = result["gate"]
+    return {
+        row["arm"]: Adaptation(row["steps"], row["lr"], row["solve"])
+        for row in result["choices"]
+        if "solve" in row and (row["shots"], row["measure"]) == (gate["shots"], gate["measure"])
     }
 
 

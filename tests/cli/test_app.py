@@ -133,6 +133,8 @@ def test_a_traceback_is_shown_only_when_asked_for():
     [
         (["trian"], "unknown command 'trian'; did you mean train?"),
         (["frobnicate"], "unknown command 'frobnicate'; known: demo, train"),
+        (["demo", "glyph"], "demo glyph: expected one of styles, glyphs, or key.path=value"),
+        (["demo", "styles", "glyphs"], "demo glyphs: expected one of"),
         (["train", "--worker", "3"], "unrecognized argument '--worker'; did you mean --workers?"),
         (["train", "--inner.lr", "3"], "write an equals sign"),
         (["train", "--workers", "0"], "--workers: expected a whole number, at least 1; got '0'"),
@@ -311,7 +313,7 @@ def test_defaults_of_the_commands(received):
     for line in ("demo", "adapt --run r --support s --out o", "report --run r"):
         assert run_cli(line.split()) == 0
     demo, adapt, report = received
-    assert demo.run == Path("runs/demo")
+    assert demo.run is None
     assert (adapt.steps, adapt.seed, adapt.overrides) == (None, None, [])
     assert report.out is None
 

@@ -15,6 +15,7 @@ import pytest
 
 import metagan
 from cluster.config import JobConfig
+from metagan.cli.demo import DEMOS
 from metagan.config.load import load_config
 from tests.conftest import REPOSITORY
 from tune.config import SearchJobConfig
@@ -65,10 +66,11 @@ def test_only_the_search_knows_ray_tune() -> None:
             assert "import tune" not in path.read_text()
 
 
-def test_the_demo_and_the_published_configuration_are_one() -> None:
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_demo_and_the_published_configuration_are_one(name: str) -> None:
     # A link, so that the wheel has the file: it knows no folder beside the packages.
-    shipped = REPOSITORY / "metagan" / "workflow" / "glyphs.yaml"
-    assert (REPOSITORY / "configs" / "glyphs.yaml").samefile(shipped)
+    shipped = REPOSITORY / "metagan" / "workflow" / f"{name}.yaml"
+    assert (REPOSITORY / "configs" / f"{name}.yaml").samefile(shipped)
 
 
 def test_every_public_name_is_where_callers_and_type_checkers_look() -> None:

@@ -17,7 +17,7 @@ from tests.helpers import environment_without_ray
 # A demo takes a minute, and several beside four busy processes.
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
-TINY = [
+GLYPHS = [
     "data.max_classes_per_domain=4",
     "data.drawings_per_class=12",
     "data.image_size=16",
@@ -63,12 +63,49 @@ def test_items_computed_by_ray_tasks_come_back_in_order(local_ray: RaySession) -
         list(work(double, 10, [1, 7]))
 
 
-def test_the_demo_leaves_a_report_and_a_run_that_can_be_used(tmp_path: Path) -> None:
-    done = metagan("demo", *TINY, home=tmp_path)
+STYLES = [
+    "data.styles=8",
+    "data.image_size=16",
+    "gan.width=4",
+    "gan.latent_dim=4",
+    "outer.steps=4",
+    "outer.meta_batch_size=4",
+    "evaluate.shots=[10]",
+    "evaluate.seeds=2",
+    "evaluate.validation_seeds=2",
+    "evaluate.source_steps=10",
+    "evaluate.adapt_steps=[0, 2]",
+]
+
+
+def test_the_demo_draws_styles_and_leaves_a_run_that_can_be_used(tmp_path: Path) -> None:
+    done = metagan("demo", *STYLES, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "4/4 adapting to styles that training never saw",
+        "ridge over domains",
+        "10 shots: ",
+        "adapting to 10 letters and drawing 52 others took ",
+        "metagan adapt --run runs/demo --support YOUR_LETTERS/",
+    ):
+        assert said in done.stdout
+    run = tmp_path / "runs" / "demo"
+    assert "style 0" in (run / "report.html").read_text()
+    result = json.loads((run / "evaluation.json").read_text())
+    assert {"run", "closed form", "joint", "scratch"} <= set(result["arms"]["10"]["rmse"])
+    index = json.loads((run / "samples" / "adaptation" / "index.json").read_text())
+    rows = ["given", "asked", "not adapted", "closed form", "joint", "adapted", "truth"]
+    assert index[0]["rows"] == rows
+
+
+def test_the_demo_of_glyphs_leaves_a_report_and_is_never_in_the_place_of_anothers(
+    tmp_path: Path,
+) -> None:
+    done = metagan("demo", "glyphs", *GLYPHS, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "from scratch" in done.stdout
-    assert "metagan adapt --run runs/demo" in done.stdout
-    run = tmp_path / "runs" / "demo"
+    assert "metagan adapt --run runs/demo-glyphs" in done.stdout
+    run = tmp_path / "runs" / "demo-glyphs"
     report = (run / "report.html").read_text()
     assert "armenian" in report
     assert "data:image/png;base64" in report
@@ -80,7 +117,7 @@ def test_the_demo_leaves_a_report_and_a_run_that_can_be_used(tmp_path: Path) -> 
 
     # A second demo takes the place of the first, but never that of a user's run.
     (run / "demo.txt").unlink()
-    refused = metagan("demo", *TINY, home=tmp_path)
+    refused = metagan("demo", "glyphs", *GLYPHS, home=tmp_path)
     assert refused.returncode == 2
     assert "did not write" in refused.stderr
     assert (run / "report.html").is_file()

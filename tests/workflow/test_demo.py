@@ -114,7 +114,7 @@ def test_a_demo_that_is_killed_after_some_of_its_runs_is_started_again_by_the_sa
     monkeypatch.setattr(RunFolder, "discard", lambda _: None)
     open_door(monkeypatch, "cluster.opening", open_runner=open_runner)
     open_door(monkeypatch, "cluster.connect", ray_session=contextlib.nullcontext)
-    command = argparse.Namespace(run=tmp_path / "demo", overrides=[*TINY])
+    command = argparse.Namespace(run=tmp_path / "demo", overrides=["glyphs", *TINY])
     for _ in range(2):
         opened.clear()
         with pytest.raises(KilledError):
