@@ -27,7 +27,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 install: $(VENV)/.core  ## Create .venv and install metagan into it
 install-dev: $(VENV)/.dev  ## The same with what the tests and checks need
 
-demo: install  ## Train on the built-in glyphs with Ray, adapt to unseen scripts, write runs/demo/report.html
+demo: install  ## Train on built-in styles with Ray, draw styles never seen from ten letters, write runs/demo/report.html
 	$(BIN)/metagan demo
 
 test: install-dev  ## The test suite (CPU), in two processes
