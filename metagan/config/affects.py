@@ -20,6 +20,7 @@ AFFECTS: Final[Mapping[str, str]] = {
     "live": "how weights are learned; can be changed between two outer steps",
     "adapting": "how a trained run adapts to a target",
     "measuring": "what an evaluation measures",
+    "classifiers": "what generated samples are worth; nothing where samples answer inputs",
     "extent": "how much of the same is done",
     "searching": "what a search tries and how it judges",
     "where": "where and how fast things are done, and no number",

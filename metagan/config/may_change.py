@@ -66,6 +66,8 @@ def check_changes(
     own, now = flat_settings(trained), flat_settings(asked)
     words, uses = affected(type(asked)), USES if use is None else (use,)
     read = frozenset().union(*(read_again(type(asked), each) for each in uses))
+    if "input" in trained.gan.conditioning:
+        read -= frozenset(settings_of(type(asked), "classifiers"))
     problems = []
     for key, value in now.items():
         before = own.get(key, value)

@@ -106,14 +106,17 @@ class EvaluateConfig(Config):
         description="Paired repetitions; intervals are over these.",
     )
     max_classes: int = field(
-        200, affects="measuring", ge=2, description="Classes of the target's classifier."
+        200,
+        affects="measuring classifiers",
+        ge=2,
+        description="Classes of the target's classifier.",
     )
     test_per_class: int = field(
         10,
-        affects="measuring",
+        affects="measuring classifiers",
         ge=1,
         description="Test samples per class, never trained on; on validation at most what is left "
-        "beside the support. Of pairs all others are asked, up to 1,000.",
+        "beside the support.",
     )
     adapt_steps: tuple[Annotated[int, Field(ge=0)], ...] = field(
         (0, 10),
@@ -128,20 +131,20 @@ class EvaluateConfig(Config):
     )
     generated_per_real: tuple[Annotated[int, Field(ge=1)], ...] = field(
         (20,),
-        affects="measuring",
+        affects="measuring classifiers",
         min_length=1,
         description="Generated samples per real one tried on validation.",
     )
     best_of: int = field(
         1,
-        affects="measuring adapting",
+        affects="measuring adapting classifiers",
         ge=1,
         le=64,
         description="Keep the best of this many generated samples, by the discriminator's score.",
     )
     mix: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = field(
         (0.0, 0.25, 0.5),
-        affects="measuring",
+        affects="measuring classifiers",
         min_length=1,
         description="Generated shares of each batch tried on validation; 0 is always a candidate.",
     )
@@ -153,31 +156,40 @@ class EvaluateConfig(Config):
     )
     own_folds: int = field(
         3,
-        affects="measuring",
+        affects="measuring classifiers",
         ge=0,
         description="On other data, the choice must also gain on the target's own samples, in so "
         "many parts, each held out in turn; 0: no such check.",
     )
     classical: Literal["affine", "affine+elastic", "jitter"] = field(
         "affine+elastic",
-        affects="measuring",
+        affects="measuring classifiers",
         description="The hand-made augmentation that must be beaten; vectors: jitter.",
     )
     classifier_steps: int = field(
-        600, affects="measuring", ge=1, description="Classifier training steps, from scratch."
+        600,
+        affects="measuring classifiers",
+        ge=1,
+        description="Classifier training steps, from scratch.",
     )
     source_steps: int = field(
         3000, affects="measuring", ge=1, description="Training steps of the source classifier."
     )
     finetune_steps: int = field(
-        300, affects="measuring", ge=1, description="The same for the pre-trained classifier."
+        300,
+        affects="measuring classifiers",
+        ge=1,
+        description="The same for the pre-trained classifier.",
     )
     quality_samples: int = field(
-        2000, affects="measuring", ge=50, description="Generated samples for FID and KID."
+        2000,
+        affects="measuring classifiers",
+        ge=50,
+        description="Generated samples for FID and KID.",
     )
     comparison_seeds: int = field(
         3,
-        affects="measuring extent",
+        affects="measuring extent classifiers",
         ge=1,
         description="Repetitions that initializations are compared on.",
     )

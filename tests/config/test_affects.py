@@ -39,6 +39,8 @@ BUILT_ON = {
     "data.inputs",
     "data.image_size",
     "data.channels",
+    "data.input",
+    "data.mask",
     "gan.conditioning",
     "gan.num_labels",
     "gan.family",

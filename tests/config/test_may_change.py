@@ -30,6 +30,10 @@ TOGETHER = {
     "data.channels": ["data.channels=3"],
     "data.image_size": ["data.image_size=32"],
     "data.split_by": ["data.split_by=class"],
+    "data.input": ["data.input=small", "gan.conditioning=[input]"],
+    "data.mask": [
+        *("data.mask=box", "data.input=mask", "gan.conditioning=[input]", "gan.family=unet"),
+    ],
     "data.styles": ["data.source=styles", "data.styles=7"],
     "warmup.steps": ["warmup.steps=7"],
     "gan.reconstruction": ["gan.reconstruction=l1"],
@@ -125,6 +129,21 @@ def test_other_data_by_a_setting_are_refused_where_the_data_are_read():
         check_changes(JobConfig(), asked, run="r", where="here", use="evaluate")
     for use in ("adapt", "evaluate --data"):
         check_changes(JobConfig(), asked, run="r", where="here", use=use)
+
+
+@pytest.mark.parametrize(
+    ("setting", "use"),
+    [("mix=[0.1]", "evaluate"), ("max_classes=3", "evaluate --data"), ("best_of=4", "adapt")],
+)
+def test_what_is_about_classifiers_is_not_read_where_samples_answer_inputs(setting, use):
+    told = ["gan.conditioning=[input]", "gan.family=unet"]
+    trained = load_config(JobConfig, None, told).config
+    asked = load_config(JobConfig, None, [*told, f"evaluate.{setting}"]).config
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"evaluate\.{key}: .*does not read it"):
+        check_changes(trained, asked, run="r", where="here", use=use)
+    asked = load_config(JobConfig, None, [f"evaluate.{setting}"]).config
+    check_changes(JobConfig(), asked, run="r", where="here", use=use)
 
 
 def test_all_refused_settings_are_told_at_once_with_what_takes_their_place():
