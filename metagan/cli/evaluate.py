@@ -195,12 +195,20 @@ def _evaluate_pairs(
 
 def print_answers(result: Mapping[str, Any], console: Console) -> None:
     """Print what an evaluation of answers to inputs found: every arm, and a verdict."""
-    from metagan.workflow.evaluation_tables import pair_header, pair_rows
+    from metagan.workflow.evaluation_tables import (
+        READING_HEADER,
+        pair_header,
+        pair_rows,
+        reading_rows,
+    )
 
     for shots in result["arms"]:
         console.print(f"{shots} shots, {len(result['domains'])} domains of {result['target']}:")
         console.table(pair_rows(result, shots), header=pair_header(result, shots))
         console.print("")
+        if result["reading"] is not None:
+            console.table(reading_rows(result, shots), header=READING_HEADER)
+            console.print("")
     for name, about in result["measures"].items():
         console.print(f"{name}: {about['meaning']}; {about['better']} is better")
     for name, meaning in result["plain_arms"].items():

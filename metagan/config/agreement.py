@@ -137,6 +137,7 @@ def _algorithm(run: "RunConfig") -> Iterator[str]:
     yield from _what_moves(run)
     yield from _told_library(run)
     yield from _tried_rates(run)
+    yield from _readers(run)
     yield from _solving(run)
     for setting, value, able, why in (
         (
@@ -195,6 +196,15 @@ def _tried_rates(run: "RunConfig") -> Iterator[str]:
             f"evaluate.adapt_lr is {list(run.evaluate.adapt_lr)}, but gan.conditioning is "
             f"{run.gan.conditioning_text}, and only for answers to inputs a rate is chosen; set "
             "inner.lr, or leave it out"
+        )
+
+
+def _readers(run: "RunConfig") -> Iterator[str]:
+    """Readers of labels, which learn from answers."""
+    if run.evaluate.classify and "input" not in run.gan.conditioning:
+        yield (
+            f"evaluate.classify is true, but gan.conditioning is {run.gan.conditioning_text}: "
+            "what generated samples are worth to classifiers is measured without it; leave it out"
         )
 
 

@@ -142,6 +142,12 @@ class EvaluateConfig(Config):
         le=64,
         description="Keep the best of this many generated samples, by the discriminator's score.",
     )
+    classify: bool = field(
+        False,
+        affects="measuring",
+        description="Of pairs with labels: also train a reader of a domain's labels with the "
+        "answers, for finetune_steps; slow.",
+    )
     mix: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = field(
         (0.0, 0.25, 0.5),
         affects="measuring classifiers",
@@ -177,7 +183,7 @@ class EvaluateConfig(Config):
     )
     finetune_steps: int = field(
         300,
-        affects="measuring classifiers",
+        affects="measuring",
         ge=1,
         description="The same for the pre-trained classifier.",
     )

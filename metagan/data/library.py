@@ -85,6 +85,14 @@ class Library:
         """The training domains."""
         return tuple(self._rows)
 
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        """Answers (count, *sample_shape) of domains drawn at random, to labels drawn alike."""
+        names = list(self._columns)
+        columns = rng.integers(len(names), size=count)
+        rows = [rng.choice(np.flatnonzero(self._has[column])) for column in columns]
+        found = self._answers[torch.from_numpy(columns), torch.from_numpy(np.array(rows))]
+        return found, [names[column] for column in columns]
+
     def combined(
         self,
         shown: Tensor,

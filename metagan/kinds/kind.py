@@ -123,6 +123,8 @@ class Kind:
         players: Networks, and the augmentation inside of the discriminator.
         classical: (samples (B, *form.shape), random numbers, word of `evaluate.classical`) ->
             randomly changed copies.
+        degraded: (samples (B, *form.shape), random numbers) -> the same in bad quality, so that
+            they are hard to tell apart.
         model: (number of classes, form) -> an untrained model of the target's, with weights from
             torch's global generator.
         errors: (answers (Q, *form.shape), what is true, form) -> errors by the names of
@@ -154,6 +156,7 @@ class Kind:
     other_notes: Callable[[Iterable[str], Collection[str]], list[str]]
     players: MakePlayers
     classical: Callable[[Tensor, np.random.Generator, str], Tensor]
+    degraded: Callable[[Tensor, np.random.Generator], Tensor]
     model: Callable[[int, Form], Model]
     errors: Callable[[Tensor, Tensor, Form], dict[str, float]]
     look: Callable[[Sequence[Sequence[NDArray[Any]]], Form], bytes]

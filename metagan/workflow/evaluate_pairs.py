@@ -24,6 +24,7 @@ from metagan.evaluate.pairs.items import (
 )
 from metagan.evaluate.pairs.kept import pair_names
 from metagan.evaluate.pairs.measures import UNSEEN, WORDS, is_larger_better
+from metagan.evaluate.pairs.reader import read_items, reading_tables, run_read_item
 from metagan.evaluate.pairs.rivals import WORDS as RIVALS
 from metagan.evaluate.pairs.tables import (
     Chosen,
@@ -85,6 +86,11 @@ def build_pair_subject(
         raise DataError(
             f"{target.name}: its pairs need a reference domain, as the run's have, and these data "
             "have none; measure on data that have one"
+        )
+    if config.evaluate.classify and not has_labels:
+        raise DataError(
+            "evaluate.classify is true, but inputs have no labels that domains share, so there is "
+            "nothing to read; leave it out"
         )
     if remark := find_kind(run.form.kind).remark(run.form, "evaluate"):
         reporter.print(f"note: {remark}")
@@ -241,6 +247,11 @@ def evaluate_pairs(
     ]
     tests = measured("measuring on test", items)
     measures = measures_of(tests)
+    reading = None
+    if evaluate.classify:
+        reads = read_items(subject, chosen, measures[0])
+        answered = in_stage("readers", kept(run_read_item, subject, reads), len(reads), reporter)
+        reading = reading_tables(list(zip(reads, answered, strict=True)))
     on_validation, on_test = chosen_values(results, chosen), chosen_values(tests, chosen)
     arms, differences = arm_tables(on_test)
     gates = {shots: decide(on_validation, shots, measures[0], plain) for shots in evaluate.shots}
@@ -269,6 +280,7 @@ def evaluate_pairs(
         "arms": arms,
         "differences": differences,
         "values": _values(on_test),
+        "reading": reading,
         "plain_arms": {arm: RIVALS[arm] for arm in plain},
         "choices": _choices(subject, chosen),
         "gate": {"shots": middle, **gate_json(gates[middle], measures[0])},

@@ -98,6 +98,30 @@ def pair_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
     return rows
 
 
+READING_HEADER = ("a reader that learns from", "accuracy", "gain over training domains alone")
+
+
+def reading_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
+    """Readers of a domain's labels, for `READING_HEADER`, in %, the best first."""
+    accuracy, gain = (result["reading"][shots][key] for key in ("accuracy", "gain"))
+    ordered = sorted(accuracy.items(), key=lambda item: -item[1]["mean"])
+    return [
+        [pair_arm(arm), f"{100 * found['mean']:.1f}", _gain(gain.get(arm))]
+        for arm, found in ordered
+    ]
+
+
+def _gain(found: Mapping[str, float | None] | None) -> str:
+    if found is None:
+        return ""
+    mean, low, high = (found[key] for key in ("mean", "low", "high"))
+    assert mean is not None
+    points = f"{100 * mean:+.1f}"
+    if low is None or high is None:
+        return points
+    return f"{points} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
 def pair_arm(arm: str) -> str:
     """An arm's name for people."""
     name = arm.removesuffix(NOT_ADAPTED)

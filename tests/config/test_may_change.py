@@ -49,6 +49,9 @@ TOGETHER = {
     "evaluate.adapt_lr": [
         *("evaluate.adapt_lr=[0.1]", "gan.conditioning=[input]", "gan.family=unet"),
     ],
+    "evaluate.classify": [
+        *("evaluate.classify=true", "gan.conditioning=[input]", "gan.family=unet"),
+    ],
     "checkpoint.storage": ["checkpoint.storage=s3://bucket/run"],
     "device": ["device=cpu"],
 }

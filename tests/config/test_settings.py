@@ -238,6 +238,11 @@ def test_a_path_is_looked_at_however_the_settings_are_made(tmp_path):
     assert load_config(RunConfig, resolved).config == made[0]
 
 
+def test_a_reader_of_answers_needs_answers():
+    with pytest.raises(ConfigError, match=r"evaluate\.classify is true, but gan\.conditioning is"):
+        load_config(JobConfig, None, ["evaluate.classify=true"])
+
+
 TAKEN = ("data.source=styles", "gan.conditioning=[input]", "gan.family=unet")
 
 

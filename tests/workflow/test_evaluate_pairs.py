@@ -209,6 +209,42 @@ def test_styles_are_measured_against_their_library(
     assert list((folder / "samples" / "adaptation").glob("*.png"))
 
 
+def test_a_reader_of_a_styles_letters_learns_from_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    line = ["train", "--run", str(folder), "--local", *STYLES]
+    assert run_cli([*line, f"data.cache_dir={tmp_path / 'cache'}"]) == 0
+    reads = ("evaluate.classify=true", "evaluate.finetune_steps=5")
+    words = ("--shots", "4", "evaluate.source_steps=5")
+    code, found = evaluated(folder, *words, *reads)
+    assert code == 0
+    reading = found["reading"]["4"]
+    plain = {"copy", "nearest domain", "mean of domains", "ridge over domains"}
+    without = {"training domains", "shown", "truth"}
+    assert set(reading["accuracy"]) == plain | without | {"run", "scratch"}
+    assert set(reading["gain"]) == set(reading["accuracy"]) - {"training domains"}
+    base = reading["accuracy"]["training domains"]["mean"]
+    for arm, gain in reading["gain"].items():
+        assert gain["mean"] == pytest.approx(reading["accuracy"][arm]["mean"] - base)
+        assert 0 <= reading["accuracy"][arm]["mean"] <= 1
+    out = capsys.readouterr().out
+    assert "a reader that learns from" in out
+    # Kept as all results are: measured and read of two styles, twice, with three items each.
+    evaluated(folder, *words, *reads)
+    assert capsys.readouterr().out.count("12 of 12 results are kept from before") == 2
+    code, found = evaluated(folder, *words)
+    assert found["reading"] is None
+
+
+def test_a_reader_needs_labels(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["evaluate", "--run", str(trained / "run"), "--out", str(tmp_path / "E.json")]
+    assert run_cli([*run, "evaluate.classify=true"]) == 2
+    assert "inputs have no labels that domains share" in capsys.readouterr().err
+
+
 def test_a_damaged_evaluation_still_has_words(run: Path) -> None:
     whole = json.loads((run / "evaluation.json").read_text())
     odd: list[Any] = [None, 3, "text", [], {}, [None], {"6": None}, {"6": {"rmse": None}}]

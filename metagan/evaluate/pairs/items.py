@@ -177,13 +177,13 @@ def run_pair_item(subject: PairSubject, item: PairItem) -> Errors:
     task = subject.draw(item.split, item.domain, item.repetition, item.shots)
     judge = None if subject.judge is None else subject.judge.features()
     found: Errors = {}
-    for arm, candidate, drawn in _drawn(subject, task, item):
+    for arm, candidate, drawn in drawn_by(subject, task, item):
         measured = errors(drawn, task.truth, task.known, subject.form, judge)
         found.setdefault(arm, {})[candidate] = measured
     return found
 
 
-def _drawn(
+def drawn_by(
     subject: PairSubject, task: PairTask, item: PairItem
 ) -> Iterable[tuple[str, str, Tensor]]:
     """Arm, candidate and its answers (Q, *sample_shape)."""

@@ -7,11 +7,12 @@ import torch
 
 from metagan.evaluate.kept import init_hash, item_json
 from metagan.evaluate.pairs.items import PLAIN, PairItem, PairSubject
+from metagan.evaluate.pairs.reader import ReadItem
 
 FORMAT = 1
 
 
-def pair_names(subject: PairSubject) -> Callable[[PairItem], Mapping[str, Any]]:
+def pair_names(subject: PairSubject) -> Callable[[PairItem | ReadItem], Mapping[str, Any]]:
     """Function that names all that the result of a subject's item is computed from."""
     evaluate = subject.config.evaluate
     common = {
@@ -34,13 +35,15 @@ def pair_names(subject: PairSubject) -> Callable[[PairItem], Mapping[str, Any]]:
             "candidates": list(contestant.adaptations(evaluate)),
         }
 
-    def name(item: PairItem) -> dict[str, Any]:
+    def name(item: PairItem | ReadItem) -> dict[str, Any]:
+        reads = isinstance(item, ReadItem)
+        split = "test" if isinstance(item, ReadItem) else item.split
         return {
-            "kind": "PairItem",
-            "common": common,
+            "kind": type(item).__name__,
+            "common": common | ({"finetune_steps": evaluate.finetune_steps} if reads else {}),
             "item": item_json(item),
-            "data": [data["validation"], data[item.split]],
-            "classes": list(subject.domains[item.split][item.domain]),
+            "data": [data["validation"], data[split]],
+            "classes": list(subject.domains[split][item.domain]),
             "who": who[item.who],
         }
 

@@ -16,6 +16,17 @@ from torch import Tensor
 
 from metagan.kinds.image.layers import pixel_grid
 
+# Of levels that span 2: about as much as separates ink from paper in a bad scan.
+_NOISE = 0.5
+
+
+def degraded(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Images (B, C, H, W) at half of their side, enlarged again, with noise on every pixel."""
+    small = functional.avg_pool2d(images, 2)
+    blurred = functional.interpolate(small, size=images.shape[-2:], mode="bilinear")
+    noise = rng.standard_normal(tuple(images.shape), dtype=np.float32)
+    return blurred + _NOISE * torch.from_numpy(noise).to(images)
+
 
 @dataclass(frozen=True)
 class Ranges:

@@ -1,7 +1,7 @@
 """Pictures as a row of the table of kinds."""
 
 from metagan.kinds.image.build import build_players
-from metagan.kinds.image.classical import augmented
+from metagan.kinds.image.classical import augmented, degraded
 from metagan.kinds.image.classifier import build_model
 from metagan.kinds.image.convert import (
     check_classes,
@@ -37,6 +37,7 @@ KIND = Kind(
     other_notes=other_notes,
     players=build_players,
     classical=augmented,
+    degraded=degraded,
     model=build_model,
     errors=errors,
     look=look,

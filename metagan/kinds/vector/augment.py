@@ -15,6 +15,7 @@ from metagan.data.form import Form
 
 _NOISE: Final = 0.1
 _FACTOR: Final = 0.1
+_BAD_QUALITY: Final = 0.5
 _WIDTH_OF_UNIT: Final = 12**0.5
 """A uniform draw so wide has a standard deviation of 1."""
 
@@ -39,6 +40,12 @@ def augment(samples: Tensor, draws: Tensor, kinds: Sequence[str]) -> Tensor:
     if "noise" not in kinds:
         return samples
     return samples + (_NOISE * _WIDTH_OF_UNIT) * (draws - 0.5)
+
+
+def degraded(samples: Tensor, rng: np.random.Generator) -> Tensor:
+    """Samples (B, D) with noise of half a scale on every value."""
+    noise = rng.standard_normal(tuple(samples.shape), dtype=np.float32)
+    return samples + _BAD_QUALITY * torch.from_numpy(noise).to(samples)
 
 
 def classical(samples: Tensor, rng: np.random.Generator, word: str) -> Tensor:

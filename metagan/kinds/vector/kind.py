@@ -2,7 +2,7 @@
 
 from metagan.data.form import Form
 from metagan.kinds.kind import Kind, Pairs
-from metagan.kinds.vector.augment import classical
+from metagan.kinds.vector.augment import classical, degraded
 from metagan.kinds.vector.convert import (
     check_classes,
     check_support,
@@ -53,6 +53,7 @@ KIND = Kind(
     other_notes=other_notes,
     players=build_players,
     classical=classical,
+    degraded=degraded,
     model=build_model,
     errors=errors,
     look=look,
