@@ -100,6 +100,26 @@ def about(data: Data, shots: str) -> str:
     )
 
 
+def readers(data: Data, shots: str) -> list[Cells]:
+    """Readers of labels that learned from answers, the best first."""
+    found = pick(data, "reading", shots, "accuracy")
+    gains = pick(data, "reading", shots, "gain")
+    means = [
+        (mean, str(arm))
+        for arm, each in (found.items() if isinstance(found, Mapping) else ())
+        if (mean := finite(pick(each, "mean"))) is not None
+    ]
+    form = {"scale": 100, "decimals": 1}
+    return [
+        [
+            arm_name(arm),
+            estimate_text(pick(found, arm), **form),
+            estimate_text(pick(gains, arm), signed=True, **form),
+        ]
+        for _, arm in sorted(means, reverse=True)
+    ]
+
+
 def choices(data: Data) -> list[Cells]:
     """Choices on validation, for every number of shots, measure and arm."""
     return [

@@ -230,6 +230,10 @@ def test_a_reader_of_a_styles_letters_learns_from_answers(
         assert 0 <= reading["accuracy"][arm]["mean"] <= 1
     out = capsys.readouterr().out
     assert "a reader that learns from" in out
+    assert run_cli(["report", "--run", str(folder)]) == 0
+    page = (folder / "report.html").read_text()
+    assert "Readers of the labels, 4 shots" in page
+    assert {row[0] for row in answers.readers(found, "4")} >= {"This run", "truth"}
     # Kept as all results are: measured and read of two styles, twice, with three items each.
     evaluated(folder, *words, *reads)
     assert capsys.readouterr().out.count("12 of 12 results are kept from before") == 2
@@ -263,3 +267,8 @@ def test_a_damaged_evaluation_still_has_words(run: Path) -> None:
 
 def answers_keys(whole: dict[str, Any]) -> list[str]:
     return [key for key in whole if key not in ("yardstick", "schema_version")]
+
+
+@pytest.mark.parametrize("odd", [None, 3, [], {"accuracy": 1}, {"accuracy": {"a": None}}])
+def test_damaged_readers_still_have_a_page(odd: object) -> None:
+    assert answers.readers({"reading": {"4": odd}}, "4") == []
