@@ -46,4 +46,5 @@ def test_a_run_whose_last_node_or_head_goes_ends_with_4_and_resumes_to_equal_bit
     assert "the cluster's head has not answered for 30 s" in headless["said"]
     assert headless["reached"] >= reached + 4
     assert headless["kept"]
-    assert_bits_of_one_process(setup, tmp_path, reached + 2)
+    # The newest checkpoint is that of the run without a head, which both losses came before.
+    assert_bits_of_one_process(setup, tmp_path, headless["reached"])
