@@ -327,16 +327,9 @@ def _data(data: DataConfig) -> Iterator[str]:
 
 def _taken(data: ImageData, gan: "GanConfig") -> Iterator[str]:
     """Inputs that are made from the pictures themselves."""
-    told = f"data.input is {data.input}, but "
     if data.input is None:
-        if data.mask != "free":
-            yield (
-                f"data.mask is {data.mask}, but data.input is null, so that nothing is hidden; set "
-                "data.input mask, or leave data.mask out"
-            )
         return
-    if data.input != "mask" and data.mask != "free":
-        yield told + f"data.mask is {data.mask}; leave data.mask out, or set data.input mask"
+    told = f"data.input is {data.input}, but "
     if "input" not in gan.conditioning:
         yield (
             f"{told}gan.conditioning is {gan.conditioning_text}, so that no input is told; set "

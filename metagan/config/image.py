@@ -53,17 +53,12 @@ class ImageData(DataConfig):
         description="Value that is white in pictures of more than 8 bits; default: what their "
         "files say, else by the largest value of the whole data set.",
     )
-    input: Literal["mask", "grey", "small"] | None = field(
+    input: Literal["mask", "box", "grey", "small"] | None = field(
         None,
         affects="networks training measuring",
         description="Inputs are made from the pictures themselves: a part is hidden (inpainting), "
-        "the colour is taken (channels 3), or the detail (a quarter of the side).",
-    )
-    mask: Literal["free", "box"] = field(
-        "free",
-        affects="networks training measuring",
-        description="The hidden part: strokes of a broad brush over 15 to 40 %, or a box of half "
-        "the side.",
+        "by strokes of a broad brush over 15 to 40 % (mask) or by a box of half the side; the "
+        "colour is taken (channels 3); or the detail (a quarter of the side).",
     )
     drawings_per_class: int = field(
         20, affects="samples", ge=2, le=200, description="Glyphs only: drawings a class."

@@ -40,7 +40,6 @@ BUILT_ON = {
     "data.image_size",
     "data.channels",
     "data.input",
-    "data.mask",
     "gan.conditioning",
     "gan.num_labels",
     "gan.family",

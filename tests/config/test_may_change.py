@@ -31,9 +31,6 @@ TOGETHER = {
     "data.image_size": ["data.image_size=32"],
     "data.split_by": ["data.split_by=class"],
     "data.input": ["data.input=small", "gan.conditioning=[input]"],
-    "data.mask": [
-        *("data.mask=box", "data.input=mask", "gan.conditioning=[input]", "gan.family=unet"),
-    ],
     "data.styles": ["data.source=styles", "data.styles=7"],
     "warmup.steps": ["warmup.steps=7"],
     "gan.reconstruction": ["gan.reconstruction=l1"],

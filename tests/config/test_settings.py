@@ -249,11 +249,6 @@ TAKEN = ("data.source=styles", "gan.conditioning=[input]", "gan.family=unet")
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["data.mask=box"], "data.mask is box, but data.input is null, so that nothing is hidden"),
-        (
-            [*TAKEN, "data.input=small", "data.mask=box"],
-            "data.input is small, but data.mask is box; leave data.mask out",
-        ),
         (
             ["data.input=mask"],
             "data.input is mask, but gan.conditioning is sample, so that no input is told; set "

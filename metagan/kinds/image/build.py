@@ -12,7 +12,7 @@ from metagan.kinds.image.augment import NUM_AUGMENT_DRAWS, augment
 from metagan.kinds.image.dcgan import PlainGenerator, ResidualUp, TransposedUp
 from metagan.kinds.image.discriminators import ImageDiscriminator
 from metagan.kinds.image.flow import FlowGenerator
-from metagan.kinds.image.taken import taken_of, unknown
+from metagan.kinds.image.taken import hides, unknown
 from metagan.kinds.image.unet import UnetGenerator
 
 AUGMENT = Augment(NUM_AUGMENT_DRAWS, augment)
@@ -51,5 +51,5 @@ def build_players(
         discriminator,
         AUGMENT,
         is_light=config.width * size <= _LIGHT_UP_TO[config.family],
-        unknown=unknown if taken_of(form) == "mask" else None,
+        unknown=unknown if hides(form) else None,
     )

@@ -35,10 +35,8 @@ def fit(dataset: Dataset, learned: Sequence[int], config: ImageData) -> Form:
     median = median_level([dataset.class_samples(index) for index in learned])
     form = form_of_before(config, {"origin": dataset.origin, "median": median})
     if config.input is not None:
-        facts = {**form.facts, "inputs": config.input}
-        if config.input == "mask":
-            facts["mask"] = config.mask
-        return replace(form, facts=facts, given=given_shape(config.input, form.shape))
+        form = replace(form, facts={**form.facts, "inputs": config.input})
+        return replace(form, given=given_shape(form))
     return form if reference_domain(dataset) is None else replace(form, given=form.shape)
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from metagan.data.form import Form
-from metagan.kinds.image.taken import REDUCED, hidden_of, kept, taken_of
+from metagan.kinds.image.taken import REDUCED, hidden_of, hides, kept, taken_of
 
 Found = dict[str, dict[str, Tensor]]
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -38,7 +38,7 @@ def fillers(shown: Tensor, inputs: Tensor, asked: Tensor, form: Form) -> Found:
         form: Of the pictures.
     """
     taken = taken_of(form)
-    if taken == "mask":
+    if hides(form):
         arms = {"nearest patch": kept(nearest_patch(shown, asked), asked, form)}
         for name, (library, method) in _METHODS.items():
             if _is_installed(library):

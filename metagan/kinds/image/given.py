@@ -20,7 +20,7 @@ from metagan.kinds.image.convert import to_float
 from metagan.kinds.image.reading.collect import scale_deep
 from metagan.kinds.image.reading.record import Reading
 from metagan.kinds.image.support import decode_files
-from metagan.kinds.image.taken import REDUCED, take, taken_of
+from metagan.kinds.image.taken import REDUCED, hides, take, taken_of
 from metagan.kinds.kind import Support
 
 _OPAQUE: Final = 255
@@ -72,7 +72,7 @@ def read_inputs(path: Path, form: Form) -> tuple[Support, list[str]]:
         detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
         raise DataError(f"{where}: no readable pictures in it{detail}")
     pictures, _, more = scale_deep([pixels for _, pixels in readable], reading.whites, where)
-    if taken == "mask":
+    if hides(form):
         pictures = [
             _with_hidden(picture, file.content or b"", f"{where}: {file.name}")
             for (file, _), picture in zip(readable, pictures, strict=True)

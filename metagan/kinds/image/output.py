@@ -12,7 +12,7 @@ from metagan.data.form import Form
 from metagan.kinds.image.fill import missing_methods
 from metagan.kinds.image.pictures import Pictures, grid, png_bytes
 from metagan.kinds.image.reading.record import Reading
-from metagan.kinds.image.taken import taken_of
+from metagan.kinds.image.taken import hides
 
 _IN_GRID = 40
 _SWAPPED = {
@@ -81,7 +81,7 @@ def remark(form: Form, use: str) -> str:
     remarks = []
     if Reading.of_form(form).inverted and use in _SWAPPED:
         remarks.append(_SWAPPED[use])
-    if taken_of(form) == "mask":
+    if hides(form):
         if use == "export":
             remarks.append(
                 "its input is a picture that is -1 where it is hidden, and behind it a channel "

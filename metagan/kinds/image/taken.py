@@ -2,7 +2,8 @@
 
 Inputs are (C', S, S) floats in [-1, 1], as networks are told them:
 
-- `mask`: the picture, black where it is hidden, and behind it a channel that is 1 there, else -1;
+- `mask` and `box`: the picture, black where it is hidden, and behind it a channel that is 1 there,
+  else -1;
 - `grey`: its brightness, one channel;
 - `small`: the picture at a quarter of its side, enlarged again.
 
@@ -38,10 +39,17 @@ def taken_of(form: Form) -> str:
     return str(form.facts.get("inputs", ""))
 
 
-def given_shape(taken: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Of the input of a picture (C, S, S)."""
-    channels, *sides = shape
-    return {"mask": channels + 1, "grey": 1, "small": channels}[taken], *sides
+def hides(form: Form) -> bool:
+    """True if a part of each picture is hidden."""
+    return taken_of(form) in MASKS
+
+
+def given_shape(form: Form) -> tuple[int, ...]:
+    """Shape of the inputs that are made from pictures of a form."""
+    channels, *sides = form.shape
+    if taken_of(form) == "grey":
+        return 1, *sides
+    return channels + hides(form), *sides
 
 
 def take(pictures: Tensor, form: Form, names: Iterable[tuple[int, ...]]) -> Tensor:
@@ -58,7 +66,7 @@ def take(pictures: Tensor, form: Form, names: Iterable[tuple[int, ...]]) -> Tens
         return (pictures * weights).sum(1, keepdim=True)
     if taken == "small":
         return enlarge(functional.avg_pool2d(pictures, REDUCED), pictures.shape[-1])
-    draw, size = MASKS[str(form.facts["mask"])], pictures.shape[-1]
+    draw, size = MASKS[taken], pictures.shape[-1]
     masks = [draw(size, generator(0, "mask", *name)) for name in names]
     return hide(pictures, torch.from_numpy(np.stack(masks)).to(pictures.device))
 
@@ -81,13 +89,13 @@ def hide(pictures: Tensor, hidden: Tensor) -> Tensor:
 
 
 def hidden_of(inputs: Tensor) -> Tensor:
-    """(..., 1, S, S), 1 where something is hidden in inputs of the sort `mask`, else 0."""
+    """(..., 1, S, S), 1 where something is hidden, else 0."""
     return (inputs[..., -1:, :, :] + 1) / 2
 
 
 def kept(drawn: Tensor, inputs: Tensor, form: Form) -> Tensor:
     """Drawn pictures (N, C, S, S), with what their inputs show of them as it is there."""
-    if taken_of(form) != "mask":
+    if not hides(form):
         return drawn
     hidden = hidden_of(inputs)
     return hidden * drawn + (1 - hidden) * inputs[..., :-1, :, :]
@@ -95,7 +103,7 @@ def kept(drawn: Tensor, inputs: Tensor, form: Form) -> Tensor:
 
 def with_known(drawn: Tensor, condition: Condition, form: Form) -> Tensor:
     """Pictures that a generator draws (L B, C, S, S), with what it is told of them as it is."""
-    if taken_of(form) != "mask":
+    if not hides(form):
         return drawn
     told = condition["input"]
     return kept(drawn, repeat(told, drawn.shape[0] // told.shape[0]), form)
@@ -108,11 +116,11 @@ def unknown(condition: Condition) -> Tensor:
 
 def shown(inputs: Tensor, form: Form) -> Tensor:
     """Inputs (..., *form.given) as pictures (..., C, S, S) for people; grey where it is hidden."""
-    channels, taken = form.shape[0], taken_of(form)
-    if taken == "grey":
+    channels = form.shape[0]
+    if taken_of(form) == "grey":
         return inputs.expand(*inputs.shape[:-3], channels, *inputs.shape[-2:])
     pictures = inputs[..., :channels, :, :]
-    return pictures * (1 - hidden_of(inputs)) if taken == "mask" else pictures
+    return pictures * (1 - hidden_of(inputs)) if hides(form) else pictures
 
 
 def _box(size: int, rng: np.random.Generator) -> Hidden:
@@ -124,7 +132,7 @@ def _box(size: int, rng: np.random.Generator) -> Hidden:
     return hidden
 
 
-def _free(size: int, rng: np.random.Generator) -> Hidden:
+def _strokes(size: int, rng: np.random.Generator) -> Hidden:
     """Strokes of a broad brush, until they cover 15 to 40 % of the picture.
 
     The form is that of Yu et al. 2019, arXiv:1806.03589. Without angles: their functions differ
@@ -149,6 +157,6 @@ def _free(size: int, rng: np.random.Generator) -> Hidden:
 
 
 MASKS: Final[Mapping[str, Callable[[int, np.random.Generator], Hidden]]] = MappingProxyType(
-    {"free": _free, "box": _box}
+    {"mask": _strokes, "box": _box}
 )
-"""Functions (side, random numbers) -> (S, S), True where it is hidden, by `data.mask`."""
+"""Functions (side, random numbers) -> (S, S), True where it is hidden, by `data.input`."""

@@ -17,10 +17,9 @@ from tests.kinds.image.test_pairs import letters
 from tests.reference.cases import gan_settings
 
 
-def form(taken: str, channels: int = 1, size: int = 16, mask: str = "free") -> Form:
-    shape = (channels, size, size)
+def form(taken: str, channels: int = 1, size: int = 16) -> Form:
     more = {"mask": channels + 1, "grey": 1, "small": channels}[taken]
-    return Form("image", shape, {"inputs": taken, "mask": mask}, (more, size, size))
+    return Form("image", (channels, size, size), {"inputs": taken}, (more, size, size))
 
 
 def pictures(channels: int, size: int = 16, count: int = 5) -> torch.Tensor:
@@ -31,7 +30,7 @@ def pictures(channels: int, size: int = 16, count: int = 5) -> torch.Tensor:
 NAMES = [(7, index) for index in range(5)]
 
 
-@pytest.mark.parametrize(("taken", "channels"), [("mask", 2), ("small", 1)])
+@pytest.mark.parametrize(("taken", "channels"), [("mask", 2), ("box", 2), ("small", 1)])
 def test_the_form_says_what_networks_are_told(taken: str, channels: int) -> None:
     data = letters(hand=3, other=2)
     found = fit(data, [0, 1], ImageData(image_size=16, input=taken))
@@ -62,7 +61,7 @@ def test_small_pictures_are_means_of_squares_enlarged_linearly():
 
 @pytest.mark.parametrize("size", [16, 28, 64])
 def test_masks_hide_a_part_and_never_all(size: int) -> None:
-    shares = [MASKS["free"](size, generator(0, number)).mean() for number in range(100)]
+    shares = [MASKS["mask"](size, generator(0, number)).mean() for number in range(100)]
     assert min(shares) >= 0.15
     assert max(shares) < 0.6
     assert np.std(shares) > 0.05
