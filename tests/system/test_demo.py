@@ -97,10 +97,16 @@ def test_the_demo_draws_styles_and_leaves_a_run_that_can_be_used(tmp_path: Path)
     rows = ["given", "asked", "not adapted", "closed form", "joint", "adapted", "truth"]
     assert index[0]["rows"] == rows
 
+    # A second demo takes the place of the first, but never that of a user's run.
+    (run / "demo.txt").unlink()
+    refused = metagan("demo", *STYLES, home=tmp_path)
+    assert refused.returncode == 2
+    assert "did not write" in refused.stderr
+    assert (run / "report.html").is_file()
 
-def test_the_demo_of_glyphs_leaves_a_report_and_is_never_in_the_place_of_anothers(
-    tmp_path: Path,
-) -> None:
+
+@pytest.mark.slow
+def test_the_demo_of_glyphs_measures_what_samples_are_worth(tmp_path: Path) -> None:
     done = metagan("demo", "glyphs", *GLYPHS, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "from scratch" in done.stdout
@@ -114,10 +120,3 @@ def test_the_demo_of_glyphs_leaves_a_report_and_is_never_in_the_place_of_another
     assert {row["init"] for row in result["comparison"]} == {"run", "joint", "scratch"}
     quality = result["quality"]
     assert quality["kid"] is None or quality["kid"] == pytest.approx(quality["kid"])
-
-    # A second demo takes the place of the first, but never that of a user's run.
-    (run / "demo.txt").unlink()
-    refused = metagan("demo", "glyphs", *GLYPHS, home=tmp_path)
-    assert refused.returncode == 2
-    assert "did not write" in refused.stderr
-    assert (run / "report.html").is_file()
