@@ -115,7 +115,7 @@ _RIVALS: Final[Mapping[str, str]] = {
 
 
 def _told(words: Sequence[str]) -> tuple[str, list[str]]:
-    """What is to be shown, and settings."""
+    """The demo that is asked for, and settings."""
     names = [word for word in words if "=" not in word]
     if len(names) > 1 or not set(names) <= set(DEMOS):
         wrong = next((name for name in names if name not in DEMOS), names[-1])
