@@ -1,6 +1,7 @@
 """Tables of benchmarks: means and intervals of hand-made numbers."""
 
 from benchmarks.algorithm_tables import against, cost_table, markdown
+from benchmarks.answers import table
 
 
 def row(name: str, seed: int, accuracy: float, kid: float | None, steps: int | None = 5) -> dict:
@@ -49,3 +50,16 @@ def test_costs_are_shown_row_by_row():
         "memory_mb": 31.4,
     }
     assert cost_table({"fomaml": cost}).endswith("| fomaml | 40 | 8 | 2.50 | 100 | 31 |")
+
+
+def test_answers_are_pooled_and_compared_with_an_arm_by_file_and_domain():
+    first = {"run": {"x": 1.0, "y": 2.0}, "other": {"x": 1.5, "y": 2.5}}
+    second = {"run": {"x": 3.0, "y": 4.0}, "other": {"x": 3.5, "y": 4.5}}
+    head, rule, best, worst = table([first, second])
+    assert head == "| arm | mean | run - it | each training |"
+    assert rule.count("---") == 4
+    assert best.startswith("| run | 2.5000 [")
+    assert best.endswith("|  | 1.5000, 3.5000 |")
+    assert "| -0.5000 [-0.5000, -0.5000] | 2.0000, 4.0000 |" in worst
+    [_, _, *rows] = table([first, second], "other")
+    assert "| +0.5000 [+0.5000, +0.5000] |" in rows[0]
