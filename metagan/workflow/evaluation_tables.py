@@ -106,20 +106,9 @@ def reading_rows(result: Mapping[str, Any], shots: str) -> list[list[str]]:
     accuracy, gain = (result["reading"][shots][key] for key in ("accuracy", "gain"))
     ordered = sorted(accuracy.items(), key=lambda item: -item[1]["mean"])
     return [
-        [pair_arm(arm), f"{100 * found['mean']:.1f}", _gain(gain.get(arm))]
+        [pair_arm(arm), f"{100 * found['mean']:.1f}", _points(gain[arm]) if arm in gain else ""]
         for arm, found in ordered
     ]
-
-
-def _gain(found: Mapping[str, float | None] | None) -> str:
-    if found is None:
-        return ""
-    mean, low, high = (found[key] for key in ("mean", "low", "high"))
-    assert mean is not None
-    points = f"{100 * mean:+.1f}"
-    if low is None or high is None:
-        return points
-    return f"{points} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def pair_arm(arm: str) -> str:
@@ -133,6 +122,10 @@ def _is_paired(result: Mapping[str, Any]) -> bool:
     return any("run_minus" in row for row in result["comparison"])
 
 
-def _points(estimate: Mapping[str, float]) -> str:
-    mean, low, high = (100 * estimate[key] for key in ("mean", "low", "high"))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+def _points(estimate: Mapping[str, float | None]) -> str:
+    """A difference in points, with its interval if it has one."""
+    mean, *ends = (
+        "" if (value := estimate[key]) is None else f"{100 * value:+.1f}"
+        for key in ("mean", "low", "high")
+    )
+    return f"{mean} [{', '.join(ends)}]" if all(ends) else mean

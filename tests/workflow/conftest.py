@@ -1,5 +1,6 @@
 """A tiny trained run that workflow tests share."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 
 from metagan.config.settings import RunConfig
+from metagan.evaluate.evaluation import serial_map
 from metagan.workflow.train import local_runner, train_run
-from tests.doors import shut_doors
+from tests.doors import open_door, shut_doors
 from tests.helpers import tiny_config
 
 
@@ -47,6 +49,17 @@ def _no_cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """A test that is not marked to start a Ray cannot start one by accident."""
     if request.node.get_closest_marker("ray") is None:
         shut_doors(monkeypatch)
+
+
+def compute_here(patch: pytest.MonkeyPatch) -> None:
+    """Have commands compute an evaluation's items in this process, without a Ray."""
+    open_door(patch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
+
+
+@pytest.fixture
+def items_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `compute_here`."""
+    compute_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")

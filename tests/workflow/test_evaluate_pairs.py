@@ -1,6 +1,5 @@
 """Evaluating runs that are told inputs, by the command: every rival beside them."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -11,18 +10,15 @@ import pytest
 import metagan
 from metagan.cli.app import run_cli
 from metagan.devices import pinned_threads
-from metagan.evaluate.evaluation import serial_map
 from metagan.report import answers, headline
 from metagan.workflow.adapt import how_to_adapt
-from tests.doors import open_door
+from tests.workflow.conftest import compute_here
 from tests.workflow.test_pairs import STYLES, rows_of, train, write
 
 QUICK = ("evaluate.seeds=2", "evaluate.validation_seeds=2", "evaluate.adapt_steps=[0, 2]")
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    open_door(monkeypatch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
+pytestmark = pytest.mark.usefixtures("items_here")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +43,7 @@ def evaluated(run: Path, *words: str) -> tuple[int, dict[str, Any]]:
 def run(trained: Path) -> Path:
     """The run, evaluated with the joint one beside it."""
     with pytest.MonkeyPatch.context() as patch, pinned_threads(1):  # Far faster with tiny tensors.
-        open_door(patch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
+        compute_here(patch)
         code, _ = evaluated(
             trained / "run", "--shots", "3,6", "--baseline", f"joint={trained / 'joint'}",
             "evaluate.adapt_lr=[0.001, 0.01]",

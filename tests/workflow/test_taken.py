@@ -1,6 +1,5 @@
 """Pictures that are filled in, coloured and enlarged, by the commands."""
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -11,18 +10,14 @@ from PIL import Image
 import metagan
 from metagan.cli.app import run_cli
 from metagan.devices import pinned_threads
-from metagan.evaluate.evaluation import serial_map
 from metagan.runs.checkpoint import read_tensors
-from tests.doors import open_door
 from tests.workflow.test_evaluate_pairs import QUICK
 from tests.workflow.test_pairs import STYLES
 
 MASKED = (*STYLES, "data.input=mask", "outer.steps=8", "checkpoint.every_steps=8")
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    open_door(monkeypatch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
+pytestmark = pytest.mark.usefixtures("items_here")
 
 
 @pytest.fixture(scope="module")

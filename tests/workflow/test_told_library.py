@@ -1,6 +1,5 @@
 """Runs that are told what their training domains answer to the same input, by the commands."""
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -12,11 +11,9 @@ import metagan
 from metagan.cli.app import run_cli
 from metagan.data.library import WAYS, Library
 from metagan.data.tasks import EpisodeKey, Half
-from metagan.evaluate.evaluation import serial_map
 from metagan.runs.checkpoint import read_tensors
 from metagan.workflow.setup import load_run, prepare
 from metagan.workflow.worker import converter
-from tests.doors import open_door
 from tests.workflow.test_pairs import STYLES
 
 SETTINGS = (*STYLES, "gan.conditioning=[input, support, library]")
@@ -101,8 +98,8 @@ def test_letters_are_adapted_to_and_drawn_with_what_the_library_answers(
     assert len([path for path in (tmp_path / "letters").iterdir() if path.is_dir()]) == 62
 
 
-def test_it_is_measured_beside_the_library_itself(run: Path, monkeypatch) -> None:
-    open_door(monkeypatch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
+@pytest.mark.usefixtures("items_here")
+def test_it_is_measured_beside_the_library_itself(run: Path) -> None:
     line = ["evaluate", "--run", str(run), "--shots", "4", "evaluate.source_steps=5"]
     quick = ("evaluate.seeds=2", "evaluate.validation_seeds=2", "evaluate.adapt_steps=[0, 2]")
     assert run_cli([*line, *quick]) == 0

@@ -1,6 +1,5 @@
 """A run on vectors by its commands: train, adapt, generate, evaluate, report, export, resume."""
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -13,9 +12,7 @@ import torch
 import metagan
 from metagan.cli.app import run_cli
 from metagan.data.form import Form
-from metagan.evaluate.evaluation import serial_map
 from metagan.runs.checkpoint import read_tensors
-from tests.doors import open_door
 from tests.helpers import clouds, write_table
 
 SMALL = (
@@ -104,13 +101,10 @@ def test_adapt_and_generate_give_rows_in_the_units_of_the_table(
     assert "generated" in said.out + said.err
 
 
+@pytest.mark.usefixtures("items_here")
 def test_evaluate_report_and_export(
-    run: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    open_door(monkeypatch, "cluster.work", open_map=lambda _: contextlib.nullcontext(serial_map))
     assert run_cli(["evaluate", "--run", str(run), *MEASURED]) == 0
     result = json.loads((run / "evaluation.json").read_text())
     assert result["downstream"]["3"]["none"]["seeds"] == 2

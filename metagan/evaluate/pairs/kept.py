@@ -36,14 +36,13 @@ def pair_names(subject: PairSubject) -> Callable[[PairItem | ReadItem], Mapping[
         }
 
     def name(item: PairItem | ReadItem) -> dict[str, Any]:
-        reads = isinstance(item, ReadItem)
-        split = "test" if isinstance(item, ReadItem) else item.split
+        more = {"finetune_steps": evaluate.finetune_steps} if isinstance(item, ReadItem) else {}
         return {
             "kind": type(item).__name__,
-            "common": common | ({"finetune_steps": evaluate.finetune_steps} if reads else {}),
+            "common": common | more,
             "item": item_json(item),
-            "data": [data["validation"], data[split]],
-            "classes": list(subject.domains[split][item.domain]),
+            "data": [data["validation"], data[item.split]],
+            "classes": list(subject.domains[item.split][item.domain]),
             "who": who[item.who],
         }
 

@@ -11,8 +11,7 @@ Shapes: K samples that are shown, Q that are asked, B in a batch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -27,19 +26,14 @@ from metagan.evaluate.pairs.items import (
     PairSubject,
     drawn_by,
 )
-from metagan.evaluate.pairs.tables import estimate
+from metagan.evaluate.pairs.tables import Unit, by_unit, estimate
 from metagan.evaluate.pairs.task import PairTask
 from metagan.evaluate.source_classifier import CLASSIFIER_BATCH
 from metagan.kinds.registry import find_kind
 from metagan.seeding import derive_seed, generator
 
 NOTHING: Final = "training domains"
-READERS: Final[Mapping[str, str]] = {
-    NOTHING: "samples of the training domains alone",
-    "shown": "also what is shown, and its classical augmentation",
-    "truth": "also what is shown and the true answers: the most that answers can be worth",
-}
-"""Readers that learn from no arm's answers."""
+"""The reader that learns from samples of the training domains alone."""
 # Samples by which the head of every reader starts, and copies of the truth that it is asked about.
 _FOR_CENTROIDS: Final = 512
 _COPIES: Final = 4
@@ -50,11 +44,12 @@ class ReadItem:
     """Readers that learn from the answers of one contestant, or of all plain arms.
 
     Attributes:
-        domain: The target, of the test split.
+        domain: The target.
         repetition: Of it.
         shots: Samples that are shown.
         who: A contestant's name, or `PLAIN`, with the readers that learn from no answers.
         wanted: The candidate of each arm.
+        split: That the target is of.
     """
 
     domain: str
@@ -62,6 +57,7 @@ class ReadItem:
     shots: int
     who: str
     wanted: Mapping[str, str]
+    split: ClassVar[str] = "test"
 
 
 def read_items(
@@ -75,7 +71,7 @@ def read_items(
         plain = {arm: name for arm, name in arms.items() if not arm.endswith(NOT_ADAPTED)}
         found += [
             ReadItem(domain, repetition, shots, who, wanted)
-            for domain in subject.domains["test"]
+            for domain in subject.domains[ReadItem.split]
             for repetition in range(subject.config.evaluate.seeds)
             for who, wanted in (*networks.items(), (PLAIN, plain))
         ]
@@ -89,15 +85,14 @@ def reading_tables(results: Sequence[tuple[ReadItem, Mapping[str, float]]]) -> d
         {shots: {"accuracy" and "gain": {arm: estimate}}}; of a single domain over repetitions.
     """
     several = len({item.domain for item, _ in results}) > 1
-    values: dict[int, dict[str, dict[Any, list[float]]]] = {}
+    values: dict[int, dict[str, list[tuple[Unit, float]]]] = {}
     for item, found in results:
-        unit = item.domain if several else item.repetition
         for arm, share in found.items():
-            own = values.setdefault(item.shots, {}).setdefault(arm, {})
-            own.setdefault(unit, []).append(share)
+            own = values.setdefault(item.shots, {}).setdefault(arm, [])
+            own.append(((item.domain, item.repetition), share))
     tables = {}
     for shots, arms in values.items():
-        means = {arm: {u: fmean(v) for u, v in units.items()} for arm, units in arms.items()}
+        means = {arm: by_unit(shares, several=several) for arm, shares in arms.items()}
         base = means[NOTHING]
         tables[str(shots)] = {
             "accuracy": {arm: estimate(list(own.values())) for arm, own in means.items()},
@@ -112,9 +107,9 @@ def reading_tables(results: Sequence[tuple[ReadItem, Mapping[str, float]]]) -> d
 
 def run_read_item(subject: PairSubject, item: ReadItem) -> dict[str, float]:
     """Accuracy of a reader of each of the item's arms."""
-    task = subject.draw("test", item.domain, item.repetition, item.shots)
+    task = subject.draw(item.split, item.domain, item.repetition, item.shots)
     wanted = {arm: (candidate,) for arm, candidate in item.wanted.items()}
-    drawing = PairItem("test", item.domain, item.repetition, item.shots, item.who, wanted)
+    drawing = PairItem(item.split, item.domain, item.repetition, item.shots, item.who, wanted)
     learned: dict[str, Tensor | None] = {}
     if item.who == PLAIN:
         learned = {NOTHING: None, "shown": task.truth[:0], "truth": task.truth[task.known]}
@@ -136,7 +131,7 @@ def accuracy(subject: PairSubject, task: PairTask, own: Tensor | None) -> float:
     library, judge = subject.library, subject.judge
     assert library is not None, "labels that domains share"
     assert judge is not None, "labels that domains share"
-    kind, form, steps = find_kind(subject.form.kind), subject.form, subject.config.evaluate
+    kind, form = find_kind(subject.form.kind), subject.form
     number = {label: index for index, label in enumerate(sorted(library.labels))}
     asked = [label for label, known in zip(task.asked_labels, task.known, strict=True) if known]
     mine, labels = task.shown[:0], list[str]()
@@ -163,7 +158,7 @@ def accuracy(subject: PairSubject, task: PairTask, own: Tensor | None) -> float:
     net = train_classifier(
         partial(kind.model, len(number), form),
         batch_at,
-        steps=steps.finetune_steps,
+        steps=subject.config.evaluate.finetune_steps,
         seed=derive_seed(task.seed, "reader"),
         init=judge.weights,
         head_from=(kind.degraded(centres, rng), numbers(names)),

@@ -56,6 +56,13 @@ def _by_domain(found: Sequence[tuple[Unit, float]]) -> dict[str, float]:
     return {domain: fmean(several) for domain, several in values.items()}
 
 
+def by_unit(found: Sequence[tuple[Unit, float]], *, several: bool) -> dict[str, float]:
+    """The numbers that intervals are over: of several domains by domain, of one by repetition."""
+    if several:
+        return _by_domain(found)
+    return {f"repetition {repetition}": value for (_, repetition), value in found}
+
+
 def chosen_values(results: Results, chosen: Chosen) -> dict[tuple[int, str, str], dict[str, float]]:
     """The numbers of every arm with what was chosen for it, by domain.
 
@@ -74,10 +81,7 @@ def chosen_values(results: Results, chosen: Chosen) -> dict[tuple[int, str, str]
             for unit, tried in found[key].items()
             if (number := tried.get(chosen[key], tried.get("none"))) is not None
         ]
-        if several:
-            table[key] = _by_domain(picked)
-        else:
-            table[key] = {f"repetition {repetition}": value for (_, repetition), value in picked}
+        table[key] = by_unit(picked, several=several)
     return table
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from metagan.data.form import Form
+from metagan.kinds.image.layers import enlarging
 from metagan.kinds.image.taken import REDUCED, hidden_of, hides, kept, taken_of
 
 Found = dict[str, dict[str, Tensor]]
@@ -110,15 +111,9 @@ def colour_by_brightness(shown: Tensor, inputs: Tensor, asked: Tensor) -> Tensor
 def bicubic(asked: Tensor) -> Tensor:
     """Small pictures enlarged by cubic interpolation (Q, C, S, S), of those enlarged linearly."""
     size = asked.shape[-1]
-    linear, cubic = (_enlarging(size // REDUCED, size, mode) for mode in ("bilinear", "bicubic"))
+    linear, cubic = (enlarging(size // REDUCED, size, mode) for mode in ("bilinear", "bicubic"))
     again = cubic @ torch.linalg.pinv(linear)
     return (again @ asked.double() @ again.T).clamp(-1, 1).to(asked.dtype)
-
-
-def _enlarging(small: int, size: int, mode: str) -> Tensor:
-    """(size, small) by which columns are enlarged."""
-    columns = torch.eye(small, dtype=torch.float64)[None, :, :, None]
-    return functional.interpolate(columns, size=(size, 1), mode=mode)[0, :, :, 0].T
 
 
 def _each(asked: Tensor, form: Form, fill: Fill) -> Tensor:

@@ -65,12 +65,8 @@ def read_inputs(path: Path, form: Form) -> tuple[Support, list[str]]:
         reading = replace(reading, channels=1)
     elif taken == "small":
         reading = replace(reading, image_size=reading.image_size // REDUCED)
-    files, notes = decode_files(path, reading)
+    files, notes = decode_files(path, reading, where)
     readable = [(file, picture.pixels) for file, picture in files if picture.pixels is not None]
-    notes += [f"left out: {file.name}: {p.problem}" for file, p in files if p.pixels is None]
-    if not readable:
-        detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
-        raise DataError(f"{where}: no readable pictures in it{detail}")
     pictures, _, more = scale_deep([pixels for _, pixels in readable], reading.whites, where)
     if hides(form):
         pictures = [

@@ -71,6 +71,13 @@ def warp(image: Tensor, displacement: Tensor, *, twice: bool) -> Tensor:
     return (upper * (1 - bottom_share) + lower * bottom_share).masked_fill(lost, torch.nan)
 
 
+def enlarging(small: int, size: int, mode: str) -> Tensor:
+    """The float64 matrix (size, small) that enlarges columns, as `interpolate` does."""
+    columns = torch.eye(small, dtype=torch.float64)[None, :, :, None]
+    rows = functional.interpolate(columns, size=(size, 1), mode=mode, align_corners=False)
+    return rows[0, :, :, 0].T.contiguous()
+
+
 class Upsample(nn.Module):
     """Bilinear or bicubic up-sampling of square maps, as `interpolate` with align_corners off.
 
@@ -81,9 +88,7 @@ class Upsample(nn.Module):
 
     def __init__(self, small: int, size: int, mode: str) -> None:
         super().__init__()
-        columns = torch.eye(small, dtype=torch.float64)[None, :, :, None]
-        rows = functional.interpolate(columns, size=(size, 1), mode=mode, align_corners=False)
-        matrix = rows[0, :, :, 0].T.contiguous()
+        matrix = enlarging(small, size, mode)
         # (size, small) by dtype. Not buffers: those are refused in networks that are adapted.
         self._matrices = {m.dtype: m for m in (matrix, matrix.float())}
 

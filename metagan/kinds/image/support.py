@@ -41,26 +41,27 @@ def read(path: Path, form: Form, said: Mapping[str, Any]) -> tuple[Support, list
     reading = _as_told(Reading.of_form(form), said)
     found: dict[str, list[Decoded]] = {}
     folders: dict[str, set[tuple[str, ...]]] = {}
-    files, notes = decode_files(path, reading)
+    files, notes = decode_files(path, reading, f"--support {path}")
     for file, picture in files:
         parts = file.parts
         label = parts[-2] if len(parts) > 1 else path.resolve().stem
         folders.setdefault(label, set()).add(parts[:-1])
-        if picture.pixels is None:
-            notes.append(f"left out: {'/'.join(parts)}: {picture.problem}")
-        else:
+        if picture.pixels is not None:
             found.setdefault(label, []).append(picture)
-    if not found:
-        detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
-        raise DataError(f"--support {path}: no readable pictures in it{detail}")
     _check_folders(path, folders)
     classes, look_notes = _as_samples(path, found, reading)
     read_by = replace(form, facts={**form.facts, **reading.form().facts})
     return Support(classes, read_by), [*look_notes, *notes]
 
 
-def decode_files(path: Path, reading: Reading) -> tuple[list[tuple[TreeFile, Decoded]], list[str]]:
-    """The pictures of a file, folder or archive by their path, and notes on what cannot be read."""
+def decode_files(
+    path: Path, reading: Reading, where: str
+) -> tuple[list[tuple[TreeFile, Decoded]], list[str]]:
+    """The pictures of a file, folder or archive by their path, and notes on what cannot be read.
+
+    Raises:
+        DataError: If no picture can be read; the message begins with `where`.
+    """
     pictures: dict[tuple[Parts, Parts], tuple[TreeFile, Decoded]] = {}
     notes: list[str] = []
     for file in _support_files(path):
@@ -73,7 +74,12 @@ def decode_files(path: Path, reading: Reading) -> tuple[list[tuple[TreeFile, Dec
         picture = try_decode(file.content, "", file.name, reading, invert=reading.inverted)
         pictures[file.parts, file.stored] = file, picture
     # A tar comes in any order.
-    return [pictures[key] for key in sorted(pictures)], notes
+    files = [pictures[key] for key in sorted(pictures)]
+    notes += [f"left out: {file.name}: {p.problem}" for file, p in files if p.pixels is None]
+    if all(picture.pixels is None for _, picture in files):
+        detail = f" ({notes[0].removeprefix('left out: ')})" if notes else ""
+        raise DataError(f"{where}: no readable pictures in it{detail}")
+    return files, notes
 
 
 def _as_told(reading: Reading, said: Mapping[str, Any]) -> Reading:
