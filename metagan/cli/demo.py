@@ -21,7 +21,7 @@ DEMOS: Final = ("styles", "glyphs")
 """What can be shown, the first by default; each has a file of settings of its name."""
 _RIVALS: Final[Mapping[str, str]] = {
     "closed form": "the same in closed form, without a library of the training styles",
-    "joint": "joint pre-training, equal budget",
+    "joint": "joint pre-training",
 }
 
 DESCRIPTION = """\
